@@ -1,0 +1,157 @@
+/**
+ * The seam: what Hatchway needs of a container engine. Everything above it is engine-blind, everything below it is
+ * one driver a file. test/engine/contract.ts is this file as a test suite; every driver runs it.
+ *
+ * Every call takes an AbortSignal and every driver bounds its own waits: a hostile container can make an engine hang.
+ */
+import type { Writable } from 'node:stream'
+
+export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
+
+export interface PortBinding {
+  readonly containerPort: number
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
+  /** Published host address and port; both absent when the port is only exposed. */
+  readonly hostAddress?: string
+  readonly hostPort?: number
+}
+
+export interface Mount {
+  readonly type: string
+  /** Host path or volume name. */
+  readonly source: string
+  readonly destination: string
+  readonly readOnly: boolean
+}
+
+/** A row of `list()`. */
+export interface ContainerSummary {
+  /** 64 hex digits. */
+  readonly id: string
+  /** Without the leading slash. */
+  readonly name: string
+  readonly image: string
+  readonly state: ContainerState
+  /** The engine's own words, as "Up 3 minutes (healthy)". */
+  readonly status: string
+  /** Seconds since the epoch. */
+  readonly createdAt: number
+  readonly labels: Readonly<Record<string, string>>
+  readonly ports: readonly PortBinding[]
+  readonly mounts: readonly Mount[]
+}
+
+/** What `inspect()` tells of one container. Labels and env come from image and operator: treat as hostile text. */
+export interface Container {
+  readonly id: string
+  readonly name: string
+  readonly image: string
+  readonly state: ContainerState
+  /** The engine's start time as it spells it; changes at every start, so (id, startedAt) names one run. */
+  readonly startedAt: string
+  /** Config.User: "", "name", "uid", "name:group", "uid:gid". */
+  readonly user: string
+  /** Config.WorkingDir, "" when unset. */
+  readonly workdir: string
+  /** Config.Env as "KEY=value". */
+  readonly env: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  /** Addresses on the container's networks, as seen from the engine's host. */
+  readonly addresses: readonly string[]
+  readonly readOnlyRootfs: boolean
+}
+
+export interface WindowSize {
+  readonly cols: number
+  readonly rows: number
+}
+
+export interface ExecSpec {
+  /** argv[0] is the program, found by the engine on the container's PATH. No shell is involved. */
+  readonly argv: readonly [string, ...string[]]
+  /** "name", "uid" or "uid:gid", as the engine takes it; already resolved, never text from a client. */
+  readonly user: string
+  /** Absolute; must exist inside. */
+  readonly cwd: string
+  /** "KEY=value", on top of the container's own environment. */
+  readonly env: readonly string[]
+  /** Present: run on a pseudo terminal of that size (0x0 allowed); stdout and stderr are one stream then. */
+  readonly tty?: WindowSize
+}
+
+/** 1 is stdout, 2 is stderr, as file descriptors. A terminal has only 1. */
+export type OutputFd = 1 | 2
+
+/**
+ * Where a program's output goes. The chunk is lent: it is copied before `write` returns and may be overwritten after.
+ * `false` asks the source to give no more until `Exec.resume()`; what it still gives is taken all the same.
+ */
+export interface OutputSink {
+  write(fd: OutputFd, chunk: Buffer): boolean
+}
+
+/** How a program ended. `signal` is a name of RFC 4254 §6.10 without "SIG". */
+export type ExitStatus =
+  | { readonly code: number }
+  | { readonly signal: string; readonly coreDumped: boolean; readonly message?: string }
+
+/** One running program inside a container. */
+export interface Exec {
+  /** The program's stdin; `end()` closes it (on a terminal: sends EOT, RFC 4254 has no better). Never emits 'error'. */
+  readonly stdin: Writable
+  /** Ask for output again after the sink answered false. */
+  resume(): void
+  /**
+   * The program's end, after its last output was given to the sink. Rejects with a HatchwayError when something else
+   * ended it: CONTAINER_GONE, ENGINE_LOST, ENGINE_ERROR. COMMAND_NOT_FOUND and such are exit codes with text on stderr.
+   */
+  readonly exit: Promise<ExitStatus>
+  /** Best effort; the last size wins, also when asked before the program runs. */
+  resize(size: WindowSize): void
+  /** Send a signal (name without "SIG") to the program's process group; false where the road cannot. */
+  signal(name: string): boolean
+  /**
+   * Let go: stop output, close stdin, release the stream. What still runs inside is hung up where the road can do it
+   * (the plain road: by the session's cookie). Idempotent; `exit` settles.
+   */
+  close(): void
+}
+
+export interface EngineInfo {
+  /** "docker" or "podman", as the engine names itself. */
+  readonly product: string
+  readonly version: string
+  /** Node's spelling: x64, arm64, ... of the machine the containers run on. */
+  readonly arch: string
+  /** Containers share this host's kernel and file system (unix socket): the direct data path may work. */
+  readonly local: boolean
+}
+
+export type EngineEvent =
+  | { readonly type: 'container'; readonly action: string; readonly id: string }
+  /** The stream broke and is up again: whatever was known of containers must be asked anew. */
+  | { readonly type: 'reconnected' }
+
+export interface Engine {
+  /** "docker" or "cli". */
+  readonly kind: string
+  /** How it is reached, for logs and `doctor`: "unix:///var/run/docker.sock", "docker exec". */
+  readonly endpoint: string
+  info(signal: AbortSignal): Promise<EngineInfo>
+  list(signal: AbortSignal): Promise<ContainerSummary[]>
+  /** By full id, name or unambiguous id prefix. Throws CONTAINER_NOT_FOUND. */
+  inspect(ref: string, signal: AbortSignal): Promise<Container>
+  /**
+   * Start a program. Throws CONTAINER_NOT_FOUND, CONTAINER_NOT_RUNNING (message says paused, stopped, ...),
+   * ENGINE_*; a program that cannot be run inside is an exit status 126 or 127 with a line on stderr, as a shell does.
+   */
+  exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
+  /** A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when there is none. */
+  copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
+  /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
+  copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
+  /** Container starts, ends, pauses, ... until the signal aborts; reconnects by itself. */
+  events(signal: AbortSignal): AsyncIterable<EngineEvent>
+  /** Release sockets and children; idempotent. */
+  close(): Promise<void>
+}

@@ -1,0 +1,62 @@
+/** One authenticated SSH connection as the rest of Hatchway sees it, and what it asks of us. */
+import type { Duplex } from 'node:stream'
+import type { SshSession } from './session.ts'
+
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+/** What a client may ask for while a connection lives; each is put to `allow` before anything is done. */
+export type SshAction =
+  | { readonly kind: 'pty' }
+  | { readonly kind: 'env'; readonly name: string }
+  | { readonly kind: 'agent' }
+  | { readonly kind: 'x11' }
+
+/** direct-tcpip RFC 4254 §7.2, direct-streamlocal@openssh.com PROTOCOL §2.4. */
+export type DirectTarget =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly originator: Endpoint }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** tcpip-forward RFC 4254 §7.1, streamlocal-forward@openssh.com. Port 0: any. */
+export type ForwardBind =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** Why a channel was not opened: RFC 4254 §5.1 reason code and a sentence. */
+export interface OpenFailure {
+  readonly reason: 'prohibited' | 'connect-failed' | 'unknown-type' | 'resource-shortage'
+  readonly message: string
+}
+
+/** What the application does for a connection. A missing member refuses. */
+export interface ConnectionHandlers {
+  allow(action: SshAction): boolean | Promise<boolean>
+  session(session: SshSession): void
+  /** Resolve with the stream to join to the channel, or say why not. The channel half-closes both ways. */
+  direct?(target: DirectTarget, signal: AbortSignal): Promise<Duplex | OpenFailure>
+  /** Resolve with the bound port (0 for unix), or undefined: REQUEST_FAILURE. */
+  forward?(bind: ForwardBind): Promise<number | undefined>
+  cancelForward?(bind: ForwardBind): Promise<boolean>
+}
+
+export interface SshConnection<Identity> {
+  /** Short and unique in this process, for logs. */
+  readonly id: string
+  readonly identity: Identity
+  /** The SSH user name as the client sent it: "dev@web". */
+  readonly user: string
+  readonly remote: Endpoint
+  readonly local: Endpoint
+  /** Without "SSH-2.0-". */
+  readonly clientVersion: string
+  /** Aborts when the connection is gone. */
+  readonly closed: AbortSignal
+  /** Channels towards the client, for what came to us from inside the container. */
+  openForwarded(bind: ForwardBind, originator: Endpoint): Promise<Duplex>
+  openAgent(): Promise<Duplex>
+  openX11(originator: Endpoint): Promise<Duplex>
+  /** RFC 4253 §11.1 disconnect (reason 11 BY_APPLICATION) with a sentence, then close. Idempotent. */
+  disconnect(message: string): void
+}

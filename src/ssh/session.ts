@@ -1,0 +1,73 @@
+/** RFC 4254 §6: one "session" channel, as the handler sees it. The protocol stays behind it (session-channel.ts). */
+import type { Readable } from 'node:stream'
+
+/** pty-req, RFC 4254 §6.2. */
+export interface PtyRequest {
+  readonly term: string
+  readonly cols: number
+  readonly rows: number
+  /** Pixels. */
+  readonly width: number
+  readonly height: number
+  /** Encoded terminal modes, RFC 4254 §8, as the client sent them, unvalidated. */
+  readonly modes: Buffer
+}
+
+/** x11-req, RFC 4254 §6.3.1. */
+export interface X11Request {
+  readonly singleConnection: boolean
+  readonly protocol: string
+  /** Hex. A secret: never logged. */
+  readonly cookie: string
+  readonly screen: number
+}
+
+/** The request that starts the session's program, RFC 4254 §6.5. The command's bytes are the client's, untouched. */
+export type SessionStart =
+  | { readonly kind: 'shell' }
+  | { readonly kind: 'exec'; readonly command: Buffer }
+  | { readonly kind: 'subsystem'; readonly name: string }
+
+/** How a program ended; same shape as the engine's (ssh/ imports nothing of engine/). */
+export type SessionExit =
+  | { readonly code: number }
+  | { readonly signal: string; readonly coreDumped: boolean; readonly message?: string }
+
+/** What may come after the start. */
+export interface SessionEvents {
+  /** window-change, RFC 4254 §6.7; 0x0 is possible. */
+  resize?(size: { cols: number; rows: number; width: number; height: number }): void
+  /** signal, RFC 4254 §6.9: name without "SIG", not checked against a list. True: delivered. */
+  signal?(name: string): boolean
+  /** break, RFC 4335. Milliseconds. */
+  break?(milliseconds: number): boolean
+  /** The output path drained: the sink may be given more. */
+  drain?(): void
+}
+
+/** One session that a client has started: everything asked before the start is in it. */
+export interface SshSession {
+  /** Unique within its connection. */
+  readonly id: number
+  readonly start: SessionStart
+  readonly pty?: PtyRequest
+  readonly x11?: X11Request
+  readonly agentForwarding: boolean
+  /** Only names that the connection's `allow` accepted; later wins. */
+  readonly env: ReadonlyMap<string, string>
+  /** The client's bytes, buffered up to the SSH window until read; ends with the client's EOF; destroyed on close. */
+  readonly stdin: Readable
+  /** Aborts when the channel or the connection is gone, whoever closed it. */
+  readonly closed: AbortSignal
+  /** Answer the start request with success; nothing may be written before. Idempotent. */
+  accept(): void
+  /** Answer it with CHANNEL_FAILURE and close. */
+  reject(): void
+  listen(events: SessionEvents): void
+  /** OutputSink of engine.ts: 1 data, 2 extended data (stderr). Copies; false asks to wait for `drain`. */
+  write(fd: 1 | 2, chunk: Buffer): boolean
+  /** Tell the client that nobody reads its bytes any more (eow@openssh.com), and drop them. */
+  stopReading(): void
+  /** Flush what was written, then EOF, exit-status or exit-signal, CLOSE. Resolves when all of it left or the channel died. */
+  exit(status: SessionExit): Promise<void>
+}
