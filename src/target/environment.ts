@@ -1,0 +1,85 @@
+/** The environment of a session, as sshd builds one (session.c, do_setup_env) on top of the container's own. Pure. */
+import { z } from 'zod'
+import type { EnvInfo } from './envinfo.ts'
+
+export interface EnvironmentFacts {
+  readonly info: EnvInfo
+  /** Config.Env of the container, "KEY=value". */
+  readonly containerEnv: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  /** Set for every session by the operator's configuration. */
+  readonly configured: Readonly<Record<string, string>>
+  /** What the client sent and policy accepted. */
+  readonly client: ReadonlyMap<string, string>
+  readonly remote: { readonly address: string; readonly port: number }
+  readonly local: { readonly address: string; readonly port: number }
+  readonly term?: string
+}
+
+/** As sshd's _PATH_STDPATH and SUPERUSER_PATH (pathnames.h), for containers whose image sets none. */
+const USER_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/games'
+const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Entries to add to what the engine gives an exec anyway; later ones win. */
+export function sessionEnvironment(facts: EnvironmentFacts): string[] {
+  const { info, remote, local } = facts
+  const own = toMap(facts.containerEnv)
+  const env = new Map<string, string>()
+  if (!own.has('PATH')) env.set('PATH', info.uid === 0 ? ROOT_PATH : USER_PATH)
+  for (const [key, value] of remoteEnv(facts.labels['devcontainer.metadata'], own)) env.set(key, value)
+  for (const [key, value] of Object.entries(facts.configured)) env.set(key, value)
+  for (const [key, value] of facts.client) env.set(key, value)
+  env.set('USER', info.name)
+  env.set('LOGNAME', info.name)
+  env.set('HOME', info.home)
+  env.set('SHELL', info.shell)
+  env.set('SSH_CLIENT', `${remote.address} ${remote.port} ${local.port}`)
+  env.set('SSH_CONNECTION', `${remote.address} ${remote.port} ${local.address} ${local.port}`)
+  if (facts.term !== undefined) env.set('TERM', facts.term)
+  // A NUL would cut the variable at execve(2) and end the request at the engine.
+  return [...env].filter(([, value]) => !value.includes('\0')).map(([key, value]) => `${key}=${value}`)
+}
+
+const Metadata = z.object({ remoteEnv: z.record(z.string(), z.string().nullable()).optional().catch(undefined) })
+const MetadataLabel = z.union([z.array(Metadata.catch({})), Metadata.transform((entry) => [entry])])
+
+/**
+ * `remoteEnv` of the devcontainer.metadata label (containers.dev/implementors/reference): an array of layers or a
+ * single object, later layers win, null empties, ${containerEnv:NAME[:default]} is the container's. A label that is no
+ * such JSON sets nothing: it is text of whoever built the image.
+ */
+export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<string, string>): Map<string, string> {
+  const env = new Map<string, string>()
+  if (label === undefined) return env
+  for (const layer of parseLabel(label)) {
+    for (const [key, value] of Object.entries(layer.remoteEnv ?? {})) {
+      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue
+      env.set(key, expand(value ?? '', containerEnv))
+    }
+  }
+  return env
+}
+
+function parseLabel(label: string): z.infer<typeof Metadata>[] {
+  try {
+    return MetadataLabel.parse(JSON.parse(label))
+  } catch {
+    return []
+  }
+}
+
+function expand(value: string, containerEnv: ReadonlyMap<string, string>): string {
+  return value.replace(
+    /\$\{containerEnv:([^:}]+)(?::([^}]*))?\}/g,
+    (_, name: string, fallback: string | undefined) => containerEnv.get(name) ?? fallback ?? '',
+  )
+}
+
+export function toMap(env: readonly string[]): Map<string, string> {
+  const map = new Map<string, string>()
+  for (const entry of env) {
+    const equals = entry.indexOf('=')
+    if (equals > 0) map.set(entry.slice(0, equals), entry.slice(equals + 1))
+  }
+  return map
+}

@@ -1,0 +1,97 @@
+/** Which container a name means. Pure: the caller asks the engine and the policy. */
+import path from 'node:path'
+import type { ContainerSummary } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+
+const ID_PREFIX = /^[0-9a-f]{4,64}$/
+
+/**
+ * Names in the order of trust: exact name, id prefix (>= 4 hex digits), compose service.project[.number], devcontainer
+ * folder. The first kind that matches decides, and must match one container only: nothing ambiguous is guessed.
+ *
+ * `containers` are those the identity may enter; the messages name no others.
+ * @throws HatchwayError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS
+ */
+export function findContainer(ref: string, containers: readonly ContainerSummary[]): ContainerSummary {
+  for (const matches of [byName, byId, byCompose, byDevcontainer]) {
+    const found = containers.filter((container) => matches(ref, container))
+    const [only] = found
+    if (found.length > 1) {
+      const names = found.map((container) => container.name).sort()
+      throw new HatchwayError(
+        'CONTAINER_AMBIGUOUS',
+        `"${printable(ref)}" means ${found.length} containers: ${list(names)}`,
+      )
+    }
+    if (only) return only
+  }
+  throw notFound(ref, containers)
+}
+
+/** The sentence for a container that is not there, or that this identity may not see: the same for both. */
+export function notFound(ref: string, visible: readonly ContainerSummary[]): HatchwayError {
+  const near = nearest(
+    ref,
+    visible.map((container) => container.name),
+  )
+  const hint = near.length > 0 ? `; did you mean ${list(near)}?` : ''
+  return new HatchwayError('CONTAINER_NOT_FOUND', `no container "${printable(ref)}"${hint}`)
+}
+
+function byName(ref: string, container: ContainerSummary): boolean {
+  return container.name === ref
+}
+
+function byId(ref: string, container: ContainerSummary): boolean {
+  return ID_PREFIX.test(ref) && container.id.startsWith(ref)
+}
+
+function byCompose(ref: string, container: ContainerSummary): boolean {
+  const project = container.labels['com.docker.compose.project']
+  const service = container.labels['com.docker.compose.service']
+  if (!project || !service) return false
+  const number = container.labels['com.docker.compose.container-number']
+  return ref === `${service}.${project}` || ref === `${service}.${project}.${number}`
+}
+
+function byDevcontainer(ref: string, container: ContainerSummary): boolean {
+  const folder = container.labels['devcontainer.local_folder']
+  // A Windows client writes the label with backslashes.
+  return !!folder && (ref === folder || ref === path.posix.basename(folder.replaceAll('\\', '/')))
+}
+
+/** At most three names that are a typing slip away, nearest first. */
+export function nearest(ref: string, names: readonly string[]): string[] {
+  const wanted = ref.slice(0, 64).toLowerCase()
+  const limit = Math.max(1, Math.floor(wanted.length / 3))
+  return names
+    .map((name) => ({ name, distance: distance(wanted, name.slice(0, 64).toLowerCase()) }))
+    .filter(({ name, distance }) => distance <= limit || name.toLowerCase().includes(wanted))
+    .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
+    .slice(0, 3)
+    .map(({ name }) => name)
+}
+
+/** Levenshtein distance. */
+function distance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const change = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min(change, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1))
+    }
+    previous = row
+  }
+  return previous[b.length] ?? 0
+}
+
+function list(names: readonly string[]): string {
+  return names.length > 8 ? `${names.slice(0, 8).join(', ')}, ...` : names.join(', ')
+}
+
+/** Client text that goes back to a terminal: no control characters, no flood. */
+export function printable(text: string): string {
+  const clean = text.replace(/[^\x20-\x7e\u00a1-\uffff]/g, '?')
+  return clean.length > 80 ? `${clean.slice(0, 80)}...` : clean
+}

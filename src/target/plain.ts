@@ -1,0 +1,154 @@
+/**
+ * The plain road: one engine exec per session. It serves what an exec can; a small launcher in the container's own
+ * /bin/sh does before the program starts what the engine cannot: home with sshd's warning, the terminal's size from the
+ * first byte, SSH_TTY, a shell that exists, a login shell's argv[0].
+ *
+ * No engine can signal or end an exec (moby#35703). So every session carries a random cookie in its environment, and a
+ * second small exec ends by it what the session left: never by a host pid, which may be another process by then.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
+import type { Program } from './program.ts'
+
+const COOKIE = 'HATCHWAY_SESSION'
+const HANGUP_TIMEOUT = 20_000
+
+/**
+ * $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
+ * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's.
+ */
+const LAUNCHER = `
+cd -- "$1" 2>/dev/null || { echo "$2" >&2; cd /; }
+if [ -t 0 ]; then
+  t=$(tty 2>/dev/null) && SSH_TTY=$t && export SSH_TTY
+  [ -z "$3" ] || stty $3 2>/dev/null
+fi
+s=$4 how=$5 c=$6; shift 6
+while ! [ -x "$s" ]; do
+  [ $# -gt 0 ] || { echo "$s: no such shell" >&2; exit 127; }
+  s=$1; shift
+done
+[ "$how" = login ] || exec "$s" -c "$c"
+case $s in
+  */bash | */zsh | */ksh) exec "$s" -c 'exec -a "-\${0##*/}" "$0"' "$s" ;;
+  *) exec "$s" -l ;;
+esac
+`
+
+/**
+ * $1 cookie, $2 the signal's name. The session's leader is the process with the cookie and no parent in this pid
+ * namespace (what the engine started); its session id names the others. After HUP, what is left in the session and
+ * does not ignore HUP (nohup) is killed after two seconds. What called setsid has left the session and lives on.
+ * stat's second field may hold anything, so what counts begins after its last ")": state ppid pgrp session.
+ */
+const SIGNALLER = `
+members() {
+  for d in /proc/[0-9]*; do
+    s=$(cat $d/stat 2>/dev/null) || continue
+    set -- \${s##*)}
+    [ "$4" = "$sid" ] && echo "\${d#/proc/}"
+  done
+}
+sid=
+for d in /proc/[0-9]*; do
+  s=$(cat $d/stat 2>/dev/null) || continue
+  p=$(set -- \${s##*)}; echo "$2")
+  [ "$p" = 0 ] || continue
+  tr '\\0' '\\n' <$d/environ 2>/dev/null | grep -qxF -- "${COOKIE}=$1" || continue
+  sid=\${d#/proc/}
+done
+[ -n "$sid" ] || exit 0
+if [ "$2" != HUP ]; then kill -s "$2" -- -"$sid"; exit; fi
+kill -s HUP $(members) 2>/dev/null
+kill -s CONT $(members) 2>/dev/null
+[ -z "$(members)" ] && exit 0
+sleep 2
+for p in $(members); do
+  m=$(grep -i '^SigIgn:' /proc/$p/status 2>/dev/null)
+  case $m in *[13579bdfBDF]) ;; *) kill -s KILL $p 2>/dev/null ;; esac
+done
+exit 0
+`
+
+const discard: OutputSink = { write: () => true }
+
+/** @throws HatchwayError as Engine.exec does */
+export async function runPlain(
+  engine: Engine,
+  container: Container,
+  engineUser: string,
+  program: Program,
+  tty: WindowSize | undefined,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<Exec> {
+  const cookie = randomBytes(16).toString('hex')
+  const size = tty && tty.rows > 0 && tty.cols > 0 ? `rows ${tty.rows} cols ${tty.cols}` : ''
+  const how = program.command ? 'command' : 'login'
+  // The engine's API takes text: a command that is no UTF-8 arrives changed on this road.
+  const command = program.command?.toString() ?? ''
+  const exec = await engine.exec(
+    container.id,
+    {
+      argv: [
+        '/bin/sh',
+        '-c',
+        LAUNCHER,
+        'sh',
+        program.cwd,
+        program.cwdWarning,
+        size,
+        program.shell,
+        how,
+        command,
+        ...program.fallbackShells,
+      ],
+      user: engineUser,
+      cwd: '/',
+      env: [...program.env, `${COOKIE}=${cookie}`],
+      ...(tty && { tty }),
+    },
+    sink,
+    signal,
+  )
+  const send = (name: string): void => void signalByCookie(engine, container.id, cookie, name)
+  let ended = false
+  exec.exit.then(
+    () => (ended = true),
+    () => (ended = true),
+  )
+  return {
+    stdin: exec.stdin,
+    exit: exec.exit,
+    resume: () => exec.resume(),
+    resize: (to) => exec.resize(to),
+    signal(name) {
+      if (ended || !/^[A-Z0-9]{2,8}$/.test(name)) return false
+      send(name)
+      return true
+    },
+    close() {
+      exec.close()
+      if (!ended) send('HUP')
+      ended = true
+    },
+  }
+}
+
+/** Best effort: a container without a shell, or gone, has nothing that this could end. */
+async function signalByCookie(engine: Engine, containerId: string, cookie: string, name: string): Promise<void> {
+  const limit = AbortSignal.timeout(HANGUP_TIMEOUT)
+  try {
+    const exec = await engine.exec(
+      containerId,
+      { argv: ['/bin/sh', '-c', SIGNALLER, 'sh', cookie, name], user: '0', cwd: '/', env: [] },
+      discard,
+      limit,
+    )
+    limit.addEventListener('abort', () => exec.close(), { once: true })
+    exec.stdin.end()
+    await exec.exit
+  } catch {
+    // The container is gone or the engine is: so are the processes, or they are out of reach.
+  }
+}
