@@ -1,0 +1,50 @@
+/** Schema issues as sentences that name file, line and key. */
+import type { z } from 'zod'
+import { type Layer, leaves } from './layers.ts'
+import { nearest } from './nearest.ts'
+
+export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): string[] {
+  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))
+  const at = (key: readonly (string | number)[], message: string) => {
+    const where = layers.map((layer) => layer.where(key)).findLast((found) => found !== undefined)
+    const name = key.join('.')
+    return `${where === undefined ? '' : `${where}: `}${name === '' ? '' : `${name}: `}${message}`
+  }
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...path, key], unknownKey(path, key)))
+  if (issue.code === 'invalid_key') return [at(path, issue.issues.map((inner) => inner.message).join(', '))]
+  return [at(path, issue.message)]
+}
+
+function unknownKey(path: readonly (string | number)[], key: string): string {
+  const siblings = leaves().flatMap((leaf) =>
+    path.every((part, depth) => leaf.path[depth] === part) ? (leaf.path[path.length] ?? []) : [],
+  )
+  const near = nearest(key, [...new Set(siblings)])
+  return near === undefined ? 'there is no such key' : `there is no such key; is ${near} meant?`
+}
+
+/** zod's own sentences, made to say what was found. Undefined: keep zod's. */
+export function sentence(issue: z.core.$ZodRawIssue): string | undefined {
+  const got = JSON.stringify(issue.input) ?? 'nothing'
+  const found = got.length > 60 ? `${got.slice(0, 60)}...` : got
+  if (issue.code === 'invalid_type')
+    return `expected ${issue.expected === 'int' ? 'a whole number' : article(String(issue.expected))}, got ${found}`
+  if (issue.code === 'invalid_union') return `expected a text or a number, got ${found}`
+  if (issue.code === 'invalid_value') return `expected one of ${issue.values.map(String).join(', ')}, got ${found}`
+  if (issue.code === 'too_small')
+    return `must be at least ${issue.minimum}${issue.origin === 'array' ? ' long' : ''}, got ${found}`
+  if (issue.code === 'too_big') return `must be at most ${issue.maximum}, got ${found}`
+  return undefined
+}
+
+function article(expected: string): string {
+  const names: Record<string, string> = {
+    string: 'a text',
+    number: 'a number',
+    boolean: 'true or false',
+    array: 'a list',
+    object: 'keys with values',
+    record: 'names with values',
+  }
+  return names[expected] ?? expected
+}

@@ -1,0 +1,190 @@
+/** Where settings come from: file, environment, flags. Each layer can say where in it a key stands. */
+import { isAbsolute, resolve } from 'node:path'
+import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { configJsonSchema, PATH_KEYS } from './schema.ts'
+
+export type KeyPath = readonly (string | number)[]
+
+export interface Layer {
+  readonly tree: Readonly<Record<string, unknown>>
+  /** "hatchway.yaml:12", "HATCHWAY_LISTEN", "--listen"; undefined when the layer does not have the key. */
+  where(key: KeyPath): string | undefined
+  /** What is wrong before any schema is asked. */
+  readonly problems: readonly string[]
+}
+
+export interface PathContext {
+  readonly home: string
+  readonly directory: string
+}
+
+/** YAML with positions. Anchors are expanded with the library's own bound, duplicates of a key are its errors. */
+export function fileLayer(text: string, file: string, home: string): Layer {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, uniqueKeys: true })
+  const line = (offset: number) => `${file}:${lines.linePos(offset).line}`
+  const problems = [...document.errors, ...document.warnings].map((e) => `${line(e.pos[0])}: ${oneLine(e.message)}`)
+  let tree: Record<string, unknown> = {}
+  if (problems.length === 0) {
+    try {
+      const value: unknown = document.toJS() ?? {}
+      if (isRecord(value)) tree = value
+      else problems.push(`${file}:1: expected keys with values, as in "listen: [127.0.0.1:2222]"`)
+    } catch (error) {
+      problems.push(`${file}: ${oneLine(error instanceof Error ? error.message : String(error))}`)
+    }
+  }
+  const where = (key: KeyPath) => {
+    const offset = offsetOf(document.contents, key)
+    return offset === undefined ? undefined : line(offset)
+  }
+  return { tree: withPaths(tree, { home, directory: resolve(file, '..') }), where, problems }
+}
+
+/** The offset of the deepest part of `key` that exists; undefined when not even its first part does. */
+function offsetOf(root: Node | null, key: KeyPath): number | undefined {
+  let node: unknown = root
+  let offset: number | undefined
+  for (const part of key) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part))
+      if (!pair) break
+      if (isScalar(pair.key) && pair.key.range) offset = pair.key.range[0]
+      node = pair.value
+      continue
+    }
+    const item: unknown = isCollection(node) ? node.get(Number(part), true) : undefined
+    if (!isRanged(item)) break
+    offset = item.range[0]
+    node = item
+  }
+  return offset
+}
+
+/** HATCHWAY_LIMITS_MAX_AUTH_TRIES for limits.maxAuthTries. Lists are separated by commas. */
+export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
+  const tree: Record<string, unknown> = {}
+  const names = new Map<string, string>()
+  for (const leaf of leaves()) {
+    const name = environmentName(leaf.path)
+    const text = env[name]
+    if (text === undefined) continue
+    names.set(leaf.path.join('.'), name)
+    put(tree, leaf.path, fromText(text, leaf.type))
+  }
+  return {
+    tree: withPaths(tree, { home, directory: process.cwd() }),
+    where: (key) => whereIn(names, key),
+    problems: [],
+  }
+}
+
+export interface Flag {
+  readonly flag: string
+  readonly key: readonly string[]
+  readonly value: unknown
+}
+
+export function flagLayer(flags: readonly Flag[], home: string): Layer {
+  const tree: Record<string, unknown> = {}
+  for (const { key, value } of flags) put(tree, key, value)
+  const names = new Map(flags.map(({ key, flag }) => [key.join('.'), flag]))
+  return {
+    tree: withPaths(tree, { home, directory: process.cwd() }),
+    where: (key) => whereIn(names, key),
+    problems: [],
+  }
+}
+
+export function environmentName(path: readonly string[]): string {
+  return ['HATCHWAY', ...path].map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_')
+}
+
+export interface Leaf {
+  readonly path: readonly string[]
+  readonly type: string
+}
+
+let known: readonly Leaf[] | undefined
+
+/** Every key that holds a value, from the schema itself. */
+export function leaves(): readonly Leaf[] {
+  known ??= leavesOf(configJsonSchema(), [])
+  return known
+}
+
+function leavesOf(schema: unknown, path: readonly string[]): Leaf[] {
+  if (!isRecord(schema)) return []
+  if (isRecord(schema.properties)) {
+    return Object.entries(schema.properties).flatMap(([key, inner]) => leavesOf(inner, [...path, key]))
+  }
+  return [{ path, type: Array.isArray(schema.type) ? 'mixed' : String(schema.type) }]
+}
+
+function fromText(text: string, type: string): unknown {
+  if (type === 'array') return text.split(',').map((item) => item.trim())
+  if (type === 'string' || type === 'mixed') return text
+  const document = parseDocument(text)
+  const value: unknown = document.errors.length > 0 ? text : document.toJS()
+  return value
+}
+
+function whereIn(names: ReadonlyMap<string, string>, key: KeyPath): string | undefined {
+  for (let length = key.length; length > 0; length--) {
+    const name = names.get(key.slice(0, length).join('.'))
+    if (name !== undefined) return name
+  }
+  return undefined
+}
+
+function put(tree: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [first, ...rest] = path
+  if (first === undefined) return
+  if (rest.length === 0) {
+    tree[first] = value
+    return
+  }
+  const inner = tree[first]
+  const group: Record<string, unknown> = isRecord(inner) ? inner : {}
+  tree[first] = group
+  put(group, rest, value)
+}
+
+function withPaths(tree: Record<string, unknown>, context: PathContext): Record<string, unknown> {
+  const copy = structuredClone(tree)
+  for (const key of PATH_KEYS) {
+    const path = key.split('.')
+    const value = path.reduce<unknown>((node, part) => (isRecord(node) ? node[part] : undefined), copy)
+    if (typeof value === 'string' && value !== '') put(copy, path, absolute(value, context))
+    if (Array.isArray(value)) {
+      const items: unknown[] = value
+      put(
+        copy,
+        path,
+        items.map((item) => (typeof item === 'string' && item !== '' ? absolute(item, context) : item)),
+      )
+    }
+  }
+  return copy
+}
+
+export function absolute(path: string, { home, directory }: PathContext): string {
+  if (path === '~' || path.startsWith('~/')) return resolve(home, path.slice(2))
+  return isAbsolute(path) ? path : resolve(directory, path)
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isCollection(node: unknown): node is { get(key: number, keep: true): unknown } {
+  return isRecord(node) && 'items' in node && typeof node.get === 'function'
+}
+
+function isRanged(node: unknown): node is Node & { range: [number, number, number] } {
+  return isRecord(node) && Array.isArray(node.range)
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ')
+}

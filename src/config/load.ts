@@ -1,0 +1,127 @@
+/** File + environment + flags → Config. Everything wrong is told at once, with file, line and key. */
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { HatchwayError } from '../errors.ts'
+import { problemsOf, sentence } from './explain.ts'
+import {
+  environmentLayer,
+  environmentName,
+  type Flag,
+  fileLayer,
+  flagLayer,
+  isRecord,
+  type Layer,
+  leaves,
+} from './layers.ts'
+import { nearest } from './nearest.ts'
+import { type Config, configSchema } from './schema.ts'
+
+/** src/config or dist/config → the package. */
+export const PACKAGE_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const MAX_FILE = 1024 * 1024
+/** Read by other parts of the program, so not a misspelt key. */
+const OTHER_VARIABLES = new Set(['HATCHWAY_CONFIG'])
+
+/** One line for each problem; `message` has them all. */
+export class ConfigError extends HatchwayError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super('CONFIG_INVALID', problems.join('; '))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+export interface ConfigSources {
+  /** --config; otherwise HATCHWAY_CONFIG, otherwise the first of the usual places that exists. */
+  readonly file?: string | undefined
+  readonly env?: NodeJS.ProcessEnv
+  readonly flags?: readonly Flag[]
+}
+
+export interface LoadedConfig {
+  readonly config: Config
+  /** The file that was read, if any. */
+  readonly file?: string
+  /** Not wrong enough to refuse. */
+  readonly warnings: readonly string[]
+}
+
+export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
+  const env = sources.env ?? process.env
+  const home = env.HOME || homedir()
+  const file = sources.file ?? env.HATCHWAY_CONFIG ?? usualPlaces(env, home).find((place) => existsSync(place))
+  const layers: Layer[] = []
+  if (file !== undefined) layers.push(fileLayer(readConfigFile(file), file, home))
+  layers.push(environmentLayer(env, home), flagLayer(sources.flags ?? [], home))
+
+  const broken = layers.flatMap((layer) => layer.problems)
+  if (broken.length > 0) throw new ConfigError(broken)
+  const result = configSchema.safeParse(
+    layers.reduce<unknown>((tree, layer) => merge(tree, layer.tree), {}),
+    {
+      error: sentence,
+    },
+  )
+  if (!result.success) throw new ConfigError(result.error.issues.flatMap((issue) => problemsOf(issue, layers)))
+  const config = { ...result.data, keysDirectory: result.data.keysDirectory ?? defaultKeysDirectory(env, home) }
+  return { config, warnings: unknownVariables(env), ...(file !== undefined && { file }) }
+}
+
+function usualPlaces(env: NodeJS.ProcessEnv, home: string): string[] {
+  return [
+    join(env.XDG_CONFIG_HOME || join(home, '.config'), 'hatchway', 'hatchway.yaml'),
+    '/etc/hatchway/hatchway.yaml',
+    join(PACKAGE_ROOT, 'config', 'hatchway.yaml'),
+  ]
+}
+
+function readConfigFile(file: string): string {
+  try {
+    const { size } = statSync(file)
+    if (size > MAX_FILE) throw new ConfigError([`${file}: larger than ${MAX_FILE} bytes, surely not a configuration`])
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    throw new ConfigError([`${file}: cannot be read (${error instanceof Error ? error.message : String(error)})`])
+  }
+}
+
+/** Groups are merged key by key, everything else is replaced by the later layer; environment.set is one value. */
+function merge(under: unknown, over: unknown, path = ''): unknown {
+  if (path === 'environment.set' || !isRecord(under) || !isRecord(over)) return over
+  const merged: Record<string, unknown> = { ...under }
+  for (const [key, value] of Object.entries(over)) {
+    merged[key] = key in under ? merge(under[key], value, path ? `${path}.${key}` : key) : value
+  }
+  return merged
+}
+
+function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  const known = leaves().map((leaf) => environmentName(leaf.path))
+  return Object.keys(env)
+    .filter((name) => name.startsWith('HATCHWAY_') && !known.includes(name) && !OTHER_VARIABLES.has(name))
+    .map((name) => {
+      const near = nearest(name, known)
+      return `${name} in the environment is no setting${near === undefined ? '' : `; is ${near} meant?`}`
+    })
+}
+
+/** keys/ of a checkout that we may write; an installed package (node_modules, root's) has no keys in it. */
+function defaultKeysDirectory(env: NodeJS.ProcessEnv, home: string): string {
+  const inCheckout = join(PACKAGE_ROOT, 'keys')
+  if (!PACKAGE_ROOT.includes('/node_modules/') && writable(inCheckout)) return inCheckout
+  return join(env.XDG_STATE_HOME || join(home, '.local', 'state'), 'hatchway', 'keys')
+}
+
+function writable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The configuration: the one source for types, defaults, the commented example file (example.ts) and the JSON Schema.
+ * Names of sshd_config(5) are kept, in camelCase. A new key goes here, and nowhere else, then `npm run config:example`.
+ */
+import { z } from 'zod'
+import { parseDuration, parseListen, parseMaxStartups, parseRekeyLimit } from './values.ts'
+
+/** ssh2 can do these; sshd's defaults without CBC. */
+const CIPHERS = [
+  'chacha20-poly1305@openssh.com',
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+  'aes128-ctr',
+  'aes192-ctr',
+  'aes256-ctr',
+] as const
+
+function parsed<I extends z.ZodType<string | number>, O>(
+  input: I,
+  parse: (value: z.output<I>) => O | undefined,
+  expected: string,
+) {
+  return input.transform((value, context) => {
+    const result = parse(value)
+    if (result !== undefined) return result
+    context.issues.push({ code: 'custom', input: value, message: `expected ${expected}, got ${JSON.stringify(value)}` })
+    return z.NEVER
+  })
+}
+
+const textOrNumber = z.union([z.string(), z.number()])
+const duration = () => parsed(textOrNumber, parseDuration, 'a time such as 90, 120s, 2m or 1h30m (at most 24 days)')
+const listen = parsed(z.string(), parseListen, 'HOST:PORT or [V6ADDRESS]:PORT')
+const maxStartups = parsed(textOrNumber, parseMaxStartups, 'start:rate:full such as 10:30:100')
+const rekeyLimit = parsed(z.string(), parseRekeyLimit, 'bytes and optionally a time such as "1G 1h"')
+const fileName = z.string().min(1)
+const text = z.string().min(1)
+const envPattern = z.string().regex(/^[A-Za-z_*?][A-Za-z0-9_*?]*$/, 'expected a name or pattern such as LANG or LC_*')
+const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a variable name')
+// A NUL ends a variable early in every engine: what follows would be lost without a word.
+const envValue = z.string().refine((value) => !value.includes('\0'), 'a NUL byte cannot be in a variable')
+
+const engine = z.strictObject({
+  kind: z
+    .enum(['auto', 'docker', 'cli'])
+    .default('auto')
+    .describe('docker: the Engine API socket. cli: a docker-compatible command line. auto: the socket if it answers.'),
+  endpoint: text.optional().meta({
+    description: 'Where the Engine API is. Default: DOCKER_HOST, else the usual sockets of Docker and Podman.',
+    examples: ['unix:///var/run/docker.sock'],
+  }),
+  cli: text.optional().meta({
+    description:
+      'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',
+    examples: ['docker'],
+  }),
+})
+
+const environment = z.strictObject({
+  accept: z
+    .array(envPattern)
+    .default(['LANG', 'LC_*'])
+    .describe('Variables a client may send (AcceptEnv), * and ? as in sshd. Everything else is ignored.'),
+  set: z
+    .record(envName, envValue)
+    .default({})
+    .describe('Variables set in every session (SetEnv); they win over what a client sends.'),
+})
+
+const limits = z.strictObject({
+  maxAuthTries: z.int().min(1).max(100).default(6).describe('Authentication attempts in one connection.'),
+  loginGraceTime: duration().prefault('120s').describe('A connection must have authenticated by then; 0: no limit.'),
+  maxStartups: maxStartups
+    .prefault('10:30:100')
+    .describe(
+      'start:rate:full: from `start` unauthenticated connections on, new ones are dropped with rate %, all at `full`.',
+    ),
+  maxSessions: z.int().min(0).max(10_000).default(10).describe('Open sessions in one connection.'),
+  clientAliveInterval: duration()
+    .prefault('30s')
+    .describe(
+      "How often a silent client is asked whether it lives; 0: never. sshd's default is 0; here a lost client would keep a process in a container for as long as TCP believes in it, so we ask.",
+    ),
+  clientAliveCountMax: z.int().min(0).max(1000).default(3).describe('Unanswered questions after which it is gone.'),
+  rekeyLimit: rekeyLimit.prefault('1G 1h').describe('New keys after that many bytes, or that time (RFC 4253 §9).'),
+})
+
+const log = z.strictObject({
+  level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('The least.'),
+  format: z
+    .enum(['auto', 'json', 'pretty'])
+    .default('auto')
+    .describe('json: one object a line. pretty: for people. auto: pretty on a terminal, else json.'),
+  file: fileName.optional().meta({
+    description: 'A file to append to. Default: standard error. SIGHUP opens it anew (logrotate).',
+    examples: ['/var/log/hatchway.log'],
+  }),
+  commands: z
+    .boolean()
+    .default(false)
+    .describe('Log the command text of sessions. Commands may hold secrets, hence off.'),
+})
+
+export const configSchema = z.strictObject({
+  listen: z
+    .array(listen)
+    .min(1)
+    .prefault(['127.0.0.1:2222'])
+    .describe('Addresses to listen on. Port 0: any free port. An address beyond loopback lets the network in.'),
+  keysDirectory: fileName.optional().meta({
+    description:
+      'Where keys that Hatchway makes are kept, mode 0700. Default: keys/ of the checkout it runs from, else ~/.local/state/hatchway/keys.',
+    examples: ['/etc/hatchway/keys'],
+  }),
+  hostKeys: z
+    .array(fileName)
+    .default([])
+    .describe('Private host key files (HostKey). None: ed25519, ecdsa and rsa keys are made in keysDirectory.'),
+  authorizedKeys: z
+    .array(fileName)
+    .optional()
+    .meta({
+      description:
+        'authorized_keys files of those who may enter. Default: ~/.ssh/authorized_keys and ~/.ssh/*.pub of who starts the gateway, and authorized_keys in keysDirectory.',
+      examples: [['/etc/hatchway/authorized_keys']],
+    }),
+  engine: engine.prefault({}).describe('The container engine.'),
+  guest: z
+    .enum(['auto', 'off', 'require'])
+    .default('auto')
+    .describe('The guest helper inside containers. auto: where it can be delivered. require: refuse sessions without.'),
+  onDisconnect: z
+    .enum(['hangup', 'killTree'])
+    .default('hangup')
+    .describe(
+      'When the client is gone: hangup ends the session and keeps jobs detached on purpose (nohup, setsid), as sshd does; killTree ends those too.',
+    ),
+  environment: environment.prefault({}).describe('Environment variables of sessions.'),
+  limits: limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.'),
+  ciphers: z
+    .array(z.enum(CIPHERS))
+    .min(1)
+    .default([...CIPHERS])
+    .describe(
+      'Ciphers offered (Ciphers). The client picks; OpenSSH picks chacha20 if it may, aes*-gcm is faster with AES hardware.',
+    ),
+  banner: fileName.optional().meta({
+    description: 'A file whose text is sent before authentication (Banner).',
+    examples: ['/etc/issue.net'],
+  }),
+  controlSocket: fileName.optional().meta({
+    description:
+      'The socket that `hatchway sessions` and `hatchway kill` talk to. Default: one for each gateway in $XDG_RUNTIME_DIR/hatchway, /run/hatchway or ~/.hatchway.',
+    examples: ['/run/hatchway/control.sock'],
+  }),
+  shutdownGrace: duration()
+    .prefault('30s')
+    .describe('At SIGTERM no new sessions are taken and running ones may end until then; a second SIGTERM ends all.'),
+  log: log.prefault({}).describe('The log.'),
+})
+
+/** Keys that hold file names: relative to the file they stand in, ~ is the home directory. */
+export const PATH_KEYS: readonly string[] = [
+  'keysDirectory',
+  'hostKeys',
+  'authorizedKeys',
+  'banner',
+  'controlSocket',
+  'log.file',
+]
+
+type Immutable<T> = T extends readonly (infer E)[]
+  ? readonly Immutable<E>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Immutable<T[K]> }
+    : T
+
+export type ConfigInput = z.input<typeof configSchema>
+/** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
+export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }
+
+export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
+  return z.toJSONSchema(configSchema, { io: 'input' })
+}

@@ -1,0 +1,69 @@
+/** How people write times, sizes, addresses in a configuration, as sshd_config(5) spells them. Undefined: not one. */
+
+const TIME_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+}
+/** setTimeout() takes no more: 2^31-1 ms would fire at once beyond it. */
+const MAX_TIME = 2_147_483_647
+
+/** sshd_config(5) TIME FORMATS: seconds, or units in a row ("90", "2m", "1h30m"); "ms" is ours. Milliseconds. */
+export function parseDuration(text: string | number): number | undefined {
+  const words = String(text).trim().toLowerCase()
+  if (words === 'none') return 0
+  if (/^\d+(\.\d+)?$/.test(words)) return inTime(Number(words) * 1_000)
+  if (!/^(\d+(ms|s|m|h|d|w))+$/.test(words)) return undefined
+  let total = 0
+  for (const [, count, unit = 's'] of words.matchAll(/(\d+)(ms|[smhdw])/g)) {
+    total += Number(count) * (TIME_UNITS[unit] ?? 0)
+  }
+  return inTime(total)
+}
+
+function inTime(milliseconds: number): number | undefined {
+  return milliseconds <= MAX_TIME ? Math.round(milliseconds) : undefined
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
+
+/** Bytes with K, M or G behind, as RekeyLimit has them. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+)([kmg]?)$/i.exec(text.trim())
+  if (!match) return undefined
+  const size = Number(match[1]) * (SIZE_UNITS[(match[2] ?? '').toLowerCase()] ?? 1)
+  return Number.isSafeInteger(size) ? size : undefined
+}
+
+/** RekeyLimit: bytes, then optionally a time; "default" bytes are RFC 4253 §9's 1 GiB, "none" never. */
+export function parseRekeyLimit(text: string): { bytes: number; milliseconds: number } | undefined {
+  const [first = '', second = 'none', ...rest] = text.trim().split(/\s+/)
+  const bytes = first === 'none' ? 0 : first === 'default' ? 1024 ** 3 : parseSize(first)
+  const milliseconds = parseDuration(second)
+  if (bytes === undefined || milliseconds === undefined || rest.length > 0) return undefined
+  // sshd's own lower bound (readconf.c): a rekey for every few packets is a denial of service on oneself.
+  if (bytes !== 0 && bytes < 16) return undefined
+  return { bytes, milliseconds }
+}
+
+/** MaxStartups "start:rate:full", or one number for all. Bounds as servconf.c checks them. */
+export function parseMaxStartups(text: string | number): { start: number; rate: number; full: number } | undefined {
+  const match = /^(\d{1,6})(?::(\d{1,3}):(\d{1,6}))?$/.exec(String(text).trim())
+  if (!match) return undefined
+  const start = Number(match[1])
+  const rate = Number(match[2] ?? 100)
+  const full = Number(match[3] ?? match[1])
+  return start >= 1 && full >= start && rate >= 1 && rate <= 100 ? { start, rate, full } : undefined
+}
+
+/** "HOST:PORT" or "[V6]:PORT". Port 0: any free one. */
+export function parseListen(text: string): { host: string; port: number } | undefined {
+  const match = /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([^\s:[\]]+)):(\d{1,5})$/i.exec(text.trim())
+  if (!match) return undefined
+  const port = Number(match[3])
+  const host = match[1] ?? match[2]
+  return host !== undefined && port <= 65_535 ? { host, port } : undefined
+}

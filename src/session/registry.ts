@@ -1,0 +1,206 @@
+/** The live sessions of this gateway and the last ones that ended: who, where, as whom, how much, how it ended. */
+import { randomBytes } from 'node:crypto'
+import type { ExitStatus } from '../engine/engine.ts'
+import type { FailureCode } from '../errors.ts'
+import type { Endpoint } from '../ssh/connection.ts'
+
+/** What is known when a session is opened. */
+export interface SessionFacts {
+  readonly connectionId: string
+  /** As in its log lines: Identity.name and fingerprint. */
+  readonly identity: { readonly name: string; readonly fingerprint: string }
+  readonly remote: Endpoint
+  readonly container: { readonly id: string; readonly name: string }
+  /** The user inside. */
+  readonly user: string
+  readonly start: 'shell' | 'exec' | 'subsystem'
+  /** Command text or subsystem name. Kept in memory and shown over the control socket only: it may hold secrets. */
+  readonly command?: string
+  readonly tty: boolean
+}
+
+export type SessionState = 'created' | 'running' | 'stopped'
+
+/** How it ended: the program's own end, or a failure of ours. */
+export type SessionEnd = ExitStatus | { readonly failure: FailureCode; readonly message: string }
+
+export interface SessionSnapshot extends SessionFacts {
+  readonly id: string
+  readonly state: SessionState
+  /** Client to container. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly runningAt?: number
+  readonly stoppedAt?: number
+  readonly end?: SessionEnd
+}
+
+export interface SessionRecord {
+  readonly id: string
+  running(): void
+  addIn(bytes: number): void
+  addOut(bytes: number): void
+  /** The first end counts; idempotent. */
+  end(end: SessionEnd): void
+  /** Called once when an administrator or the shutdown ends it; at once if that has happened already. */
+  onKill(callback: (reason: string) => void): void
+  snapshot(): SessionSnapshot
+}
+
+export interface RegistryEvents {
+  readonly created?: (session: SessionSnapshot) => void
+  readonly running?: (session: SessionSnapshot) => void
+  readonly stopped?: (session: SessionSnapshot) => void
+}
+
+const HISTORY = 200
+/** A 256 KB command a session would be a lot of memory for a table cell. */
+const MAX_COMMAND = 4096
+
+export class SessionRegistry {
+  readonly #live = new Map<string, Entry>()
+  readonly #stopped: SessionSnapshot[] = []
+  readonly #idle = new Set<() => void>()
+  readonly #events: RegistryEvents
+
+  constructor(events: RegistryEvents = {}) {
+    this.#events = events
+  }
+
+  get size(): number {
+    return this.#live.size
+  }
+
+  open(facts: SessionFacts): SessionRecord {
+    const kept = facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND) }
+    const entry = new Entry(this.#freshId(), kept, {
+      running: (session) => this.#events.running?.(session),
+      stopped: (session) => this.#remember(session),
+    })
+    this.#live.set(entry.id, entry)
+    this.#events.created?.(entry.snapshot())
+    return entry
+  }
+
+  /** Live sessions, oldest first; with `stopped`, those that ended as well (bounded). */
+  list(options: { readonly stopped?: boolean } = {}): SessionSnapshot[] {
+    const live = [...this.#live.values()].map((entry) => entry.snapshot())
+    return options.stopped ? [...this.#stopped, ...live] : live
+  }
+
+  /** Ask the session to end; false when there is no live session of that id. Its end comes through `end()`. */
+  kill(id: string, reason = 'ended by the administrator'): boolean {
+    const entry = this.#live.get(id)
+    entry?.kill(reason)
+    return entry !== undefined
+  }
+
+  killAll(reason: string): void {
+    for (const entry of [...this.#live.values()]) entry.kill(reason)
+  }
+
+  /** Resolves with true when no session is live, with false when the signal aborts before. */
+  drained(signal: AbortSignal): Promise<boolean> {
+    if (this.#live.size === 0) return Promise.resolve(true)
+    if (signal.aborted) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const settle = (drained: boolean) => {
+        this.#idle.delete(idle)
+        signal.removeEventListener('abort', aborted)
+        resolve(drained)
+      }
+      const idle = () => settle(true)
+      const aborted = () => settle(false)
+      this.#idle.add(idle)
+      signal.addEventListener('abort', aborted, { once: true })
+    })
+  }
+
+  #remember(session: SessionSnapshot): void {
+    this.#live.delete(session.id)
+    this.#stopped.push(session)
+    if (this.#stopped.length > HISTORY) this.#stopped.shift()
+    this.#events.stopped?.(session)
+    if (this.#live.size === 0) for (const idle of [...this.#idle]) idle()
+  }
+
+  /** Random, not counted: an id noted before a restart must not name another session after it. */
+  #freshId(): string {
+    for (;;) {
+      const id = randomBytes(4).toString('hex')
+      if (!this.#live.has(id)) return id
+    }
+  }
+}
+
+class Entry implements SessionRecord {
+  readonly id: string
+  readonly #facts: SessionFacts
+  readonly #events: RegistryEvents
+  readonly #createdAt = Date.now()
+  #runningAt: number | undefined
+  #stoppedAt: number | undefined
+  #end: SessionEnd | undefined
+  #bytesIn = 0
+  #bytesOut = 0
+  #killed: string | undefined
+  #onKill: ((reason: string) => void) | undefined
+
+  constructor(id: string, facts: SessionFacts, events: RegistryEvents) {
+    this.id = id
+    this.#facts = facts
+    this.#events = events
+  }
+
+  running(): void {
+    if (this.#runningAt !== undefined || this.#end !== undefined) return
+    this.#runningAt = Date.now()
+    this.#events.running?.(this.snapshot())
+  }
+
+  addIn(bytes: number): void {
+    this.#bytesIn += bytes
+  }
+
+  addOut(bytes: number): void {
+    this.#bytesOut += bytes
+  }
+
+  end(end: SessionEnd): void {
+    if (this.#end !== undefined) return
+    this.#end = end
+    this.#stoppedAt = Date.now()
+    this.#onKill = undefined
+    this.#events.stopped?.(this.snapshot())
+  }
+
+  onKill(callback: (reason: string) => void): void {
+    if (this.#end !== undefined) return
+    if (this.#killed !== undefined) callback(this.#killed)
+    else this.#onKill = callback
+  }
+
+  kill(reason: string): void {
+    if (this.#killed !== undefined || this.#end !== undefined) return
+    this.#killed = reason
+    const callback = this.#onKill
+    this.#onKill = undefined
+    callback?.(reason)
+  }
+
+  snapshot(): SessionSnapshot {
+    return {
+      ...this.#facts,
+      id: this.id,
+      state: this.#end !== undefined ? 'stopped' : this.#runningAt !== undefined ? 'running' : 'created',
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      createdAt: this.#createdAt,
+      ...(this.#runningAt !== undefined && { runningAt: this.#runningAt }),
+      ...(this.#stoppedAt !== undefined && { stoppedAt: this.#stoppedAt }),
+      ...(this.#end !== undefined && { end: this.#end }),
+    }
+  }
+}
