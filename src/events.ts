@@ -21,7 +21,6 @@ export type EngineEvent =
   | { readonly type: 'engine-down'; readonly endpoint: string; readonly reason: string }
 
 export type GatewayStateEvent =
-  | { readonly type: 'listening'; readonly host: string; readonly port: number }
   | { readonly type: 'draining'; readonly sessions: number }
   | { readonly type: 'keys-reloaded'; readonly keys: number }
 

@@ -1,0 +1,65 @@
+/** The log as a reader of the event stream. Sessions are not here: the handler logs those, with their causes. */
+import type { GatewayEvent, Listener } from './events.ts'
+import type { Logger } from './log.ts'
+import type { Endpoint } from './ssh/connection.ts'
+
+export function logEvents(log: Logger): Listener {
+  return (event) => {
+    const facts = line(event)
+    if (!facts) return
+    const { level, msg, ...fields } = facts
+    log[level](fields, msg)
+  }
+}
+
+interface Line {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly msg: string
+  readonly [field: string]: unknown
+}
+
+function line(event: GatewayEvent): Line | undefined {
+  switch (event.type) {
+    case 'connect':
+      return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
+    case 'drop':
+      return { level: 'warn', msg: 'connection dropped', remote: at(event.remote), reason: event.reason }
+    case 'auth': {
+      const { context, method, fingerprint, accepted } = event
+      const fields = {
+        connection: context.connectionId,
+        user: context.user,
+        remote: at(context.remote),
+        method,
+        fingerprint,
+      }
+      return { level: accepted ? 'info' : 'debug', msg: accepted ? 'authenticated' : 'not authenticated', ...fields }
+    }
+    case 'disconnect':
+      return {
+        level: event.authenticated ? 'info' : 'debug',
+        msg: 'disconnected',
+        connection: event.connectionId,
+        reason: event.reason,
+      }
+    case 'session-created':
+    case 'session-running':
+    case 'session-stopped':
+    case 'session-refused':
+      return undefined
+    case 'engine-up':
+      return { level: 'info', msg: 'engine answers', engine: event.endpoint }
+    case 'engine-down':
+      return { level: 'error', msg: 'engine does not answer', engine: event.endpoint, reason: event.reason }
+    case 'draining':
+      return { level: 'info', msg: 'draining', sessions: event.sessions }
+    case 'keys-reloaded':
+      return { level: 'info', msg: 'keys reloaded', keys: event.keys }
+  }
+}
+
+function at(endpoint: Endpoint): string {
+  return endpoint.address.includes(':')
+    ? `[${endpoint.address}]:${endpoint.port}`
+    : `${endpoint.address}:${endpoint.port}`
+}

@@ -1,0 +1,54 @@
+/** The log: pino, JSON for machines and pino-pretty in this process for people. Fields are the project's terms. */
+import { isatty } from 'node:tty'
+import pino from 'pino'
+import type { Config } from './config/schema.ts'
+import { openSink, writeStderr } from './log-sink.ts'
+
+export type Logger = pino.Logger
+
+export interface Log {
+  readonly log: Logger
+  reopen(): void
+  close(): Promise<void>
+}
+
+/** Never to be in a log, however it got into an object. */
+const SECRETS = ['password', 'passphrase', 'cookie', 'token', 'secret', 'privateKey', 'signature']
+
+export async function createLog(settings: Config['log']): Promise<Log> {
+  const sink = openSink(settings.file, writeStderr)
+  const pretty =
+    settings.format === 'pretty' || (settings.format === 'auto' && settings.file === undefined && isatty(2))
+  const format = pretty ? await prettyLine(settings.file === undefined && isatty(2)) : undefined
+  const log = pino(
+    {
+      level: settings.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
+    },
+    { write: (line: string) => sink.write(format ? format(line) : line) },
+  )
+  return { log, reopen: () => sink.reopen(), close: () => sink.close() }
+}
+
+/** pino-pretty as a plain function: its worker-thread transport costs start time and can lose the last lines. */
+async function prettyLine(colorize: boolean): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty')
+  const format = prettyFactory({ colorize, translateTime: 'SYS:HH:MM:ss.l', ignore: 'hostname,pid' })
+  return (line) => format(keepEscapes(line))
+}
+
+/**
+ * JSON keeps control characters of hostile text harmless as escapes; pino-pretty would decode them onto the terminal.
+ * Doubling the backslash makes the decoded text the escape itself. Newlines and tabs stay: stack traces have them.
+ */
+export function keepEscapes(json: string): string {
+  return (
+    json
+      .replaceAll(/\\(?:\\|u00[0-9a-f]{2}|[bfr])/gi, (escape) => (escape === '\\\\' ? escape : `\\${escape}`))
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: DEL and C1 are what JSON leaves unescaped
+      .replaceAll(/[\u007f-\u009f]/g, (char) => `\\\\x${char.charCodeAt(0).toString(16)}`)
+  )
+}
