@@ -1,0 +1,99 @@
+/** Containers of the images that scripts/images.sh builds, named hw-test-* so that a leftover is recognised. */
+import { randomBytes } from 'node:crypto'
+import { execa } from 'execa'
+
+export interface Finished {
+  /** 255 also where a signal ended the program; `signal` says so. */
+  readonly code: number
+  readonly signal: string | undefined
+  readonly timedOut: boolean
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+}
+
+export interface RunOptions {
+  readonly input?: string | Buffer
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Milliseconds, 20 s: a test's real client must never hang the suite. */
+  readonly limit?: number
+}
+
+/** Run a program to its end with a limit; whatever happens is a value. */
+export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const result = await execa(file, [...args], {
+    encoding: 'buffer',
+    reject: false,
+    stripFinalNewline: false,
+    maxBuffer: 512 * 1024 * 1024,
+    input: options.input ?? '',
+    timeout: options.limit ?? 20_000,
+    killSignal: 'SIGKILL',
+    ...(options.env ? { env: options.env } : {}),
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+  })
+  if (result.exitCode === undefined && result.signal === undefined) {
+    throw new Error(`cannot run ${file}: ${result.shortMessage ?? 'unknown'}`)
+  }
+  return {
+    code: result.exitCode ?? 255,
+    signal: result.signal,
+    timedOut: result.timedOut,
+    stdout: Buffer.from(result.stdout ?? []),
+    stderr: Buffer.from(result.stderr ?? []),
+  }
+}
+
+/** The docker CLI; throws on a non-zero exit. */
+export async function docker(...args: string[]): Promise<string> {
+  const result = await run('docker', args, { limit: 60_000 })
+  if (result.code !== 0) throw new Error(`docker ${args.join(' ')}: ${result.stderr.toString().trim()}`)
+  return result.stdout.toString().trim()
+}
+
+export type TestImage = 'debian' | 'busybox' | 'scratch'
+
+export interface TestContainer {
+  readonly id: string
+  readonly name: string
+  /** On docker's bridge, reachable from this machine; undefined with another network. */
+  readonly address: string | undefined
+  /** A shell command inside, past whatever is under test. */
+  inside(command: string, user?: string): Promise<Finished>
+  remove(): Promise<void>
+}
+
+export interface ContainerOptions {
+  readonly name?: string
+  /** More `docker run` options: labels, -e, --user, --read-only. */
+  readonly args?: readonly string[]
+  readonly command?: readonly string[]
+}
+
+export function testName(what: string): string {
+  return `hw-test-${what}-${randomBytes(4).toString('hex')}`
+}
+
+export async function startContainer(image: TestImage, options: ContainerOptions = {}): Promise<TestContainer> {
+  const name = options.name ?? testName(image)
+  const id = await docker(
+    'run',
+    '-d',
+    '--name',
+    name,
+    ...(options.args ?? []),
+    `hatchway-${image}:latest`,
+    ...(options.command ?? []),
+  )
+  const address = await docker('inspect', '-f', '{{.NetworkSettings.IPAddress}}', name)
+  return {
+    id,
+    name,
+    address: address === '' ? undefined : address,
+    inside: (command, user = '0') => run('docker', ['exec', '-u', user, name, 'sh', '-c', command]),
+    remove: async () => {
+      // Idempotent: a test may have removed it itself.
+      await run('docker', ['rm', '-f', '-v', name], { limit: 60_000 })
+    },
+  }
+}

@@ -1,0 +1,100 @@
+/** The built gateway as a child process, as a person starts it: `node dist/main.js serve ...`. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import type { Keys, Target } from './ssh.ts'
+import { until } from './wait.ts'
+
+export const MAIN = resolve(import.meta.dirname, '../../dist/main.js')
+
+export interface GatewayOptions {
+  readonly keys: Keys
+  readonly engine: 'auto' | 'docker' | 'cli'
+  readonly guest?: 'auto' | 'off' | 'require'
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Gateway {
+  readonly host: string
+  readonly port: number
+  readonly pid: number
+  /** Its log so far, one JSON text a line. */
+  readonly log: () => string
+  target(user: string): Target
+  /** SIGTERM, then SIGKILL after `limit`; answers the exit code or the signal's name. Idempotent. */
+  stop(limit?: number): Promise<number | string>
+}
+
+const Listening = z.object({ msg: z.literal('listening'), host: z.string(), port: z.number() })
+
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const state = await mkdtemp(join(tmpdir(), 'hw-test-gateway-'))
+  const child = spawn(
+    process.execPath,
+    [
+      MAIN,
+      'serve',
+      ...['--listen', '127.0.0.1:0', '--authorized-keys', options.keys.authorized, '--keys', state],
+      ...['--engine', options.engine, '--guest', options.guest ?? 'auto'],
+      ...(options.args ?? []),
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
+  )
+  let log = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8')
+    stream?.on('data', (text: string) => {
+      log += text
+    })
+  }
+  const ended = new Promise<number | string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => resolve(signal ?? code ?? -1))
+  })
+  let over: number | string | undefined
+  void ended.then((how) => {
+    over = how
+  })
+  const listening = await until(
+    'the gateway listens',
+    () => {
+      if (over !== undefined) throw new Error(`the gateway ended with ${over}:\n${log}`)
+      return log.split('\n').map(parseListening).find(Boolean)
+    },
+    20_000,
+  ).catch((error: unknown) => {
+    child.kill('SIGKILL')
+    throw error
+  })
+  return {
+    ...listening,
+    pid: child.pid ?? -1,
+    log: () => log,
+    target: (user) => ({ ...listening, user, key: options.keys.ed25519 }),
+    stop: async (limit = 5000) => {
+      const how = await stop(child, ended, limit)
+      await rm(state, { recursive: true, force: true })
+      return how
+    },
+  }
+}
+
+function parseListening(line: string): { host: string; port: number } | undefined {
+  try {
+    const { host, port } = Listening.parse(JSON.parse(line))
+    return { host, port }
+  } catch {
+    return undefined
+  }
+}
+
+async function stop(child: ChildProcess, ended: Promise<number | string>, limit: number): Promise<number | string> {
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit)
+  const how = await ended
+  clearTimeout(timer)
+  return how
+}

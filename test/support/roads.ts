@@ -1,0 +1,70 @@
+/**
+ * The ways into a container that every e2e promise is tried on: the gateway on each engine driver, and sshd inside the
+ * container as the reference. A test that passes on sshd and fails on a road of ours is a difference of ours.
+ */
+import { startContainer, type TestContainer, testName } from './containers.ts'
+import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
+import { makeKeys, makeSshClient, type SshClient } from './ssh.ts'
+import { startSshd } from './sshd.ts'
+
+export const ALL_ROADS = ['hatchway docker', 'hatchway cli', 'sshd'] as const
+export type RoadName = (typeof ALL_ROADS)[number]
+
+// For work on one road: HATCHWAY_E2E_ROADS="sshd" or "hatchway docker,hatchway cli".
+const chosen = process.env.HATCHWAY_E2E_ROADS?.split(',')
+export const ROADS: readonly RoadName[] = ALL_ROADS.filter((road) => chosen?.includes(road) ?? true)
+/** For promises that sshd does not make: container names, engine failures. */
+export const GATEWAY_ROADS: readonly RoadName[] = ROADS.filter((road) => road !== 'sshd')
+
+export interface Road {
+  readonly name: RoadName
+  /** Logs in as dev. */
+  readonly client: SshClient
+  readonly container: TestContainer
+  /** Undefined for sshd. */
+  readonly gateway: Gateway | undefined
+  /** Another login on the same road: "web", "nologin@web"; `extra` are ssh_config lines. */
+  as(user: string, extra?: readonly string[]): Promise<SshClient>
+  close(): Promise<void>
+}
+
+export interface RoadOptions {
+  readonly containerArgs?: readonly string[]
+  readonly guest?: GatewayOptions['guest']
+  readonly gatewayArgs?: readonly string[]
+}
+
+export async function openRoad(name: RoadName, options: RoadOptions = {}): Promise<Road> {
+  const keys = await makeKeys()
+  const closers: (() => Promise<unknown>)[] = [() => keys.close()]
+  // Last opened, first closed; one failing must not leave the others behind.
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer().catch(() => undefined)
+  }
+  try {
+    const args = options.containerArgs ?? []
+    const server = name === 'sshd' ? await startSshd(keys, { args }) : undefined
+    const container = server?.container ?? (await startContainer('debian', { args, name: testName('web') }))
+    closers.push(() => container.remove())
+    const gateway = server
+      ? undefined
+      : await startGateway({
+          keys,
+          engine: name === 'hatchway cli' ? 'cli' : 'docker',
+          ...(options.guest ? { guest: options.guest } : {}),
+          ...(options.gatewayArgs ? { args: options.gatewayArgs } : {}),
+        })
+    if (gateway) closers.push(() => gateway.stop())
+    const target = server?.target ?? gateway?.target(`dev@${container.name}`)
+    if (!target) throw new Error(`no target for ${name}`)
+    const as: Road['as'] = async (user, extra) => {
+      const client = await makeSshClient({ ...target, user }, extra)
+      closers.push(() => client.close())
+      return client
+    }
+    return { name, container, gateway, client: await as(target.user), as, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
