@@ -20,6 +20,8 @@ export const FAILURES = {
   ENGINE_LOST: { exit: 255, level: 'error' },
   ENGINE_ERROR: { exit: 255, level: 'error' },
   GUEST_FAILED: { exit: 255, level: 'warn' },
+  SESSION_KILLED: { exit: 255, level: 'info' },
+  CLIENT_GONE: { exit: 255, level: 'info' },
   CONFIG_INVALID: { exit: 2, level: 'error' },
   INTERNAL: { exit: 255, level: 'error' },
 } as const satisfies Record<string, { exit: number; level: 'info' | 'warn' | 'error' }>

@@ -63,7 +63,7 @@ function byDevcontainer(ref: string, container: ContainerSummary): boolean {
 /** At most three names that are a typing slip away, nearest first. */
 export function nearest(ref: string, names: readonly string[]): string[] {
   const wanted = ref.slice(0, 64).toLowerCase()
-  const limit = Math.max(1, Math.floor(wanted.length / 3))
+  const limit = Math.max(2, Math.floor(wanted.length / 3))
   return names
     .map((name) => ({ name, distance: distance(wanted, name.slice(0, 64).toLowerCase()) }))
     .filter(({ name, distance }) => distance <= limit || name.toLowerCase().includes(wanted))

@@ -21,6 +21,8 @@ export type Lookup = PasswdEntry | 'broken' | undefined
 const MAX_ID = 2 ** 31 - 1
 
 export function findByName(passwd: string, name: string): Lookup {
+  // "dev:root" is user and group to an engine, and no name.
+  if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
   for (const line of lines(passwd)) {
     if (line !== name && !line.startsWith(`${name}:`)) continue
     return parseLine(line) ?? 'broken'

@@ -1,0 +1,136 @@
+/** Forwarding through the container's own network namespace: -L, -D, -W (direct), -R (listen inside), unix sockets. */
+import type { Duplex } from 'node:stream'
+import type { Logger } from 'pino'
+import type { Identity } from './auth/identity.ts'
+import type { Container } from './engine/engine.ts'
+import { asHatchwayError, HatchwayError } from './errors.ts'
+import { type Guest, type GuestListener, GuestRefusal } from './guest/guest.ts'
+import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from './ssh/connection.ts'
+import type { Target } from './target/containers.ts'
+import type { Action } from './target/policy.ts'
+
+const START_LIMIT = 60_000
+const NO_HELPER = 'forwarding needs the guest helper, which this container cannot have'
+
+interface ForwardDependencies {
+  readonly connection: SshConnection<Identity>
+  readonly log: Logger
+  readonly resolve: (signal: AbortSignal) => Promise<Target>
+  readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
+  readonly demand: (action: Action, container: Container) => void
+}
+
+export function forwards(
+  deps: ForwardDependencies,
+): Required<Pick<ConnectionHandlers, 'direct' | 'forward' | 'cancelForward'>> {
+  const { connection, log } = deps
+  const listeners = new Map<string, GuestListener>()
+  connection.closed.addEventListener('abort', () => {
+    for (const listener of listeners.values()) void listener.close()
+    listeners.clear()
+  })
+
+  /** The helper in the connection's container, after the policy said yes. @throws HatchwayError */
+  async function helperFor(action: Action, signal: AbortSignal): Promise<Guest> {
+    const target = await deps.resolve(signal)
+    deps.demand(action, target.container)
+    const guest = await deps.guestFor(target, signal)
+    if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+    return guest
+  }
+
+  return {
+    async direct(target, signal): Promise<Duplex | OpenFailure> {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(START_LIMIT)])
+      try {
+        const guest = await helperFor(localAction(target), limit)
+        return await guest.connect(target, limit)
+      } catch (error) {
+        if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
+        const failure = asHatchwayError(error)
+        log.info({ code: failure.code, err: failure.cause, target: describe(target) }, 'forward refused')
+        return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
+      }
+    },
+
+    async forward(bind): Promise<number | undefined> {
+      const key = describe(bind)
+      const limit = AbortSignal.any([connection.closed, AbortSignal.timeout(START_LIMIT)])
+      try {
+        if (listeners.has(key)) return undefined
+        const guest = await helperFor(remoteAction(bind), limit)
+        const listener = await guest.listen(
+          bind.kind === 'tcp' ? bindAddress(bind) : { ...bind, mode: 0o600, unlink: false },
+          ({ stream, address, port }) => void accept(bound, stream, address, port),
+          limit,
+        )
+        const bound: ForwardBind = bind.kind === 'tcp' ? { ...bind, port: listener.port } : bind
+        if (connection.closed.aborted) {
+          void listener.close()
+          return undefined
+        }
+        const name = describe(bound)
+        listeners.set(name, listener)
+        void listener.ended.then(() => listeners.delete(name))
+        return listener.port
+      } catch (error) {
+        const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)
+        log.info({ err: failure, bind: key }, 'remote forward refused')
+        return undefined
+      }
+    },
+
+    async cancelForward(bind): Promise<boolean> {
+      const listener = listeners.get(describe(bind))
+      listeners.delete(describe(bind))
+      await listener?.close()
+      return listener !== undefined
+    },
+  }
+
+  async function accept(bind: ForwardBind, stream: Duplex, address: string, port: number): Promise<void> {
+    stream.on('error', () => stream.destroy())
+    try {
+      const channel = await connection.openForwarded(bind, { address, port })
+      join(stream, channel)
+    } catch (error) {
+      log.debug({ err: error }, 'the client did not take a forwarded connection')
+      stream.destroy()
+    }
+  }
+}
+
+/** Bytes both ways with each side's half-close kept; one side's failure ends the other. */
+function join(a: Duplex, b: Duplex): void {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    from.on('error', () => to.destroy())
+    from.on('close', () => {
+      if (!from.readableEnded) to.destroy()
+    })
+    from.pipe(to)
+  }
+}
+
+/** GatewayPorts no (sshd's default): whatever address was asked for, the container's loopback is bound. */
+function bindAddress(bind: { readonly kind: 'tcp'; readonly host: string; readonly port: number }) {
+  return { kind: 'tcp' as const, host: bind.host === '::1' ? '::1' : '127.0.0.1', port: bind.port }
+}
+
+function localAction(target: DirectTarget): Action {
+  return target.kind === 'tcp'
+    ? { kind: 'forward-local', host: target.host, port: target.port }
+    : { kind: 'forward-socket', path: target.path, direction: 'local' }
+}
+
+function remoteAction(bind: ForwardBind): Action {
+  return bind.kind === 'tcp'
+    ? { kind: 'forward-remote', host: bind.host, port: bind.port }
+    : { kind: 'forward-socket', path: bind.path, direction: 'remote' }
+}
+
+function describe(end: DirectTarget | ForwardBind): string {
+  return end.kind === 'tcp' ? `${end.host}:${end.port}` : end.path
+}

@@ -1,0 +1,196 @@
+/**
+ * The story of a connection and its sessions, from top to bottom. There is no middleware chain: the order is security,
+ * so it is read in one place.
+ */
+import type { Logger } from 'pino'
+import type { Identity } from './auth/identity.ts'
+import type { Container, Engine, OutputSink } from './engine/engine.ts'
+import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
+import { forwards } from './forwards.ts'
+import type { Guest } from './guest/guest.ts'
+import type { GuestPool } from './guest/pool.ts'
+import { pump } from './pump.ts'
+import type { SessionRecord, SessionRegistry } from './session/registry.ts'
+import type { ConnectionHandlers, SshAction, SshConnection } from './ssh/connection.ts'
+import type { SshSession } from './ssh/session.ts'
+import type { Containers, Target } from './target/containers.ts'
+import { sessionEnvironment } from './target/environment.ts'
+import type { Action, Policy } from './target/policy.ts'
+import { refusesLogin, sessionProgram } from './target/program.ts'
+import { parseRoute } from './target/route.ts'
+import { runProgram } from './target/run.ts'
+import { runSftp } from './target/sftp.ts'
+
+export interface HandlerDependencies {
+  readonly engine: Engine
+  readonly containers: Containers
+  /** Absent with `guest: off`. */
+  readonly guests: GuestPool | undefined
+  readonly policy: Policy
+  readonly registry: SessionRegistry
+  readonly log: Logger
+  /** Set in every session. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly killTree: boolean
+  readonly logCommands: boolean
+}
+
+/** A session must have its program running by then; every engine call within has its own, shorter limit. */
+const START_LIMIT = 60_000
+
+export function createHandler(deps: HandlerDependencies) {
+  return (connection: SshConnection<Identity>): ConnectionHandlers => {
+    const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
+    const route = parseRoute(connection.user)
+
+    /** The one place that asks the policy. @throws HatchwayError NOT_PERMITTED */
+    function demand(action: Action, container: Container): void {
+      const decision = ask(action, container)
+      if (decision.allowed) return
+      log.warn({ action: action.kind, container: container.name, reason: decision.reason }, 'refused')
+      throw new HatchwayError('NOT_PERMITTED', decision.reason)
+    }
+
+    function ask(action: Action, container?: Container) {
+      return deps.policy({
+        identity: connection.identity,
+        action,
+        ...(container && { container }),
+        ...(route?.user !== undefined && { user: route.user }),
+      })
+    }
+
+    /** Container and user for this connection, asked anew for each use: a container may have been made again. */
+    async function resolve(signal: AbortSignal): Promise<Target> {
+      if (!route) {
+        throw new HatchwayError(
+          'CONTAINER_NOT_FOUND',
+          'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`',
+        )
+      }
+      const mayEnter = (container: Parameters<Parameters<Containers['resolve']>[1]>[0]) =>
+        deps.policy({ identity: connection.identity, container, action: { kind: 'enter' } }).allowed
+      const container = await deps.containers.resolve(route.container, mayEnter, signal)
+      if (container.state !== 'running') {
+        throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
+      }
+      return { container, info: await deps.containers.envInfo(container, route.user) }
+    }
+
+    function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
+      const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
+      return deps.guests?.acquire(container, user, signal) ?? Promise.resolve(undefined)
+    }
+
+    async function serve(session: SshSession): Promise<void> {
+      const { start, pty } = session
+      const killed = new AbortController()
+      // What starts within the limit may run for ever: the limit is lifted once the program runs.
+      const starting = new AbortController()
+      const timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
+      const signal = AbortSignal.any([session.closed, killed.signal, starting.signal])
+      let sessionLog = log
+      let record: SessionRecord | undefined
+
+      session.accept()
+      try {
+        const target = await resolve(signal)
+        const { container, info } = target
+        demand({ kind: start.kind === 'subsystem' ? 'sftp' : start.kind }, container)
+        record = deps.registry.open({
+          connectionId: connection.id,
+          identity: connection.identity,
+          remote: connection.remote,
+          container: { id: container.id, name: container.name },
+          user: info.name,
+          start: start.kind,
+          ...(start.kind === 'exec' && { command: start.command.toString() }),
+          ...(start.kind === 'subsystem' && { command: start.name }),
+          tty: pty !== undefined,
+        })
+        record.onKill((reason) => killed.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
+        sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
+        if (refusesLogin(info.shell))
+          throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
+
+        const env = sessionEnvironment({
+          info,
+          containerEnv: container.env,
+          labels: container.labels,
+          configured: deps.environment,
+          client: session.env,
+          remote: connection.remote,
+          local: connection.local,
+          ...(pty && { term: pty.term }),
+        })
+        const guest = await guestFor(target, signal)
+        const place = { engine: deps.engine, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
+        const run = (sink: OutputSink) =>
+          start.kind === 'subsystem'
+            ? runSftp(place, info, env, sink, signal)
+            : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
+
+        const live = record
+        const status = await pump(
+          session,
+          async (sink) => {
+            const exec = await run(sink)
+            clearTimeout(timer)
+            live.running()
+            const command = deps.logCommands && start.kind === 'exec' ? { command: start.command.toString() } : {}
+            sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
+            killed.signal.addEventListener('abort', () => exec.close(), { once: true })
+            return exec
+          },
+          record,
+        )
+        killed.signal.throwIfAborted()
+        await session.exit(status)
+        record.end(status)
+        const { bytesIn, bytesOut } = record.snapshot()
+        sessionLog.info({ ...status, bytesIn, bytesOut }, 'session ended')
+      } catch (error) {
+        const reason = killed.signal.aborted
+          ? killed.signal.reason
+          : starting.signal.aborted
+            ? starting.signal.reason
+            : error
+        const failure = session.closed.aborted
+          ? new HatchwayError('CLIENT_GONE', 'the client went away')
+          : asHatchwayError(reason)
+        record?.end({ failure: failure.code, message: failure.message })
+        sessionLog[FAILURES[failure.code].level]({ code: failure.code, err: failure.cause }, failure.message)
+        await tell(session, failure)
+      } finally {
+        clearTimeout(timer)
+      }
+    }
+
+    return {
+      allow: (action: SshAction) => ask(action).allowed,
+      session(session) {
+        if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
+        void serve(session)
+      },
+      ...forwards({ connection, log, resolve, guestFor, demand }),
+    }
+  }
+}
+
+/** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */
+async function tell(session: SshSession, failure: HatchwayError): Promise<void> {
+  const line = failure.code === 'LOGIN_REFUSED' ? failure.message : `hatchway: ${failure.message}`
+  session.write(session.pty ? 1 : 2, Buffer.from(session.pty ? `\r\n${line}\r\n` : `${line}\n`))
+  await session.exit({ code: failure.exitCode })
+}
+
+function tooSlow(): HatchwayError {
+  return new HatchwayError('ENGINE_TIMEOUT', 'the container engine took too long to start the session')
+}
+
+function stateWord(container: Container): string {
+  return (
+    { exited: 'stopped', created: 'not started', dead: 'dead', removing: 'being removed' }[container.state as string] ??
+    container.state
+  )
+}

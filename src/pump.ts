@@ -1,0 +1,62 @@
+/** A session's bytes and requests, joined to the program that runs for it. */
+import type { Exec, ExitStatus, OutputFd, OutputSink } from './engine/engine.ts'
+import type { GuestExec } from './guest/guest.ts'
+import type { SshSession } from './ssh/session.ts'
+
+export interface Counters {
+  addIn(bytes: number): void
+  addOut(bytes: number): void
+}
+
+/**
+ * Start a program for the session and stay until it ended. Window changes and signals that come before the program runs
+ * are kept for it: the last size, every signal.
+ *
+ * @returns how the program ended; rejects with the HatchwayError that ended it otherwise
+ */
+export async function pump(
+  session: SshSession,
+  start: (sink: OutputSink) => Promise<Exec | GuestExec>,
+  counters: Counters,
+): Promise<ExitStatus> {
+  const sink: OutputSink = {
+    write(fd: OutputFd, chunk: Buffer) {
+      counters.addOut(chunk.length)
+      return session.write(fd, chunk)
+    },
+  }
+  let exec: Exec | GuestExec | undefined
+  let size: { cols: number; rows: number; width: number; height: number } | undefined
+  const signals: string[] = []
+  session.listen({
+    drain: () => exec?.resume(),
+    resize(to) {
+      size = to
+      exec?.resize(to)
+    },
+    signal(name) {
+      if (exec) return exec.signal(name)
+      return signals.push(name) <= 16
+    },
+    // sshd answers a break on a pty with tcsendbreak(3), which a Linux pty takes and ignores.
+    break: () => session.pty !== undefined,
+  })
+  exec = await start(sink)
+  const running = exec
+  const close = () => running.close()
+  try {
+    if (session.closed.aborted) close()
+    else session.closed.addEventListener('abort', close, { once: true })
+    if (size) running.resize(size)
+    for (const name of signals) running.signal(name)
+    if ('onUnread' in running) running.onUnread(() => session.stopReading())
+    session.stdin.on('data', (chunk: Buffer) => counters.addIn(chunk.length))
+    session.stdin.on('error', close)
+    session.stdin.pipe(running.stdin)
+    return await running.exit
+  } finally {
+    session.closed.removeEventListener('abort', close)
+    session.stdin.unpipe(running.stdin)
+    running.close()
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * What is known of containers, so that a session on a live connection asks the engine nothing. An entry is dropped by
+ * the engine's events and after a short time anyway: events can be late or lost, and a stale entry only costs an error
+ * from the exec itself.
+ */
+import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import { type EnvInfo, probeEnvInfo } from './envinfo.ts'
+import { findContainer, notFound } from './find.ts'
+
+const INSPECT_TTL = 2_000
+/** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
+const ENVINFO_TTL = 10_000
+const PROBE_LIMIT = 15_000
+const MAX_ENTRIES = 4096
+/** Docker itself takes an id prefix of one digit; a name that short is a guess. */
+const SHORT_ID = /^[0-9a-f]{1,3}$/
+
+/** Where a connection's user name leads, once the engine and the policy were asked. */
+export interface Target {
+  readonly container: Container
+  readonly info: EnvInfo
+}
+
+interface Entry<T> {
+  readonly value: Promise<T>
+  readonly containerId?: string
+  readonly until: number
+}
+
+export class Containers {
+  readonly #engine: Engine
+  readonly #inspected = new Map<string, Entry<Container>>()
+  readonly #envInfos = new Map<string, Entry<EnvInfo>>()
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  /**
+   * The container that `ref` names.
+   * @param mayEnter decides which containers exist for this identity
+   * @throws HatchwayError CONTAINER_NOT_FOUND (also for one that may not be entered), CONTAINER_AMBIGUOUS, ENGINE_*
+   */
+  async resolve(
+    ref: string,
+    mayEnter: (container: Container | ContainerSummary) => boolean,
+    signal: AbortSignal,
+  ): Promise<Container> {
+    const direct = SHORT_ID.test(ref) ? undefined : await this.#inspect(ref)
+    if (direct && mayEnter(direct)) return direct
+    const visible = (await this.#engine.list(signal)).filter(mayEnter)
+    if (direct) throw notFound(ref, visible)
+    return this.#engine.inspect(findContainer(ref, visible).id, signal)
+  }
+
+  /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
+  async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
+    const key = `${container.id} ${container.startedAt} ${user ?? ''}`
+    return cached(this.#envInfos, key, ENVINFO_TTL, container.id, (limit) =>
+      probeEnvInfo(this.#engine, container, user, limit),
+    )
+  }
+
+  async #inspect(ref: string): Promise<Container | undefined> {
+    try {
+      return await cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) => this.#engine.inspect(ref, limit))
+    } catch (error) {
+      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
+      throw error
+    }
+  }
+
+  /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
+  forget(event: EngineEvent): void {
+    // An exec's events come with every session and change nothing here.
+    if (event.type === 'container' && event.action.startsWith('exec_')) return
+    this.#inspected.clear()
+    for (const [key, entry] of this.#envInfos) {
+      if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)
+    }
+  }
+
+  /** Follow the engine's events until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    for await (const event of this.#engine.events(signal)) this.forget(event)
+  }
+}
+
+/** One probe for concurrent callers, so none of them may abort it: it has its own limit. A failure is not kept. */
+function cached<T>(
+  cache: Map<string, Entry<T>>,
+  key: string,
+  ttl: number,
+  containerId: string | undefined,
+  probe: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const now = Date.now()
+  const known = cache.get(key)
+  if (known && known.until > now) return known.value
+  if (cache.size >= MAX_ENTRIES) cache.clear()
+  const value = probe(AbortSignal.timeout(PROBE_LIMIT))
+  const entry: Entry<T> =
+    containerId === undefined ? { value, until: now + ttl } : { value, containerId, until: now + ttl }
+  cache.set(key, entry)
+  value.catch(() => {
+    if (cache.get(key) === entry) cache.delete(key)
+  })
+  return value
+}

@@ -1,0 +1,83 @@
+/** Run a session's program: by the guest helper where there is one, else on the plain road. */
+import type { Container, Engine, Exec, OutputSink } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
+import { runPlain } from './plain.ts'
+import { type Program, shellArgv } from './program.ts'
+
+export interface Place {
+  readonly engine: Engine
+  readonly container: Container
+  /** As ExecSpec.user. */
+  readonly engineUser: string
+  /** Absent: no helper could be had, or none is wanted. */
+  readonly guest: Guest | undefined
+  readonly killTree: boolean
+}
+
+/** @throws HatchwayError SHELL_MISSING, GUEST_FAILED, CONTAINER_*, ENGINE_* */
+export async function runProgram(
+  place: Place,
+  program: Program,
+  tty: GuestTty | undefined,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<Exec> {
+  if (place.guest) {
+    try {
+      return await runInGuest(place.guest, place, program, tty, sink, signal)
+    } catch (error) {
+      // A container at its pids limit may have room for one process more without the helper's fork.
+      if (!(error instanceof GuestRefusal && error.exhausted)) throw refusalAsFailure(error)
+    }
+  }
+  return runPlain(place.engine, place.container, place.engineUser, program, tty, sink, signal)
+}
+
+async function runInGuest(
+  guest: Guest,
+  place: Place,
+  program: Program,
+  tty: GuestTty | undefined,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<Exec> {
+  const { env, cwd, cwdWarning } = program
+  const spawn = (path: string, argv: readonly (string | Buffer)[]) =>
+    guest.spawn(
+      { program: path, argv, env, cwd, cwdWarning, killTree: place.killTree, ...(tty && { tty }) },
+      sink,
+      signal,
+    )
+  for (const shell of [program.shell, ...program.fallbackShells]) {
+    try {
+      return await spawn(shell, shellArgv(program, shell))
+    } catch (error) {
+      if (!(error instanceof GuestRefusal && error.stage === 'exec' && !error.exhausted)) throw error
+    }
+  }
+  // No shell at all (distroless): a command that a shell would only split at its blanks runs without one.
+  const [path, ...rest] = plainWords(program.command) ?? []
+  if (path === undefined) {
+    throw new HatchwayError(
+      'SHELL_MISSING',
+      `no shell in container ${place.container.name}; a plain command (ssh ... /path/program arguments), sftp and forwards work`,
+    )
+  }
+  return await spawn(path, [path, ...rest])
+}
+
+/** The words of a command in which nothing means anything to a shell but blanks. */
+export function plainWords(command: Buffer | undefined): string[] | undefined {
+  const text = command?.toString().trim()
+  return text && /^[\w\-./,:=@%+ ]+$/.test(text) && !/^\w+=/.test(text) ? text.split(/ +/) : undefined
+}
+
+function refusalAsFailure(error: unknown): unknown {
+  if (!(error instanceof GuestRefusal)) return error
+  if (error.stage === 'exec') {
+    const code = error.errno === 'ENOENT' ? 'COMMAND_NOT_FOUND' : 'COMMAND_NOT_EXECUTABLE'
+    return new HatchwayError(code, error.message, { cause: error })
+  }
+  return new HatchwayError('GUEST_FAILED', `the container refused to start a process: ${error.errno}`, { cause: error })
+}

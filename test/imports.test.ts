@@ -1,0 +1,73 @@
+/** Imports point one way: main → cli → app → handler → {target, guest, session, ssh, auth} → engine → errors, events. */
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { expect, test } from 'vitest'
+
+const src = path.resolve(import.meta.dirname, '../src')
+
+/** What a part of src/ may import besides itself; a file at the top counts as a part. */
+const ALLOWED: Record<string, readonly string[]> = {
+  'errors.ts': [],
+  'events.ts': ['errors.ts', 'engine', 'ssh'],
+  'tar.ts': [],
+  'log.ts': ['errors.ts', 'config'],
+  'control.ts': ['errors.ts', 'session'],
+  engine: ['errors.ts', 'tar.ts'],
+  ssh: ['errors.ts', 'events.ts'],
+  config: ['errors.ts'],
+  auth: ['errors.ts', 'ssh'],
+  session: ['errors.ts', 'engine', 'ssh'],
+  guest: ['errors.ts', 'engine', 'tar.ts'],
+  target: ['errors.ts', 'engine', 'guest', 'ssh', 'tar.ts'],
+  'pump.ts': ['engine', 'guest', 'ssh'],
+  'forwards.ts': ['errors.ts', 'auth', 'engine', 'guest', 'ssh', 'target'],
+  'handler.ts': ['errors.ts', 'auth', 'engine', 'forwards.ts', 'guest', 'pump.ts', 'session', 'ssh', 'target'],
+  'app.ts': ['*'],
+  cli: ['*'],
+  'main.ts': ['*'],
+}
+const OUTER = ['app.ts', 'cli', 'main.ts']
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => path.join(folder, file))
+}
+
+function partOf(file: string): string {
+  return path.relative(src, file).split(path.sep)[0] ?? ''
+}
+
+function imports(file: string): string[] {
+  const text = readFileSync(file, 'utf8')
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '')
+}
+
+test('every import inside src/ points down', () => {
+  const wrong: string[] = []
+  for (const file of sources(src)) {
+    const part = partOf(file)
+    const allowed = ALLOWED[part] ?? []
+    for (const specifier of imports(file).filter((name) => name.startsWith('.'))) {
+      const target = partOf(path.resolve(path.dirname(file), specifier))
+      if (target === part || allowed.includes(target)) continue
+      if (allowed.includes('*') && (OUTER.includes(part) || !OUTER.includes(target))) continue
+      wrong.push(`${path.relative(src, file)} imports ${specifier}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+test('only one module loads ssh2, only app.ts and choose.ts name an engine’s driver', () => {
+  const loads: string[] = []
+  const drivers: string[] = []
+  for (const file of sources(src)) {
+    const text = readFileSync(file, 'utf8')
+    const name = path.relative(src, file)
+    if (/(?:from|require\(|import\() ?'ssh2(?:\/|')/.test(text.replaceAll(/import type[^\n]*/g, ''))) loads.push(name)
+    if (!name.startsWith('engine/') && imports(file).some((specifier) => /engine\/(docker|cli)/.test(specifier)))
+      drivers.push(name)
+  }
+  expect(loads.filter((name) => !name.startsWith('ssh/'))).toEqual([])
+  expect(drivers.filter((name) => name !== 'app.ts' && !name.startsWith('guest/deliver'))).toEqual([])
+})

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { remoteEnv, sessionEnvironment, toMap } from '../../src/target/environment.ts'
+
+const info = {
+  name: 'dev',
+  uid: 1000,
+  gid: 1000,
+  fullName: '',
+  home: '/home/dev',
+  shell: '/bin/bash',
+  engineUser: 'dev',
+}
+const facts = {
+  info,
+  containerEnv: ['PATH=/opt/bin:/bin', 'HOME=/somewhere'],
+  labels: {},
+  configured: {},
+  client: new Map<string, string>(),
+  remote: { address: '10.0.0.9', port: 5000 },
+  local: { address: '10.0.0.1', port: 2222 },
+}
+
+test('the variables sshd sets, with the true addresses', () => {
+  const env = toMap(sessionEnvironment({ ...facts, term: 'vt220' }))
+  expect(Object.fromEntries(env)).toEqual({
+    USER: 'dev',
+    LOGNAME: 'dev',
+    HOME: '/home/dev',
+    SHELL: '/bin/bash',
+    SSH_CLIENT: '10.0.0.9 5000 2222',
+    SSH_CONNECTION: '10.0.0.9 5000 10.0.0.1 2222',
+    TERM: 'vt220',
+  })
+})
+
+test('PATH is the container’s own; where it has none, sshd’s', () => {
+  expect(toMap(sessionEnvironment({ ...facts, containerEnv: [] })).get('PATH')).toContain('/usr/bin')
+})
+
+test('who one is cannot be sent by the client', () => {
+  const client = new Map([
+    ['HOME', '/evil'],
+    ['LANG', 'C.UTF-8'],
+  ])
+  const env = toMap(sessionEnvironment({ ...facts, client }))
+  expect(env.get('HOME')).toBe('/home/dev')
+  expect(env.get('LANG')).toBe('C.UTF-8')
+})
+
+test('a value with a NUL is dropped', () => {
+  const client = new Map([['LC_X', 'a\0b']])
+  expect(toMap(sessionEnvironment({ ...facts, client })).has('LC_X')).toBe(false)
+})
+
+test('remoteEnv: layers in order, null empties, containerEnv expands with its default', () => {
+  const label = JSON.stringify([
+    { remoteEnv: { A: '1', B: 'x', 'bad name': 'y' } },
+    { id: 'feature' },
+    { remoteEnv: { A: `${'${containerEnv:PATH}'}:/more`, B: null, C: `${'${containerEnv:NONE:fallback}'}` } },
+  ])
+  expect(Object.fromEntries(remoteEnv(label, new Map([['PATH', '/p']])))).toEqual({
+    A: '/p:/more',
+    B: '',
+    C: 'fallback',
+  })
+})
+
+test('remoteEnv: a single object works, and what is no such JSON sets nothing', () => {
+  expect(remoteEnv('{"remoteEnv":{"A":"1"}}', new Map()).get('A')).toBe('1')
+  for (const label of ['', 'no json', '[1,2]', '{"remoteEnv":[]}', '{"remoteEnv":{"A":7}}', 'null']) {
+    expect(remoteEnv(label, new Map()).size).toBe(0)
+  }
+})

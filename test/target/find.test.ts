@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+import type { ContainerSummary } from '../../src/engine/engine.ts'
+import { findContainer, nearest, printable } from '../../src/target/find.ts'
+
+function container(name: string, id: string, labels: Record<string, string> = {}): ContainerSummary {
+  return {
+    id: id.padEnd(64, '0'),
+    name,
+    labels,
+    image: 'i',
+    state: 'running',
+    status: 'Up',
+    createdAt: 0,
+    ports: [],
+    mounts: [],
+  }
+}
+
+const compose = (service: string, project: string, number: string) => ({
+  'com.docker.compose.service': service,
+  'com.docker.compose.project': project,
+  'com.docker.compose.container-number': number,
+})
+
+const containers = [
+  container('web', 'abcd1234'),
+  container('abcd', 'ffff0000'),
+  container('shop-db-1', '11110001', compose('db', 'shop', '1')),
+  container('shop-app-1', '22220001', compose('app', 'shop', '1')),
+  container('shop-app-2', '22220002', compose('app', 'shop', '2')),
+  container('eager_bell', '33330001', { 'devcontainer.local_folder': 'C:\\Users\\me\\proj' }),
+  container('calm_bell', '33330002', { 'devcontainer.local_folder': '/home/me/site' }),
+]
+
+test.each([
+  ['web', 'web'],
+  ['abcd1', 'web'],
+  ['abcd', 'abcd'],
+  ['db.shop', 'shop-db-1'],
+  ['app.shop.2', 'shop-app-2'],
+  ['proj', 'eager_bell'],
+  ['/home/me/site', 'calm_bell'],
+])('%s names %s', (ref, name) => {
+  expect(findContainer(ref, containers).name).toBe(name)
+})
+
+test('an ambiguous name says which containers it could mean, and guesses none', () => {
+  expect(() => findContainer('app.shop', containers)).toThrow('"app.shop" means 2 containers: shop-app-1, shop-app-2')
+  expect(() => findContainer('2222', containers)).toThrow(/means 2 containers/)
+})
+
+test('an unknown name gets the nearest names, a strange one none', () => {
+  expect(() => findContainer('wbe', containers)).toThrow('no container "wbe"; did you mean web?')
+  expect(() => findContainer('zzzzzzzz', containers)).toThrow(/^no container "zzzzzzzz"$/)
+})
+
+test('an id prefix shorter than four digits is no name', () => {
+  expect(() => findContainer('abc', containers)).toThrow(/no container/)
+})
+
+test('only containers of the given list are ever named', () => {
+  expect(() => findContainer('web1', [])).toThrow(/^no container "web1"$/)
+})
+
+test('client text goes back without control characters and short', () => {
+  expect(printable('a\x1b[31m\nb')).toBe('a?[31m?b')
+  expect(printable('x'.repeat(500))).toHaveLength(83)
+})
+
+test('nearest is bounded for hostile lengths', () => {
+  const started = Date.now()
+  nearest(
+    'a'.repeat(100_000),
+    Array.from({ length: 1000 }, (_, index) => `${'b'.repeat(10_000)}${index}`),
+  )
+  expect(Date.now() - started).toBeLessThan(2000)
+})
