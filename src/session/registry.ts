@@ -7,32 +7,24 @@ import type { Endpoint } from '../ssh/connection.ts'
 /** What is known when a session is opened. */
 export interface SessionFacts {
   readonly connectionId: string
-  /** Identity.name, as in the log. */
-  readonly identity: string
+  /** As in its log lines: Identity.name and fingerprint. */
+  readonly identity: { readonly name: string; readonly fingerprint: string }
   readonly remote: Endpoint
-  /** The SSH user name: "dev@web". */
-  readonly login: string
-  /** "shell", "exec" or the subsystem's name. */
-  readonly start: string
-  /** Kept in memory and shown over the control socket only: it may hold secrets. */
+  readonly container: { readonly id: string; readonly name: string }
+  /** The user inside. */
+  readonly user: string
+  readonly start: 'shell' | 'exec' | 'subsystem'
+  /** Command text or subsystem name. Kept in memory and shown over the control socket only: it may hold secrets. */
   readonly command?: string
   readonly tty: boolean
 }
 
-/** Known once the engine was asked. */
-export interface SessionTarget {
-  readonly containerId: string
-  readonly container: string
-  /** The user inside. */
-  readonly user: string
-}
-
 export type SessionState = 'created' | 'running' | 'stopped'
 
-/** How it ended: the program's own end, a failure of ours, or the client's going away. */
-export type SessionEnd = ExitStatus | { readonly failure: FailureCode | 'disconnected' }
+/** How it ended: the program's own end, or a failure of ours. */
+export type SessionEnd = ExitStatus | { readonly failure: FailureCode; readonly message: string }
 
-export interface SessionSnapshot extends SessionFacts, Partial<SessionTarget> {
+export interface SessionSnapshot extends SessionFacts {
   readonly id: string
   readonly state: SessionState
   /** Client to container. */
@@ -47,9 +39,6 @@ export interface SessionSnapshot extends SessionFacts, Partial<SessionTarget> {
 
 export interface SessionRecord {
   readonly id: string
-  readonly bytesIn: number
-  readonly bytesOut: number
-  target(target: SessionTarget): void
   running(): void
   addIn(bytes: number): void
   addOut(bytes: number): void
@@ -154,9 +143,8 @@ class Entry implements SessionRecord {
   #runningAt: number | undefined
   #stoppedAt: number | undefined
   #end: SessionEnd | undefined
-  #target: SessionTarget | undefined
-  bytesIn = 0
-  bytesOut = 0
+  #bytesIn = 0
+  #bytesOut = 0
   #killed: string | undefined
   #onKill: ((reason: string) => void) | undefined
 
@@ -166,10 +154,6 @@ class Entry implements SessionRecord {
     this.#events = events
   }
 
-  target(target: SessionTarget): void {
-    this.#target = target
-  }
-
   running(): void {
     if (this.#runningAt !== undefined || this.#end !== undefined) return
     this.#runningAt = Date.now()
@@ -177,11 +161,11 @@ class Entry implements SessionRecord {
   }
 
   addIn(bytes: number): void {
-    this.bytesIn += bytes
+    this.#bytesIn += bytes
   }
 
   addOut(bytes: number): void {
-    this.bytesOut += bytes
+    this.#bytesOut += bytes
   }
 
   end(end: SessionEnd): void {
@@ -209,11 +193,10 @@ class Entry implements SessionRecord {
   snapshot(): SessionSnapshot {
     return {
       ...this.#facts,
-      ...this.#target,
       id: this.id,
       state: this.#end !== undefined ? 'stopped' : this.#runningAt !== undefined ? 'running' : 'created',
-      bytesIn: this.bytesIn,
-      bytesOut: this.bytesOut,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
       createdAt: this.#createdAt,
       ...(this.#runningAt !== undefined && { runningAt: this.#runningAt }),
       ...(this.#stoppedAt !== undefined && { stoppedAt: this.#stoppedAt }),

@@ -1,0 +1,133 @@
+/** authorized_keys(5): lines to keys. Pure; sshd's auth2-pubkeyfile.c and auth-options.c are the reference. */
+import { fingerprint, publicFields, typeOf } from './openssh-key.ts'
+
+export interface AuthorizedKey {
+  readonly type: string
+  readonly blob: Buffer
+  readonly fingerprint: string
+  readonly comment: string
+  readonly options: readonly KeyOption[]
+  /** From 1. */
+  readonly line: number
+}
+
+export interface KeyOption {
+  /** Lower case: names of options are case-insensitive. */
+  readonly name: string
+  readonly value?: string
+}
+
+export interface RefusedLine {
+  readonly line: number
+  readonly reason: string
+}
+
+export interface ParsedKeys {
+  readonly keys: readonly AuthorizedKey[]
+  readonly refused: readonly RefusedLine[]
+}
+
+/** RequiredRSASize. sshd 9.2 says 1024; below 2048 no key is made since 2010. */
+const MIN_RSA_BITS = 2048
+const KEY_TYPE = /^(ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-)[a-z0-9@.-]+$/
+
+export function parseAuthorizedKeys(text: string): ParsedKeys {
+  const keys: AuthorizedKey[] = []
+  const refused: RefusedLine[] = []
+  for (const [index, raw] of text.split('\n').entries()) {
+    const content = raw.trim()
+    if (content === '' || content.startsWith('#')) continue
+    const parsed = parseLine(content)
+    if (typeof parsed === 'string') refused.push({ line: index + 1, reason: parsed })
+    else keys.push({ ...parsed, line: index + 1 })
+  }
+  return { keys, refused }
+}
+
+function parseLine(content: string): Omit<AuthorizedKey, 'line'> | string {
+  let rest = content
+  let options: readonly KeyOption[] = []
+  if (!KEY_TYPE.test(firstWord(content))) {
+    const split = parseOptions(content)
+    if (typeof split === 'string') return split
+    options = split.options
+    rest = split.rest
+  }
+  const type = firstWord(rest)
+  if (!KEY_TYPE.test(type)) return 'no key type where one is expected'
+  const afterType = rest.slice(type.length).trimStart()
+  const base64 = firstWord(afterType)
+  const comment = afterType.slice(base64.length).trim()
+  const blob = Buffer.from(base64, 'base64')
+  // Buffer.from skips what is not base64: a mangled key must not become another one.
+  if (base64 === '' || stripped(blob.toString('base64')) !== stripped(base64)) return 'the key is not base64'
+  if (typeOf(blob) !== type) return `the key is not of type ${type}`
+  const fault = faultOf(type, blob)
+  return fault ?? { type, blob, fingerprint: fingerprint(blob), comment, options }
+}
+
+function firstWord(text: string): string {
+  return /^\S*/.exec(text)?.[0] ?? ''
+}
+
+function stripped(base64: string): string {
+  return base64.replace(/=+$/, '')
+}
+
+/** `a,b="x, \"y\"" rest`: options up to the first blank outside of quotes. */
+function parseOptions(text: string): { options: KeyOption[]; rest: string } | string {
+  const options: KeyOption[] = []
+  const pattern = /([A-Za-z0-9-]+)(?:="((?:\\"|[^"])*)")?([,\s])/y
+  for (;;) {
+    const match = pattern.exec(text)
+    if (!match) return 'options that cannot be read'
+    const [, name = '', value, separator] = match
+    options.push({ name: name.toLowerCase(), ...(value !== undefined && { value: value.replaceAll('\\"', '"') }) })
+    if (separator !== ',') return { options, rest: text.slice(pattern.lastIndex).trimStart() }
+  }
+}
+
+const CURVES: Readonly<Record<string, number>> = { nistp256: 65, nistp384: 97, nistp521: 133 }
+
+/** What is wrong with the key itself; undefined: nothing. */
+function faultOf(type: string, blob: Buffer): string | undefined {
+  const fields = publicFields(blob)
+  if (!fields) return 'the key is malformed'
+  const [first, second, third] = fields
+  switch (type) {
+    case 'ssh-ed25519':
+      return fields.length === 1 && first?.length === 32 ? undefined : 'the key is malformed'
+    case 'sk-ssh-ed25519@openssh.com':
+      return fields.length === 2 && first?.length === 32 ? undefined : 'the key is malformed'
+    case 'ecdsa-sha2-nistp256':
+    case 'ecdsa-sha2-nistp384':
+    case 'ecdsa-sha2-nistp521':
+      return fields.length === 2 && isPoint(type.slice('ecdsa-sha2-'.length), first, second)
+        ? undefined
+        : 'the key is malformed'
+    case 'sk-ecdsa-sha2-nistp256@openssh.com':
+      return fields.length === 3 && isPoint('nistp256', first, second) && third ? undefined : 'the key is malformed'
+    case 'ssh-rsa': {
+      if (fields.length !== 2 || !first || !second) return 'the key is malformed'
+      const bits = bitLength(second)
+      return bits >= MIN_RSA_BITS ? undefined : `an RSA key of ${bits} bits is too short (at least ${MIN_RSA_BITS})`
+    }
+    case 'ssh-dss':
+      return 'DSA keys are not accepted'
+    default:
+      return type.includes('-cert-v01@')
+        ? 'a certificate; the CA key belongs here'
+        : `keys of type ${type} are not known`
+  }
+}
+
+function isPoint(curve: string, name: Buffer | undefined, point: Buffer | undefined): boolean {
+  return name?.toString('latin1') === curve && point !== undefined && point.length === CURVES[curve] && point[0] === 4
+}
+
+function bitLength(mpint: Buffer): number {
+  let start = 0
+  while (mpint[start] === 0) start++
+  const top = mpint[start]
+  return top === undefined ? 0 : (mpint.length - start - 1) * 8 + (32 - Math.clz32(top))
+}
