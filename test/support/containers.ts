@@ -60,6 +60,8 @@ export interface TestContainer {
   readonly address: string | undefined
   /** A shell command inside, past whatever is under test. */
   inside(command: string, user?: string): Promise<Finished>
+  /** How many processes inside have `mark` in their argv; `kill` ends them too. */
+  count(mark: string, kill?: 'kill'): Promise<number>
   remove(): Promise<void>
 }
 
@@ -68,6 +70,11 @@ export interface ContainerOptions {
   /** More `docker run` options: labels, -e, --user, --read-only. */
   readonly args?: readonly string[]
   readonly command?: readonly string[]
+}
+
+/** Text no other process has in its argv. */
+export function testMark(): string {
+  return `hw-mark-${randomBytes(6).toString('hex')}`
 }
 
 export function testName(what: string): string {
@@ -86,11 +93,19 @@ export async function startContainer(image: TestImage, options: ContainerOptions
     ...(options.command ?? []),
   )
   const address = await docker('inspect', '-f', '{{.NetworkSettings.IPAddress}}', name)
+  const inside: TestContainer['inside'] = (command, user = '0') =>
+    run('docker', ['exec', '-u', user, name, 'sh', '-c', command])
   return {
     id,
     name,
     address: address === '' ? undefined : address,
-    inside: (command, user = '0') => run('docker', ['exec', '-u', user, name, 'sh', '-c', command]),
+    inside,
+    count: async (mark, kill) => {
+      // The bracket keeps the asking shell's own argv from matching.
+      const pattern = `[${mark.slice(0, 1)}]${mark.slice(1)}`
+      const { stdout } = await inside(`pgrep -f '${pattern}' | wc -l${kill ? `; pkill -f '${pattern}'; true` : ''}`)
+      return Number(stdout.toString().trim())
+    },
     remove: async () => {
       // Idempotent: a test may have removed it itself.
       await run('docker', ['rm', '-f', '-v', name], { limit: 60_000 })
