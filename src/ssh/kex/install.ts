@@ -1,0 +1,108 @@
+/**
+ * Adds the hybrid key exchanges to ssh2's server side at run time; no file of the package is edited, and its client side
+ * is left alone.
+ *
+ * ssh2 makes its KeyExchange objects in a closed `switch` over known names. So when a client's KEXINIT would lead to a
+ * hybrid, stock code negotiates it under a name it knows: the two names are exchanged in the client's list and in ours,
+ * which changes no outcome, and a Curve25519 exchange comes out. That one object is then given the true name, the true
+ * KEXINIT (it is hashed) and the hybrid's arithmetic. Everything else - packets, strict kex, signature, keys, rekey - is
+ * ssh2's own.
+ */
+import { createRequire } from 'node:module'
+import { HYBRIDS, type Hybrid } from './algorithms.ts'
+import { assertNotTooLate, assertVersion } from './guard.ts'
+import { answerHybrid } from './hybrid.ts'
+import {
+  KEXINIT,
+  type KexModule,
+  type KexProtocol,
+  type KeyExchange,
+  type Offer,
+  type ParserVerdict,
+} from './internals.ts'
+import { readKexNames, withKexNames } from './kexinit.ts'
+
+const load = createRequire(import.meta.url)
+
+/** The name stock code negotiates in place of a hybrid's. */
+const STAND_IN = 'curve25519-sha256'
+
+/** On kex.js's exports, so that a second copy of this module (a test runner's, a bundle's) finds the work done. */
+const INSTALLED = Symbol.for('hatchway.kex')
+
+/** Before ssh2 loads lib/protocol/Protocol.js; throws a sentence otherwise. Further calls do nothing. */
+export function installPostQuantumKex(): void {
+  assertVersion(load)
+  const kex: KexModule = load('ssh2/lib/protocol/kex.js')
+  if (INSTALLED in kex) return
+  assertNotTooLate(load)
+
+  const { onKEXPayload } = kex
+  kex.onKEXPayload = function (state, payload) {
+    if (!state.firstPacket || payload[0] !== KEXINIT) return onKEXPayload.call(this, state, payload)
+    return negotiate(this, payload, (kexinit) => onKEXPayload.call(this, state, kexinit))
+  }
+  const handleKexInit = kex.HANDLERS[KEXINIT]
+  if (!handleKexInit) throw new Error('ssh2 has no handler for KEXINIT: it is not the 1.17.0 that was published')
+  kex.HANDLERS[KEXINIT] = (protocol, payload) =>
+    negotiate(protocol, payload, (kexinit) => handleKexInit(protocol, kexinit))
+
+  // What a server may be configured with. The list of defaults stays, so no client offers what it cannot do.
+  const { SUPPORTED_KEX }: { readonly SUPPORTED_KEX: string[] } = load('ssh2/lib/protocol/constants.js')
+  SUPPORTED_KEX.push(...HYBRIDS.keys())
+  Object.defineProperty(kex, INSTALLED, { value: true })
+}
+
+function negotiate(protocol: KexProtocol, kexinit: Buffer, stock: (kexinit: Buffer) => ParserVerdict): ParserVerdict {
+  const offer = protocol._offer
+  const names = protocol._server ? readKexNames(kexinit) : undefined
+  const name = names?.find((candidate) => offer.lists.kex.array.includes(candidate))
+  const hybrid = HYBRIDS.get(name ?? '')
+  if (!names || !name || !hybrid) return stock(kexinit)
+
+  const disguised = withKexNames(kexinit, exchanged(names, name))
+  protocol._offer = disguisedOffer(offer, name)
+  let verdict: ParserVerdict
+  try {
+    verdict = stock(disguised)
+  } finally {
+    protocol._offer = offer
+  }
+  const exchange = protocol._kex
+  // If not this KEXINIT's exchange, negotiation failed and stock code has ended the connection.
+  if (exchange?._remoteKexinit === disguised) {
+    exchange._remoteKexinit = kexinit
+    becomeHybrid(exchange, name, hybrid)
+  }
+  return verdict
+}
+
+function becomeHybrid(exchange: KeyExchange, name: string, hybrid: Hybrid): void {
+  let serverShare: Buffer = Buffer.alloc(0)
+  exchange.negotiated.kex = name
+  exchange.type = name
+  exchange.hashName = hybrid.hash
+  // Stock code strips leading zeros from public keys and makes K an mpint; a hybrid's shares and K are strings.
+  exchange.convertPublicKey = (share) => share
+  exchange.getPublicKey = () => serverShare
+  exchange.computeSecret = (clientShare) => {
+    try {
+      const answer = answerHybrid(hybrid, clientShare)
+      serverShare = answer.share
+      return answer.secret
+    } catch (error) {
+      return error instanceof Error ? error : new Error('the exchange failed', { cause: error })
+    }
+  }
+}
+
+/** A view of the offer for negotiation only: what goes on the wire comes from copyAllTo(), which it leaves alone. */
+function disguisedOffer(offer: Offer, name: string): Offer {
+  const { kex, ...lists } = offer.lists
+  const disguised = { ...lists, kex: { ...kex, array: exchanged(kex.array, name) } }
+  return Object.create(offer, { lists: { value: disguised } })
+}
+
+function exchanged(names: readonly string[], name: string): string[] {
+  return names.map((other) => (other === name ? STAND_IN : other === STAND_IN ? name : other))
+}
