@@ -7,7 +7,7 @@ import path from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { firstEntry } from '../tar.ts'
-import { printable } from './find.ts'
+import { brief } from './find.ts'
 import { findByName, findByUid, type PasswdEntry, parseId } from './passwd.ts'
 
 /** 10,000 users of 100 bytes; a larger file is no user database. */
@@ -62,12 +62,12 @@ export function resolveUser(
   if (found === 'broken') {
     throw new HatchwayError(
       'USER_BROKEN',
-      `the passwd entry of "${printable(user)}" in container ${container.name} is broken: refused`,
+      `the passwd entry of "${brief(user)}" in container ${container.name} is broken: refused`,
     )
   }
   if (found) return fromEntry(found, found.uid === 0 && found.name === 'root' ? '0' : found.name)
   if (user === 'root') return { ...anonymous('root', 0), home: '/root' }
-  throw new HatchwayError('USER_NOT_FOUND', `no user "${printable(user)}" in container ${container.name}`)
+  throw new HatchwayError('USER_NOT_FOUND', `no user "${brief(user)}" in container ${container.name}`)
 }
 
 function fromEntry(entry: PasswdEntry, engineUser: string): EnvInfo {

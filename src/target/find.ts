@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { ContainerSummary } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { printable } from '../printable.ts'
 
 const ID_PREFIX = /^[0-9a-f]{4,64}$/
 
@@ -18,10 +19,7 @@ export function findContainer(ref: string, containers: readonly ContainerSummary
     const [only] = found
     if (found.length > 1) {
       const names = found.map((container) => container.name).sort()
-      throw new HatchwayError(
-        'CONTAINER_AMBIGUOUS',
-        `"${printable(ref)}" means ${found.length} containers: ${list(names)}`,
-      )
+      throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${found.length} containers: ${list(names)}`)
     }
     if (only) return only
   }
@@ -35,7 +33,7 @@ export function notFound(ref: string, visible: readonly ContainerSummary[]): Hat
     visible.map((container) => container.name),
   )
   const hint = near.length > 0 ? `; did you mean ${list(near)}?` : ''
-  return new HatchwayError('CONTAINER_NOT_FOUND', `no container "${printable(ref)}"${hint}`)
+  return new HatchwayError('CONTAINER_NOT_FOUND', `no container "${brief(ref)}"${hint}`)
 }
 
 function byName(ref: string, container: ContainerSummary): boolean {
@@ -91,7 +89,7 @@ function list(names: readonly string[]): string {
 }
 
 /** Client text that goes back to a terminal: no control characters, no flood. */
-export function printable(text: string): string {
-  const clean = text.replace(/[^\x20-\x7e\u00a1-\uffff]/g, '?')
-  return clean.length > 80 ? `${clean.slice(0, 80)}...` : clean
+export function brief(text: string): string {
+  const clean = printable(text.slice(0, 81))
+  return text.length > 80 ? `${clean.slice(0, 80)}...` : clean
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ContainerSummary } from '../../src/engine/engine.ts'
-import { findContainer, nearest, printable } from '../../src/target/find.ts'
+import { brief, findContainer, nearest } from '../../src/target/find.ts'
 
 function container(name: string, id: string, labels: Record<string, string> = {}): ContainerSummary {
   return {
@@ -63,8 +63,8 @@ test('only containers of the given list are ever named', () => {
 })
 
 test('client text goes back without control characters and short', () => {
-  expect(printable('a\x1b[31m\nb')).toBe('a?[31m?b')
-  expect(printable('x'.repeat(500))).toHaveLength(83)
+  expect(brief('a\x1b[31m\nb')).toBe('a\\x1b[31m\\x0ab')
+  expect(brief('x'.repeat(500))).toHaveLength(83)
 })
 
 test('nearest is bounded for hostile lengths', () => {

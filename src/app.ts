@@ -1,0 +1,120 @@
+/** The composition root: a configuration becomes an engine, a handler and a listening server. */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { openAuthenticator } from './auth/authenticator.ts'
+import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
+import type { Identity } from './auth/identity.ts'
+import type { Config } from './config/schema.ts'
+import { openEngine } from './engine/choose.ts'
+import type { Engine } from './engine/engine.ts'
+import { HatchwayError } from './errors.ts'
+import { createEventBus } from './events.ts'
+import { createGuestPool } from './guest/pool.ts'
+import { createHandler } from './handler.ts'
+import type { Logger } from './log.ts'
+import { logEvents } from './log-events.ts'
+import { SessionRegistry } from './session/registry.ts'
+import type { Endpoint } from './ssh/connection.ts'
+import { createSshServer } from './ssh/server.ts'
+import { Containers } from './target/containers.ts'
+import { createPolicy } from './target/policy.ts'
+
+/** How long the engine may take to answer at start; later it may come and go. */
+const ENGINE_LIMIT = 20_000
+
+export interface Gateway {
+  readonly endpoints: readonly Endpoint[]
+  readonly hostKeys: readonly HostKey[]
+  readonly engine: Engine
+  readonly registry: SessionRegistry
+  /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
+  inject(stream: Duplex, remote: Endpoint, local: Endpoint): void
+  /** Look at key files now; resolves with the number of keys. */
+  reload(): Promise<number>
+  /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
+  drain(signal: AbortSignal): Promise<boolean>
+  /** End everything now. Idempotent. */
+  close(): Promise<void>
+}
+
+/** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
+export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
+  const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
+  events.listen(logEvents(log))
+  const [hostKeys, authenticator, banner] = await Promise.all([
+    loadHostKeys(config),
+    openAuthenticator(config, log),
+    config.banner === undefined ? undefined : readFile(config.banner, 'utf8'),
+  ])
+  const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
+  const containers = new Containers(engine)
+  const stopped = new AbortController()
+  containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
+
+  const guests =
+    config.guest === 'off'
+      ? undefined
+      : createGuestPool(engine, { mode: config.guest, stateFolder: resolve(config.keysDirectory, '..', 'state') }, log)
+  const registry = new SessionRegistry({
+    created: (session) => events.emit({ type: 'session-created', session }),
+    running: (session) => events.emit({ type: 'session-running', session }),
+    stopped: (session) => events.emit({ type: 'session-stopped', session }),
+  })
+  const server = createSshServer<Identity>({
+    hostKeys: hostKeys.map((key) => key.privateKey),
+    limits: config.limits,
+    ciphers: config.ciphers,
+    authenticator,
+    ...(banner !== undefined && { banner }),
+    connection: createHandler({
+      engine,
+      containers,
+      guests,
+      policy: createPolicy({ acceptEnv: config.environment.accept }),
+      registry,
+      log,
+      environment: config.environment.set,
+      killTree: config.onDisconnect === 'killTree',
+      logCommands: config.log.commands,
+    }),
+    observe: (event) => events.emit(event),
+  })
+
+  async function close(): Promise<void> {
+    stopped.abort()
+    await server.close()
+    server.disconnectAll('the gateway is shutting down')
+    await guests?.close()
+    await engine.close()
+  }
+
+  const endpoints: Endpoint[] = []
+  try {
+    for (const { host, port } of config.listen) endpoints.push(await server.listen(host, port))
+  } catch (error) {
+    await close()
+    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    })
+  }
+  return {
+    endpoints,
+    hostKeys,
+    engine,
+    registry,
+    inject: (stream, remote, local) => server.inject(stream, remote, local),
+    reload: () => authenticator.reload(),
+    async drain(signal) {
+      await server.close()
+      events.emit({ type: 'draining', sessions: registry.size })
+      return registry.drained(signal)
+    },
+    close,
+  }
+}
+
+function engineChoice({ engine }: Config) {
+  const { kind, endpoint, cli } = engine
+  return { kind, ...(endpoint !== undefined && { endpoint }), ...(cli !== undefined && { cli }) }
+}
