@@ -20,7 +20,6 @@ export async function openAuthenticator(
   let files = new Map<string, KeyFile>()
   let identities = new Map<string, Identity>()
   let running: Promise<void> | undefined
-  let stale = false
 
   async function refresh(): Promise<void> {
     const found = new Map<string, KeyFile>()
@@ -47,18 +46,12 @@ export async function openAuthenticator(
     if (!identities.has(blob)) identities.set(blob, identityOf(key, `${file.path}:${key.line}`))
   }
 
-  /** One look at a time; who asks during a look gets the next one, as the running one may have passed the file. */
-  async function current(): Promise<void> {
-    if (running) {
-      stale = true
-      await running
-      if (!stale) return running
-      stale = false
-    }
+  /** One look at a time, shared by all who ask during it. */
+  function current(): Promise<void> {
     running ??= refresh().finally(() => {
       running = undefined
     })
-    await running
+    return running
   }
 
   await current()
@@ -75,6 +68,8 @@ export async function openAuthenticator(
       return identities.get(key.blob.toString('base64'))
     },
     async reload() {
+      // A look that has begun may have passed the file that just changed.
+      await running
       await current()
       return identities.size
     },

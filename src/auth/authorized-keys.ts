@@ -91,6 +91,7 @@ const CURVES: Readonly<Record<string, number>> = { nistp256: 65, nistp384: 97, n
 
 /** What is wrong with the key itself; undefined: nothing. */
 function faultOf(type: string, blob: Buffer): string | undefined {
+  if (type.includes('-cert-v01@')) return 'a certificate; the CA key belongs here'
   const fields = publicFields(blob)
   if (!fields) return 'the key is malformed'
   const [first, second, third] = fields
@@ -115,9 +116,7 @@ function faultOf(type: string, blob: Buffer): string | undefined {
     case 'ssh-dss':
       return 'DSA keys are not accepted'
     default:
-      return type.includes('-cert-v01@')
-        ? 'a certificate; the CA key belongs here'
-        : `keys of type ${type} are not known`
+      return `keys of type ${type} are not known`
   }
 }
 

@@ -56,7 +56,7 @@ export async function readKeyFile(path: string, before: KeyFile | undefined): Pr
     const version = [stats.dev, stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(':')
     // Directories above may have changed without the file: only what was trusted is trusted again after a look.
     const bad = stats.isFile() ? unsafe(await realpath(path), stats, home()) : `${path} is no regular file`
-    if (bad !== undefined) return ignored(path, version, bad)
+    if (bad !== undefined) return ignored(path, `unsafe ${version}`, bad)
     if (before?.version === version && before.unsafe === undefined) return before
     if (stats.size > MAX_FILE) return ignored(path, version, `${path} is larger than ${MAX_FILE} bytes`)
     return { path, version, parsed: parseAuthorizedKeys(await file.readFile('utf8')) }

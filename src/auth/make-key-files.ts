@@ -1,4 +1,5 @@
 /** A new key pair on disk: private 0600, public 0644, in a directory that is 0700 unless it was there before. */
+import { randomBytes } from 'node:crypto'
 import { link, mkdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fingerprint, type KeyKind, makeKey } from './openssh-key.ts'
@@ -13,7 +14,7 @@ export async function makeKeyFiles(file: string, kind: KeyKind, comment: string)
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   const key = await makeKey(kind, comment)
   // Written aside and linked: two gateways starting at once agree on one key, and none reads half a file.
-  const aside = `${file}.${process.pid}.new`
+  const aside = `${file}.${randomBytes(6).toString('hex')}.new`
   await writeFile(aside, key.privateFile, { mode: 0o600, flag: 'wx' })
   try {
     await link(aside, file)

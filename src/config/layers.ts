@@ -97,7 +97,7 @@ export function flagLayer(flags: readonly Flag[], home: string): Layer {
 }
 
 export function environmentName(path: readonly string[]): string {
-  return ['HATCHWAY', ...path].map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_')
+  return `HATCHWAY_${path.map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_')}`
 }
 
 export interface Leaf {
