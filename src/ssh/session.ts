@@ -41,6 +41,8 @@ export interface SessionEvents {
   signal?(name: string): boolean
   /** break, RFC 4335. Milliseconds. */
   break?(milliseconds: number): boolean
+  /** The client reads no more output (eow@openssh.com): what is written from now on is dropped. */
+  outputClosed?(): void
   /** The output path drained: the sink may be given more. */
   drain?(): void
 }

@@ -1,0 +1,72 @@
+/**
+ * Bytes waiting in order. What goes in is copied, into blocks that many small pieces share: a peer that sends two million
+ * one-byte packets must not cost two million objects.
+ */
+
+const SMALL_BLOCK = 4 * 1024
+const LARGE_BLOCK = 32 * 1024
+
+interface Block {
+  readonly bytes: Buffer
+  start: number
+  end: number
+}
+
+export class ByteQueue {
+  readonly #blocks: Block[] = []
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(chunk: Buffer): void {
+    let at = 0
+    const tail = this.#blocks.at(-1)
+    if (tail) at = fill(tail, chunk, 0)
+    if (at < chunk.length) {
+      const size = Math.max(chunk.length - at, this.#length < SMALL_BLOCK ? SMALL_BLOCK : LARGE_BLOCK)
+      const block = { bytes: Buffer.allocUnsafe(size), start: 0, end: 0 }
+      fill(block, chunk, at)
+      this.#blocks.push(block)
+    }
+    this.#length += chunk.length
+  }
+
+  /** The first bytes, which leave the queue. Empty when there are none. */
+  shift(): Buffer {
+    const block = this.#blocks.shift()
+    if (!block) return Buffer.alloc(0)
+    const bytes = block.bytes.subarray(block.start, block.end)
+    this.#length -= bytes.length
+    // A few bytes must not keep a whole block alive in whoever holds them.
+    return bytes.length * 4 < block.bytes.length ? Buffer.from(bytes) : bytes
+  }
+
+  /** Moves `count` bytes (at most `length`) to `target`. */
+  copyTo(target: Buffer, at: number, count: number): void {
+    let left = count
+    while (left > 0) {
+      const block = this.#blocks[0]
+      if (!block) throw new RangeError('not that many bytes queued')
+      const size = Math.min(left, block.end - block.start)
+      block.bytes.copy(target, at + count - left, block.start, block.start + size)
+      block.start += size
+      left -= size
+      if (block.start === block.end) this.#blocks.shift()
+    }
+    this.#length -= count
+  }
+
+  clear(): void {
+    this.#blocks.length = 0
+    this.#length = 0
+  }
+}
+
+function fill(block: Block, chunk: Buffer, from: number): number {
+  const size = Math.min(block.bytes.length - block.end, chunk.length - from)
+  chunk.copy(block.bytes, block.end, from, from + size)
+  block.end += size
+  return from + size
+}

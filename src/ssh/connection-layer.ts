@@ -1,0 +1,245 @@
+/** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
+import type { Duplex } from 'node:stream'
+import { Channel, MAX_DATA, type RemoteEnd, WINDOW } from './channel.ts'
+import { ChannelStream } from './channel-stream.ts'
+import type { ConnectionHandlers, OpenFailure } from './connection.ts'
+import { joinStreams, openDirect } from './direct.ts'
+import { GlobalRequests } from './global-requests.ts'
+import type { HostKeys } from './hostkeys.ts'
+import { DisconnectReason, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
+import { SessionChannel } from './session-channel.ts'
+import type { Transport } from './transport.ts'
+
+/** A client's channels, sessions and forwards together; sshd has no such limit but file descriptors. */
+const MAX_CHANNELS = 1024
+/** With many channels open, each gets a smaller window: what a client can make us hold is bounded. */
+const MANY_CHANNELS = 32
+const SMALL_WINDOW = 128 * 1024
+const OPEN_TIMEOUT = 60_000
+
+/** RFC 4254 §5.1. */
+const OPEN_REASON = { prohibited: 1, 'connect-failed': 2, 'unknown-type': 3, 'resource-shortage': 4 } as const
+
+export interface ConnectionLayerOptions {
+  readonly transport: Transport
+  readonly hostKeys: HostKeys
+  readonly maxSessions: number
+  readonly fault: (error: unknown) => void
+}
+
+interface PendingOpen {
+  readonly confirmed: (remote: RemoteEnd) => void
+  readonly failed: (error: Error) => void
+}
+
+export class ConnectionLayer {
+  readonly #transport: Transport
+  readonly #options: ConnectionLayerOptions
+  readonly #closed: AbortSignal
+  readonly #channels = new Map<number, Channel>()
+  readonly #opening = new Map<number, PendingOpen>()
+  readonly #requests: GlobalRequests
+  #handlers: ConnectionHandlers = { allow: () => false, session: (session) => session.reject() }
+  #sessions = 0
+  /** Direct channels whose target is not yet connected. */
+  #connecting = 0
+  #nextId = 0
+
+  constructor(options: ConnectionLayerOptions, closed: AbortSignal) {
+    this.#options = options
+    this.#transport = options.transport
+    this.#closed = closed
+    this.#requests = new GlobalRequests({ ...options, handlers: () => this.#handlers })
+  }
+
+  use(handlers: ConnectionHandlers): void {
+    this.#handlers = handlers
+  }
+
+  packet(type: number, payload: Buffer): void {
+    const reader = new PacketReader(payload, 1)
+    switch (type) {
+      case Message.GLOBAL_REQUEST:
+        this.#requests.request(reader.text(), reader.bool(), reader)
+        return
+      case Message.REQUEST_SUCCESS:
+      case Message.REQUEST_FAILURE:
+        return // To our keepalive: any answer is life.
+      case Message.CHANNEL_OPEN:
+        this.#open(reader)
+        return
+      case Message.CHANNEL_OPEN_CONFIRMATION:
+      case Message.CHANNEL_OPEN_FAILURE:
+        this.#opened(type, reader)
+        return
+      case Message.USERAUTH_REQUEST:
+        return // RFC 4252 §5.1: ignored after success.
+    }
+    if (type < Message.CHANNEL_WINDOW_ADJUST || type > Message.CHANNEL_FAILURE) {
+      this.#transport.unimplemented()
+      return
+    }
+    // A channel may be gone already for what was under way to it.
+    const channel = this.#channels.get(reader.u32())
+    if (channel) this.#channelPacket(type, channel, reader)
+  }
+
+  /** Channels towards the client. */
+  open(type: string, data: Buffer): Promise<Duplex> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed.aborted || this.#transport.closed) return reject(new Error('the connection is gone'))
+      if (this.#full()) return reject(new Error('too many channels'))
+      const id = this.#newId()
+      const window = this.#window()
+      const timer = setTimeout(() => pending.failed(new Error('the client does not answer')), OPEN_TIMEOUT)
+      const done = () => {
+        clearTimeout(timer)
+        this.#opening.delete(id)
+      }
+      const pending: PendingOpen = {
+        // At once, not after an await: data may follow the confirmation in the same read.
+        confirmed: (remote) => {
+          done()
+          resolve(new ChannelStream(this.#add(id, window, remote)))
+        },
+        failed: (error) => {
+          done()
+          reject(error)
+        },
+      }
+      this.#opening.set(id, pending)
+      this.#transport.send(packet(Message.CHANNEL_OPEN, type, id, window, MAX_DATA, { raw: data }))
+    })
+  }
+
+  /** The connection is gone. */
+  end(): void {
+    for (const { failed } of [...this.#opening.values()]) failed(new Error('the connection is gone'))
+    for (const channel of [...this.#channels.values()]) channel.end()
+  }
+
+  #channelPacket(type: number, channel: Channel, reader: PacketReader): void {
+    switch (type) {
+      case Message.CHANNEL_WINDOW_ADJUST:
+        channel.adjustWindow(reader.u32())
+        return
+      case Message.CHANNEL_DATA:
+        this.#orDisconnect(channel.receive(reader.string()), 'peer ignored channel window')
+        return
+      case Message.CHANNEL_EXTENDED_DATA:
+        reader.u32()
+        channel.receiveExtended(reader.string().length)
+        return
+      case Message.CHANNEL_EOF:
+        channel.receiveEof()
+        return
+      case Message.CHANNEL_CLOSE:
+        channel.receiveClose()
+        return
+      case Message.CHANNEL_REQUEST:
+        this.#orDisconnect(channel.receiveRequest(reader.text(), reader.bool(), reader), 'too many requests')
+        return
+    }
+    // SUCCESS and FAILURE: we ask for no replies.
+  }
+
+  #orDisconnect(fine: boolean, message: string): void {
+    if (!fine) this.#transport.disconnect(DisconnectReason.PROTOCOL_ERROR, message)
+  }
+
+  #open(reader: PacketReader): void {
+    const type = reader.text()
+    const remote = { id: reader.u32(), window: reader.u32(), packetSize: reader.u32() }
+    const refuse = (failure: OpenFailure) => {
+      const { reason, message } = failure
+      this.#transport.send(packet(Message.CHANNEL_OPEN_FAILURE, remote.id, OPEN_REASON[reason], message, ''))
+    }
+    if (this.#full()) {
+      refuse({ reason: 'resource-shortage', message: 'too many channels' })
+      return
+    }
+    const confirm = () => {
+      const id = this.#newId()
+      const window = this.#window()
+      const channel = this.#add(id, window, remote)
+      this.#transport.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, remote.id, id, window, MAX_DATA))
+      return channel
+    }
+    if (type === 'session') {
+      this.#openSession(confirm, refuse)
+      return
+    }
+    this.#connecting++
+    openDirect(type, reader, this.#handlers, this.#closed)
+      .then(
+        (result) => {
+          if ('reason' in result) refuse(result)
+          else if (this.#transport.closed) result.destroy()
+          else joinStreams(new ChannelStream(confirm()), result)
+        },
+        (error: unknown) => {
+          if (error instanceof MalformedPacket) return this.#orDisconnect(false, error.message)
+          this.#options.fault(error)
+          refuse({ reason: 'connect-failed', message: 'open failed' })
+        },
+      )
+      .finally(() => this.#connecting--)
+  }
+
+  #openSession(confirm: () => Channel, refuse: (failure: OpenFailure) => void): void {
+    if (this.#requests.noMoreSessions) {
+      refuse({ reason: 'prohibited', message: 'no more sessions' })
+      return
+    }
+    if (this.#sessions >= this.#options.maxSessions) {
+      refuse({ reason: 'resource-shortage', message: 'too many sessions' })
+      return
+    }
+    const channel = confirm()
+    this.#sessions++
+    channel.onFinished(() => this.#sessions--)
+    new SessionChannel(channel, {
+      allow: (action) => this.#handlers.allow(action),
+      session: (session) => this.#handlers.session(session),
+      fault: this.#options.fault,
+      clientKnowsEow: this.#transport.clientVersion.startsWith('OpenSSH'),
+    })
+  }
+
+  #opened(type: number, reader: PacketReader): void {
+    const pending = this.#opening.get(reader.u32())
+    if (!pending) {
+      // Answered after our limit: close it, or the client keeps it for ever.
+      if (type === Message.CHANNEL_OPEN_CONFIRMATION) this.#transport.send(packet(Message.CHANNEL_CLOSE, reader.u32()))
+      return
+    }
+    if (type === Message.CHANNEL_OPEN_FAILURE) {
+      reader.u32()
+      pending.failed(new Error(`the client refused: ${reader.text().slice(0, 200)}`))
+    } else {
+      pending.confirmed({ id: reader.u32(), window: reader.u32(), packetSize: reader.u32() })
+    }
+  }
+
+  #add(id: number, window: number, remote: RemoteEnd): Channel {
+    const channel = new Channel(id, window, remote, this.#transport, () => this.#channels.delete(id))
+    this.#channels.set(id, channel)
+    return channel
+  }
+
+  #window(): number {
+    return this.#channels.size < MANY_CHANNELS ? WINDOW : SMALL_WINDOW
+  }
+
+  #full(): boolean {
+    return this.#channels.size + this.#opening.size + this.#connecting >= MAX_CHANNELS
+  }
+
+  #newId(): number {
+    // Low numbers again when all are free: they are in OpenSSH's messages to the user.
+    let id = this.#channels.size + this.#opening.size === 0 ? 0 : this.#nextId
+    while (this.#channels.has(id) || this.#opening.has(id)) id = (id + 1) % 0x7fffffff
+    this.#nextId = id + 1
+    return id
+  }
+}

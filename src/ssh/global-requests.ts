@@ -1,0 +1,110 @@
+/** Global requests, RFC 4254 §4 and §7.1: answered one after the other, for their order is all a client has. */
+import type { ConnectionHandlers, ForwardBind } from './connection.ts'
+import { type HostKeys, proveHostKeys } from './hostkeys.ts'
+import { DisconnectReason, Message, type PacketReader, packet } from './packets.ts'
+import type { Transport } from './transport.ts'
+
+/** Requests ahead of our answers. */
+const MAX_PENDING = 256
+
+export interface GlobalRequestOptions {
+  readonly transport: Transport
+  readonly hostKeys: HostKeys
+  readonly handlers: () => ConnectionHandlers
+  readonly fault: (error: unknown) => void
+}
+
+const FAILURE = packet(Message.REQUEST_FAILURE)
+const SUCCESS = packet(Message.REQUEST_SUCCESS)
+
+interface Pending {
+  readonly name: string
+  readonly wantReply: boolean
+  readonly data: PacketReader
+}
+
+export class GlobalRequests {
+  readonly #options: GlobalRequestOptions
+  readonly #pending: Pending[] = []
+  #busy = false
+  #noMoreSessions = false
+
+  constructor(options: GlobalRequestOptions) {
+    this.#options = options
+  }
+
+  /** The client said no-more-sessions@openssh.com (PROTOCOL §2.2): a later one is not its own. */
+  get noMoreSessions(): boolean {
+    return this.#noMoreSessions
+  }
+
+  request(name: string, wantReply: boolean, data: PacketReader): void {
+    if (this.#pending.length >= MAX_PENDING) {
+      this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many requests')
+      return
+    }
+    this.#pending.push({ name, wantReply, data })
+    this.#next()
+  }
+
+  #next(): void {
+    while (!this.#busy) {
+      const pending = this.#pending.shift()
+      if (!pending) return
+      const reply = this.#handle(pending.name, pending.data)
+      if (Buffer.isBuffer(reply)) {
+        this.#reply(pending, reply)
+        continue
+      }
+      this.#busy = true
+      reply
+        .catch((error: unknown) => {
+          this.#options.fault(error)
+          return FAILURE
+        })
+        .then((answer) => {
+          this.#busy = false
+          this.#reply(pending, answer)
+          this.#next()
+        })
+    }
+  }
+
+  #reply({ wantReply }: Pending, answer: Buffer): void {
+    if (wantReply) this.#options.transport.send(answer)
+  }
+
+  #handle(name: string, data: PacketReader): Buffer | Promise<Buffer> {
+    switch (name) {
+      case 'tcpip-forward':
+        return this.#forward(tcpBind(data))
+      case 'cancel-tcpip-forward':
+        return this.#cancel(tcpBind(data))
+      case 'streamlocal-forward@openssh.com':
+        return this.#forward({ kind: 'unix', path: data.text() })
+      case 'cancel-streamlocal-forward@openssh.com':
+        return this.#cancel({ kind: 'unix', path: data.text() })
+      case 'no-more-sessions@openssh.com':
+        this.#noMoreSessions = true
+        return SUCCESS
+      case 'hostkeys-prove-00@openssh.com':
+        return proveHostKeys(this.#options.hostKeys, this.#options.transport, data.rest()) ?? FAILURE
+    }
+    return FAILURE
+  }
+
+  async #forward(bind: ForwardBind): Promise<Buffer> {
+    const port = await this.#options.handlers().forward?.(bind)
+    if (port === undefined) return FAILURE
+    // The port is told only to who asked for any (RFC 4254 §7.1).
+    return bind.kind === 'tcp' && bind.port === 0 ? packet(Message.REQUEST_SUCCESS, port) : SUCCESS
+  }
+
+  async #cancel(bind: ForwardBind): Promise<Buffer> {
+    return (await this.#options.handlers().cancelForward?.(bind)) ? SUCCESS : FAILURE
+  }
+}
+
+function tcpBind(data: PacketReader): ForwardBind {
+  return { kind: 'tcp', host: data.text(), port: data.u32() }
+}

@@ -1,0 +1,82 @@
+/** The server's own keys: which algorithms they serve, and hostkeys-00@openssh.com (PROTOCOL §2.5). */
+import { fields, Message, PacketReader, packet } from './packets.ts'
+import { type ParsedKey, ssh2 } from './ssh2.ts'
+
+export interface HostKeys {
+  /** Negotiable algorithm → key, in the order to offer. */
+  readonly byAlgorithm: Readonly<Record<string, ParsedKey>>
+  readonly keys: readonly ParsedKey[]
+}
+
+/** sshkey.c's names; SHA-1 `ssh-rsa` signatures are never made. */
+const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
+  'ssh-ed25519': ['ssh-ed25519'],
+  'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
+  'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
+  'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
+  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
+}
+
+const RSA_HASH: Readonly<Record<string, string>> = { 'rsa-sha2-512': 'sha512', 'rsa-sha2-256': 'sha256' }
+
+export function loadHostKeys(files: readonly Buffer[]): HostKeys {
+  const byAlgorithm: Record<string, ParsedKey> = {}
+  const keys: ParsedKey[] = []
+  for (const file of files) {
+    const key = parsePrivateKey(file)
+    const algorithms = ALGORITHMS[key.type]
+    if (!algorithms) throw new Error(`a host key of type ${key.type} cannot be used`)
+    // As sshd: one key of a type; the first counts.
+    if (algorithms.some((name) => name in byAlgorithm)) continue
+    for (const name of algorithms) byAlgorithm[name] = key
+    keys.push(key)
+  }
+  if (keys.length === 0) throw new Error('no host key')
+  return { byAlgorithm, keys }
+}
+
+/** Tell a client of all our keys, so that it learns new ones (UpdateHostKeys). */
+export function announceHostKeys({ keys }: HostKeys): Buffer {
+  const blobs = keys.map((key) => key.getPublicSSH())
+  return packet(Message.GLOBAL_REQUEST, 'hostkeys-00@openssh.com', false, ...blobs)
+}
+
+/** What a proof is bound to: this connection's first exchange and the algorithm of its key. */
+export interface ProofContext {
+  readonly sessionId: Buffer
+  readonly hostKeyAlgorithm: string
+}
+
+/** The reply to hostkeys-prove-00: a signature for each key asked for; undefined: refuse. */
+export function proveHostKeys(hostKeys: HostKeys, context: ProofContext, asked: Buffer): Buffer | undefined {
+  const reader = new PacketReader(asked)
+  const signatures: Buffer[] = []
+  while (reader.left > 0) {
+    const blob = reader.string()
+    const key = hostKeys.keys.find((candidate) => candidate.getPublicSSH().equals(blob))
+    // Each key once is all a client can ask: signing costs us time.
+    if (!key || signatures.length === hostKeys.keys.length) return undefined
+    const signature = sign(key, fields('hostkeys-prove-00@openssh.com', context.sessionId, blob), context)
+    if (!signature) return undefined
+    signatures.push(signature)
+  }
+  return signatures.length > 0 ? packet(Message.REQUEST_SUCCESS, ...signatures) : undefined
+}
+
+function sign(key: ParsedKey, data: Buffer, { hostKeyAlgorithm }: ProofContext): Buffer | undefined {
+  // OpenSSH checks an RSA proof with the hash that the key exchange used (clientloop.c).
+  const rsa256 = hostKeyAlgorithm.startsWith('rsa-sha2-256')
+  const algorithm = key.type !== 'ssh-rsa' ? key.type : rsa256 ? 'rsa-sha2-256' : 'rsa-sha2-512'
+  const raw = key.sign(data, RSA_HASH[algorithm])
+  if (raw instanceof Error) return undefined
+  const signature = ssh2.convertSignature(raw, key.type)
+  return signature ? fields(algorithm, signature) : undefined
+}
+
+function parsePrivateKey(file: Buffer): ParsedKey {
+  const parsed = ssh2.parseKey(file)
+  if (parsed instanceof Error) throw new Error(`cannot read a host key: ${parsed.message}`)
+  const key = Array.isArray(parsed) ? parsed[0] : parsed
+  if (!key?.isPrivateKey()) throw new Error('a host key file holds no private key')
+  return key
+}

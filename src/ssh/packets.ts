@@ -1,0 +1,122 @@
+/** SSH packets as bytes: message numbers (RFC 4250 §4.1.2), a strict reader and a builder of small payloads. */
+
+export const Message = {
+  DISCONNECT: 1,
+  IGNORE: 2,
+  UNIMPLEMENTED: 3,
+  DEBUG: 4,
+  SERVICE_REQUEST: 5,
+  SERVICE_ACCEPT: 6,
+  EXT_INFO: 7,
+  KEXINIT: 20,
+  USERAUTH_REQUEST: 50,
+  USERAUTH_FAILURE: 51,
+  USERAUTH_SUCCESS: 52,
+  USERAUTH_BANNER: 53,
+  USERAUTH_PK_OK: 60,
+  GLOBAL_REQUEST: 80,
+  REQUEST_SUCCESS: 81,
+  REQUEST_FAILURE: 82,
+  CHANNEL_OPEN: 90,
+  CHANNEL_OPEN_CONFIRMATION: 91,
+  CHANNEL_OPEN_FAILURE: 92,
+  CHANNEL_WINDOW_ADJUST: 93,
+  CHANNEL_DATA: 94,
+  CHANNEL_EXTENDED_DATA: 95,
+  CHANNEL_EOF: 96,
+  CHANNEL_CLOSE: 97,
+  CHANNEL_REQUEST: 98,
+  CHANNEL_SUCCESS: 99,
+  CHANNEL_FAILURE: 100,
+  /** PROTOCOL §1.8 ping@openssh.com. */
+  PING: 192,
+  PONG: 193,
+} as const
+
+/** RFC 4253 §11.1. */
+export const DisconnectReason = {
+  PROTOCOL_ERROR: 2,
+  SERVICE_NOT_AVAILABLE: 7,
+  CONNECTION_LOST: 10,
+  BY_APPLICATION: 11,
+} as const
+
+/** A packet whose fields do not fit in it: the peer is broken or hostile, the connection ends. */
+export class MalformedPacket extends Error {}
+
+export class PacketReader {
+  readonly #bytes: Buffer
+  #at: number
+
+  constructor(bytes: Buffer, at = 0) {
+    this.#bytes = bytes
+    this.#at = at
+  }
+
+  get offset(): number {
+    return this.#at
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at
+  }
+
+  byte(): number {
+    return this.#bytes.readUInt8(this.#take(1))
+  }
+
+  bool(): boolean {
+    return this.byte() !== 0
+  }
+
+  u32(): number {
+    return this.#bytes.readUInt32BE(this.#take(4))
+  }
+
+  /** A view: it dies with the packet. */
+  string(): Buffer {
+    const length = this.u32()
+    const start = this.#take(length)
+    return this.#bytes.subarray(start, start + length)
+  }
+
+  text(): string {
+    return this.string().toString('utf8')
+  }
+
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#take(this.left))
+  }
+
+  #take(count: number): number {
+    const start = this.#at
+    if (count > this.#bytes.length - start) throw new MalformedPacket('packet too short')
+    this.#at = start + count
+    return start
+  }
+}
+
+/** number: uint32, boolean: one byte, text and bytes: an SSH string, { raw }: bytes as they are. */
+export type Field = number | boolean | string | Buffer | { readonly raw: Buffer }
+
+export function fields(...parts: readonly Field[]): Buffer {
+  return Buffer.concat(parts.map(encode))
+}
+
+export function packet(type: number, ...parts: readonly Field[]): Buffer {
+  return Buffer.concat([Buffer.of(type), ...parts.map(encode)])
+}
+
+function encode(part: Field): Buffer {
+  if (typeof part === 'boolean') return Buffer.of(part ? 1 : 0)
+  if (typeof part === 'number') return uint32(part)
+  if (typeof part === 'string') return encode(Buffer.from(part, 'utf8'))
+  if (Buffer.isBuffer(part)) return Buffer.concat([uint32(part.length), part])
+  return part.raw
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(value >>> 0)
+  return bytes
+}

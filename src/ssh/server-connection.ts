@@ -1,0 +1,133 @@
+/** One client from its first byte to its last: grace time, authentication, then the connection layer and keepalive. */
+import type { Duplex } from 'node:stream'
+import type { AuthContext } from './auth.ts'
+import type { Endpoint, SshConnection } from './connection.ts'
+import { ConnectionLayer } from './connection-layer.ts'
+import { announceHostKeys, type HostKeys } from './hostkeys.ts'
+import { DisconnectReason, fields, Message, packet } from './packets.ts'
+import type { SshServerOptions } from './server.ts'
+import { Transport } from './transport.ts'
+import { UserAuth } from './userauth.ts'
+
+const KEEPALIVE = packet(Message.GLOBAL_REQUEST, 'keepalive@openssh.com', true)
+
+export interface ServerConnectionOptions<Identity> {
+  readonly id: string
+  readonly stream: Duplex
+  readonly remote: Endpoint
+  readonly local: Endpoint
+  readonly hostKeys: HostKeys
+  readonly offer: object
+  readonly server: SshServerOptions<Identity>
+  /** It counts for MaxStartups until then. */
+  readonly authenticated: () => void
+  readonly ended: () => void
+}
+
+export interface ServerConnection {
+  disconnect(message: string): void
+}
+
+export function serveConnection<Identity>(options: ServerConnectionOptions<Identity>): ServerConnection {
+  const { id, remote, local, server } = options
+  const { limits, observe } = server
+  const abort = new AbortController()
+  const grace = limits.loginGraceTime > 0 ? setTimeout(timeOut, limits.loginGraceTime) : undefined
+  let keepalive: NodeJS.Timeout | undefined
+  let layer: ConnectionLayer | undefined
+
+  const transport = new Transport({
+    stream: options.stream,
+    hostKeys: options.hostKeys,
+    offer: options.offer,
+    rekeyLimit: limits.rekeyLimit,
+    packet: (type, payload) => (layer ?? auth).packet(type, payload),
+    closed: (reason) => {
+      clearTimeout(grace)
+      clearInterval(keepalive)
+      abort.abort()
+      layer?.end()
+      observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
+      options.ended()
+    },
+  })
+
+  const auth = new UserAuth<Identity>({
+    transport,
+    authenticator: server.authenticator,
+    maxAuthTries: limits.maxAuthTries,
+    banner: (context) => (typeof server.banner === 'function' ? server.banner(context) : server.banner),
+    context: (user): AuthContext => ({ connectionId: id, user, remote, local, signal: abort.signal }),
+    decided: (context, method, accepted, fingerprint) =>
+      observe({ type: 'auth', context, method, accepted, ...(fingerprint && { fingerprint }) }),
+    fault,
+    succeeded,
+  })
+
+  function succeeded(identity: Identity, user: string): void {
+    clearTimeout(grace)
+    options.authenticated()
+    layer = new ConnectionLayer(
+      { transport, hostKeys: options.hostKeys, maxSessions: limits.maxSessions, fault },
+      abort.signal,
+    )
+    transport.send(announceHostKeys(options.hostKeys))
+    keepalive = startKeepalive()
+    try {
+      layer.use(server.connection(describe(layer, identity, user)))
+    } catch (error) {
+      fault(error)
+      transport.disconnect(DisconnectReason.BY_APPLICATION, 'internal error')
+    }
+  }
+
+  function describe(layer: ConnectionLayer, identity: Identity, user: string): SshConnection<Identity> {
+    return {
+      id,
+      identity,
+      user,
+      remote,
+      local,
+      clientVersion: transport.clientVersion,
+      closed: abort.signal,
+      openForwarded: (bind, from) =>
+        bind.kind === 'tcp'
+          ? layer.open('forwarded-tcpip', fields(bind.host, bind.port, from.address, from.port))
+          : layer.open('forwarded-streamlocal@openssh.com', fields(bind.path, '')),
+      openAgent: () => layer.open('auth-agent@openssh.com', Buffer.alloc(0)),
+      openX11: (from) => layer.open('x11', fields(from.address, from.port)),
+      disconnect,
+    }
+  }
+
+  /** sshd's ClientAliveInterval: only silence is asked about; any packet is an answer. */
+  function startKeepalive(): NodeJS.Timeout | undefined {
+    const { clientAliveInterval, clientAliveCountMax } = limits
+    if (clientAliveInterval === 0) return undefined
+    let asked = 0
+    let seen = transport.lastPacket
+    const timer = setInterval(() => {
+      if (transport.lastPacket !== seen) asked = 0
+      seen = transport.lastPacket
+      if (asked >= clientAliveCountMax) return transport.destroy('client does not answer')
+      asked++
+      transport.send(KEEPALIVE)
+    }, clientAliveInterval)
+    timer.unref()
+    return timer
+  }
+
+  function timeOut(): void {
+    transport.destroy('login grace time exceeded')
+  }
+
+  function fault(error: unknown): void {
+    observe({ type: 'fault', connectionId: id, error })
+  }
+
+  function disconnect(message: string): void {
+    transport.disconnect(DisconnectReason.BY_APPLICATION, message)
+  }
+
+  return { disconnect }
+}

@@ -1,0 +1,273 @@
+/** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
+import { Readable } from 'node:stream'
+import type { Channel, ChannelOwner } from './channel.ts'
+import type { SshAction } from './connection.ts'
+import { fields, MalformedPacket, type PacketReader } from './packets.ts'
+import type { PtyRequest, SessionEvents, SessionExit, SessionStart, SshSession, X11Request } from './session.ts'
+
+const READ_AHEAD = 16 * 1024
+/** OpenSSH's client sends what the user exports; nobody needs more than that. */
+const MAX_ENV = 256
+const MAX_ENV_BYTES = 512 * 1024
+/** Events before the application listens. */
+const MAX_EARLY = 64
+/** RFC 4254 §6.10; sshd sends SIG@openssh.com for every other (session.c sig2name). */
+const SIGNALS = ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QUIT', 'SEGV', 'TERM', 'USR1', 'USR2']
+
+export interface SessionOptions {
+  readonly allow: (action: SshAction) => Promise<boolean> | boolean
+  readonly session: (session: SshSession) => void
+  readonly fault: (error: unknown) => void
+  /** eow@openssh.com may be sent. */
+  readonly clientKnowsEow: boolean
+}
+
+export class SessionChannel implements ChannelOwner {
+  readonly #channel: Channel
+  readonly #options: SessionOptions
+  readonly #abort = new AbortController()
+  readonly #stdin: Readable
+  readonly #env = new Map<string, string>()
+  #envBytes = 0
+  #pty: PtyRequest | undefined
+  #x11: X11Request | undefined
+  #agentForwarding = false
+  #started = false
+  #answerStart: ((accepted: boolean) => void) | undefined
+  #events: SessionEvents | undefined
+  #early: ((events: SessionEvents) => boolean | undefined)[] = []
+  /** The reader asked for bytes and has not got them. */
+  #wanted = false
+  #stoppedReading = false
+  #exit: Promise<void> | undefined
+
+  constructor(channel: Channel, options: SessionOptions) {
+    this.#channel = channel
+    this.#options = options
+    this.#stdin = new Readable({
+      highWaterMark: READ_AHEAD,
+      read: () => this.#read(),
+      destroy: (error, done) => {
+        channel.discard()
+        done(error)
+      },
+    })
+    this.#stdin.on('error', () => {})
+    channel.own(this)
+  }
+
+  // The channel's side.
+
+  onData(bytes: Buffer): boolean {
+    if (!this.#wanted) return false
+    this.#wanted = false
+    this.#stdin.push(bytes)
+    return true
+  }
+
+  onEof(): void {
+    if (!this.#wanted) return
+    this.#wanted = false
+    this.#stdin.push(null)
+  }
+
+  onDrained(): void {
+    this.#tell((events) => {
+      events.drain?.()
+      return true
+    })
+  }
+
+  onClosed(): void {
+    this.#abort.abort()
+    // Input that was sent in full may still be read to its end.
+    if (!this.#channel.ended && !this.#channel.eofReceived) this.#stdin.destroy()
+  }
+
+  onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void {
+    const result = this.#handle(type, data, answer)
+    if (result === undefined) return
+    if (typeof result === 'boolean') {
+      answer(result)
+      return
+    }
+    result.then(answer, (error: unknown) => {
+      this.#options.fault(error)
+      answer(false)
+    })
+  }
+
+  /** The answer; undefined: given by accept() or reject(). */
+  #handle(type: string, data: PacketReader, answer: (ok: boolean) => void): boolean | Promise<boolean> | undefined {
+    switch (type) {
+      // At any time.
+      case 'window-change': {
+        const size = { cols: data.u32(), rows: data.u32(), width: data.u32(), height: data.u32() }
+        return this.#notify((events) => {
+          events.resize?.(size)
+          return true
+        })
+      }
+      case 'signal': {
+        const name = data.text()
+        return this.#notify((events) => events.signal?.(name))
+      }
+      case 'break': {
+        const milliseconds = data.u32()
+        return this.#notify((events) => events.break?.(milliseconds))
+      }
+      case 'eow@openssh.com':
+        this.#channel.mute()
+        return this.#notify((events) => {
+          events.outputClosed?.()
+          return true
+        })
+    }
+    // Only before the program starts: session.c session_input_channel_req().
+    if (this.#started) return false
+    switch (type) {
+      case 'shell':
+        return this.#begin({ kind: 'shell' }, answer)
+      case 'exec':
+        return this.#begin({ kind: 'exec', command: Buffer.from(data.string()) }, answer)
+      case 'subsystem':
+        return this.#begin({ kind: 'subsystem', name: data.text() }, answer)
+      case 'pty-req':
+        return this.#pseudoTerminal(data)
+      case 'env':
+        return this.#variable(data.text(), data.text())
+      case 'auth-agent-req@openssh.com':
+        return this.#allowed({ kind: 'agent' }, () => {
+          this.#agentForwarding = true
+        })
+      case 'x11-req':
+        return this.#x11Request(data)
+    }
+    return false
+  }
+
+  #pseudoTerminal(data: PacketReader): boolean | Promise<boolean> {
+    if (this.#pty) return false
+    const term = data.text()
+    const [cols, rows, width, height] = [data.u32(), data.u32(), data.u32(), data.u32()]
+    const modes = Buffer.from(data.string())
+    return this.#allowed({ kind: 'pty' }, () => {
+      this.#pty = { term, cols, rows, width, height, modes }
+    })
+  }
+
+  #variable(name: string, value: string): boolean | Promise<boolean> {
+    if (name === '' || /[=\0]/.test(name) || value.includes('\0')) return false
+    this.#envBytes += name.length + value.length
+    if (this.#env.size >= MAX_ENV || this.#envBytes > MAX_ENV_BYTES) return false
+    return this.#allowed({ kind: 'env', name }, () => this.#env.set(name, value))
+  }
+
+  #x11Request(data: PacketReader): boolean | Promise<boolean> {
+    const singleConnection = data.bool()
+    const [protocol, cookie, screen] = [data.text(), data.text(), data.u32()]
+    // It ends up as an argument of xauth: only what can be one (session.c xauth_valid_string).
+    if (![protocol, cookie].every((text) => /^[A-Za-z0-9.:/\-_]+$/.test(text))) return false
+    return this.#allowed({ kind: 'x11' }, () => {
+      this.#x11 = { singleConnection, protocol, cookie, screen }
+    })
+  }
+
+  #allowed(action: SshAction, then: () => void): boolean | Promise<boolean> {
+    const verdict = this.#options.allow(action)
+    const apply = (allowed: boolean) => {
+      if (allowed) then()
+      return allowed
+    }
+    return typeof verdict === 'boolean' ? apply(verdict) : verdict.then(apply)
+  }
+
+  #begin(start: SessionStart, answer: (accepted: boolean) => void): undefined {
+    this.#started = true
+    this.#answerStart = answer
+    try {
+      this.#options.session(this.#session(start))
+    } catch (error) {
+      this.#options.fault(error)
+      this.#reject()
+    }
+  }
+
+  #session(start: SessionStart): SshSession {
+    return {
+      id: this.#channel.id,
+      start,
+      ...(this.#pty && { pty: this.#pty }),
+      ...(this.#x11 && { x11: this.#x11 }),
+      agentForwarding: this.#agentForwarding,
+      env: this.#env,
+      stdin: this.#stdin,
+      closed: this.#abort.signal,
+      accept: () => this.#answerStart?.(true),
+      reject: () => this.#reject(),
+      listen: (events) => this.#listen(events),
+      write: (fd, chunk) => this.#channel.write(fd, chunk),
+      stopReading: () => this.#stopReading(),
+      exit: (status) => {
+        this.#exit ??= this.#leave(status)
+        return this.#exit
+      },
+    }
+  }
+
+  #reject(): void {
+    this.#answerStart?.(false)
+    this.#channel.close()
+  }
+
+  #listen(events: SessionEvents): void {
+    this.#events = events
+    for (const event of this.#early.splice(0)) this.#tell(event)
+  }
+
+  #stopReading(): void {
+    if (this.#stoppedReading) return
+    this.#stoppedReading = true
+    if (this.#options.clientKnowsEow) this.#channel.sendRequest('eow@openssh.com', Buffer.alloc(0))
+    this.#stdin.destroy()
+  }
+
+  async #leave(status: SessionExit): Promise<void> {
+    this.#answerStart?.(true)
+    await this.#channel.flushed()
+    this.#channel.sendEof()
+    if ('signal' in status) {
+      const name = status.signal.toUpperCase().replace(/^SIG/, '')
+      const known = SIGNALS.includes(name) ? name : 'SIG@openssh.com'
+      this.#channel.sendRequest('exit-signal', fields(known, status.coreDumped, status.message ?? '', ''))
+    } else {
+      // A killed program's code is null in some engines' words.
+      this.#channel.sendRequest('exit-status', fields(Number.isInteger(status.code) ? status.code : 255))
+    }
+    this.#channel.close()
+  }
+
+  #read(): void {
+    const bytes = this.#channel.read()
+    if (bytes) this.#stdin.push(bytes)
+    else if (this.#channel.ended) this.#stdin.push(null)
+    else this.#wanted = true
+  }
+
+  #notify(event: (events: SessionEvents) => boolean | undefined): boolean {
+    if (this.#events) return this.#tell(event)
+    if (this.#early.length < MAX_EARLY) this.#early.push(event)
+    return true
+  }
+
+  #tell(event: (events: SessionEvents) => boolean | undefined): boolean {
+    if (!this.#events) return false
+    try {
+      return event(this.#events) === true
+    } catch (error) {
+      if (error instanceof MalformedPacket) throw error
+      this.#options.fault(error)
+      return false
+    }
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * One SSH transport (RFC 4253) over any duplex stream: ssh2's Protocol with a better output path, backpressure, right
+ * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
+ */
+import type { Duplex } from 'node:stream'
+import type { HostKeys } from './hostkeys.ts'
+import { PacketOutput, pad } from './output.ts'
+import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
+import { SIGNATURE_ALGORITHMS } from './public-key.ts'
+import { Rekeying, type RekeyLimit } from './rekey.ts'
+import { MAX_PACKET_SIZE, type StockCipher, type StockProtocol, ssh2 } from './ssh2.ts'
+
+/**
+ * Starts with "OpenSSH" because clients send eow@openssh.com only to such servers (compat.c); no version number, so that
+ * no client works around a bug we do not have.
+ */
+export const IDENT = 'OpenSSH_compatible_Hatchway'
+
+/** Replies to a client that does not read them: above this we stop reading its requests, too. */
+const PAUSE_INPUT = 4 * 1024 * 1024
+/** Packets held back while a client delays its key exchange. */
+const MAX_HELD_PACKETS = 10_000
+const KEX_TIMEOUT = 120_000
+const CLOSE_TIMEOUT = 2_000
+
+export interface TransportOptions {
+  readonly stream: Duplex
+  readonly hostKeys: HostKeys
+  /** A KexInit of ssh2. */
+  readonly offer: object
+  readonly rekeyLimit: RekeyLimit
+  /** A packet above the transport layer. What it throws ends the connection. */
+  readonly packet: (type: number, payload: Buffer) => void
+  /** The stream is gone; `reason` for the log. Called once. */
+  readonly closed: (reason: string) => void
+}
+
+export class Transport {
+  readonly #stream: Duplex
+  readonly #options: TransportOptions
+  readonly #output: PacketOutput
+  readonly #protocol: StockProtocol
+  readonly #rekeying: Rekeying
+  readonly #waiting = new Set<() => void>()
+  #clientVersion = ''
+  #reason: string | undefined
+  #closed = false
+  #ending = false
+  #lastPacket = Date.now()
+
+  constructor(options: TransportOptions) {
+    const { stream } = options
+    this.#stream = stream
+    this.#options = options
+    this.#output = new PacketOutput(stream, () => this.#drained())
+    this.#protocol = this.#createProtocol()
+    this.#rekeying = new Rekeying(options.rekeyLimit, () => this.#startRekey())
+    stream.on('error', (error) => this.destroy(error.message))
+    stream.on('end', () => this.#ended())
+    stream.on('close', () => this.#gone())
+    stream.on('data', (data: Buffer) => this.#received(data))
+    this.#protocol.start()
+  }
+
+  /** Without "SSH-2.0-"; empty before the client said it. */
+  get clientVersion(): string {
+    return this.#clientVersion
+  }
+
+  /** H of the first key exchange, RFC 4253 §7.2. */
+  get sessionId(): Buffer {
+    return this.#protocol._kex?.sessionID ?? Buffer.alloc(0)
+  }
+
+  /** Of the last key exchange; empty before the first. */
+  get hostKeyAlgorithm(): string {
+    return this.#protocol._kex?.negotiated.serverHostKey ?? ''
+  }
+
+  /** When the client last sent a packet. */
+  get lastPacket(): number {
+    return this.#lastPacket
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#ending
+  }
+
+  /** Channel data may be sent now; if not, wait with `whenWritable`. */
+  get writable(): boolean {
+    return this.#protocol._kexinit === undefined && !this.#output.congested
+  }
+
+  whenWritable(waiter: () => void): void {
+    this.#waiting.add(waiter)
+  }
+
+  /** Any small packet. During a key exchange it waits, in order. */
+  send(payload: Buffer): void {
+    if (this.closed) return
+    const writer = this.#protocol._packetRW.write
+    const at = writer.allocStart
+    const bytes = writer.alloc(payload.length)
+    bytes.set(payload, at)
+    ssh2.sendPacket(this.#protocol, writer.finalize(bytes))
+    if ((this.#protocol._queue?.length ?? 0) > MAX_HELD_PACKETS) this.destroy('client delays the key exchange')
+    if (this.#output.unsent > PAUSE_INPUT) this.#stream.pause()
+  }
+
+  /**
+   * CHANNEL_DATA, or CHANNEL_EXTENDED_DATA for `fd` 2 (RFC 4254 §5.2), of `length` bytes that `fill` puts straight into
+   * the packet. Only while `writable`.
+   */
+  sendData(recipient: number, fd: 1 | 2, length: number, fill: (target: Buffer, at: number) => void): void {
+    const header = fd === 1 ? 9 : 13
+    const writer = this.#protocol._packetRW.write
+    let at = writer.allocStart
+    const bytes = writer.alloc(header + length)
+    bytes[at] = fd === 1 ? Message.CHANNEL_DATA : Message.CHANNEL_EXTENDED_DATA
+    at = bytes.writeUInt32BE(recipient, at + 1)
+    if (fd === 2) at = bytes.writeUInt32BE(1, at)
+    at = bytes.writeUInt32BE(length, at)
+    fill(bytes, at)
+    this.#protocol._cipher.encrypt(writer.finalize(bytes))
+    this.#rekeying.count(this.#output.bytes, this.#output.packets)
+  }
+
+  /** The client is in: delayed compression starts, and limits of rekeying count. */
+  authenticated(): void {
+    this.#protocol._authsQueue.push('none')
+    // Sends USERAUTH_SUCCESS and switches zlib@openssh.com on.
+    this.#protocol.authSuccess()
+    this.#rekeying.start()
+  }
+
+  /** DISCONNECT with a sentence, then close. Idempotent. */
+  disconnect(reason: number, message: string): void {
+    if (this.closed) return
+    this.#reason ??= message
+    const payload = packet(Message.DISCONNECT, reason, message, '')
+    // At any time, also in the middle of a key exchange.
+    const writer = this.#protocol._packetRW.write
+    const at = writer.allocStartKEX
+    const bytes = writer.alloc(payload.length, true)
+    bytes.set(payload, at)
+    ssh2.sendPacket(this.#protocol, writer.finalize(bytes, true), true)
+    this.#end()
+  }
+
+  /** Close at once. */
+  destroy(reason: string): void {
+    this.#reason ??= reason
+    this.#stream.destroy()
+    this.#gone()
+  }
+
+  #createProtocol(): StockProtocol {
+    const { hostKeys, offer } = this.#options
+    const protocol = new ssh2.Protocol({
+      server: true,
+      ident: Buffer.from(IDENT),
+      hostKeys: hostKeys.byAlgorithm,
+      offer,
+      onWrite: (data) => this.#output.write(data),
+      // ssh2 has sent its own DISCONNECT by then.
+      onError: (error) => {
+        this.#reason ??= error.message
+        this.#end()
+      },
+      onHeader: ({ identRaw }) => {
+        this.#clientVersion = identRaw.replace(/^SSH-[\d.]+-/, '')
+      },
+      messageHandlers: { DISCONNECT: (_, reason, text) => this.#clientDisconnects(reason, text) },
+    })
+    let cipher = protocol._cipher
+    Object.defineProperty(protocol, '_cipher', {
+      get: () => cipher,
+      set: (next: StockCipher) => {
+        cipher = next
+        this.#useSlabs(next)
+      },
+    })
+    protocol._onPayload = (payload) => this.#payload(payload)
+    const complete = protocol._onHandshakeComplete
+    protocol._onHandshakeComplete = (negotiated) => {
+      this.#exchanged()
+      complete(negotiated)
+      this.#drained()
+    }
+    return protocol
+  }
+
+  /** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */
+  #useSlabs(cipher: StockCipher): void {
+    const kind = cipher.constructor.name
+    if (!kind.endsWith('Binding')) return
+    const block = cipher._encBlockLen ?? (kind.startsWith('AESGCM') ? 16 : 8)
+    const clear = cipher._aadLen ?? 4
+    const mac = cipher._macLen ?? 16
+    cipher.allocPacket = (payloadLength) => {
+      const unpadded = 5 + payloadLength
+      let padding = block - ((unpadded - clear) & (block - 1))
+      if (padding < 4) padding += block
+      const bytes = this.#output.alloc(unpadded + padding + mac)
+      bytes.writeUInt32BE(unpadded + padding - 4)
+      bytes[4] = padding
+      pad(bytes, unpadded, padding)
+      return bytes
+    }
+  }
+
+  /** After NEWKEYS both ways, before anything else is sent: RFC 8308 §2.4 wants EXT_INFO first. */
+  #exchanged(): void {
+    const kex = this.#protocol._kex
+    if (kex?.remoteExtInfoEnabled && !this.#rekeying.exchanged) {
+      const extensions = fields('server-sig-algs', SIGNATURE_ALGORITHMS.join(','), 'ping@openssh.com', '0')
+      this.send(packet(Message.EXT_INFO, 2, { raw: extensions }))
+    }
+    // ssh2 would send its own, in which two names run into each other.
+    if (kex) kex.remoteExtInfoEnabled = false
+    this.#rekeying.done(this.#output.bytes, this.#output.packets)
+  }
+
+  #startRekey(): void {
+    if (this.closed) return
+    this.#protocol.rekey()
+    this.#rekeying.expect(KEX_TIMEOUT, () => this.destroy('key exchange timed out'))
+  }
+
+  #received(data: Buffer): void {
+    if (this.closed) return
+    this.#rekeying.received(data.length)
+    try {
+      this.#protocol.parse(data, 0, data.length)
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  #broken(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    if (this.#clientVersion === '') {
+      // sshd.c kex_exchange_identification
+      this.#output.write('Invalid SSH identification string.\r\n')
+      this.#reason ??= 'no SSH identification'
+      this.#end()
+      return
+    }
+    this.#reason ??= text
+    this.disconnect(DisconnectReason.PROTOCOL_ERROR, error instanceof MalformedPacket ? text : 'protocol error')
+  }
+
+  /** What ssh2's decipher calls for every packet but those of a key exchange. Infinity stops it. */
+  #payload(raw: Buffer): number | false | undefined {
+    this.#lastPacket = Date.now()
+    const protocol = this.#protocol
+    if (this.closed) return Number.POSITIVE_INFINITY
+    if (raw.length === 0) return undefined
+    const reader = protocol._packetRW.read
+    // A zip bomb must not become 256 MB: ssh2 sets no limit.
+    if (reader._zlib) reader._zlib._maxOutputLength = MAX_PACKET_SIZE
+    const payload = reader.read(raw)
+    const type = payload[0] ?? 0
+    if (type === Message.KEXINIT) return ssh2.onKexInit(protocol, payload)
+    this.#dispatch(type, payload)
+    return this.closed ? Number.POSITIVE_INFINITY : undefined
+  }
+
+  #dispatch(type: number, payload: Buffer): void {
+    switch (type) {
+      case Message.IGNORE:
+      case Message.UNIMPLEMENTED:
+      case Message.DEBUG:
+      case Message.EXT_INFO:
+        return
+      case Message.DISCONNECT: {
+        const reader = new PacketReader(payload, 1)
+        this.#clientDisconnects(reader.u32(), reader.text())
+        return
+      }
+      case Message.PING:
+        this.send(packet(Message.PONG, new PacketReader(payload, 1).string()))
+        return
+      default:
+        this.#options.packet(type, payload)
+    }
+  }
+
+  /** RFC 4253 §11.4. */
+  unimplemented(): void {
+    const next = this.#protocol._decipher?.inSeqno ?? 0
+    this.send(packet(Message.UNIMPLEMENTED, (next - 1) >>> 0))
+  }
+
+  #clientDisconnects(reason: number, text: string): void {
+    this.#reason ??= reason === DisconnectReason.BY_APPLICATION ? 'disconnected by user' : `client: ${text}`
+    this.#end()
+  }
+
+  #drained(): void {
+    if (this.closed) return
+    if (this.#stream.isPaused() && this.#output.unsent < PAUSE_INPUT / 2) this.#stream.resume()
+    const waiters = [...this.#waiting]
+    this.#waiting.clear()
+    for (const waiter of waiters) waiter()
+  }
+
+  #ended(): void {
+    this.#reason ??= 'connection closed by the client'
+    this.#end()
+  }
+
+  /** Let what was written leave, for a moment. */
+  #end(): void {
+    if (this.#ending || this.#closed) return
+    this.#ending = true
+    this.#output.flush()
+    this.#stream.end()
+    this.#stream.resume()
+    const timer = setTimeout(() => this.#stream.destroy(), CLOSE_TIMEOUT)
+    this.#stream.once('close', () => clearTimeout(timer))
+    // A duplex that is not a socket may never tell 'close'.
+    this.#stream.once('finish', () => setTimeout(() => this.#stream.destroy(), 50))
+  }
+
+  #gone(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#rekeying.stop()
+    this.#protocol.cleanup()
+    this.#waiting.clear()
+    this.#options.closed(this.#reason ?? 'connection lost')
+  }
+}

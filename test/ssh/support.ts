@@ -1,0 +1,209 @@
+/** A server on a free port, keys for it, and the real OpenSSH client. The layer loads ssh2 before anything else does. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type Ssh2 from 'ssh2'
+import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
+import { createSshServer, type SshLimits, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
+import type { SessionExit, SshSession } from '../../src/ssh/session.ts'
+
+/** Stock ssh2's client, loaded after the layer. */
+export const ssh2: typeof Ssh2 = createRequire(import.meta.url)('ssh2')
+
+export const LIMITS: SshLimits = {
+  maxAuthTries: 6,
+  loginGraceTime: 120_000,
+  maxStartups: { start: 10, rate: 30, full: 100 },
+  maxSessions: 10,
+  clientAliveInterval: 0,
+  clientAliveCountMax: 3,
+  rekeyLimit: { bytes: 0, milliseconds: 0 },
+}
+
+export const CIPHERS = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes192-ctr', 'aes256-ctr']
+
+/** Keys and an OpenSSH configuration in a folder of their own. */
+export interface Folder {
+  readonly path: string
+  key(name: string, ...options: readonly string[]): string
+  remove(): void
+}
+
+export function createFolder(): Folder {
+  const path = mkdtempSync(join(tmpdir(), 'hw-test-ssh-'))
+  return {
+    path,
+    key(name, ...options) {
+      const file = join(path, name)
+      execFileSync('ssh-keygen', [
+        '-q',
+        '-N',
+        '',
+        '-C',
+        name,
+        '-f',
+        file,
+        ...(options.length ? options : ['-t', 'ed25519']),
+      ])
+      return file
+    },
+    remove: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
+
+export interface TestServer {
+  readonly port: number
+  readonly folder: Folder
+  readonly server: SshServer
+  readonly events: SshServerEvent[]
+  readonly connections: SshConnection<string>[]
+  /** Options of `ssh` that reach it as `user`. */
+  readonly options: readonly string[]
+  readonly privateKey: Buffer
+  close(): Promise<void>
+}
+
+export interface TestServerOptions {
+  readonly limits?: Partial<SshLimits>
+  readonly ciphers?: readonly string[]
+  readonly hostKeys?: readonly Buffer[]
+  readonly session?: (session: SshSession, connection: SshConnection<string>) => void | Promise<void>
+  readonly handlers?: (connection: SshConnection<string>) => Partial<ConnectionHandlers>
+  readonly publicKey?: (algorithm: string, blob: Buffer) => Promise<string | undefined>
+  readonly banner?: string
+}
+
+export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const folder = createFolder()
+  const hostKeys = options.hostKeys ?? [readFileSync(folder.key('host_ed25519'))]
+  const user = folder.key('user')
+  const userBlob = publicBlob(user)
+  const events: SshServerEvent[] = []
+  const connections: SshConnection<string>[] = []
+  const server = createSshServer<string>({
+    hostKeys,
+    limits: { ...LIMITS, ...options.limits },
+    ciphers: options.ciphers ?? CIPHERS,
+    authenticator: {
+      publicKey: ({ algorithm, blob }) =>
+        options.publicKey?.(algorithm, blob) ?? Promise.resolve(blob.equals(userBlob) ? 'tester' : undefined),
+    },
+    connection: (connection) => {
+      connections.push(connection)
+      return {
+        allow: () => true,
+        session: (session) => {
+          const done = (options.session ?? echoSession)(session, connection)
+          done?.catch((error: unknown) => events.push({ type: 'fault', connectionId: connection.id, error }))
+        },
+        ...options.handlers?.(connection),
+      }
+    },
+    observe: (event) => events.push(event),
+    ...(options.banner !== undefined && { banner: options.banner }),
+  })
+  const { port } = await server.listen('127.0.0.1', 0)
+  const config = join(folder.path, 'config')
+  writeFileSync(config, '')
+  return {
+    port,
+    folder,
+    server,
+    events,
+    connections,
+    privateKey: readFileSync(user),
+    options: [
+      ...['-F', config, '-p', String(port), '-i', user, '-l', 'dev@web', '-o', 'BatchMode=yes'],
+      ...['-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(folder.path, 'known_hosts')}`],
+      ...['-o', 'LogLevel=ERROR', '-o', 'IdentitiesOnly=yes', '-o', 'IdentityAgent=none'],
+    ],
+    async close() {
+      await server.close()
+      server.disconnectAll('test is over')
+      folder.remove()
+    },
+  }
+}
+
+export function publicBlob(file: string): Buffer {
+  return Buffer.from(readFileSync(`${file}.pub`, 'utf8').split(' ')[1] ?? '', 'base64')
+}
+
+/** Gives back what it gets. */
+export async function echoSession(session: SshSession): Promise<void> {
+  session.accept()
+  session.listen({ drain: () => session.stdin.resume() })
+  session.stdin.on('data', (chunk: Buffer) => {
+    if (!session.write(1, chunk)) session.stdin.pause()
+  })
+  await new Promise((resolve) => session.stdin.on('end', resolve).on('close', resolve))
+  await session.exit({ code: 0 })
+}
+
+/** Accepts, runs `program`, exits with what it returns. */
+export function program(
+  run: (session: SshSession, write: (fd: 1 | 2, chunk: Buffer | string) => Promise<void>) => Promise<SessionExit>,
+): (session: SshSession) => Promise<void> {
+  return async (session) => {
+    let drained: (() => void) | undefined
+    session.accept()
+    session.listen({ drain: () => drained?.() })
+    const write = async (fd: 1 | 2, chunk: Buffer | string) => {
+      if (session.write(fd, Buffer.from(chunk))) return
+      await new Promise<void>((resolve) => {
+        drained = resolve
+      })
+    }
+    await session.exit(await run(session, write))
+  }
+}
+
+export interface Finished {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+}
+
+export interface RunOptions {
+  readonly input?: Buffer | string
+  readonly env?: Readonly<Record<string, string>>
+  /** Milliseconds. */
+  readonly limit?: number
+}
+
+export function start(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  return spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C', ...env } })
+}
+
+export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const child = start(command, args, options.env)
+  const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []]
+  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk))
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk))
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(options.input ?? '')
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 30_000)
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) })
+    })
+  })
+}
+
+/** `ssh ...options 127.0.0.1 ...args`. Options given first win in OpenSSH. */
+export function ssh(
+  server: TestServer,
+  args: readonly string[],
+  options: RunOptions & { first?: readonly string[] } = {},
+) {
+  return run('ssh', [...(options.first ?? []), ...server.options, '127.0.0.1', ...args], options)
+}
