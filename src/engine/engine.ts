@@ -117,6 +117,34 @@ export interface Exec {
   close(): void
 }
 
+/** A container of our own, run for a moment in the process namespace of another so that its files can be reached there. */
+export interface HolderSpec {
+  /** Whose process namespace it joins. */
+  readonly containerId: string
+  /** "uid:gid", both numbers: the same as of the exec that will reach through it (ptrace access check). */
+  readonly user: string
+  /** Tagged with the hash of what is in it, so that it is made once. */
+  readonly image: { readonly repository: string; readonly tag: string; readonly tar: Buffer }
+  readonly argv: readonly [string, ...string[]]
+  /** A folder of this host, mounted read-only; only where `EngineInfo.local`. */
+  readonly mount?: { readonly source: string; readonly destination: string }
+}
+
+export interface Holder {
+  /** It is killed and removed; idempotent, never fails. */
+  close(): Promise<void>
+}
+
+/** Optional: engines that may create containers. What it starts goes with the gateway, also when that is killed. */
+export interface Holders {
+  /** Resolves when it runs and said its first line. */
+  start(spec: HolderSpec, signal: AbortSignal): Promise<Holder & { readonly firstLine: string }>
+  /** Removes what a killed gateway left on the engine; answers how many. */
+  sweep(signal: AbortSignal): Promise<number>
+  /** Removes the image where nothing uses it. */
+  forget(repository: string, signal: AbortSignal): Promise<void>
+}
+
 export interface EngineInfo {
   /** "docker" or "podman", as the engine names itself. */
   readonly product: string
@@ -150,6 +178,8 @@ export interface Engine {
   copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
   /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
   copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
+  /** Absent where the engine may not or cannot create containers. */
+  readonly holders?: Holders
   /** Container starts, ends, pauses, ... until the signal aborts; reconnects by itself. */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>
   /** Release sockets and children; idempotent. */

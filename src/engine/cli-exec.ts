@@ -1,0 +1,169 @@
+/** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
+import { HatchwayError } from '../errors.ts'
+import { recentCliEvents } from './cli-events.ts'
+import { type CliFlavour, execArguments } from './cli-flavour.ts'
+import { spawnOnPipes } from './cli-process.ts'
+import { spawnOnTerminal } from './cli-pty.ts'
+import { type Cli, cliMessage } from './cli-run.ts'
+import { whyEnded } from './ending.ts'
+import type { Container, Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
+import { engineLost, isUnreachable, notRunning, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
+import type { StartGate } from './start-gate.ts'
+import { createTextGate, type TextGate } from './text-gate.ts'
+
+export interface CliExecRequest {
+  readonly cli: Cli
+  readonly flavour: CliFlavour
+  readonly gate: StartGate
+  /** Of the engine: what its close() must end. */
+  readonly closers: Set<() => void>
+  name(containerId: string): string
+  inspect(ref: string, signal: AbortSignal): Promise<Container>
+  readonly containerId: string
+  readonly spec: ExecSpec
+  readonly sink: OutputSink
+  readonly signal: AbortSignal
+}
+
+/** A start counts as done at its first output, or after this: nothing tells. */
+const START_SETTLES = 400
+
+export async function startCliExec(request: CliExecRequest): Promise<Exec> {
+  const { cli, flavour, spec, sink, signal, closers } = request
+  const leave = await request.gate.enter(request.containerId, signal)
+  const since = Date.now()
+  // A terminal carries both the engine's in-band words and the CLI's own.
+  const texts = [...flavour.errors, ...START_FAILURE_TEXTS]
+  const gates = {
+    1: createTextGate(
+      (chunk) => sink.write(1, chunk),
+      spec.tty === undefined ? START_FAILURE_TEXTS : texts,
+      !!spec.tty,
+    ),
+    2: createTextGate((chunk) => sink.write(2, chunk), texts, true),
+  }
+  const args = execArguments(flavour, request.containerId, spec)
+  try {
+    const child =
+      spec.tty === undefined
+        ? await spawnOnPipes(cli.binary, args, (fd, chunk) => {
+            leave()
+            return gates[fd].write(chunk)
+          })
+        : spawnOnTerminal(cli.binary, args, spec.tty, (chunk) => {
+            leave()
+            return gates[1].write(chunk)
+          })
+    setTimeout(leave, START_SETTLES)
+
+    let closed = false
+    const life = new AbortController()
+    const close = () => {
+      if (closed) return
+      closed = true
+      life.abort(new Error('closed'))
+      child.kill()
+    }
+    closers.add(close)
+    const exit = child.ended.then(async ({ code }): Promise<ExitStatus> => {
+      leave()
+      closers.delete(close)
+      if (closed) return { signal: 'HUP', coreDumped: false }
+      return await execEnded({ ...request, signal: life.signal }, [gates[1], gates[2]], since, code)
+    })
+    exit.catch(() => {})
+    return {
+      stdin: child.stdin,
+      resume: child.resume,
+      exit,
+      resize: child.resize,
+      // The CLI passes no signals on.
+      signal: () => false,
+      close,
+    }
+  } catch (error) {
+    leave()
+    throw error
+  }
+}
+
+async function execEnded(
+  request: CliExecRequest,
+  gates: readonly TextGate[],
+  since: number,
+  code: number | undefined,
+): Promise<ExitStatus> {
+  for (const gate of gates) gate.freeze()
+  const { spec, sink } = request
+  try {
+    if (code === undefined) throw engineLost(new Error(`${request.cli.binary} was killed`))
+    const held = gates.map((gate) => gate.held()).find((text) => text !== undefined)
+    if (held !== undefined && code !== 0) {
+      const line = await ownWords(request, since, held, code)
+      if (line !== undefined) {
+        for (const gate of gates) gate.drop()
+        sink.write(spec.tty === undefined ? 2 : 1, Buffer.from(`${line.text}${spec.tty === undefined ? '' : '\r'}\n`))
+        return { code: line.code }
+      }
+    }
+    if (code === 137) {
+      const why = await whyContainerEnded(request, since)
+      if (why !== undefined) throw why
+    }
+    return { code }
+  } catch (error) {
+    if (error instanceof HatchwayError) for (const gate of gates) gate.drop()
+    throw error
+  } finally {
+    for (const gate of gates) gate.release()
+  }
+}
+
+/**
+ * Are these the engine's or the CLI's words? Throws what they mean, gives the line for the user, or undefined when the
+ * program wrote them: `docker` may well run inside the container, so words alone prove nothing and the engine is asked.
+ */
+async function ownWords(
+  request: CliExecRequest,
+  since: number,
+  held: string,
+  code: number,
+): Promise<{ text: string; code: number } | undefined> {
+  const { spec, containerId, flavour } = request
+  const text = cliMessage(held)
+  const about = { container: request.name(containerId), user: spec.user }
+  if (code >= 125 && code <= 127) {
+    const failure = startFailure(text, spec.argv[0], spec.cwd, about)
+    if (failure !== undefined && 'error' in failure) throw failure.error
+    if (failure !== undefined) return { text: failure.line, code: failure.code }
+  }
+  if (!flavour.errors.some((prefix) => held.startsWith(prefix))) return undefined
+  if (/no such exec instance/i.test(text))
+    throw (await whyContainerEnded(request, since)) ?? engineLost(new Error(text))
+  let container: Container
+  try {
+    container = await request.inspect(containerId, request.signal)
+  } catch (error) {
+    if (error instanceof HatchwayError && isUnreachable(text)) throw error
+    throw error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND' ? error : engineLost(error)
+  }
+  if (container.state === 'running') return undefined
+  throw notRunning(text, container.name) ?? notRunning(`is ${container.state}`, container.name) ?? engineLost(held)
+}
+
+async function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
+  const { cli, flavour, containerId, signal } = request
+  try {
+    return await whyEnded({
+      name: request.name(containerId),
+      inspect: () =>
+        request.inspect(containerId, signal).catch((failure: unknown) => {
+          if (failure instanceof HatchwayError && failure.code === 'CONTAINER_NOT_FOUND') return undefined
+          throw failure
+        }),
+      recentEvents: () => recentCliEvents(cli, flavour, containerId, since, signal),
+    })
+  } catch (failure) {
+    return failure instanceof HatchwayError && failure.code === 'ENGINE_UNAVAILABLE' ? engineLost(failure) : undefined
+  }
+}

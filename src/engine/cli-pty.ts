@@ -1,0 +1,133 @@
+/**
+ * A CLI on a terminal of node-pty. Three things are taken into our own hands (node-pty 1.1, unixTerminal.js):
+ * - its write() has no backpressure and spins the event loop while the terminal is full;
+ * - it destroys the terminal 200 ms after the child's end, read or not, so a paused terminal would lose its last output;
+ * - the terminal must be raw before the CLI makes it so, or early input is echoed and its CR translated.
+ */
+import { writeSync } from 'node:fs'
+import { Writable } from 'node:stream'
+import { ReadStream } from 'node:tty'
+import { spawn } from 'node-pty'
+import { type CliProcess, end } from './cli-process.ts'
+import type { WindowSize } from './engine.ts'
+import { unreachable } from './engine-words.ts'
+import { createStdin } from './stdin.ts'
+
+/** Well under node-pty's 200 ms. */
+const WATCH_PAUSED = 50
+const RETRY_FULL = 5
+
+export function spawnOnTerminal(
+  binary: string,
+  args: readonly string[],
+  size: WindowSize,
+  write: (chunk: Buffer) => boolean,
+): CliProcess {
+  // 0x0 means "unknown" to SSH; node-pty refuses it.
+  const known = size.cols > 0 && size.rows > 0
+  const terminal = start(binary, [...args], known ? size : { cols: 80, rows: 24 })
+  const { fd, stream } = internals(terminal)
+  stream.setRawMode(true)
+
+  let over = false
+  let watch: NodeJS.Timeout | undefined
+  const resume = () => {
+    clearInterval(watch)
+    watch = undefined
+    stream.resume()
+  }
+  stream.on('data', (chunk: Buffer) => {
+    if (write(chunk) || over) return
+    stream.pause()
+    // What the kernel still holds of a dead CLI's output is little (64 KiB) and must be taken now.
+    watch ??= setInterval(() => {
+      if (!isAlive(terminal.pid)) {
+        over = true
+        resume()
+      }
+    }, WATCH_PAUSED)
+  })
+
+  const ended = new Promise<{ code: number | undefined }>((resolve) => {
+    terminal.onExit(({ exitCode, signal }) => {
+      over = true
+      clearInterval(watch)
+      resolve({ code: signal ? undefined : exitCode })
+    })
+  })
+  const send = (signal: 'SIGTERM' | 'SIGKILL') => {
+    if (!over) terminal.kill(signal)
+  }
+  return {
+    stdin: createStdin(
+      terminalWriter(fd, () => over || stream.destroyed),
+      true,
+    ),
+    ended,
+    resume,
+    resize({ cols, rows }) {
+      if (over || stream.destroyed || cols <= 0 || rows <= 0) return
+      try {
+        terminal.resize(Math.min(cols, 65_535), Math.min(rows, 65_535))
+      } catch {
+        // The child ended a moment ago.
+      }
+    },
+    kill() {
+      resume()
+      end(send, ended)
+    },
+  }
+}
+
+function start(binary: string, args: string[], size: WindowSize) {
+  try {
+    return spawn(binary, args, { ...size, name: 'xterm', encoding: null, env: process.env })
+  } catch (cause) {
+    throw unreachable(`${binary} cannot be run`, cause)
+  }
+}
+
+/** Not in node-pty's typings; a release that renames them must be met by this sentence, not by lost output. */
+function internals(terminal: object): { fd: number; stream: ReadStream } {
+  if (
+    'fd' in terminal &&
+    typeof terminal.fd === 'number' &&
+    '_socket' in terminal &&
+    terminal._socket instanceof ReadStream
+  ) {
+    return { fd: terminal.fd, stream: terminal._socket }
+  }
+  throw new Error('this release of node-pty has another inside than 1.1; see src/engine/cli-pty.ts')
+}
+
+/** Writes to the non-blocking master; a full terminal is tried again a little later, and backpressure reaches the giver. */
+function terminalWriter(fd: number, gone: () => boolean): Writable {
+  return new Writable({
+    highWaterMark: 16 * 1024,
+    write(chunk: Buffer, _encoding, done) {
+      let at = 0
+      const attempt = () => {
+        try {
+          while (at < chunk.length && !gone()) at += writeSync(fd, chunk, at)
+        } catch (error) {
+          if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') {
+            setTimeout(attempt, RETRY_FULL)
+            return
+          }
+        }
+        done()
+      }
+      attempt()
+    },
+  })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

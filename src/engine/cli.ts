@@ -1,0 +1,115 @@
+/**
+ * Engine over a docker-compatible command line. It works wherever the CLI works (contexts, ssh hosts, auth plugins),
+ * at the price of one CLI process for each running program.
+ */
+import { z } from 'zod'
+import { HatchwayError } from '../errors.ts'
+import { cliEvents } from './cli-events.ts'
+import { startCliExec } from './cli-exec.ts'
+import { flavourOf } from './cli-flavour.ts'
+import { cliMessage, createCli, parseCliJson } from './cli-run.ts'
+import type { Container, Engine } from './engine.ts'
+import { nodeArch, parseContainer, parseInspectedSummary } from './engine-json.ts'
+import { engineError } from './engine-words.ts'
+import { isContainerRef } from './ref.ts'
+import { createStartGate } from './start-gate.ts'
+
+export interface CliEngineOptions {
+  /** "docker", "podman", "nerdctl" or a path to one of them. */
+  readonly binary: string
+}
+
+const STARTS_AT_ONCE = 10
+const COPY_DEADLINE = 60_000
+
+export function createCliEngine({ binary }: CliEngineOptions): Engine {
+  const flavour = flavourOf(binary)
+  const cli = createCli(binary)
+  const gate = createStartGate(STARTS_AT_ONCE)
+  const names = new Map<string, string>()
+  const name = (id: string) => names.get(id) ?? id.slice(0, 12)
+  const closed = new AbortController()
+  const closers = new Set<() => void>()
+
+  async function inspect(ref: string, signal: AbortSignal): Promise<Container> {
+    if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
+    const stdout = await cli.must(['inspect', '--type', 'container', ref], { signal }, { container: ref })
+    const found = parseCliJson(stdout, (json) => parseContainer(z.array(z.unknown()).min(1).parse(json)[0]))
+    remember(found.id, found.name)
+    return found
+  }
+
+  function remember(id: string, known: string): void {
+    if (names.size >= 10_000) names.clear()
+    names.set(id, known)
+  }
+
+  return {
+    kind: 'cli',
+    endpoint: `${binary} exec`,
+
+    async info(signal) {
+      const stdout = await cli.must(flavour.version, { signal }, {})
+      const { Version, Arch, OsArch } = parseCliJson(stdout, (json) => versionJson.parse(json))
+      const host = flavour.host && (await cli.run(flavour.host, { signal }))
+      const where = process.env.DOCKER_HOST ?? host?.stdout.toString('utf8') ?? 'unix:'
+      return {
+        product: flavour.product,
+        version: Version,
+        arch: nodeArch(Arch ?? OsArch?.split('/')[1] ?? ''),
+        local: process.platform === 'linux' && where.startsWith('unix:'),
+      }
+    },
+
+    async list(signal) {
+      const rows = (await cli.must(flavour.ps, { signal }, {})).toString('utf8').split('\n')
+      const status = new Map(rows.filter((row) => row !== '').map((row) => splitOnce(row.trim(), '\t')))
+      if (status.size === 0) return []
+      // One that vanished in between makes the exit code 1; the others are told all the same.
+      const { stdout, stderr } = await cli.run(['inspect', '--type', 'container', ...status.keys()], { signal })
+      if (stdout.length === 0) throw engineError(cliMessage(stderr), {})
+      const found = parseCliJson(stdout, (json) =>
+        z
+          .array(z.unknown())
+          .parse(json)
+          .map((item) => parseInspectedSummary(item, (id) => status.get(id) ?? '')),
+      )
+      for (const container of found) remember(container.id, container.name)
+      return found
+    },
+
+    inspect,
+
+    exec: (containerId, spec, sink, signal) =>
+      startCliExec({ cli, flavour, gate, closers, name, inspect, containerId, spec, sink, signal }),
+
+    async copyOut(containerId, path, limit, signal) {
+      const args = ['cp', `${containerId}:${path}`, '-']
+      const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_DEADLINE })
+      if (code === 0) return stdout
+      const text = cliMessage(stderr)
+      const error = engineError(text, { container: name(containerId) })
+      if (error.code !== 'CONTAINER_NOT_FOUND' && /could not find|no such file|not found/i.test(text)) return undefined
+      throw error
+    },
+
+    async copyIn(containerId, path, tar, signal) {
+      const args = ['cp', '-', `${containerId}:${path}`]
+      await cli.must(args, { signal, input: tar, deadline: COPY_DEADLINE }, { container: name(containerId) })
+    },
+
+    events: (signal) => cliEvents(cli, flavour, AbortSignal.any([signal, closed.signal])),
+
+    async close() {
+      closed.abort(new Error('the engine was closed'))
+      for (const close of closers) close()
+    },
+  }
+}
+
+const versionJson = z.object({ Version: z.string(), Arch: z.string().optional(), OsArch: z.string().optional() })
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
+}

@@ -1,0 +1,84 @@
+/** One Docker API as both the exec path and the plain calls see it: address, calls, version, names for messages. */
+import { HatchwayError } from '../errors.ts'
+import type { DockerAddress } from './docker-address.ts'
+import type { CallOptions, DockerHttp } from './docker-http.ts'
+import { type EngineVersion, parseMessage, parseVersion } from './engine-json.ts'
+import { type About, engineError } from './engine-words.ts'
+
+export interface DockerApi {
+  readonly address: DockerAddress
+  readonly http: DockerHttp
+  /** Asked once; asked anew after the engine was away, since it may have come back as another version. */
+  version(signal: AbortSignal): Promise<ApiVersion>
+  /** A call that must answer 2xx, parsed by `parse`; everything else is a HatchwayError about `about`. */
+  json<T>(
+    method: string,
+    path: string,
+    options: CallOptions & { about?: About },
+    parse: (json: unknown) => T,
+  ): Promise<T>
+  /** The container's name for messages, or its short id. */
+  name(containerId: string): string
+  remember(containerId: string, name: string): void
+}
+
+export interface ApiVersion extends EngineVersion {
+  /** "/v1.41" */
+  readonly prefix: string
+  /** ConsoleSize is understood at create and start. */
+  readonly consoleSize: boolean
+}
+
+/** Newest API whose behaviour was tried; newer engines serve it. */
+const NEWEST = 47
+const NAMES_LIMIT = 10_000
+
+export function createDockerApi(address: DockerAddress, http: DockerHttp): DockerApi {
+  const names = new Map<string, string>()
+  let known: ApiVersion | undefined
+
+  async function version(signal: AbortSignal): Promise<ApiVersion> {
+    if (known !== undefined) return known
+    const answer = await http.call('GET', '/version', { signal })
+    const found = parsed(answer.body, parseVersion)
+    const minor = Math.max(Math.min(minorOf(found.apiVersion), NEWEST), minorOf(found.minApiVersion))
+    known = { ...found, prefix: `/v1.${minor}`, consoleSize: minor >= 42 && found.product === 'docker' }
+    return known
+  }
+
+  return {
+    address,
+    http,
+    version,
+    async json(method, path, options, parse) {
+      const { prefix } = await version(options.signal)
+      try {
+        const answer = await http.call(method, prefix + path, options)
+        if (answer.status < 200 || answer.status > 299) {
+          throw engineError(parseMessage(answer.body), options.about ?? {})
+        }
+        return parsed(answer.body, parse)
+      } catch (error) {
+        if (error instanceof HatchwayError && error.code.startsWith('ENGINE_')) known = undefined
+        throw error
+      }
+    },
+    name: (id) => names.get(id) ?? id.slice(0, 12),
+    remember(id, name) {
+      if (names.size >= NAMES_LIMIT) names.clear()
+      names.set(id, name)
+    },
+  }
+}
+
+function parsed<T>(body: Buffer, parse: (json: unknown) => T): T {
+  try {
+    return parse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')))
+  } catch (cause) {
+    throw new HatchwayError('ENGINE_ERROR', 'the container engine gave an answer that makes no sense', { cause })
+  }
+}
+
+function minorOf(version: string): number {
+  return Number(/^1\.(\d+)$/.exec(version)?.[1] ?? 0) || 24
+}

@@ -1,0 +1,53 @@
+/** Why a program's stream ended, when it was not the program: its container was stopped, killed, restarted, removed. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { HatchwayError } from '../errors.ts'
+import type { Container } from './engine.ts'
+import type { ParsedEvent } from './engine-json.ts'
+import { oneLine } from './engine-words.ts'
+
+export interface EndingView {
+  readonly name: string
+  /** undefined: no such container any more. */
+  inspect(): Promise<Container | undefined>
+  /** What happened to the container lately; may be empty where the engine forgets. */
+  recentEvents(): Promise<readonly ParsedEvent[]>
+}
+
+/** The exec's end is reported some milliseconds before its container's. */
+const LOOKS = [0, 60, 200] as const
+
+/** undefined: the container runs on untouched, so the program ended by itself. */
+export async function whyEnded(view: EndingView): Promise<HatchwayError | undefined> {
+  let name = view.name
+  for (const wait of LOOKS) {
+    if (wait > 0) await delay(wait)
+    const container = await view.inspect()
+    if (container === undefined) return gone(name, 'was removed')
+    name = container.name
+    if (container.state === 'removing' || container.state === 'dead') return gone(name, 'was removed')
+    if (container.state === 'running' || container.state === 'paused') {
+      const events = await view.recentEvents()
+      if (events.some((event) => event.action === 'die' || event.action === 'died')) return gone(name, 'was restarted')
+      continue
+    }
+    if (container.state === 'restarting') return gone(name, 'was restarted')
+    const how = howStopped(await view.recentEvents())
+    // `rm -f` kills first; a moment later the container is gone.
+    if (how === 'was killed') await delay(100)
+    return gone(name, how === 'was killed' && (await view.inspect()) === undefined ? 'was removed' : how)
+  }
+  return undefined
+}
+
+function howStopped(events: readonly ParsedEvent[]): string {
+  if (events.some((event) => event.action === 'oom')) return 'ran out of memory'
+  if (events.some((event) => event.action === 'stop')) return 'was stopped'
+  const signals = events.filter((event) => event.action === 'kill').map((event) => event.signal ?? '')
+  if (signals.length === 0)
+    return events.some((e) => e.action === 'die' || e.action === 'died') ? 'ended' : 'was stopped'
+  return signals.every((signal) => ['9', 'KILL', 'SIGKILL'].includes(signal)) ? 'was killed' : 'was stopped'
+}
+
+function gone(name: string, how: string): HatchwayError {
+  return new HatchwayError('CONTAINER_GONE', `container ${oneLine(name, 80)} ${how}`)
+}

@@ -1,0 +1,121 @@
+/** The engine's own error sentences → what a user reads. Docker and Podman share most of them; both roads use this. */
+import { HatchwayError } from '../errors.ts'
+
+/** What a failed call was about, for a clear sentence. */
+export interface About {
+  readonly container?: string
+  readonly user?: string
+}
+
+/** One line, printable, bounded: engine text quotes names and paths that a hostile image may have chosen. */
+export function oneLine(text: string, limit = 300): string {
+  const flat = text
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .trim()
+  return flat.length > limit ? `${flat.slice(0, limit)}...` : flat
+}
+
+const NOT_RUNNING: readonly (readonly [RegExp, string])[] = [
+  [/is paused|container state improper.*paused|paused container/i, 'is paused'],
+  [/is restarting/i, 'is restarting'],
+  [/marked for removal|is being removed|removal in progress/i, 'is being removed'],
+  [
+    /is not running|on running containers|stopped container|container not running|is not created or running/i,
+    'is stopped',
+  ],
+]
+
+/** A sentence that tells that the container cannot run programs now, or undefined. */
+export function notRunning(text: string, container: string): HatchwayError | undefined {
+  for (const [pattern, state] of NOT_RUNNING) {
+    if (pattern.test(text)) {
+      return new HatchwayError('CONTAINER_NOT_RUNNING', `container ${oneLine(container, 80)} ${state}`, {
+        cause: new Error(oneLine(text)),
+      })
+    }
+  }
+  return undefined
+}
+
+const UNKNOWN_USER =
+  /unable to find user|unable to find group|no matching entries in (passwd|group) file|uids and gids must be in range|looking up (user|supplemental)/i
+
+const NO_CONTAINER = /no such container|no container with name or id|container .*does not exist|no such object/i
+
+/** Maps an engine's error text. `fallback` decides for texts nobody has met yet. */
+export function engineError(text: string, about: About, fallback = 'the container engine refused'): HatchwayError {
+  const container = oneLine(about.container ?? '', 80)
+  const cause = new Error(oneLine(text))
+  const state = notRunning(text, container)
+  if (state !== undefined) return state
+  if (NO_CONTAINER.test(text)) {
+    return new HatchwayError('CONTAINER_NOT_FOUND', `no container ${container}`, { cause })
+  }
+  if (/multiple ids found|more than one result|is ambiguous|multiple containers found/i.test(text)) {
+    return new HatchwayError('CONTAINER_AMBIGUOUS', `more than one container begins with ${container}`, { cause })
+  }
+  if (UNKNOWN_USER.test(text)) {
+    return new HatchwayError('USER_NOT_FOUND', `no user ${oneLine(about.user ?? '', 80)} in the container`, { cause })
+  }
+  if (isUnreachable(text)) return unreachable(undefined, cause)
+  return new HatchwayError('ENGINE_ERROR', `${fallback}: ${oneLine(text)}`, { cause })
+}
+
+/** A CLI says this when its engine does not answer. */
+export function isUnreachable(text: string): boolean {
+  return /cannot connect to the docker daemon|error during connect|cannot connect to podman|dial unix|failed to connect to|is the docker daemon running/i.test(
+    text,
+  )
+}
+
+export function unreachable(why: string | undefined, cause: unknown): HatchwayError {
+  const reason = why === undefined ? '' : ` (${why})`
+  return new HatchwayError('ENGINE_UNAVAILABLE', `the container engine is not reachable${reason}`, { cause })
+}
+
+export function engineTimeout(what: string, milliseconds: number): HatchwayError {
+  return new HatchwayError(
+    'ENGINE_TIMEOUT',
+    `the container engine did not answer within ${Math.round(milliseconds / 100) / 10} s (${what})`,
+  )
+}
+
+export function engineLost(cause: unknown): HatchwayError {
+  return new HatchwayError('ENGINE_LOST', 'the container engine went away', { cause })
+}
+
+/** How a program that could not be started ends: a line for stderr and a shell's exit code; or a failure. */
+export type StartFailure = { readonly line: string; readonly code: 126 | 127 } | { readonly error: HatchwayError }
+
+/** The beginnings of what an engine or its runtime says in-band, on the program's own streams, when it cannot start it. */
+export const START_FAILURE_TEXTS: readonly string[] = [
+  'OCI runtime ',
+  'unable to find user ',
+  'unable to find group ',
+  'uids and gids must be in range',
+  'cannot exec in a ',
+  'runc: ',
+  'crun: ',
+  'exec failed: ',
+  'failed to create runc ',
+]
+
+/** undefined: these words are not known; they may be the program's own. */
+export function startFailure(text: string, command: string, cwd: string, about: About): StartFailure | undefined {
+  const name = oneLine(command, 100)
+  if (/chdir to cwd|cwd must be an absolute path|workdir .* does not exist|chdir `/i.test(text)) {
+    return { line: `hatchway: ${oneLine(cwd, 100)}: no such directory in the container`, code: 126 }
+  }
+  if (UNKNOWN_USER.test(text) || NO_CONTAINER.test(text)) return { error: engineError(text, about) }
+  const state = notRunning(text, about.container ?? '')
+  if (state !== undefined) return { error: state }
+  if (!/exec|runc|crun|OCI/i.test(text)) return undefined
+  if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
+  if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
+    return { line: `hatchway: ${name}: command not found`, code: 127 }
+  }
+  if (/permission denied|is a directory/i.test(text)) return { line: `hatchway: ${name}: permission denied`, code: 126 }
+  if (/exec format error/i.test(text)) return { line: `hatchway: ${name}: cannot execute: wrong format`, code: 126 }
+  return undefined
+}
