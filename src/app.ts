@@ -66,7 +66,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     limits: config.limits,
     ciphers: config.ciphers,
     authenticator,
-    ...(banner !== undefined && { banner }),
+    ...(banner !== undefined && { banner: () => banner }),
     connection: createHandler({
       engine,
       containers,

@@ -111,7 +111,7 @@ export async function runPlain(
     sink,
     signal,
   )
-  const send = (name: string): void => void signalByCookie(engine, container.id, cookie, name)
+  const send = (name: string): void => void signalByCookie(engine, container.id, engineUser, cookie, name)
   let ended = false
   exec.exit.then(
     () => (ended = true),
@@ -135,13 +135,22 @@ export async function runPlain(
   }
 }
 
-/** Best effort: a container without a shell, or gone, has nothing that this could end. */
-async function signalByCookie(engine: Engine, containerId: string, cookie: string, name: string): Promise<void> {
+/**
+ * Best effort: a container without a shell, or gone, has nothing that this could end. As the session's own user: root
+ * inside has no CAP_SYS_PTRACE by default and may not read another user's environ.
+ */
+async function signalByCookie(
+  engine: Engine,
+  containerId: string,
+  user: string,
+  cookie: string,
+  name: string,
+): Promise<void> {
   const limit = AbortSignal.timeout(HANGUP_TIMEOUT)
   try {
     const exec = await engine.exec(
       containerId,
-      { argv: ['/bin/sh', '-c', SIGNALLER, 'sh', cookie, name], user: '0', cwd: '/', env: [] },
+      { argv: ['/bin/sh', '-c', SIGNALLER, 'sh', cookie, name], user, cwd: '/', env: [] },
       discard,
       limit,
     )
