@@ -7,6 +7,7 @@ import { HatchwayError } from '../errors.ts'
 import { cliEvents } from './cli-events.ts'
 import { startCliExec } from './cli-exec.ts'
 import { flavourOf } from './cli-flavour.ts'
+import { cliHolders } from './cli-holders.ts'
 import { cliMessage, createCli, parseCliJson } from './cli-run.ts'
 import type { Container, Engine } from './engine.ts'
 import { nodeArch, parseContainer, parseInspectedSummary } from './engine-json.ts'
@@ -97,6 +98,8 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
       const args = ['cp', '-', `${containerId}:${path}`]
       await cli.must(args, { signal, input: tar, deadline: COPY_DEADLINE }, { container: name(containerId) })
     },
+
+    holders: cliHolders(cli),
 
     events: (signal) => cliEvents(cli, flavour, AbortSignal.any([signal, closed.signal])),
 

@@ -4,6 +4,7 @@ import { type DockerAddress, formatAddress, parseAddress } from './docker-addres
 import { createDockerApi } from './docker-api.ts'
 import { dockerEvents } from './docker-events.ts'
 import { startExec } from './docker-exec.ts'
+import { dockerHolders } from './docker-holders.ts'
 import { createDockerHttp } from './docker-http.ts'
 import type { Engine } from './engine.ts'
 import { parseContainer, parseMessage, parseSummaries } from './engine-json.ts'
@@ -78,6 +79,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       const about = { container: api.name(containerId) }
       await api.json('PUT', url, { signal, tar, about, deadline: COPY_DEADLINE }, () => undefined)
     },
+
+    holders: dockerHolders(api),
 
     events: (signal) => dockerEvents(api, AbortSignal.any([signal, closed.signal])),
 

@@ -1,6 +1,16 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
+import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import type { GuestConnection } from './connection.ts'
+import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
+import { deliver, type Failed } from './deliver/deliver.ts'
+import { openJournal } from './deliver/journal.ts'
+import { sweep } from './deliver/sweep.ts'
+import { diagnose } from './diagnose.ts'
+import { createDirectPath } from './direct-path.ts'
 import type { Guest } from './guest.ts'
+import { openConnection } from './handshake.ts'
 
 /** auto: the plain road where no helper can be had; require: GUEST_FAILED there; off: never. */
 export type GuestMode = 'auto' | 'off' | 'require'
@@ -56,6 +66,205 @@ export interface GuestPool {
   close(): Promise<void>
 }
 
-export function createGuestPool(_engine: Engine, _settings: GuestSettings, _log: GuestLog): GuestPool {
-  throw new Error('not yet')
+const LEASE_MS = 60_000
+const GRACE_MS = 5000
+const IDLE_MS = 60_000
+/** A helper says HELLO as soon as it runs; an engine under load needs seconds to get it there. */
+const HELLO_MS = 20_000
+const DELIVERY_LIMIT = 90_000
+/** A container where no way worked is not tried again for so long. */
+const RETRY_MS = 60_000
+const REMEMBERED = 1000
+const FORGET_MS = 5000
+
+interface Live {
+  readonly connection: GuestConnection
+  readonly way: string
+  readonly failed: readonly Failed[]
+  idle: NodeJS.Timeout | undefined
+}
+
+interface Impossible {
+  readonly failed: readonly Failed[]
+  readonly until: number
+}
+
+export function createGuestPool(engine: Engine, settings: GuestSettings, log: GuestLog): GuestPool {
+  const live = new Map<string, Live>()
+  const arriving = new Map<string, Promise<Live | Impossible>>()
+  const impossible = new Map<string, Impossible>()
+  const winners = new Map<string, string>()
+  const closed = new AbortController()
+  const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'))
+  const binaries = new Map<string, Promise<GuestBinary | undefined>>()
+  const direct = createDirectPath(engine, settings, log)
+  const swept = settings.mode === 'off' ? Promise.resolve() : Promise.all([sweep(engine, journal, log), direct.sweep()])
+
+  async function binaryFor(signal: AbortSignal): Promise<GuestBinary | undefined> {
+    const { arch } = await engine.info(signal)
+    const known = binaries.get(arch) ?? loadBinary(arch)
+    binaries.set(arch, known)
+    return known
+  }
+
+  async function arrive(key: string, container: Container, user: GuestUser): Promise<Live | Impossible> {
+    const signal = AbortSignal.any([closed.signal, AbortSignal.timeout(DELIVERY_LIMIT)])
+    const about = { container: container.name, user: user.exec }
+    const binary = await binaryFor(signal)
+    if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
+    const run = `${container.id} ${container.startedAt}`
+    const helperLog = child(log, about)
+    const connect = (limit: AbortSignal) => (argv: readonly [string, ...string[]], stdin?: Buffer) =>
+      openConnection(
+        async (sink, until) => {
+          const exec = await engine.exec(container.id, { argv, user: user.exec, cwd: '/', env: [] }, sink, until)
+          if (stdin !== undefined) exec.stdin.write(stdin)
+          return exec
+        },
+        {
+          uid: user.uid,
+          gid: user.gid,
+          leaseMs: settings.leaseMs ?? LEASE_MS,
+          graceMs: settings.graceMs ?? GRACE_MS,
+          helloMs: HELLO_MS,
+          log: helperLog,
+          diagnose: () => diagnose(engine, container),
+        },
+        limit,
+      )
+    const result = await deliver({
+      known: winners.get(run),
+      signal,
+      delivery: (limit) => ({
+        engine,
+        container,
+        user,
+        binary,
+        mountedAt: settings.mountedAt,
+        journal,
+        serve: connect(limit),
+        signal: limit,
+      }),
+    })
+    if (result.connection === undefined) {
+      helperLog.warn({ failed: result.failed }, 'no way for the guest helper into this container')
+      return refuse(key, result.failed)
+    }
+    remember(winners, run, result.way)
+    helperLog.info({ way: result.way, failed: result.failed }, 'guest helper delivered')
+    return adopt(key, container, user, binary, { ...result, idle: undefined })
+  }
+
+  function refuse(key: string, failed: readonly Failed[]): Impossible {
+    const found = { failed, until: Date.now() + RETRY_MS }
+    remember(impossible, key, found)
+    return found
+  }
+
+  function adopt(key: string, container: Container, user: GuestUser, binary: GuestBinary, helper: Live): Live {
+    const { connection } = helper
+    if (closed.signal.aborted) connection.close()
+    live.set(key, helper)
+    const forget = () => {
+      clearTimeout(helper.idle)
+      if (live.get(key) === helper) live.delete(key)
+    }
+    connection.ended.addEventListener('abort', forget, { once: true })
+    connection.onBulk = () => void direct.take(connection, container, user, binary)
+    connection.onIdle = () => rest(key, helper)
+    rest(key, helper)
+    return helper
+  }
+
+  /** Sent away when nobody used it for a while; every acquire and every last channel begin the while anew. */
+  function rest(key: string, helper: Live): void {
+    clearTimeout(helper.idle)
+    helper.idle = setTimeout(() => {
+      if (helper.connection.channels > 0) return
+      if (live.get(key) === helper) live.delete(key)
+      helper.connection.shutdown()
+    }, settings.idleMs ?? IDLE_MS)
+    helper.idle.unref()
+  }
+
+  async function have(container: Container, user: GuestUser, signal: AbortSignal): Promise<Live | Impossible> {
+    closed.signal.throwIfAborted()
+    const key = JSON.stringify([container.id, container.startedAt, user.exec, user.uid, user.gid])
+    const here = live.get(key)
+    if (here !== undefined && !here.connection.ending) {
+      rest(key, here)
+      return here
+    }
+    const not = impossible.get(key)
+    if (not !== undefined && not.until > Date.now()) return not
+    let coming = arriving.get(key)
+    if (coming === undefined) {
+      // Not the caller's signal: others may wait for the same helper.
+      coming = arrive(key, container, user).finally(() => arriving.delete(key))
+      arriving.set(key, coming)
+      coming.catch(() => {})
+    }
+    return unlessAborted(coming, signal)
+  }
+
+  return {
+    async acquire(container, user, signal) {
+      if (settings.mode === 'off') return undefined
+      const found = await have(container, user, signal)
+      if ('connection' in found) return found.connection
+      if (settings.mode === 'auto') return undefined
+      throw new HatchwayError('GUEST_FAILED', `the guest helper cannot run in container ${container.name}`, {
+        cause: new Error(found.failed.map(({ way, reason }) => `${way}: ${reason}`).join('; ')),
+      })
+    },
+
+    async explain(container, user, signal) {
+      if (settings.mode === 'off') {
+        const reason = 'guest: off'
+        return { way: undefined, failed: [{ way: 'all', reason }], dataPath: { direct: false, reason } }
+      }
+      const found = await have(container, user, signal)
+      if (!('connection' in found)) {
+        return { way: undefined, failed: found.failed, dataPath: { direct: false, reason: 'no guest helper' } }
+      }
+      const binary = await binaryFor(signal)
+      if (binary !== undefined) await direct.take(found.connection, container, user, binary)
+      return { way: found.way, failed: found.failed, dataPath: direct.state(found.connection) }
+    },
+
+    async close() {
+      if (closed.signal.aborted) return
+      closed.abort(new HatchwayError('GUEST_FAILED', 'the gateway is shutting down'))
+      for (const { connection, idle } of live.values()) {
+        clearTimeout(idle)
+        connection.close()
+      }
+      await Promise.allSettled([...arriving.values(), swept])
+      await engine.holders?.forget(HOLDER_REPOSITORY, AbortSignal.timeout(FORGET_MS)).catch(() => {})
+    },
+  }
+}
+
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  // Oldest first out: a Map keeps the order of insertion.
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest)
+}
+
+function child(log: GuestLog, about: object): GuestLog {
+  return {
+    info: (fields, message) => log.info({ ...about, ...fields }, message),
+    warn: (fields, message) => log.warn({ ...about, ...fields }, message),
+  }
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason)
+    if (signal.aborted) aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
 }

@@ -1,0 +1,46 @@
+/** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
+import type { HatchwayError } from '../errors.ts'
+import { frame, TYPE } from './frames.ts'
+import type { GuestRefusal } from './guest.ts'
+import type { Output } from './output.ts'
+
+export interface Channel {
+  opened(value: number, credit: number): void
+  refused(refusal: { readonly errno: number; readonly stage: number }): void
+  data(fd: 1 | 2, piece: Buffer): void
+  eof(fd: 1 | 2): void
+  window(bytes: number): void
+  exited(kind: number, value: number, coreDumped: boolean): void
+  unread(): void
+  /** CLOSED: nothing more will come; the id is free again. */
+  channelClosed(): void
+  /** The helper is gone. */
+  lost(error: HatchwayError): void
+}
+
+/** What a channel is given of its connection. */
+export interface ChannelLink {
+  readonly id: number
+  readonly output: Output
+}
+
+export const CLOSE_MODE = { hangUp: 0, terminate: 1, killTree: 2 } as const
+
+export function closeFrame(channel: number, mode: number): Buffer {
+  return frame(TYPE.CLOSE, channel, Buffer.from([mode]))
+}
+
+/** OPENED or FAIL, or the helper's end, as one promise. */
+export class Opening<T> {
+  readonly settled: Promise<T>
+  resolve: (value: T) => void = () => {}
+  reject: (error: HatchwayError | GuestRefusal | Error) => void = () => {}
+
+  constructor() {
+    this.settled = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+    this.settled.catch(() => {})
+  }
+}

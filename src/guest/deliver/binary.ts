@@ -1,0 +1,33 @@
+/** The helper's file for an engine's machine, and the archives that carry it. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { tarball } from './tar.ts'
+
+/** Every name the helper gets in a container's file system begins so; `PATH sweep` looks for it. */
+export const NAME_PREFIX = '.hatchway-guest-'
+export const HOLDER_REPOSITORY = 'hatchway-guest'
+/** In the holder's image. */
+export const HOLDER_PROGRAM = '/hatchway-guest'
+/** Where the holder mounts the folder of the gateway's socket. */
+export const HOLDER_MOUNT = '/gateway'
+
+export interface GuestBinary {
+  readonly bytes: Buffer
+  readonly holderImage: { readonly repository: string; readonly tag: string; readonly tar: Buffer }
+}
+
+/** Beside src/ and dist/ alike. */
+const FOLDER = new URL('../../../guest/bin/', import.meta.url)
+
+/** Undefined: no helper was built for this machine. */
+export async function loadBinary(arch: string): Promise<GuestBinary | undefined> {
+  if (!/^[a-z0-9]+$/.test(arch)) return undefined
+  const bytes = await readFile(new URL(`hatchway-guest-${arch}`, FOLDER)).catch(() => undefined)
+  if (bytes === undefined) return undefined
+  const tar = tarball([
+    { name: HOLDER_PROGRAM.slice(1), mode: 0o755, bytes },
+    { name: `${HOLDER_MOUNT.slice(1)}/`, mode: 0o755 },
+  ])
+  const tag = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
+  return { bytes, holderImage: { repository: HOLDER_REPOSITORY, tag, tar } }
+}

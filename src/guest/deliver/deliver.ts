@@ -1,0 +1,68 @@
+/** Which ways are tried, in which order, and what became of them. */
+import { HatchwayError } from '../../errors.ts'
+import type { GuestConnection } from '../connection.ts'
+import { copyApi } from './copy.ts'
+import { holderContainer } from './holder.ts'
+import { operatorMount } from './mount.ts'
+import { byShell } from './shell.ts'
+import type { Delivery, Way } from './way.ts'
+
+/** Cheapest first; the shell last, for its race. Measured: GUEST.md §1. */
+export const WAYS: readonly Way[] = [operatorMount, copyApi, holderContainer, byShell]
+
+const WAY_LIMIT = 30_000
+
+export interface Failed {
+  readonly way: string
+  readonly reason: string
+}
+
+export type Delivered =
+  | { readonly connection: GuestConnection; readonly way: string; readonly failed: readonly Failed[] }
+  | { readonly connection: undefined; readonly failed: readonly Failed[] }
+
+export interface DeliverOptions {
+  /** The way that worked for this run of the container before: tried first. */
+  readonly known: string | undefined
+  readonly signal: AbortSignal
+  /** A delivery whose waits end with this signal. */
+  delivery(signal: AbortSignal): Delivery
+}
+
+/** Throws only when the container or the engine is gone, or the signal aborts: then no way can work, nor another time tell. */
+export async function deliver(options: DeliverOptions): Promise<Delivered> {
+  const failed: Failed[] = []
+  const first = WAYS.filter((way) => way.name === options.known)
+  for (const way of [...first, ...WAYS.filter((other) => !first.includes(other))]) {
+    const limit = AbortSignal.any([options.signal, AbortSignal.timeout(WAY_LIMIT)])
+    const delivery = options.delivery(limit)
+    const hopeless = way.hopeless(delivery)
+    if (hopeless !== undefined) {
+      failed.push({ way: way.name, reason: hopeless })
+      continue
+    }
+    try {
+      return { connection: await way.deliver(delivery), way: way.name, failed }
+    } catch (error) {
+      options.signal.throwIfAborted()
+      if (error instanceof HatchwayError && BEYOND_WAYS.has(error.code)) throw error
+      failed.push({ way: way.name, reason: reasonOf(error) })
+    }
+  }
+  return { connection: undefined, failed }
+}
+
+const BEYOND_WAYS = new Set<string>([
+  'CONTAINER_NOT_FOUND',
+  'CONTAINER_NOT_RUNNING',
+  'CONTAINER_GONE',
+  'ENGINE_UNAVAILABLE',
+  'ENGINE_LOST',
+])
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error instanceof HatchwayError && error.cause instanceof Error
+    ? `${error.message} (${error.cause.message})`
+    : error.message
+}

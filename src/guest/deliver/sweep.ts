@@ -1,0 +1,25 @@
+/** At start: what gateways that were killed in the middle of a delivery left in containers and on the engine. */
+import type { Engine } from '../../engine/engine.ts'
+import { HatchwayError } from '../../errors.ts'
+import type { GuestLog } from '../pool.ts'
+import { removeHelper } from './copy.ts'
+import type { Journal } from './journal.ts'
+
+const LIMIT = 60_000
+
+/** Never throws: an engine that is down now is swept at the next start. */
+export async function sweep(engine: Engine, journal: Journal, log: GuestLog): Promise<void> {
+  const signal = AbortSignal.timeout(LIMIT)
+  await engine.holders?.sweep(signal).then(
+    (count) => count > 0 && log.info({ count }, 'removed holder containers that a killed gateway left'),
+    () => {},
+  )
+  for (const { containerId, path, done } of await journal.unfinished()) {
+    try {
+      if (await removeHelper(engine, containerId, path)) await done()
+    } catch (error) {
+      // A stopped container keeps the file and its entry until it runs again.
+      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') await done()
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/** Byte credit of one channel, both ways: docs/guest-protocol.md "Flow control". */
+import { frame, MAX_CREDIT, MAX_PAYLOAD, ProtocolError, TYPE, windowFrame } from './frames.ts'
+import type { Output, Sender } from './output.ts'
+
+export const START_CREDIT = 256 * 1024
+/** A window used up within this time is doubled: 256 KiB in 50 ms is 5 MB/s. */
+const SATURATED_MS = 50
+
+/** The bytes of one Writable towards the helper, within the credit it granted. */
+export class SendFlow implements Sender {
+  readonly #channel: number
+  readonly #output: Output
+  #credit = 0
+  #chunk: Buffer | undefined
+  #done: (() => void) | undefined
+  #dropping = false
+
+  constructor(channel: number, output: Output) {
+    this.#channel = channel
+    this.#output = output
+  }
+
+  /** Writable's _write: one chunk at a time, `done` when its last byte left. */
+  write(chunk: Buffer, done: () => void): void {
+    if (this.#dropping || chunk.length === 0) {
+      done()
+      return
+    }
+    this.#chunk = chunk
+    this.#done = done
+    this.turn()
+  }
+
+  /** Writable's _final: every chunk has left. */
+  eof(): void {
+    if (!this.#dropping) this.#output.control(frame(TYPE.EOF, this.#channel))
+  }
+
+  grant(bytes: number): void {
+    this.#credit += bytes
+    if (this.#credit > MAX_CREDIT) throw new ProtocolError(`${this.#credit} bytes of credit outstanding`)
+    this.turn()
+  }
+
+  /** Nobody reads any more: swallow what is here and what still comes. */
+  drop(): void {
+    this.#dropping = true
+    this.#output.forget(this)
+    this.#finish()
+  }
+
+  turn(): void {
+    if (this.#chunk === undefined || this.#credit === 0) return
+    if (!this.#output.ready) {
+      this.#output.wait(this)
+      return
+    }
+    const n = Math.min(this.#chunk.length, this.#credit, MAX_PAYLOAD)
+    const piece = n === this.#chunk.length ? this.#chunk : this.#chunk.subarray(0, n)
+    this.#credit -= n
+    if (n < this.#chunk.length) {
+      this.#chunk = this.#chunk.subarray(n)
+      // The rest waits for another turn, so that channels alternate; the transport drains either way.
+      this.#output.data(this.#channel, piece, () => this.turn())
+      return
+    }
+    this.#chunk = undefined
+    this.#output.data(this.#channel, piece, () => this.#finish())
+  }
+
+  #finish(): void {
+    const done = this.#done
+    this.#done = undefined
+    this.#chunk = undefined
+    done?.()
+  }
+}
+
+/** The helper's right to send on one channel: taken by DATA, given back as the reader consumes. */
+export class ReceiveFlow {
+  readonly #channel: number
+  readonly #output: Output
+  #credit: number
+  #window = START_CREDIT
+  #consumed = 0
+  #stalled = false
+  #grantedAt = 0
+
+  constructor(channel: number, output: Output, credit: number) {
+    this.#channel = channel
+    this.#output = output
+    this.#credit = credit
+  }
+
+  take(bytes: number): void {
+    this.#credit -= bytes
+    if (this.#credit < 0) throw new ProtocolError(`${-this.#credit} bytes beyond the credit`)
+  }
+
+  /** `more` false: consumed, but the reader asks for no more until resume(). */
+  consumed(bytes: number, more: boolean): void {
+    this.#consumed += bytes
+    if (!more) this.#stalled = true
+    else if (!this.#stalled && this.#consumed >= this.#window / 2) this.#grant()
+  }
+
+  resume(): void {
+    if (!this.#stalled) return
+    this.#stalled = false
+    this.#window = START_CREDIT
+    this.#grant()
+  }
+
+  #grant(): void {
+    const now = performance.now()
+    if (now - this.#grantedAt < SATURATED_MS && this.#window < MAX_CREDIT) this.#window *= 2
+    this.#grantedAt = now
+    const bytes = this.#window - this.#credit
+    this.#consumed = 0
+    if (bytes <= 0) return
+    this.#credit += bytes
+    this.#output.control(windowFrame(this.#channel, bytes))
+  }
+}

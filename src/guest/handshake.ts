@@ -1,0 +1,79 @@
+/** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
+import type { Exec, OutputSink } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import { type ConnectionSettings, GuestConnection } from './connection.ts'
+import { FrameParser, type Hello, OUT_OF_TURN } from './frames.ts'
+import { StderrLog } from './stderr.ts'
+
+export type StartHelper = (sink: OutputSink, signal: AbortSignal) => Promise<Exec>
+
+/** Start a helper and shake hands. Rejects with an Error whose message says why it did not come up. */
+export async function openConnection(
+  start: StartHelper,
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+): Promise<GuestConnection> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(settings.helloMs)])
+  limit.throwIfAborted()
+  const stderr = new StderrLog(settings.log)
+  let connection: GuestConnection | undefined
+  let greet: (hello: Hello) => void = () => {}
+  let refuse: (error: unknown) => void = () => {}
+  const hello = new Promise<Hello>((resolve, reject) => {
+    greet = resolve
+    refuse = reject
+  })
+  hello.catch(() => {})
+  const aborted = () => refuse(limit.reason)
+  limit.addEventListener('abort', aborted, { once: true })
+
+  const early: Buffer[] = []
+  let violation: unknown
+  const parser = new FrameParser({ ...OUT_OF_TURN, hello: (said) => greet(said) })
+  const sink: OutputSink = {
+    write(fd, chunk) {
+      if (fd === 2) stderr.write(chunk)
+      else if (connection !== undefined) connection.feed(chunk)
+      else {
+        if (early.length < 4) early.push(Buffer.from(chunk.subarray(0, 256)))
+        try {
+          parser.feed(chunk)
+        } catch (error) {
+          violation ??= error
+          refuse(error)
+        }
+      }
+      return true
+    },
+  }
+  let exec: Exec | undefined
+  try {
+    exec = await start(sink, limit)
+    const died = exec.exit.then((status) => Promise.reject(new Error(`exited with ${JSON.stringify(status)}`)))
+    died.catch(() => {})
+    const said = await Promise.race([hello, died])
+    // More than HELLO before INIT.
+    if (violation !== undefined) throw violation
+    if (said.uid !== settings.uid || said.gid !== settings.gid) {
+      throw new Error(`it runs as ${said.uid}:${said.gid}, not ${settings.uid}:${settings.gid}`)
+    }
+    connection = new GuestConnection(exec, said, settings)
+    return connection
+  } catch (error) {
+    exec?.close()
+    const words = stderr.text || printable(Buffer.concat(early))
+    const reason = error instanceof Error ? error.message : String(error)
+    if (error instanceof HatchwayError) throw error
+    throw new Error(words === '' ? reason : `${reason}: ${words}`, { cause: error })
+  } finally {
+    limit.removeEventListener('abort', aborted)
+  }
+}
+
+/** What an engine says in-band in place of a HELLO, for the log. */
+function printable(bytes: Buffer): string {
+  return bytes
+    .toString('latin1', 0, 256)
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+}

@@ -1,0 +1,118 @@
+/** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
+import { frame, MAX_PAYLOAD, TYPE } from './frames.ts'
+import type { GuestAddress, GuestBind, GuestSpawn } from './guest.ts'
+
+const MAX_REQUEST = 1024 * 1024
+const PTY = 1
+const MONITOR = 2
+
+export interface InitSettings {
+  readonly leaseMs: number
+  readonly graceMs: number
+  readonly maxChannels: number
+}
+
+export function initFrame(settings: InitSettings): Buffer {
+  const payload = Buffer.alloc(18)
+  payload.writeUInt16BE(1, 0)
+  payload.writeUInt32BE(settings.leaseMs, 2)
+  payload.writeUInt32BE(settings.graceMs, 6)
+  payload.writeUInt32BE(settings.maxChannels, 10)
+  return frame(TYPE.INIT, 0, payload)
+}
+
+export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
+  const fixed = Buffer.alloc(16)
+  fixed.writeUInt32BE((spec.tty === undefined ? 0 : PTY) | (spec.killTree ? MONITOR : 0), 0)
+  fixed.writeUInt32BE(credit, 4)
+  if (spec.tty !== undefined) writeWindow(fixed, 8, spec.tty)
+  return Buffer.concat([
+    fixed,
+    counted(spec.tty?.modes ?? Buffer.alloc(0)),
+    text(spec.program),
+    list(spec.argv),
+    list(spec.env),
+    text(spec.cwd),
+    text(spec.cwdWarning),
+  ])
+}
+
+export function connectRequest(address: GuestAddress, credit: number): Buffer {
+  const fixed = Buffer.alloc(7)
+  fixed.writeUInt32BE(credit, 0)
+  fixed.writeUInt8(address.kind === 'tcp' ? 0 : 1, 4)
+  fixed.writeUInt16BE(address.kind === 'tcp' ? address.port : 0, 5)
+  return Buffer.concat([fixed, text(address.kind === 'tcp' ? address.host : address.path)])
+}
+
+export function listenRequest(bind: GuestBind): Buffer {
+  const fixed = Buffer.alloc(3)
+  const tail = Buffer.alloc(5)
+  fixed.writeUInt8(bind.kind === 'tcp' ? 0 : 1, 0)
+  if (bind.kind === 'tcp') fixed.writeUInt16BE(bind.port, 1)
+  else {
+    tail.writeUInt32BE(bind.mode, 0)
+    tail.writeUInt8(bind.unlink ? 1 : 0, 4)
+  }
+  return Buffer.concat([fixed, text(bind.kind === 'tcp' ? bind.host : bind.path), tail])
+}
+
+export function sftpRequest(startDirectory: string, credit: number): Buffer {
+  const fixed = Buffer.alloc(4)
+  fixed.writeUInt32BE(credit, 0)
+  return Buffer.concat([fixed, text(startDirectory)])
+}
+
+export function switchFrame(token: Buffer, path: string): Buffer {
+  return frame(TYPE.SWITCH, 0, Buffer.concat([token, text(path)]))
+}
+
+/** A request as frames: PARTs and the last piece under its own type. Undefined: longer than a request may be (E2BIG). */
+export function requestFrames(type: number, channel: number, payload: Buffer): Buffer | undefined {
+  if (payload.length > MAX_REQUEST) return undefined
+  const frames: Buffer[] = []
+  let at = 0
+  for (; payload.length - at > MAX_PAYLOAD; at += MAX_PAYLOAD) {
+    frames.push(frame(TYPE.PART, channel, payload.subarray(at, at + MAX_PAYLOAD)))
+  }
+  frames.push(frame(type, channel, payload.subarray(at)))
+  return frames.length === 1 ? frames[0] : Buffer.concat(frames)
+}
+
+export function resizeFrame(channel: number, window: WindowPixels): Buffer {
+  const payload = Buffer.alloc(8)
+  writeWindow(payload, 0, window)
+  return frame(TYPE.RESIZE, channel, payload)
+}
+
+interface WindowPixels {
+  readonly cols: number
+  readonly rows: number
+  readonly width?: number
+  readonly height?: number
+}
+
+/** struct winsize holds 16 bits a field; an SSH client may name 32. */
+function writeWindow(bytes: Buffer, at: number, window: WindowPixels): void {
+  const fields = [window.cols, window.rows, window.width ?? 0, window.height ?? 0]
+  for (const [i, value] of fields.entries()) bytes.writeUInt16BE(Math.max(0, Math.min(value, 65535)), at + i * 2)
+}
+
+function list(items: readonly (string | Buffer)[]): Buffer {
+  const count = Buffer.alloc(4)
+  count.writeUInt32BE(items.length, 0)
+  return Buffer.concat([count, ...items.map(text)])
+}
+
+/** A NUL would end the string inside the kernel and let what follows slip past every check made on the whole. */
+function text(value: string | Buffer): Buffer {
+  const bytes = typeof value === 'string' ? Buffer.from(value) : value
+  if (bytes.includes(0)) throw new RangeError('a NUL byte in an argument, variable or path')
+  return counted(bytes)
+}
+
+function counted(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length, 0)
+  return Buffer.concat([length, bytes])
+}

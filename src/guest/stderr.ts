@@ -1,0 +1,38 @@
+/** A helper's stderr, as lines of our log: few, short, printable. It is the container's text, not ours. */
+import type { GuestLog } from './pool.ts'
+
+const MAX_LINES = 20
+const MAX_LINE = 256
+
+export class StderrLog {
+  readonly #log: GuestLog
+  #lines = 0
+  #line = ''
+  #first = ''
+
+  constructor(log: GuestLog) {
+    this.#log = log
+  }
+
+  /** The first line that was said, for the reason of a failed delivery. */
+  get text(): string {
+    return this.#first || this.#line
+  }
+
+  write(chunk: Buffer): void {
+    if (this.#lines >= MAX_LINES) return
+    for (const char of chunk.toString('latin1', 0, 4096)) {
+      if (char === '\n') this.#end()
+      else if (this.#line.length < MAX_LINE) this.#line += char >= ' ' && char <= '~' ? char : '?'
+    }
+  }
+
+  #end(): void {
+    if (this.#line !== '' && this.#lines < MAX_LINES) {
+      this.#lines += 1
+      this.#first ||= this.#line
+      this.#log.warn({ line: this.#line }, 'guest helper said')
+    }
+    this.#line = ''
+  }
+}
