@@ -61,23 +61,24 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     running: (session) => events.emit({ type: 'session-running', session }),
     stopped: (session) => events.emit({ type: 'session-stopped', session }),
   })
+  const handler = createHandler({
+    engine,
+    containers,
+    guests,
+    policy: createPolicy({ acceptEnv: config.environment.accept }),
+    registry,
+    log,
+    environment: config.environment.set,
+    killTree: config.onDisconnect === 'killTree',
+    logCommands: config.log.commands,
+  })
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
     limits: config.limits,
     ciphers: config.ciphers,
-    authenticator,
+    authenticator: { publicKey: authenticator.publicKey, admit: handler.admit },
     ...(banner !== undefined && { banner: () => banner }),
-    connection: createHandler({
-      engine,
-      containers,
-      guests,
-      policy: createPolicy({ acceptEnv: config.environment.accept }),
-      registry,
-      log,
-      environment: config.environment.set,
-      killTree: config.onDisconnect === 'killTree',
-      logCommands: config.log.commands,
-    }),
+    connection: handler.connection,
     observe: (event) => events.emit(event),
   })
 

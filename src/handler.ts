@@ -4,13 +4,14 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
-import type { Container, Engine, OutputSink } from './engine/engine.ts'
+import type { Container, ContainerSummary, Engine, OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import { forwards } from './forwards.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
+import type { AuthContext } from './ssh/auth.ts'
 import type { ConnectionHandlers, SshAction, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
 import type { Containers, Target } from './target/containers.ts'
@@ -38,8 +39,48 @@ export interface HandlerDependencies {
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
 const START_LIMIT = 60_000
 
-export function createHandler(deps: HandlerDependencies) {
-  return (connection: SshConnection<Identity>): ConnectionHandlers => {
+/** Failures that sshd would answer with "Permission denied": nobody of that name here. */
+const UNKNOWN: readonly string[] = ['CONTAINER_NOT_FOUND', 'CONTAINER_AMBIGUOUS', 'USER_NOT_FOUND', 'USER_BROKEN']
+
+export interface Handler {
+  /** A sentence when the user name leads nowhere for this identity; asked after its key was proved. */
+  admit(identity: Identity, context: AuthContext): Promise<string | undefined>
+  connection(connection: SshConnection<Identity>): ConnectionHandlers
+}
+
+export function createHandler(deps: HandlerDependencies): Handler {
+  /** Container and user that a user name means, asked anew for each use: a container may have been made again. */
+  async function resolve(identity: Identity, user: string, signal: AbortSignal): Promise<Target> {
+    const route = parseRoute(user)
+    if (!route) {
+      throw new HatchwayError(
+        'CONTAINER_NOT_FOUND',
+        'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`',
+      )
+    }
+    const mayEnter = (container: Container | ContainerSummary) =>
+      deps.policy({ identity, container, action: { kind: 'enter' } }).allowed
+    const container = await deps.containers.resolve(route.container, mayEnter, signal)
+    if (container.state !== 'running') {
+      throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
+    }
+    return { container, info: await deps.containers.envInfo(container, route.user) }
+  }
+
+  async function admit(identity: Identity, context: AuthContext): Promise<string | undefined> {
+    try {
+      await resolve(identity, context.user, context.signal)
+      return undefined
+    } catch (error) {
+      // An engine that is down or a container that is stopped is told in the session, where it may have come back.
+      const failure = asHatchwayError(error)
+      if (!UNKNOWN.includes(failure.code)) return undefined
+      deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
+      return `hatchway: ${failure.message}`
+    }
+  }
+
+  function connection(connection: SshConnection<Identity>): ConnectionHandlers {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
     const route = parseRoute(connection.user)
 
@@ -60,23 +101,6 @@ export function createHandler(deps: HandlerDependencies) {
       })
     }
 
-    /** Container and user for this connection, asked anew for each use: a container may have been made again. */
-    async function resolve(signal: AbortSignal): Promise<Target> {
-      if (!route) {
-        throw new HatchwayError(
-          'CONTAINER_NOT_FOUND',
-          'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`',
-        )
-      }
-      const mayEnter = (container: Parameters<Parameters<Containers['resolve']>[1]>[0]) =>
-        deps.policy({ identity: connection.identity, container, action: { kind: 'enter' } }).allowed
-      const container = await deps.containers.resolve(route.container, mayEnter, signal)
-      if (container.state !== 'running') {
-        throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
-      }
-      return { container, info: await deps.containers.envInfo(container, route.user) }
-    }
-
     function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
       return deps.guests?.acquire(container, user, signal) ?? Promise.resolve(undefined)
@@ -94,7 +118,7 @@ export function createHandler(deps: HandlerDependencies) {
 
       session.accept()
       try {
-        const target = await resolve(signal)
+        const target = await resolve(connection.identity, connection.user, signal)
         const { container, info } = target
         demand({ kind: start.kind === 'subsystem' ? 'sftp' : start.kind }, container)
         record = deps.registry.open({
@@ -172,9 +196,17 @@ export function createHandler(deps: HandlerDependencies) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)
       },
-      ...forwards({ connection, log, resolve, guestFor, demand }),
+      ...forwards({
+        connection,
+        log,
+        resolve: (signal) => resolve(connection.identity, connection.user, signal),
+        guestFor,
+        demand,
+      }),
     }
   }
+
+  return { admit, connection }
 }
 
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */

@@ -23,4 +23,9 @@ export interface OfferedKey {
  */
 export interface Authenticator<Identity> {
   publicKey(key: OfferedKey, context: AuthContext): Promise<Identity | undefined>
+  /**
+   * Asked once the client has proved who it is: may it log in under this user name at all? A sentence refuses, as sshd
+   * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and nobody unproven ever reads it.
+   */
+  admit?(identity: Identity, context: AuthContext): Promise<string | undefined>
 }

@@ -1,6 +1,6 @@
 /** User authentication, RFC 4252, with sshd's rules (auth2.c): `none` and `publickey`, tries counted, one user. */
 import type { AuthContext, Authenticator } from './auth.ts'
-import { DisconnectReason, fields, Message, PacketReader, packet } from './packets.ts'
+import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { fingerprint, parseUserKey } from './public-key.ts'
 import type { Transport } from './transport.ts'
 
@@ -115,6 +115,10 @@ export class UserAuth<Identity> {
     this.#busy = true
     this.#decide(request, context)
       .catch((error: unknown) => {
+        if (error instanceof MalformedPacket) {
+          this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, error.message)
+          return
+        }
         this.#options.fault(error)
         this.#fail(context, request.method)
       })
@@ -145,6 +149,12 @@ export class UserAuth<Identity> {
     if (!signed) return transport.send(packet(Message.USERAUTH_PK_OK, algorithm, blob))
     const data = fields(transport.sessionId, { raw: payload.subarray(0, signedLength) })
     if (!key.verify(data, reader.string())) return this.#fail(context, 'publickey', fingerprint(blob))
+    const refusal = await authenticator.admit?.(identity, context)
+    if (transport.closed) return
+    if (refusal !== undefined) {
+      transport.send(packet(Message.USERAUTH_BANNER, `${refusal}\r\n`, ''))
+      return this.#fail(context, 'publickey', fingerprint(blob))
+    }
     this.#done = true
     transport.authenticated()
     decided(context, 'publickey', true, fingerprint(blob))
