@@ -1,7 +1,7 @@
 /** The live sessions of this gateway and the last ones that ended: who, where, as whom, how much, how it ended. */
 import { randomBytes } from 'node:crypto'
 import type { ExitStatus } from '../engine/engine.ts'
-import type { FailureCode } from '../errors.ts'
+import { type FailureCode, HatchwayError } from '../errors.ts'
 import type { Endpoint } from '../ssh/connection.ts'
 
 /** What is known when a session is opened. */
@@ -64,6 +64,7 @@ export class SessionRegistry {
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
   readonly #events: RegistryEvents
+  #closed = false
 
   constructor(events: RegistryEvents = {}) {
     this.#events = events
@@ -73,7 +74,14 @@ export class SessionRegistry {
     return this.#live.size
   }
 
+  /** From now on `open` throws: the gateway is going. */
+  refuseNew(): void {
+    this.#closed = true
+  }
+
+  /** @throws HatchwayError SESSION_KILLED during a shutdown */
   open(facts: SessionFacts): SessionRecord {
+    if (this.#closed) throw new HatchwayError('SESSION_KILLED', 'the gateway is shutting down')
     const kept = facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND) }
     const entry = new Entry(this.#freshId(), kept, {
       running: (session) => this.#events.running?.(session),

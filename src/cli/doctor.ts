@@ -1,0 +1,30 @@
+/** `hatchway doctor`: what would keep the gateway from working, and what to do about it. */
+import { printable } from '../printable.ts'
+import type { ConfigFlags } from './flags.ts'
+
+export interface Finding {
+  readonly check: string
+  readonly state: 'ok' | 'warn' | 'fail'
+  readonly found: string
+  /** What to do; absent when all is well. */
+  readonly advice?: string
+}
+
+export interface DoctorReport {
+  readonly text: string
+  /** 1 when the gateway would not work. */
+  readonly exitCode: number
+}
+
+export async function doctor(flags: ConfigFlags, json: boolean): Promise<DoctorReport> {
+  const { examine } = await import('./examine.ts')
+  const findings = await examine(flags)
+  const exitCode = findings.some(({ state }) => state === 'fail') ? 1 : 0
+  if (json) return { text: `${JSON.stringify(findings, null, 2)}\n`, exitCode }
+  return { text: findings.map(lines).join(''), exitCode }
+}
+
+function lines({ check, state, found, advice }: Finding): string {
+  const head = `${state.toUpperCase().padEnd(5)} ${check.padEnd(12)} ${printable(found)}\n`
+  return advice === undefined ? head : `${head}${' '.repeat(19)}-> ${printable(advice)}\n`
+}

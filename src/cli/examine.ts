@@ -1,0 +1,192 @@
+/** The checks of `hatchway doctor`. Each looks at one thing, changes nothing, and cannot fail the others. */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { loadHostKeys } from '../auth/hostkeys.ts'
+import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
+import { ConfigError } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { openEngine } from '../engine/choose.ts'
+import { asHatchwayError } from '../errors.ts'
+import { loadBinary } from '../guest/deliver/binary.ts'
+import { allSessions } from './control-client.ts'
+import type { Finding } from './doctor.ts'
+import { type ConfigFlags, configFrom } from './flags.ts'
+
+const ENGINE_LIMIT = 20_000
+const NODE_NEEDED = [20, 19] as const
+const KINDS = ['ed25519', 'ecdsa', 'rsa']
+
+export async function examine(flags: ConfigFlags): Promise<Finding[]> {
+  const node = nodeVersion(process.versions.node)
+  let config: Config
+  let file: string | undefined
+  try {
+    ;({ config, file } = configFrom(flags))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const advice = 'put that right; `hatchway config example` shows every key'
+    return [node, ...error.problems.map((found) => ({ check: 'config', state: 'fail' as const, found, advice }))]
+  }
+  const groups = await Promise.all([
+    engine(config),
+    loginKeys(config),
+    hostKeys(config),
+    Promise.all(config.listen.map((address) => port(address, config))),
+    Promise.all([nativeCrypto(), pty(), helper(config)]),
+  ])
+  return [node, { check: 'config', state: 'ok', found: file ?? 'no file: the defaults' }, ...groups.flat()]
+}
+
+export function nodeVersion(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const enough = major > NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor >= NODE_NEEDED[1])
+  if (enough) return { check: 'node', state: 'ok', found: version }
+  return { check: 'node', state: 'fail', found: version, advice: `install Node.js ${NODE_NEEDED.join('.')} or newer` }
+}
+
+async function engine(config: Config): Promise<Finding[]> {
+  const signal = AbortSignal.timeout(ENGINE_LIMIT)
+  try {
+    const opened = await openEngine(config.engine, signal)
+    try {
+      const { product, version, arch } = await opened.info(signal)
+      const running = (await opened.list(signal)).filter(({ state }) => state === 'running').length
+      const found = `${product} ${version} (${arch}) at ${opened.endpoint}, ${running} running containers`
+      return [{ check: 'engine', state: 'ok', found }]
+    } finally {
+      await opened.close()
+    }
+  } catch (error) {
+    return [{ check: 'engine', state: 'fail', found: asHatchwayError(error).message, advice: engineAdvice(config) }]
+  }
+}
+
+function engineAdvice({ engine: { kind, endpoint } }: Config): string {
+  if (kind === 'cli') return 'install the command line program that engine.cli names, and see that it works by itself'
+  const address = endpoint ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock'
+  const path = /^unix:\/\/(.+)$/.exec(address)?.[1]
+  if (path === undefined) return `see that the engine listens at ${address} and that this machine may reach it`
+  if (!existsSync(path)) return `no socket at ${path}: install and start Docker or Podman, or set engine.endpoint`
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return `${path} is there but nobody answers: is the engine running? (systemctl status docker)`
+  } catch {
+    const { gid } = statSync(path)
+    return `you may not open ${path}: join the group that owns it (gid ${gid}, usermod -aG) and log in again`
+  }
+}
+
+async function loginKeys(config: Config): Promise<Finding[]> {
+  const paths = await keyFilePaths(config)
+  const files = (await Promise.all(paths.map((path) => readKeyFile(path, undefined)))).filter(
+    (file) => file !== undefined,
+  )
+  const bad = files.flatMap((file): Finding[] =>
+    file.unsafe === undefined
+      ? []
+      : [
+          {
+            check: 'login keys',
+            state: 'warn',
+            found: `${file.path} is ignored: ${file.unsafe}`,
+            advice: 'sshd ignores it, too',
+          },
+        ],
+  )
+  const keys = files.flatMap(({ parsed }) => parsed.keys.filter(({ options }) => options.length === 0)).length
+  if (keys > 0) return [{ check: 'login keys', state: 'ok', found: `${keys} in ${files.length} files` }, ...bad]
+  if (config.authorizedKeys === undefined) {
+    return [{ check: 'login keys', state: 'ok', found: `none yet: serve makes one in ${config.keysDirectory}` }, ...bad]
+  }
+  const found = `no usable key in ${config.authorizedKeys.join(', ')}`
+  return [
+    { check: 'login keys', state: 'fail', found, advice: 'put a public key (ssh-keygen, *.pub) in there' },
+    ...bad,
+  ]
+}
+
+async function hostKeys(config: Config): Promise<Finding[]> {
+  const check = 'host keys'
+  const own = KINDS.map((kind) => join(config.keysDirectory, `ssh_host_${kind}_key`))
+  if (config.hostKeys.length === 0 && !own.every((file) => existsSync(file))) {
+    const existing = nearestDirectory(config.keysDirectory)
+    try {
+      accessSync(existing, constants.W_OK)
+      return [{ check, state: 'ok', found: `none yet: serve makes them in ${config.keysDirectory}` }]
+    } catch {
+      const advice = 'set keysDirectory to a directory of yours'
+      return [{ check, state: 'fail', found: `cannot be made: ${existing} is not writable`, advice }]
+    }
+  }
+  try {
+    const keys = await loadHostKeys(config)
+    return keys.map(({ type, fingerprint }) => ({ check, state: 'ok', found: `${fingerprint} ${type}` }))
+  } catch (error) {
+    return [{ check, state: 'fail', found: asHatchwayError(error).message, advice: 'see sshd(8), FILES, on host keys' }]
+  }
+}
+
+function nearestDirectory(path: string): string {
+  return existsSync(path) || path === dirname(path) ? path : nearestDirectory(dirname(path))
+}
+
+async function port(address: { readonly host: string; readonly port: number }, config: Config): Promise<Finding> {
+  const check = 'port'
+  const where = `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
+  const problem = await tryToListen(address)
+  if (problem === undefined) return { check, state: 'ok', found: `${where} is free` }
+  const gateways = problem === 'EADDRINUSE' ? await allSessions(config.controlSocket, false).catch(() => []) : []
+  const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
+  if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
+  const advice =
+    problem === 'EADDRINUSE'
+      ? `another program has it (ss -ltnp 'sport = :${address.port}'); end that or choose another port with --listen`
+      : problem === 'EACCES'
+        ? 'ports below 1024 are for root: choose a higher one with --listen'
+        : 'this machine has no such address: see `ip address`, choose another with --listen'
+  return { check, state: 'fail', found: `${where}: ${problem}`, advice }
+}
+
+function tryToListen({ host, port }: { readonly host: string; readonly port: number }): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
+  })
+}
+
+async function nativeCrypto(): Promise<Finding> {
+  const check = 'crypto'
+  try {
+    const { nativeCryptoAvailable } = await import('../ssh/ssh2.ts')
+    if (nativeCryptoAvailable()) return { check, state: 'ok', found: "ssh2's native binding" }
+    const advice = 'install a C++ compiler and make, then `npm rebuild ssh2`'
+    return { check, state: 'warn', found: 'no native binding of ssh2: ciphers take twice the CPU', advice }
+  } catch (error) {
+    return { check, state: 'fail', found: error instanceof Error ? error.message : String(error), advice: 'npm ci' }
+  }
+}
+
+async function pty(): Promise<Finding> {
+  const check = 'node-pty'
+  try {
+    await import('node-pty')
+    return { check, state: 'ok', found: 'loads' }
+  } catch (error) {
+    const advice = 'install a C++ compiler and make, then `npm rebuild node-pty`; only the cli engine needs it'
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    return { check, state: 'warn', found: `does not load: ${reason}`, advice }
+  }
+}
+
+async function helper({ guest }: Config): Promise<Finding> {
+  const check = 'guest helper'
+  if (guest === 'off') return { check, state: 'ok', found: 'off' }
+  const binary = await loadBinary(process.arch)
+  if (binary)
+    return { check, state: 'ok', found: `built for ${process.arch}, ${Math.ceil(binary.bytes.length / 1024)} KiB` }
+  const advice =
+    'install a C compiler and make, then `npm run build`; without it sessions have no signals, sftp, forwards'
+  return { check, state: guest === 'require' ? 'fail' : 'warn', found: `not built for ${process.arch}`, advice }
+}

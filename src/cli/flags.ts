@@ -1,0 +1,27 @@
+/** Command line options as a layer of the configuration. */
+import type { Flag } from '../config/layers.ts'
+import { type LoadedConfig, loadConfig } from '../config/load.ts'
+
+export interface ConfigFlags {
+  readonly config?: string
+  readonly listen?: readonly string[]
+  readonly authorizedKeys?: readonly string[]
+  readonly engine?: string
+  readonly guest?: string
+  readonly keys?: string
+  readonly logLevel?: string
+  readonly controlSocket?: string
+}
+
+export function configFrom(flags: ConfigFlags): LoadedConfig {
+  const given: Flag[] = [
+    { flag: '--listen', key: ['listen'], value: flags.listen },
+    { flag: '--authorized-keys', key: ['authorizedKeys'], value: flags.authorizedKeys },
+    { flag: '--engine', key: ['engine', 'kind'], value: flags.engine },
+    { flag: '--guest', key: ['guest'], value: flags.guest },
+    { flag: '--keys', key: ['keysDirectory'], value: flags.keys },
+    { flag: '--log-level', key: ['log', 'level'], value: flags.logLevel },
+    { flag: '--control-socket', key: ['controlSocket'], value: flags.controlSocket },
+  ]
+  return loadConfig({ file: flags.config, flags: given.filter(({ value }) => value !== undefined) })
+}

@@ -1,0 +1,77 @@
+/** `hatchway ls`: what there is to enter. */
+import type { Config } from '../config/schema.ts'
+import { openEngine } from '../engine/choose.ts'
+import type { ContainerSummary } from '../engine/engine.ts'
+import { portList } from './ports.ts'
+import { type Column, table, terminalWidth } from './table.ts'
+import { warningsOf } from './warnings.ts'
+
+const LIMIT = 20_000
+
+export interface LsOptions {
+  readonly json: boolean
+  readonly running: boolean
+}
+
+export interface LsRow {
+  readonly name: string
+  readonly id: string
+  readonly image: string
+  readonly state: string
+  readonly status: string
+  readonly createdAt: number
+  readonly ports: readonly string[]
+  readonly volumes: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly warnings: readonly string[]
+}
+
+export async function ls(config: Config, options: LsOptions): Promise<string> {
+  const signal = AbortSignal.timeout(LIMIT)
+  const engine = await openEngine(config.engine, signal)
+  try {
+    const containers = await engine.list(signal)
+    const rows = containers.filter(({ state }) => !options.running || state === 'running').map(lsRow)
+    rows.sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || (a.name < b.name ? -1 : 1))
+    if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
+    if (rows.length === 0) return 'no containers\n'
+    return table(COLUMNS, rows, terminalWidth())
+  } finally {
+    await engine.close()
+  }
+}
+
+export function lsRow(container: ContainerSummary): LsRow {
+  const { name, id, image, state, status, createdAt, labels, mounts } = container
+  return {
+    name,
+    id,
+    image,
+    state,
+    status,
+    createdAt,
+    ports: portList(container.ports),
+    volumes: mounts.map((mount) => `${mount.source}:${mount.destination}${mount.readOnly ? ':ro' : ''}`),
+    labels,
+    warnings: warningsOf(container),
+  }
+}
+
+const COLUMNS: readonly Column<LsRow>[] = [
+  { head: 'NAME', cell: (row) => row.name },
+  { head: 'ID', cell: (row) => row.id.slice(0, 12) },
+  { head: 'IMAGE', cell: (row) => row.image },
+  { head: 'STATE', cell: (row) => row.status || row.state },
+  { head: 'PORTS', cell: (row) => row.ports.join(', ') },
+  { head: 'VOLUMES', cell: (row) => row.volumes.join(', ') },
+  { head: 'LABELS', cell: (row) => labelCell(row.labels) },
+  { head: 'WARNINGS', cell: (row) => row.warnings.join('; ') },
+]
+
+/** An image brings a dozen labels of its maker; --json has them all. */
+function labelCell(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .filter(([key]) => !key.startsWith('org.opencontainers.') && !key.startsWith('org.label-schema.'))
+    .map(([key, value]) => (value === '' ? key : `${key}=${value}`))
+    .join(', ')
+}

@@ -1,0 +1,145 @@
+/** `hatchway serve`: the gateway, from start to the last session's end. Resolves with the exit code. */
+import { type Gateway, startGateway } from '../app.ts'
+import type { LoadedConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { type Control, openControl } from '../control.ts'
+import { asHatchwayError } from '../errors.ts'
+import { createLog, type Logger } from '../log.ts'
+import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
+import { commandToType } from './command-to-type.ts'
+
+/** What is left after the grace is hung up; its containers' answers are waited for no longer than this. */
+const HANGUP_LIMIT = 3_000
+/** Whatever hangs in close(), the process ends. */
+const CLOSE_LIMIT = 5_000
+
+export async function serve({ config, file, warnings }: LoadedConfig): Promise<number> {
+  const { log, reopen, close: closeLog } = await createLog(config.log)
+  surviveOwnFaults(log)
+  for (const warning of warnings) log.warn(warning)
+  log.info({ pid: process.pid, node: process.version, config: file }, 'starting')
+  if (!nativeCryptoAvailable()) log.warn('ssh2 has no native binding and ciphers at half the speed: `hatchway doctor`')
+
+  // From here on a signal has its meaning, also one that comes while the gateway starts.
+  const signals = listenToSignals()
+  let gateway: Gateway
+  try {
+    gateway = await startGateway(config, log)
+  } catch (error) {
+    await closeLog()
+    throw error
+  }
+  const control = await openControlSocket(config, gateway, log)
+  announce(gateway, config, log)
+
+  signals.onReload(() => {
+    reopen()
+    gateway.reload().then(
+      (keys) => log.info({ keys }, 'keys reloaded'),
+      (error: unknown) => log.error({ err: error }, 'keys could not be reloaded'),
+    )
+  })
+  await signals.firstStop
+  const secondStop = signals.secondStop
+  await drain(gateway, config.shutdownGrace, secondStop, log)
+  await Promise.race([
+    Promise.all([gateway.close(), control?.close()]).catch((error: unknown) =>
+      log.error({ err: error }, 'while closing'),
+    ),
+    later(CLOSE_LIMIT),
+  ])
+  log.info('stopped')
+  await closeLog()
+  return 0
+}
+
+async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
+  gateway.registry.refuseNew()
+  const patience = AbortSignal.any([secondStop, AbortSignal.timeout(grace)])
+  const drained = await gateway.drain(patience).catch((error: unknown) => {
+    log.error({ err: error }, 'while draining')
+    return false
+  })
+  if (drained) return
+  log.warn({ sessions: gateway.registry.size }, secondStop.aborted ? 'stopping at once' : 'the grace is over')
+  gateway.registry.killAll('ended: the gateway is shutting down')
+  await gateway.registry.drained(AbortSignal.timeout(HANGUP_LIMIT))
+}
+
+interface Signals {
+  readonly firstStop: Promise<void>
+  readonly secondStop: AbortSignal
+  onReload(callback: () => void): void
+}
+
+function listenToSignals(): Signals {
+  const second = new AbortController()
+  let first: () => void = () => undefined
+  let stops = 0
+  let reload: () => void = () => undefined
+  const firstStop = new Promise<void>((resolve) => {
+    first = resolve
+  })
+  const stop = () => {
+    if (++stops === 1) first()
+    else second.abort()
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  process.on('SIGHUP', () => reload())
+  return {
+    firstStop,
+    secondStop: second.signal,
+    onReload: (callback) => {
+      reload = callback
+    },
+  }
+}
+
+/** Nobody can list or kill sessions without it, but people can still work: only a configured one is a must. */
+async function openControlSocket(config: Config, gateway: Gateway, log: Logger): Promise<Control | undefined> {
+  const startedAt = Date.now()
+  try {
+    const control = await openControl(config.controlSocket, {
+      status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints }),
+      sessions: (options) => gateway.registry.list(options),
+      kill: (id) => gateway.registry.kill(id),
+      reload: () => gateway.reload(),
+    })
+    log.debug({ path: control.path }, 'control socket')
+    return control
+  } catch (error) {
+    if (config.controlSocket !== undefined) {
+      await gateway.close()
+      throw error
+    }
+    log.warn(`${asHatchwayError(error).message}: \`hatchway sessions\` and \`kill\` will not work`)
+    return undefined
+  }
+}
+
+function announce(gateway: Gateway, config: Config, log: Logger): void {
+  for (const { type, fingerprint, file } of gateway.hostKeys) log.info({ type, fingerprint, file }, 'host key')
+  for (const { address, port } of gateway.endpoints) log.info({ host: address, port }, 'listening')
+  commandToType(gateway, config)
+    .then((command) => log.info(process.stderr.isTTY ? `to enter a container: ${command}` : { command }, 'ready'))
+    .catch((error: unknown) => log.debug({ err: error }, 'no command to show'))
+}
+
+/**
+ * A promise nobody waited for concerns one connection; the others go on. An exception in a callback may have left
+ * anything half done: the process ends, and its supervisor starts a new one.
+ */
+function surviveOwnFaults(log: Logger): void {
+  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'unhandled rejection: a fault of ours'))
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception: a fault of ours')
+    setTimeout(() => process.exit(70), 500)
+  })
+}
+
+function later(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref()
+  })
+}

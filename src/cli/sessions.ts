@@ -1,0 +1,70 @@
+/** `hatchway sessions` and `hatchway kill`: what runs through the gateways of this user. */
+import type { Config } from '../config/schema.ts'
+import { allSessions, killSession, type SessionRow } from './control-client.ts'
+import { CliFailure } from './failure.ts'
+import { type Column, table, terminalWidth } from './table.ts'
+
+export interface SessionsOptions {
+  readonly json: boolean
+  /** Also those that ended lately. */
+  readonly all: boolean
+  /** Command text may hold secrets: shown when asked for. */
+  readonly commands: boolean
+}
+
+export async function sessions(config: Config, options: SessionsOptions): Promise<string> {
+  const gateways = await allSessions(config.controlSocket, options.all)
+  const rows = gateways.flatMap(({ pid, sessions: list }) =>
+    list.map(({ command, ...row }) => ({ gateway: pid, ...row, ...(options.commands && { command }) })),
+  )
+  rows.sort((a, b) => a.createdAt - b.createdAt)
+  if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
+  return rows.length === 0 ? 'no sessions\n' : table(COLUMNS, rows, terminalWidth())
+}
+
+export async function kill(config: Config, id: string): Promise<string> {
+  if (!/^[0-9a-f]{1,32}$/.test(id)) throw new CliFailure(`"${id}" is no session id: \`hatchway sessions\` shows them`)
+  const killed = await killSession(config.controlSocket, id)
+  if (!killed) throw new CliFailure(`no live session ${id}: \`hatchway sessions\` shows them`)
+  return `session ${id} is being ended\n`
+}
+
+const COLUMNS: readonly Column<SessionRow>[] = [
+  { head: 'ID', cell: (row) => row.id },
+  { head: 'STATE', cell: (row) => row.state },
+  { head: 'WHO', cell: (row) => row.identity.name },
+  { head: 'WHERE', cell: (row) => `${row.user}@${row.container.name}` },
+  { head: 'WHAT', cell: (row) => (row.start === 'subsystem' ? 'sftp' : row.start) + (row.tty ? ' (tty)' : '') },
+  { head: 'FROM', cell: (row) => row.remote.address },
+  { head: 'IN', cell: (row) => bytes(row.bytesIn) },
+  { head: 'OUT', cell: (row) => bytes(row.bytesOut) },
+  { head: 'TIME', cell: (row) => span((row.stoppedAt ?? Date.now()) - row.createdAt) },
+  { head: 'END', cell: endCell },
+  { head: 'COMMAND', cell: (row) => row.command ?? '' },
+]
+
+function endCell({ end }: SessionRow): string {
+  if (end === undefined) return ''
+  if ('code' in end) return `exit ${end.code}`
+  if ('signal' in end) return `signal ${end.signal}`
+  return end.failure
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'K', 'M', 'G', 'T']
+  let value = count
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return unit === 0 ? `${value}B` : `${value.toFixed(value < 10 ? 1 : 0)}${units[unit]}`
+}
+
+export function span(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000))
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${seconds % 60}s`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${Math.floor((seconds % 3600) / 60)}m`
+  return `${Math.floor(seconds / 86_400)}d${Math.floor((seconds % 86_400) / 3600)}h`
+}

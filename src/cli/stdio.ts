@@ -1,0 +1,43 @@
+/**
+ * `hatchway stdio`: one SSH connection on stdin and stdout, for ProxyCommand and for a gateway reached by another ssh.
+ * Nothing but the protocol may go to stdout.
+ */
+import { Duplex } from 'node:stream'
+import { startGateway } from '../app.ts'
+import type { LoadedConfig } from '../config/load.ts'
+import { createLog } from '../log.ts'
+
+const CLOSE_LIMIT = 3_000
+const HERE = { address: '127.0.0.1', port: 0 }
+
+export async function stdio({ config, warnings }: LoadedConfig): Promise<number> {
+  const { log, close: closeLog } = await createLog(config.log)
+  for (const warning of warnings) log.warn(warning)
+  try {
+    const gateway = await startGateway({ ...config, listen: [] }, log)
+    const stream = Duplex.from({ readable: process.stdin, writable: process.stdout })
+    const ended = new Promise<void>((resolve) => {
+      stream.once('close', resolve)
+      stream.once('error', () => resolve())
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve())
+    })
+    const { address: remote, local } = peer()
+    gateway.inject(stream, remote, local)
+    await ended
+    gateway.registry.killAll('ended: the connection is gone')
+    await Promise.race([gateway.close(), new Promise((resolve) => setTimeout(resolve, CLOSE_LIMIT).unref())])
+    return 0
+  } finally {
+    await closeLog()
+  }
+}
+
+/** Run by sshd (ProxyCommand over ssh), SSH_CONNECTION tells whom we serve; else it is someone on this machine. */
+function peer() {
+  const [address, port, localAddress, localPort] = (process.env.SSH_CONNECTION ?? '').split(' ')
+  if (!address || !localAddress) return { address: HERE, local: HERE }
+  return {
+    address: { address, port: Number(port) || 0 },
+    local: { address: localAddress, port: Number(localPort) || 0 },
+  }
+}

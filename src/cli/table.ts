@@ -1,0 +1,65 @@
+/** Plain tables: no lines, cut to the terminal's width; not cut where the output goes to a file or another program. */
+import Table from 'cli-table3'
+import { printable } from '../printable.ts'
+
+const GAP = 2
+const MIN_WIDTH = 6
+const NO_LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' '.repeat(GAP),
+}
+
+export interface Column<Row> {
+  readonly head: string
+  readonly cell: (row: Row) => string
+}
+
+/** Columns without any content are left out. `width` undefined: nothing is cut. */
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string {
+  const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
+  const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
+  const heads = columns.map((column) => column.head).filter((_, index) => used[index])
+  const body = cells.map((row) => row.filter((_, index) => used[index]))
+  const wanted = heads.map((head, index) => Math.max(head.length, ...body.map((row) => (row[index] ?? '').length)))
+  const drawn = new Table({
+    head: heads,
+    chars: NO_LINES,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
+    ...(width !== undefined && { colWidths: fit(wanted, width), wordWrap: false, truncate: '…' }),
+  })
+  drawn.push(...body)
+  return drawn
+    .toString()
+    .split('\n')
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('')
+}
+
+/** The widest columns give way first. */
+function fit(wanted: readonly number[], width: number): number[] {
+  const widths = [...wanted]
+  const total = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1)
+  while (total() > width) {
+    const widest = Math.max(...widths)
+    if (widest <= MIN_WIDTH) break
+    widths[widths.indexOf(widest)] = widest - 1
+  }
+  return widths
+}
+
+export function terminalWidth(): number | undefined {
+  return process.stdout.isTTY ? process.stdout.columns : undefined
+}

@@ -1,0 +1,158 @@
+#!/usr/bin/env node
+/** The process edge: arguments, exit code. Each command's code is loaded when it runs, so that every command starts fast. */
+import { readFileSync } from 'node:fs'
+import { Command, Option } from 'commander'
+import type { ConfigFlags } from './cli/flags.ts'
+
+const program = new Command('hatchway')
+  .description('SSH into any running container, with nothing installed inside it')
+  .version(version())
+  .showHelpAfterError('(hatchway --help shows the commands)')
+
+const configOption = () => new Option('--config <file>', 'configuration file (YAML)')
+const engineOption = () => new Option('--engine <kind>', 'auto, docker (API socket) or cli (docker, podman, nerdctl)')
+const socketOption = () => new Option('--control-socket <path>', "the gateway's control socket")
+const jsonOption = () => new Option('--json', 'print JSON').default(false)
+
+function gatewayOptions(command: Command): Command {
+  return command
+    .addOption(configOption())
+    .addOption(engineOption())
+    .option('--authorized-keys <file>', 'who may enter (repeatable)', collect)
+    .option('--guest <mode>', 'the helper inside containers: auto, off, require')
+    .option('--keys <directory>', 'where host keys are made and kept')
+    .option('--log-level <level>', 'fatal, error, warn, info, debug, trace, silent')
+}
+
+gatewayOptions(program.command('serve').description('run the gateway'))
+  .option('--listen <host:port>', 'address to listen on (repeatable)', collect)
+  .addOption(socketOption())
+  .action(async (flags: ConfigFlags) => {
+    const [{ serve }, { configFrom }] = await Promise.all([import('./cli/serve.ts'), import('./cli/flags.ts')])
+    exit(await serve(configFrom(flags)))
+  })
+
+gatewayOptions(program.command('stdio').description('serve one SSH connection on stdin and stdout')).action(
+  async (flags: ConfigFlags) => {
+    const [{ stdio }, { configFrom }] = await Promise.all([import('./cli/stdio.ts'), import('./cli/flags.ts')])
+    exit(await stdio(configFrom({ logLevel: 'warn', ...flags })))
+  },
+)
+
+program
+  .command('ls')
+  .description('containers that can be entered')
+  .option('--running', 'only those that run', false)
+  .addOption(jsonOption())
+  .addOption(configOption())
+  .addOption(engineOption())
+  .action(async ({ json, running, ...flags }: ConfigFlags & { json: boolean; running: boolean }) => {
+    const [{ ls }, { configFrom }] = await Promise.all([import('./cli/ls.ts'), import('./cli/flags.ts')])
+    print(await ls(configFrom(flags).config, { json, running }))
+  })
+
+program
+  .command('sessions')
+  .description('sessions of your running gateways')
+  .option('--all', 'also those that ended lately', false)
+  .option('--commands', 'with the command text, which may hold secrets', false)
+  .addOption(jsonOption())
+  .addOption(configOption())
+  .addOption(socketOption())
+  .action(async (options: ConfigFlags & { json: boolean; all: boolean; commands: boolean }) => {
+    const { json, all, commands, ...flags } = options
+    const [{ sessions }, { configFrom }] = await Promise.all([import('./cli/sessions.ts'), import('./cli/flags.ts')])
+    print(await sessions(configFrom(flags).config, { json, all, commands }))
+  })
+
+program
+  .command('kill')
+  .description('end a session')
+  .argument('<id>', 'as `hatchway sessions` shows it')
+  .addOption(configOption())
+  .addOption(socketOption())
+  .action(async (id: string, flags: ConfigFlags) => {
+    const [{ kill }, { configFrom }] = await Promise.all([import('./cli/sessions.ts'), import('./cli/flags.ts')])
+    print(await kill(configFrom(flags).config, id))
+  })
+
+gatewayOptions(program.command('doctor').description('find what keeps the gateway from working, and what to do'))
+  .option('--listen <host:port>', 'address to check (repeatable)', collect)
+  .addOption(socketOption())
+  .addOption(jsonOption())
+  .action(async ({ json, ...flags }: ConfigFlags & { json: boolean }) => {
+    const { doctor } = await import('./cli/doctor.ts')
+    const report = await doctor(flags, json)
+    print(report.text)
+    process.exitCode = report.exitCode
+  })
+
+const config = program.command('config').description('the configuration')
+config
+  .command('check')
+  .description('say what is wrong with it: file, line, key')
+  .addOption(configOption())
+  .action(async (flags: ConfigFlags) => {
+    const [{ configCheck }, { configFrom }] = await Promise.all([import('./cli/config.ts'), import('./cli/flags.ts')])
+    print(configCheck(configFrom(flags)))
+  })
+config
+  .command('schema')
+  .description('print its JSON Schema')
+  .action(async () => print((await import('./cli/config.ts')).configSchema()))
+config
+  .command('example')
+  .description('print a file with every key, its default and what it means')
+  .action(async () => print((await import('./cli/config.ts')).configExample()))
+
+gatewayOptions(program.command('config-ssh').description('Host entries for ~/.ssh/config, one for each container'))
+  .option('--listen <host:port>', 'where the gateway listens', collect)
+  .requiredOption('--dry-run', 'only print them (writing them is not there yet)')
+  .action(async ({ dryRun: _, ...flags }: ConfigFlags & { dryRun: boolean }) => {
+    const [{ configSsh }, { configFrom }] = await Promise.all([import('./cli/config-ssh.ts'), import('./cli/flags.ts')])
+    print(await configSsh(configFrom(flags).config))
+  })
+
+// `hatchway ls | head`: a reader that has enough is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  const { message, exitCode } = await sentenceOf(error)
+  process.stderr.write(message)
+  exit(exitCode)
+}
+
+async function sentenceOf(error: unknown): Promise<{ message: string; exitCode: number }> {
+  const [{ HatchwayError }, { CliFailure }, { ConfigError }, { printable }] = await Promise.all([
+    import('./errors.ts'),
+    import('./cli/failure.ts'),
+    import('./config/load.ts'),
+    import('./printable.ts'),
+  ])
+  const said = (text: string) => `hatchway: ${printable(text)}\n`
+  if (error instanceof ConfigError) return { message: error.problems.map(said).join(''), exitCode: error.exitCode }
+  if (error instanceof HatchwayError || error instanceof CliFailure) {
+    return { message: said(error.message), exitCode: error.exitCode }
+  }
+  return { message: `hatchway: ${error instanceof Error ? error.stack : String(error)}\n`, exitCode: 70 }
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+/** Sockets and timers that a library keeps open must not keep the process. */
+function exit(code: number): never {
+  process.exit(code)
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return /"version": "([^"]+)"/.exec(text)?.[1] ?? '0'
+}
