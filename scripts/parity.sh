@@ -1,0 +1,98 @@
+#!/bin/sh
+# parity.sh ROAD [--guest auto|off|require] [--out DIR] [REGEX...]
+#
+# Runs test/parity/parity.sh, the interoperability suite, on one road into a fresh container of hatchway-debian:
+#   sshd     OpenSSH inside the container, the reference
+#   docker   the built gateway on the Engine API
+#   cli      the built gateway on the docker CLI
+# Prints one line a case and the counts; --out keeps them as DIR/result, with the gateway's log beside it.
+# Exit code as the suite's: 0 if nothing failed.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+. "$here/common.sh"
+
+road=${1:-}
+case $road in sshd | docker | cli) shift ;; *) die 'usage: parity.sh sshd|docker|cli [--guest MODE] [--out DIR] [REGEX...]' ;; esac
+guest=auto
+out=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --guest) guest=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    *) break ;;
+  esac
+done
+
+work=$(mktemp -d /tmp/hw-parity.XXXXXX)
+name=hw-test-parity-$road-$$
+gateway=
+# shellcheck disable=SC2317 # called by trap
+cleanup() {
+  trap - EXIT INT TERM HUP
+  if [ -n "$gateway" ]; then kill "$gateway" 2>/dev/null || true; wait "$gateway" 2>/dev/null || true; fi
+  docker rm -f -v "$name" >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'cleanup; exit 130' INT TERM HUP
+out=${out:-$work/out}
+mkdir -p "$out"
+
+ssh-keygen -q -t ed25519 -N '' -C parity -f "$work/id" </dev/null
+ssh-keygen -q -t rsa -b 2048 -m PEM -N '' -C parity -f "$work/id_rsa" </dev/null
+ssh-keygen -q -t ecdsa -b 256 -m PEM -N '' -C parity -f "$work/id_ecdsa" </dev/null
+cat "$work"/*.pub >"$work/authorized_keys"
+chmod 600 "$work/authorized_keys"
+
+# The same container for every road; the gateway's roads find the same sshd on 127.0.0.1:22 as their second hop.
+# inet only: docker leaves lo without ::1, and sshd then refuses every x11-req.
+cat >"$work/sshd_config" <<'CONFIG'
+AddressFamily inet
+AuthorizedKeysFile /etc/ssh/hw_authorized_keys
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+MaxStartups 100
+AcceptEnv LANG LC_*
+X11Forwarding yes
+Subsystem sftp /usr/lib/openssh/sftp-server
+CONFIG
+docker run -d --name "$name" hatchway-debian:latest sh -c \
+  'until [ -e /etc/ssh/hw_ready ]; do sleep 0.1; done; ssh-keygen -A >/dev/null; mkdir -p /run/sshd; exec /usr/sbin/sshd -D -f /etc/ssh/hw_sshd_config' >/dev/null
+docker exec -i "$name" sh -c 'cat >/etc/ssh/hw_sshd_config' <"$work/sshd_config"
+docker exec -i "$name" sh -c 'cat >/etc/ssh/hw_authorized_keys && touch /etc/ssh/hw_ready' <"$work/authorized_keys"
+address=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$name")
+tries=0
+until [ -n "$(timeout 5 ssh-keyscan -T 2 "$address" 2>/dev/null)" ]; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 50 ] || die 'sshd in the container does not answer'
+  sleep 0.2
+done
+
+SSH_KEY=$work/id SSH_KEY_RSA=$work/id_rsa SSH_KEY_ECDSA=$work/id_ecdsa SSH_CONTAINER=$name PARITY_NODE_PATH=$top/node_modules
+if [ "$road" = sshd ]; then
+  SSH_HOST=$address SSH_PORT=22 SSH_USER=dev SSH_BAD_USER=hw-test-nobody
+else
+  node "$top/dist/main.js" serve --listen 127.0.0.1:0 --authorized-keys "$work/authorized_keys" --keys "$work" \
+    --engine "$road" --guest "$guest" >"$out/gateway.log" 2>&1 </dev/null &
+  gateway=$!
+  SSH_HOST=127.0.0.1 SSH_PORT='' SSH_USER=dev@$name SSH_BAD_USER=dev@hw-test-no-such-container
+  tries=0
+  while [ -z "$SSH_PORT" ]; do
+    SSH_PORT=$(sed -n '/"msg":"listening"/s/.*"port":\([0-9]*\).*/\1/p' "$out/gateway.log" | head -n 1)
+    tries=$((tries + 1))
+    if [ "$tries" -gt 100 ] || ! kill -0 "$gateway" 2>/dev/null; then
+      tail -n 5 "$out/gateway.log" >&2
+      die 'the gateway does not listen'
+    fi
+    sleep 0.1
+  done
+fi
+export SSH_HOST SSH_PORT SSH_USER SSH_BAD_USER SSH_KEY SSH_KEY_RSA SSH_KEY_ECDSA SSH_CONTAINER PARITY_NODE_PATH
+
+# Not a pipe to tee: the suite's exit code is ours.
+status=0
+bash "$top/test/parity/parity.sh" "$@" >"$out/result" 2>"$out/errors" || status=$?
+cat "$out/result"
+exit "$status"
