@@ -6,7 +6,7 @@
  * hybrid, stock code negotiates it under a name it knows: the two names are exchanged in the client's list and in ours,
  * which changes no outcome, and a Curve25519 exchange comes out. That one object is then given the true name, the true
  * KEXINIT (it is hashed) and the hybrid's arithmetic. Everything else - packets, strict kex, signature, keys, rekey - is
- * ssh2's own.
+ * ssh2's own, but for one mended bug: see guessedRight().
  */
 import { createRequire } from 'node:module'
 import { HYBRIDS, type Hybrid } from './algorithms.ts'
@@ -20,7 +20,7 @@ import {
   type Offer,
   type ParserVerdict,
 } from './internals.ts'
-import { readKexNames, withKexNames } from './kexinit.ts'
+import { type ClientKexinit, readKexinit, withKexNames } from './kexinit.ts'
 
 const load = createRequire(import.meta.url)
 
@@ -40,12 +40,12 @@ export function installPostQuantumKex(): void {
   const { onKEXPayload } = kex
   kex.onKEXPayload = function (state, payload) {
     if (!state.firstPacket || payload[0] !== KEXINIT) return onKEXPayload.call(this, state, payload)
-    return negotiate(this, payload, (kexinit) => onKEXPayload.call(this, state, kexinit))
+    return negotiate(this, payload, (message) => onKEXPayload.call(this, state, message))
   }
   const handleKexInit = kex.HANDLERS[KEXINIT]
   if (!handleKexInit) throw new Error('ssh2 has no handler for KEXINIT: it is not the 1.17.0 that was published')
   kex.HANDLERS[KEXINIT] = (protocol, payload) =>
-    negotiate(protocol, payload, (kexinit) => handleKexInit(protocol, kexinit))
+    negotiate(protocol, payload, (message) => handleKexInit(protocol, message))
 
   // What a server may be configured with. The list of defaults stays, so no client offers what it cannot do.
   const { SUPPORTED_KEX }: { readonly SUPPORTED_KEX: string[] } = load('ssh2/lib/protocol/constants.js')
@@ -53,28 +53,39 @@ export function installPostQuantumKex(): void {
   Object.defineProperty(kex, INSTALLED, { value: true })
 }
 
-function negotiate(protocol: KexProtocol, kexinit: Buffer, stock: (kexinit: Buffer) => ParserVerdict): ParserVerdict {
+function negotiate(protocol: KexProtocol, message: Buffer, stock: (message: Buffer) => ParserVerdict): ParserVerdict {
+  const client = protocol._server ? readKexinit(message) : undefined
+  if (!client) return stock(message)
   const offer = protocol._offer
-  const names = protocol._server ? readKexNames(kexinit) : undefined
-  const name = names?.find((candidate) => offer.lists.kex.array.includes(candidate))
-  const hybrid = HYBRIDS.get(name ?? '')
-  if (!names || !name || !hybrid) return stock(kexinit)
+  const name = client.kex.find((candidate) => offer.lists.kex.array.includes(candidate)) ?? ''
+  const hybrid = HYBRIDS.get(name)
 
-  const disguised = withKexNames(kexinit, exchanged(names, name))
-  protocol._offer = disguisedOffer(offer, name)
+  const shown = hybrid ? withKexNames(message, exchanged(client.kex, name)) : message
+  if (hybrid) protocol._offer = disguisedOffer(offer, name)
   let verdict: ParserVerdict
   try {
-    verdict = stock(disguised)
+    verdict = stock(shown)
   } finally {
     protocol._offer = offer
   }
   const exchange = protocol._kex
-  // If not this KEXINIT's exchange, negotiation failed and stock code has ended the connection.
-  if (exchange?._remoteKexinit === disguised) {
-    exchange._remoteKexinit = kexinit
+  // If not this message's exchange, negotiation failed and stock code has ended the connection.
+  if (exchange?._remoteKexinit !== shown) return verdict
+  if (hybrid) {
+    exchange._remoteKexinit = message
     becomeHybrid(exchange, name, hybrid)
   }
+  protocol._skipNextInboundPacket = client.guessFollows && !guessedRight(client, offer)
   return verdict
+}
+
+/**
+ * RFC 4253, 7: the guess is right if both sides prefer the same exchange and the same host key; a wrong one is passed
+ * over. Stock code compares with a value it has just overwritten, takes every guess for wrong, and so leaves a client
+ * that guessed right waiting for ever.
+ */
+function guessedRight(client: ClientKexinit, { lists }: Offer): boolean {
+  return client.kex[0] === lists.kex.array[0] && client.serverHostKey[0] === lists.serverHostKey.array[0]
 }
 
 function becomeHybrid(exchange: KeyExchange, name: string, hybrid: Hybrid): void {

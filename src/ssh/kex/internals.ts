@@ -19,13 +19,18 @@ export interface KeyExchange {
 
 /** kex.js, class KexInit: what is offered. copyAllTo() is what goes on the wire; negotiation reads `array`. */
 export interface Offer {
-  readonly lists: { readonly kex: { readonly array: readonly string[] } }
+  readonly lists: {
+    readonly kex: { readonly array: readonly string[] }
+    readonly serverHostKey: { readonly array: readonly string[] }
+  }
 }
 
 export interface KexProtocol {
   readonly _server: boolean
   _offer: Offer
   readonly _kex: KeyExchange | undefined
+  /** The client guessed wrong: its next message is to be passed over. */
+  _skipNextInboundPacket: boolean
 }
 
 export interface KexModule {
