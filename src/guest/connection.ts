@@ -102,39 +102,59 @@ export class GuestConnection implements Guest {
 
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: spec.tty !== undefined, killTree: spec.killTree, what: spec.program }
-    return this.#ask(TYPE.SPAWN, spawnRequest(spec, START_CREDIT), signal, (link) => {
-      const program = new Program(link, options, sink)
-      return { channel: program, opening: program.opening, cancel: () => program.close() }
-    })
+    return this.#ask(
+      TYPE.SPAWN,
+      () => spawnRequest(spec, START_CREDIT),
+      signal,
+      (link) => {
+        const program = new Program(link, options, sink)
+        return { channel: program, opening: program.opening, cancel: () => program.close() }
+      },
+    )
   }
 
   sftp(startDirectory: string, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: false, killTree: true, what: 'sftp' }
-    return this.#ask(TYPE.SFTP, sftpRequest(startDirectory, START_CREDIT), signal, (link) => {
-      const program = new Program(link, options, sink)
-      return { channel: program, opening: program.opening, cancel: () => program.close() }
-    })
+    return this.#ask(
+      TYPE.SFTP,
+      () => sftpRequest(startDirectory, START_CREDIT),
+      signal,
+      (link) => {
+        const program = new Program(link, options, sink)
+        return { channel: program, opening: program.opening, cancel: () => program.close() }
+      },
+    )
   }
 
   connect(address: GuestAddress, signal: AbortSignal): Promise<Duplex> {
     const what = address.kind === 'tcp' ? `${address.host} port ${address.port}` : address.path
-    return this.#ask<Duplex>(TYPE.CONNECT, connectRequest(address, START_CREDIT), signal, (link) => {
-      const socket = new Socket(link, what)
-      return { channel: socket, opening: socket.opening, cancel: () => void socket.destroy() }
-    })
+    return this.#ask<Duplex>(
+      TYPE.CONNECT,
+      () => connectRequest(address, START_CREDIT),
+      signal,
+      (link) => {
+        const socket = new Socket(link, what)
+        return { channel: socket, opening: socket.opening, cancel: () => void socket.destroy() }
+      },
+    )
   }
 
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener> {
     const what = bind.kind === 'tcp' ? `${bind.host} port ${bind.port}` : bind.path
-    return this.#ask<GuestListener>(TYPE.LISTEN, listenRequest(bind), signal, (link) => {
-      const listener = new Listener(link, what, onAccept)
-      return { channel: listener, opening: listener.opening, cancel: () => void listener.close() }
-    })
+    return this.#ask<GuestListener>(
+      TYPE.LISTEN,
+      () => listenRequest(bind),
+      signal,
+      (link) => {
+        const listener = new Listener(link, what, onAccept)
+        return { channel: listener, opening: listener.opening, cancel: () => void listener.close() }
+      },
+    )
   }
 
   async #ask<T>(
     type: number,
-    payload: Buffer,
+    payload: () => Buffer,
     signal: AbortSignal,
     make: (link: { id: number; output: Output }) => { channel: Channel; opening: Opening<T>; cancel: () => void },
   ): Promise<T> {
@@ -143,7 +163,7 @@ export class GuestConnection implements Guest {
     if (this.#ending) throw failed('the guest helper has ended')
     if (this.#channels.size >= MAX_CHANNELS) throw new GuestRefusal('resources', 'EAGAIN', 'too many channels')
     const id = this.#freeId()
-    const frames = requestFrames(type, id, payload)
+    const frames = requestFrames(type, id, payload())
     if (frames === undefined) throw new GuestRefusal('exec', 'E2BIG', 'request')
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)

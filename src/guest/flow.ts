@@ -108,6 +108,7 @@ export class ReceiveFlow {
     if (!this.#stalled) return
     this.#stalled = false
     this.#window = START_CREDIT
+    this.#grantedAt = 0
     this.#grant()
   }
 

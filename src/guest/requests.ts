@@ -1,6 +1,6 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
 import { frame, MAX_PAYLOAD, TYPE } from './frames.ts'
-import type { GuestAddress, GuestBind, GuestSpawn } from './guest.ts'
+import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn } from './guest.ts'
 
 const MAX_REQUEST = 1024 * 1024
 const PTY = 1
@@ -107,7 +107,7 @@ function list(items: readonly (string | Buffer)[]): Buffer {
 /** A NUL would end the string inside the kernel and let what follows slip past every check made on the whole. */
 function text(value: string | Buffer): Buffer {
   const bytes = typeof value === 'string' ? Buffer.from(value) : value
-  if (bytes.includes(0)) throw new RangeError('a NUL byte in an argument, variable or path')
+  if (bytes.includes(0)) throw new GuestRefusal('exec', 'EINVAL', 'a NUL byte in an argument, variable or path')
   return counted(bytes)
 }
 
