@@ -29,7 +29,7 @@ export class ChannelStream extends Duplex implements ChannelOwner {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     if (this.#channel.finished) {
-      done(new Error('channel closed'))
+      done()
       return
     }
     if (this.#channel.write(1, chunk)) {
@@ -74,10 +74,10 @@ export class ChannelStream extends Duplex implements ChannelOwner {
   }
 
   onClosed(): void {
-    // What came before an orderly CLOSE may still be read; writing is over.
-    if (this.#channel.ended || this.readableEnded) this.destroy()
-    else if (this.#wanted) this.#endReading()
-    if (!this.writableFinished) this.destroy()
+    // What came before CLOSE may still be read; writing is over.
+    this.#takeWritten()
+    if (!this.writableEnded) this.end()
+    if (this.#wanted) this.#endReading()
   }
 
   #endReading(): void {

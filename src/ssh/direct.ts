@@ -3,6 +3,9 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionHandlers, DirectTarget, OpenFailure } from './connection.ts'
 import type { PacketReader } from './packets.ts'
 
+/** For the last bytes to a side that reads slowly, once the other side is gone. */
+const FLUSH_LIMIT = 60_000
+
 export async function openDirect(
   type: string,
   reader: PacketReader,
@@ -34,7 +37,11 @@ export function joinStreams(one: Duplex, other: Duplex): void {
     from.pipe(to)
     from.on('error', () => to.destroy())
     from.on('close', () => {
-      if (!from.readableEnded) to.destroy()
+      // Nothing can be written to `from` any more; what it sent in full may still leave.
+      if (!from.readableEnded || to.writableFinished) return to.destroy()
+      const timer = setTimeout(() => to.destroy(), FLUSH_LIMIT)
+      to.once('finish', () => to.destroy())
+      to.once('close', () => clearTimeout(timer))
     })
   }
 }

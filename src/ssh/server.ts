@@ -81,6 +81,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   let startups = 0
 
   function inject(stream: Duplex, remote: Endpoint, local: Endpoint): void {
+    if (stream.destroyed) return
     if (shouldDrop(startups, options.limits.maxStartups)) {
       server.observe({ type: 'drop', remote, reason: 'max-startups' })
       stream.on('error', () => {})
@@ -123,7 +124,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {
-        const listener = createServer({ noDelay: true, allowHalfOpen: true }, accept)
+        const listener = createServer({ noDelay: true }, accept)
         listener.once('error', reject)
         listener.listen(port, host, () => {
           listener.off('error', reject)

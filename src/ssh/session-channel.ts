@@ -85,7 +85,14 @@ export class SessionChannel implements ChannelOwner {
   }
 
   onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void {
-    const result = this.#handle(type, data, answer)
+    let result: boolean | Promise<boolean> | undefined
+    try {
+      result = this.#handle(type, data, answer)
+    } catch (error) {
+      if (error instanceof MalformedPacket) throw error
+      this.#options.fault(error)
+      result = false
+    }
     if (result === undefined) return
     if (typeof result === 'boolean') {
       answer(result)
@@ -186,10 +193,11 @@ export class SessionChannel implements ChannelOwner {
     this.#started = true
     this.#answerStart = answer
     try {
-      this.#options.session(this.#session(start))
+      const done: unknown = this.#options.session(this.#session(start))
+      // An async function is a `() => void` to the compiler.
+      if (done instanceof Promise) done.catch((error: unknown) => this.#failed(error))
     } catch (error) {
-      this.#options.fault(error)
-      this.#reject()
+      this.#failed(error)
     }
   }
 
@@ -213,6 +221,11 @@ export class SessionChannel implements ChannelOwner {
         return this.#exit
       },
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.fault(error)
+    this.#reject()
   }
 
   #reject(): void {
@@ -265,7 +278,6 @@ export class SessionChannel implements ChannelOwner {
     try {
       return event(this.#events) === true
     } catch (error) {
-      if (error instanceof MalformedPacket) throw error
       this.#options.fault(error)
       return false
     }

@@ -45,7 +45,6 @@ export class Transport {
   #clientVersion = ''
   #reason: string | undefined
   #closed = false
-  #ending = false
   #lastPacket = Date.now()
 
   constructor(options: TransportOptions) {
@@ -83,7 +82,7 @@ export class Transport {
   }
 
   get closed(): boolean {
-    return this.#closed || this.#ending
+    return this.#closed
   }
 
   /** Channel data may be sent now; if not, wait with `whenWritable`. */
@@ -312,15 +311,14 @@ export class Transport {
 
   /** Let what was written leave, for a moment. */
   #end(): void {
-    if (this.#ending || this.#closed) return
-    this.#ending = true
+    if (this.#closed) return
     this.#output.flush()
     this.#stream.end()
+    // Unread input would make close(2) a reset, and the client would not see why it was disconnected.
     this.#stream.resume()
     const timer = setTimeout(() => this.#stream.destroy(), CLOSE_TIMEOUT)
     this.#stream.once('close', () => clearTimeout(timer))
-    // A duplex that is not a socket may never tell 'close'.
-    this.#stream.once('finish', () => setTimeout(() => this.#stream.destroy(), 50))
+    this.#gone()
   }
 
   #gone(): void {

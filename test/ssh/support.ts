@@ -151,7 +151,7 @@ export function program(
     session.accept()
     session.listen({ drain: () => drained?.() })
     const write = async (fd: 1 | 2, chunk: Buffer | string) => {
-      if (session.write(fd, Buffer.from(chunk))) return
+      if (session.write(fd, typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) return
       await new Promise<void>((resolve) => {
         drained = resolve
       })
