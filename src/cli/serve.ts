@@ -10,6 +10,8 @@ import { commandToType } from './command-to-type.ts'
 
 /** What is left after the grace is hung up; its containers' answers are waited for no longer than this. */
 const HANGUP_LIMIT = 3_000
+/** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */
+const FAREWELL = 1_000
 /** Whatever hangs in close(), the process ends. */
 const CLOSE_LIMIT = 5_000
 
@@ -55,15 +57,23 @@ export async function serve({ config, file, warnings }: LoadedConfig): Promise<n
 
 async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
   gateway.registry.refuseNew()
+  const farewell = gateway.registry.size > 0 ? FAREWELL : 0
   const patience = AbortSignal.any([secondStop, AbortSignal.timeout(grace)])
   const drained = await gateway.drain(patience).catch((error: unknown) => {
     log.error({ err: error }, 'while draining')
     return false
   })
-  if (drained) return
+  if (drained) return Promise.race([later(farewell), aborted(secondStop)])
   log.warn({ sessions: gateway.registry.size }, secondStop.aborted ? 'stopping at once' : 'the grace is over')
   gateway.registry.killAll('ended: the gateway is shutting down')
   await gateway.registry.drained(AbortSignal.timeout(HANGUP_LIMIT))
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 interface Signals {
@@ -140,6 +150,6 @@ function surviveOwnFaults(log: Logger): void {
 
 function later(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds).unref()
+    setTimeout(resolve, milliseconds)
   })
 }

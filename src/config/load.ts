@@ -22,7 +22,7 @@ import { type Config, configSchema } from './schema.ts'
 export const PACKAGE_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const MAX_FILE = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
-const OTHER_VARIABLES = new Set(['HATCHWAY_CONFIG'])
+const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|TEST_.*)$/
 
 /** One line for each problem; `message` has them all. */
 export class ConfigError extends HatchwayError {
@@ -103,7 +103,7 @@ function merge(under: unknown, over: unknown, path = ''): unknown {
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
   const known = leaves().map((leaf) => environmentName(leaf.path))
   return Object.keys(env)
-    .filter((name) => name.startsWith('HATCHWAY_') && !known.includes(name) && !OTHER_VARIABLES.has(name))
+    .filter((name) => name.startsWith('HATCHWAY_') && !known.includes(name) && !OTHER_VARIABLES.test(name))
     .map((name) => {
       const near = nearest(name, known)
       return `${name} in the environment is no setting${near === undefined ? '' : `; is ${near} meant?`}`

@@ -150,8 +150,8 @@ export const configSchema = z.strictObject({
   }),
   controlSocket: fileName.optional().meta({
     description:
-      'The socket that `hatchway sessions` and `hatchway kill` talk to. Default: one for each gateway in $XDG_RUNTIME_DIR/hatchway, /run/hatchway or ~/.hatchway.',
-    examples: ['/run/hatchway/control.sock'],
+      'The socket that `hatchway sessions` and `hatchway kill` talk to. Default: one for each gateway in $XDG_RUNTIME_DIR/hatchway, ~/.hatchway or, for root, /run/hatchway/control.',
+    examples: ['/run/hatchway.sock'],
   }),
   shutdownGrace: duration()
     .prefault('30s')
