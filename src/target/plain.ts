@@ -83,7 +83,7 @@ export async function runPlain(
   signal: AbortSignal,
 ): Promise<Exec> {
   const cookie = randomBytes(16).toString('hex')
-  const size = tty && tty.rows > 0 && tty.cols > 0 ? `rows ${tty.rows} cols ${tty.cols}` : ''
+  const size = tty ? `rows ${tty.rows} cols ${tty.cols}` : ''
   const how = program.command ? 'command' : 'login'
   // The engine's API takes text: a command that is no UTF-8 arrives changed on this road.
   const command = program.command?.toString() ?? ''
