@@ -1,0 +1,68 @@
+import { expect } from 'vitest'
+import { run } from '../support/containers.ts'
+import type { Promised } from './contract.ts'
+import { runIn } from './run.ts'
+
+const soon = () => AbortSignal.timeout(20_000)
+const LIMIT = 1024 * 1024
+
+/** What the real tar says of it. */
+async function tar(input: Buffer, ...args: string[]): Promise<string> {
+  return (await run('tar', [...args], { input })).stdout.toString()
+}
+
+async function pack(script: string): Promise<Buffer> {
+  const shell = `d=$(mktemp -d) && cd $d && ${script}; tar --owner=0 --group=0 -c .; rm -rf $d`
+  return (await run('sh', ['-c', shell])).stdout
+}
+
+export function copyTests(promised: Promised): void {
+  promised('copies a file out as tar', async ({ engine, id }) => {
+    await runIn(engine, id, ['sh', '-c', 'echo content >/tmp/out.txt'])
+    const bytes = await engine.copyOut(id, '/tmp/out.txt', LIMIT, soon())
+    expect(await tar(bytes ?? Buffer.alloc(0), '-xO', 'out.txt')).toBe('content\n')
+  })
+
+  promised('copies out of a stopped container', async ({ engine, ground, container }) => {
+    const { id } = await container()
+    await ground.control('stop', '-t', '1', id)
+    const bytes = await engine.copyOut(id, '/etc/passwd', LIMIT, soon())
+    expect(await tar(bytes ?? Buffer.alloc(0), '-xO', 'passwd')).toMatch(/^root:/)
+  })
+
+  promised('answers nothing for a path that is not there', async ({ engine, id }) => {
+    expect(await engine.copyOut(id, '/no/such', LIMIT, soon())).toBeUndefined()
+  })
+
+  promised('says CONTAINER_NOT_FOUND when there is no container to copy from', async ({ engine }) => {
+    const copying = engine.copyOut('f'.repeat(64), '/etc/passwd', LIMIT, soon())
+    await expect(copying).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+  })
+
+  promised('does not follow a link at the end of the path', async ({ engine, id }) => {
+    await runIn(engine, id, ['ln', '-sf', '/etc/passwd', '/tmp/link'])
+    const bytes = await engine.copyOut(id, '/tmp/link', LIMIT, soon())
+    expect(await tar(bytes ?? Buffer.alloc(0), '-tv')).toMatch(/^l.* -> /)
+  })
+
+  promised('takes no more than the limit out of a large file', async ({ engine, id }) => {
+    await runIn(engine, id, ['sh', '-c', 'head -c 8000000 /dev/zero >/tmp/large'])
+    const bytes = await engine.copyOut(id, '/tmp/large', 100_000, soon())
+    expect(bytes?.length).toBe(100_000)
+  })
+
+  promised('copies a tar in as root, with its modes', async ({ engine, id }) => {
+    const archive = await pack('echo "#!/bin/sh" >run && echo "echo ran" >>run && chmod 755 run')
+    await engine.copyIn(id, '/tmp', archive, soon())
+    const ran = await runIn(engine, id, ['sh', '-c', '/tmp/run; stat -c "%u %a" /tmp/run'])
+    expect(ran.text).toBe('ran\n0 755\n')
+  })
+
+  promised('says why nothing was copied in', async ({ engine, container }) => {
+    const archive = await pack('echo x >x')
+    const { id } = await container('--read-only')
+    await expect(engine.copyIn(id, '/no/such', archive, soon())).rejects.toMatchObject({ code: 'ENGINE_ERROR' })
+    const other = engine.copyIn('f'.repeat(64), '/tmp', archive, soon())
+    await expect(other).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+  })
+}

@@ -1,0 +1,79 @@
+/** The seam as a test suite: every driver runs it whole, but for what it skips with a reason. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/engine/engine.ts'
+import { containerTests } from './contract-containers.ts'
+import { copyTests } from './contract-copy.ts'
+import { endTests } from './contract-ends.ts'
+import { startTests } from './contract-start.ts'
+import { streamTests } from './contract-streams.ts'
+import { terminalTests } from './contract-terminal.ts'
+
+export interface Driver {
+  readonly name: string
+  readonly skip: readonly { readonly reason: string; readonly tests: readonly string[] }[]
+  open(): Promise<Ground>
+}
+
+/** What a driver's tests stand on: the engine under test, and its CLI to do things to containers behind its back. */
+export interface Ground {
+  readonly engine: Engine
+  control(...args: string[]): Promise<string>
+  close(): Promise<void>
+}
+
+/** A long-running container of busybox for one group of tests. */
+export interface Bench {
+  readonly engine: Engine
+  readonly ground: Ground
+  readonly id: string
+  readonly name: string
+  /** One more, removed at the end. */
+  container(...args: string[]): Promise<{ id: string; name: string }>
+}
+
+export type Promised = (name: string, test: (bench: Bench) => Promise<void>, limit?: number) => void
+
+export function contract(driver: Driver): void {
+  describe(driver.name, () => {
+    const names: string[] = []
+    const started: string[] = []
+    let bench: Bench
+    let ground: Ground
+
+    beforeAll(async () => {
+      ground = await driver.open()
+      const container: Bench['container'] = async (...args) => {
+        const name = `hw-test-${process.pid}-${started.length}`
+        started.push(name)
+        const run = await ground.control('run', '-d', '--name', name, ...args, 'hatchway-busybox:latest')
+        const id = run.split('\n').at(-1) ?? ''
+        return { id, name }
+      }
+      bench = { engine: ground.engine, ground, container, ...(await container()) }
+    })
+
+    afterAll(async () => {
+      if (ground === undefined) return
+      if (started.length > 0) await ground.control('rm', '-f', ...started).catch(() => {})
+      await ground.close()
+    })
+
+    const promised: Promised = (name, test, limit) => {
+      names.push(name)
+      const skip = driver.skip.find((entry) => entry.tests.includes(name))
+      if (skip !== undefined) it.skip(`${name} (${skip.reason})`, () => {})
+      else it(name, () => test(bench), limit)
+    }
+
+    containerTests(promised)
+    streamTests(promised)
+    startTests(promised)
+    terminalTests(promised)
+    copyTests(promised)
+    endTests(promised)
+
+    it('skips nothing that does not exist', () => {
+      expect(names).toEqual(expect.arrayContaining(driver.skip.flatMap((entry) => [...entry.tests])))
+    })
+  })
+}

@@ -1,0 +1,73 @@
+/** One program through an engine, with everything it said. */
+import type { Engine, Exec, ExecSpec, ExitStatus } from '../../src/engine/engine.ts'
+import { HatchwayError } from '../../src/errors.ts'
+
+export interface RunRequest {
+  readonly user?: string
+  readonly cwd?: string
+  readonly env?: readonly string[]
+  readonly tty?: ExecSpec['tty']
+  /** Written and then closed; undefined closes stdin at once, null leaves it open. */
+  readonly stdin?: Buffer | string | null
+  readonly during?: (exec: Exec, output: Output) => void | Promise<void>
+  /** Milliseconds until the program is closed. */
+  readonly limit?: number
+}
+
+export interface Output {
+  readonly out: () => Buffer
+  readonly err: () => Buffer
+}
+
+export interface Ran {
+  readonly status: ExitStatus | undefined
+  readonly error: HatchwayError | undefined
+  readonly out: Buffer
+  readonly err: Buffer
+  readonly text: string
+}
+
+export async function runIn(
+  engine: Engine,
+  id: string,
+  argv: ExecSpec['argv'],
+  request: RunRequest = {},
+): Promise<Ran> {
+  const chunks: Record<1 | 2, Buffer[]> = { 1: [], 2: [] }
+  const output: Output = { out: () => Buffer.concat(chunks[1]), err: () => Buffer.concat(chunks[2]) }
+  const sink = {
+    write(fd: 1 | 2, chunk: Buffer) {
+      chunks[fd].push(Buffer.from(chunk))
+      return true
+    },
+  }
+  const spec: ExecSpec = {
+    argv,
+    user: request.user ?? '0',
+    cwd: request.cwd ?? '/',
+    env: request.env ?? [],
+    ...(request.tty && { tty: request.tty }),
+  }
+  const done = (status: ExitStatus | undefined, error: HatchwayError | undefined): Ran => {
+    return { status, error, out: output.out(), err: output.err(), text: output.out().toString() }
+  }
+  let exec: Exec | undefined
+  let timer: NodeJS.Timeout | undefined
+  try {
+    exec = await engine.exec(id, spec, sink, AbortSignal.timeout(60_000))
+    const running = exec
+    timer = setTimeout(() => running.close(), request.limit ?? 25_000)
+    const { stdin = request.tty ? null : '' } = request
+    if (stdin !== null) running.stdin.end(stdin)
+    const side = request.during?.(running, output)
+    const status = await running.exit
+    await side
+    return done(status, undefined)
+  } catch (error) {
+    if (!(error instanceof HatchwayError)) throw error
+    return done(undefined, error)
+  } finally {
+    clearTimeout(timer)
+    exec?.close()
+  }
+}

@@ -1,0 +1,14 @@
+import { docker } from '../support/containers.ts'
+import type { Driver } from './contract.ts'
+
+/** Before API 1.42 an exec's terminal can only be sized after its program has started. */
+export async function noConsoleSize(): Promise<Driver['skip']> {
+  const minor = Number((await docker('version', '--format', '{{.Server.APIVersion}}')).split('.')[1])
+  if (minor >= 42) return []
+  return [
+    {
+      reason: `Docker's API 1.${minor} has no ConsoleSize: the size follows some 100 ms after the start`,
+      tests: ['gives a terminal its size before the first byte'],
+    },
+  ]
+}
