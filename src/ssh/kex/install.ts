@@ -46,10 +46,6 @@ export function installPostQuantumKex(): void {
   if (!handleKexInit) throw new Error('ssh2 has no handler for KEXINIT: it is not the 1.17.0 that was published')
   kex.HANDLERS[KEXINIT] = (protocol, payload) =>
     negotiate(protocol, payload, (message) => handleKexInit(protocol, message))
-
-  // What a server may be configured with. The list of defaults stays, so no client offers what it cannot do.
-  const { SUPPORTED_KEX }: { readonly SUPPORTED_KEX: string[] } = load('ssh2/lib/protocol/constants.js')
-  SUPPORTED_KEX.push(...HYBRIDS.keys())
   Object.defineProperty(kex, INSTALLED, { value: true })
 }
 

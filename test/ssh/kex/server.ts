@@ -3,11 +3,14 @@ import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import type * as Ssh2 from 'ssh2'
-import { KEX_ALGORITHMS } from '../../../src/ssh/kex/algorithms.ts'
+import { HYBRIDS, KEX_ALGORITHMS } from '../../../src/ssh/kex/algorithms.ts'
 import { installPostQuantumKex } from '../../../src/ssh/kex/install.ts'
 
 installPostQuantumKex()
-export const ssh2: typeof Ssh2 = createRequire(import.meta.url)('ssh2')
+const load = createRequire(import.meta.url)
+export const ssh2: typeof Ssh2 = load('ssh2')
+/** What ssh2's own Server and Client may be configured with. Ours gives its offer to the protocol, past this list. */
+const { SUPPORTED_KEX }: { readonly SUPPORTED_KEX: string[] } = load('ssh2/lib/protocol/constants.js')
 
 export interface KexServer {
   readonly port: number
@@ -30,6 +33,7 @@ export async function startKexServer({
   const errors: Error[] = []
   const clients = new Set<Ssh2.Connection>()
   const hostKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'sec1' })
+  SUPPORTED_KEX.push(...HYBRIDS.keys())
   const server = new ssh2.Server({ hostKeys: [hostKey], algorithms: { kex: kex as Ssh2.KexAlgorithm[] } }, (client) => {
     clients.add(client)
     let timer: NodeJS.Timeout | undefined
@@ -61,6 +65,7 @@ export async function startKexServer({
       })
     })
   })
+  SUPPORTED_KEX.splice(-HYBRIDS.size)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
