@@ -115,16 +115,16 @@ async function removeStale(path: string): Promise<void> {
 
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ControlHandlers): Promise<void> {
   request.resume()
-  const url = new URL(request.url ?? '/', 'http://control')
-  const kill = /^\/sessions\/([0-9a-f]{1,32})\/kill$/.exec(url.pathname)
-  switch (`${request.method} ${kill ? '/kill' : url.pathname}`) {
+  const [path = '/', query] = (request.url ?? '/').split('?')
+  const kill = /^\/sessions\/([0-9a-f]{1,32})\/kill$/.exec(path)
+  switch (`${request.method} ${kill ? '/sessions/ID/kill' : path}`) {
     case 'GET /status':
       return send(response, 200, handlers.status())
     case 'GET /sessions': {
-      const sessions = handlers.sessions({ stopped: url.searchParams.has('stopped') })
+      const sessions = handlers.sessions({ stopped: query === 'stopped' })
       return send(response, 200, { ...handlers.status(), sessions })
     }
-    case 'POST /kill':
+    case 'POST /sessions/ID/kill':
       return send(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
     case 'POST /reload':
       return send(response, 200, { keys: await handlers.reload() })

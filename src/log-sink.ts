@@ -19,12 +19,13 @@ export interface LogSink {
 
 /** A file to append to, or standard error. `complain` tells people of a fault, once for each outage. */
 export function openSink(file: string | undefined, complain: (text: string) => void): LogSink {
-  let fd = file === undefined ? STDERR : open(file)
+  let fd: number | undefined
   let queue: Buffer[] = []
   let queued = 0
   let lost = 0
   let failing = false
   let writing = false
+  let moved = false
   let retry: NodeJS.Timeout | undefined
   let whenEmpty: (() => void) | undefined
 
@@ -35,6 +36,18 @@ export function openSink(file: string | undefined, complain: (text: string) => v
       failed(error)
       return undefined
     }
+  }
+
+  function destination(): number | undefined {
+    if (file === undefined) return STDERR
+    // Between two writes only: a write in flight keeps the number that it was given.
+    if (moved && fd !== undefined) {
+      closeSync(fd)
+      fd = undefined
+    }
+    moved = false
+    fd ??= open(file)
+    return fd
   }
 
   function failed(error: unknown): void {
@@ -62,12 +75,12 @@ export function openSink(file: string | undefined, complain: (text: string) => v
       whenEmpty?.()
       return
     }
-    if (fd === undefined) fd = file === undefined ? STDERR : open(file)
-    if (fd === undefined) return later()
+    const to = destination()
+    if (to === undefined) return later()
     const chunk = queue.length === 1 ? first : Buffer.concat(queue)
     queue = [chunk]
     writing = true
-    write(fd, chunk, (error, written) => {
+    write(to, chunk, (error, written) => {
       writing = false
       if (error) {
         // EAGAIN: a pipe someone else made non-blocking, merely full.
@@ -97,15 +110,12 @@ export function openSink(file: string | undefined, complain: (text: string) => v
     enqueue(line)
   }
 
+  // At once, so that a log that cannot be written is known at the start.
+  destination()
   return {
     write: enqueue,
     reopen() {
-      if (file === undefined) return
-      const old = fd
-      // A write in flight keeps the number it was given: close only when nothing uses it.
-      if (writing) return void setTimeout(() => this.reopen(), RETRY_AFTER).unref()
-      fd = open(file)
-      if (old !== undefined) closeSync(old)
+      moved = true
     },
     close(milliseconds = 1_000) {
       return new Promise((resolve) => {

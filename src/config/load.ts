@@ -22,7 +22,7 @@ import { type Config, configSchema } from './schema.ts'
 export const PACKAGE_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const MAX_FILE = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
-const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|TEST_.*)$/
+const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/
 
 /** One line for each problem; `message` has them all. */
 export class ConfigError extends HatchwayError {

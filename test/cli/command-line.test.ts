@@ -1,0 +1,151 @@
+/** The built program as a person runs it. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { MAIN } from '../support/gateway.ts'
+
+let directory: string
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hw-test-cli-'))
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+async function hatchway(args: readonly string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args], {
+    env: { HOME: directory, HATCHWAY_CONFIG: '/dev/null', ...env },
+  })
+  return { code, out: stdout.toString(), err: stderr.toString() }
+}
+
+describe('hatchway config', () => {
+  it('check is content with the file that is shipped', async () => {
+    expect(await hatchway(['config', 'check', '--config', 'config/hatchway.yaml'])).toMatchObject({
+      code: 0,
+      out: 'config/hatchway.yaml: good\n',
+    })
+  })
+
+  it('check names each problem on a line of its own and exits 2', async () => {
+    const file = join(directory, 'bad.yaml')
+    writeFileSync(file, 'listen: x\nlimits:\n  maxSessions: -1\n')
+    expect(await hatchway(['config', 'check', '--config', file])).toEqual({
+      code: 2,
+      out: '',
+      err:
+        `hatchway: ${file}:1: listen: expected a list, got "x"\n` +
+        `hatchway: ${file}:3: limits.maxSessions: must be at least 0, got -1\n`,
+    })
+  })
+
+  it('example is the shipped file, schema is JSON Schema', async () => {
+    expect((await hatchway(['config', 'example'])).out).toBe(readFileSync('config/hatchway.yaml', 'utf8'))
+    expect(JSON.parse((await hatchway(['config', 'schema'])).out)).toMatchObject({
+      $schema: 'https://json-schema.org/draft/2020-12/schema',
+      additionalProperties: false,
+    })
+  })
+})
+
+describe('what cannot be done', () => {
+  it.each([
+    [['sessions', '--control-socket', '/nonexistent.sock'], 1, /^hatchway: no gateway of yours is running/],
+    [['kill', 'x y', '--control-socket', '/nonexistent.sock'], 1, /is no session id/],
+    [['serve', '--listen', 'nowhere'], 2, /^hatchway: --listen: listen.0: expected HOST:PORT/],
+    [['serve', '--guest', 'perhaps'], 2, /^hatchway: --guest: guest: expected one of auto, off, require/],
+    [['ls', '--engine', 'cli', '--config', '/nonexistent.yaml'], 2, /nonexistent\.yaml: cannot be read/],
+    [['nonsense'], 1, /unknown command/],
+    [['config-ssh'], 1, /--dry-run/],
+  ])('%j is told in one line, exit %i', async (args, code, message) => {
+    const result = await hatchway(args)
+    expect(result).toMatchObject({ code, out: '', err: expect.stringMatching(message) })
+    expect(result.err).not.toContain('    at ')
+  })
+
+  it('ls without an engine says so', async () => {
+    const { code, err } = await hatchway(['ls', '--engine', 'docker'], { DOCKER_HOST: 'unix:///nonexistent.sock' })
+    expect(code).toBe(255)
+    expect(err).toMatch(/^hatchway: .*nonexistent\.sock.*\n$/)
+  })
+})
+
+describe('hatchway ls', () => {
+  let container: TestContainer
+  beforeAll(async () => {
+    container = await startContainer('busybox', {
+      args: ['-p', '8080', '-p', '127.0.0.1::53/udp', '-v', '/srv:/data:ro', '--label', 'team=\u001b[31mred'],
+    })
+  })
+  afterAll(() => container?.remove())
+
+  it.each(['docker', 'cli'])('shows image, state, ports, volumes, labels as JSON (%s)', async (engine) => {
+    const { out } = await hatchway(['ls', '--json', '--engine', engine])
+    const rows: Record<string, unknown>[] = JSON.parse(out)
+    expect(rows.find(({ id }) => id === container.id)).toMatchObject({
+      name: container.name,
+      image: 'hatchway-busybox:latest',
+      state: 'running',
+      status: expect.stringMatching(/^Up /),
+      ports: [expect.stringMatching(/^localhost:\d+->53\/udp$/), expect.stringMatching(/^\d+->8080\/tcp$/)],
+      volumes: ['/srv:/data:ro'],
+      labels: { team: '\u001b[31mred' },
+      warnings: [],
+    })
+  })
+
+  it('does not let a label write to the terminal', async () => {
+    const { out } = await hatchway(['ls', '--running'])
+    expect(out).toMatch(/^NAME +ID +IMAGE/)
+    const row = out.split('\n').find((line) => line.startsWith(container.name))
+    expect(row).toContain('team=\\x1b[31mred')
+    expect(out).not.toContain('\u001b')
+  })
+
+  it('writes a Host entry that the real client understands', async () => {
+    const { out } = await hatchway(['config-ssh', '--dry-run'])
+    const file = join(directory, 'ssh_config')
+    writeFileSync(file, out)
+    const { stdout } = await run('ssh', ['-G', '-F', file, container.name])
+    expect(stdout.toString()).toMatch(new RegExp(`^user ${container.name}\nhostname 127.0.0.1\nport 2222$`, 'm'))
+  })
+})
+
+describe('hatchway doctor', () => {
+  async function findings(args: readonly string[], env: Record<string, string> = {}) {
+    const { code, out } = await hatchway(['doctor', '--json', '--keys', join(directory, 'keys'), ...args], env)
+    const list: { check: string; state: string; found: string; advice?: string }[] = JSON.parse(out)
+    return { code, of: (check: string) => list.find((finding) => finding.check === check) }
+  }
+
+  it('finds engine, keys and natives in order, and changes nothing', async () => {
+    const { code, of } = await findings(['--listen', '127.0.0.1:0', '--guest', 'off'])
+    expect(code).toBe(0)
+    expect(of('engine')).toMatchObject({ state: 'ok', found: expect.stringContaining('docker') })
+    expect(
+      ['node', 'config', 'login keys', 'host keys', 'port', 'crypto', 'node-pty'].map((c) => of(c)?.state),
+    ).toEqual(Array(7).fill('ok'))
+    const { code: missing } = await run('ls', [join(directory, 'keys')])
+    expect(missing).not.toBe(0)
+  })
+
+  it('says what to do when the engine is away, the port taken, the keys unusable', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    const address = taken.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    const keys = join(directory, 'authorized_keys')
+    writeFileSync(keys, 'garbage\n')
+    const args = ['--engine', 'docker', '--listen', `127.0.0.1:${port}`, '--authorized-keys', keys]
+    const { code, of } = await findings(args, { DOCKER_HOST: 'unix:///nonexistent.sock' })
+    taken.close()
+    expect(code).toBe(1)
+    expect(of('engine')).toMatchObject({
+      state: 'fail',
+      advice: expect.stringContaining('no socket at /nonexistent.sock'),
+    })
+    expect(of('port')).toMatchObject({ state: 'fail', advice: expect.stringContaining(`sport = :${port}`) })
+    expect(of('login keys')).toMatchObject({ state: 'fail', advice: expect.stringContaining('public key') })
+  })
+})

@@ -1,0 +1,131 @@
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { allSessions, killSession } from '../../src/cli/control-client.ts'
+import { type Control, type ControlHandlers, openControl } from '../../src/control.ts'
+import { SessionRegistry } from '../../src/session/registry.ts'
+import { run } from '../support/containers.ts'
+
+let directory: string
+let path: string
+let registry: SessionRegistry
+let open: Control[]
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hw-test-control-'))
+  path = join(directory, 'c.sock')
+  registry = new SessionRegistry()
+  open = []
+})
+afterEach(async () => {
+  for (const control of open) await control.close()
+  rmSync(directory, { recursive: true })
+})
+
+function handlers(): ControlHandlers {
+  return {
+    status: () => ({ pid: 42, startedAt: 1, endpoints: [{ address: '127.0.0.1', port: 2222 }] }),
+    sessions: (options) => registry.list(options),
+    kill: (id) => registry.kill(id),
+    reload: async () => 3,
+  }
+}
+
+async function control(): Promise<Control> {
+  const opened = await openControl(path, handlers())
+  open.push(opened)
+  return opened
+}
+
+function session() {
+  return registry.open({
+    connectionId: 'c1',
+    identity: { name: 'alice', fingerprint: 'SHA256:x' },
+    remote: { address: '::1', port: 1 },
+    container: { id: 'a'.repeat(64), name: 'web' },
+    user: 'dev',
+    start: 'shell',
+    tty: true,
+  })
+}
+
+describe('the control socket', () => {
+  it('is for its owner only', async () => {
+    await control()
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+  })
+
+  it('lists live sessions, and those that ended when asked', async () => {
+    await control()
+    session().end({ signal: 'HUP', coreDumped: false })
+    const live = session()
+    expect((await allSessions(path, false))[0]?.sessions.map(({ id }) => id)).toEqual([live.id])
+    expect((await allSessions(path, true))[0]?.sessions.map(({ state }) => state)).toEqual(['stopped', 'created'])
+  })
+
+  it('ends a session by its id, and knows when there is none', async () => {
+    await control()
+    const live = session()
+    const reasons: string[] = []
+    live.onKill((reason) => reasons.push(reason))
+    expect(await killSession(path, live.id)).toBe(true)
+    expect(reasons).toEqual(['ended by the administrator'])
+    expect(await killSession(path, 'ffffffff')).toBe(false)
+  })
+
+  it('takes the place of a socket that a killed gateway left', async () => {
+    const left = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+    await run(process.execPath, ['-e', left])
+    expect(existsSync(path)).toBe(true)
+    await control()
+    expect(await allSessions(path, false)).toHaveLength(1)
+  })
+
+  it('does not take the place of a gateway that lives, nor of a file', async () => {
+    await control()
+    await expect(openControl(path, handlers())).rejects.toThrow('in use by another gateway')
+    const file = join(directory, 'file')
+    writeFileSync(file, 'precious')
+    await expect(openControl(file, handlers())).rejects.toThrow('control socket')
+    expect(statSync(file).size).toBe(8)
+  })
+
+  it('says that no gateway runs', async () => {
+    await expect(allSessions(path, false)).rejects.toThrow(/^no gateway of yours is running/)
+  })
+
+  it('says that a gateway does not answer rather than wait for ever', async () => {
+    const silent = createServer(() => undefined).listen(path)
+    await new Promise((resolve) => silent.once('listening', resolve))
+    await expect(allSessions(path, false)).rejects.toThrow('does not answer')
+    silent.close()
+  })
+
+  it('refuses a name too long for a socket', async () => {
+    await expect(openControl(`/tmp/${'x'.repeat(120)}`, handlers())).rejects.toThrow('longer than')
+  })
+
+  it('answers what it does not know with 404 and goes on', async () => {
+    await control()
+    const ask = (method: string, call: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const asked = request({ socketPath: path, method, path: call }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
+        asked.on('error', reject).end()
+      })
+    const calls = [
+      ['GET', '/nothing'],
+      ['POST', '/kill'],
+      ['POST', '/sessions/../kill'],
+      ['GET', '/sessions/abc/kill'],
+      ['GET', '//'],
+    ]
+    for (const [method = '', call = ''] of calls) expect(await ask(method, call), call).toBe(404)
+    expect(await ask('GET', '/status')).toBe(200)
+  })
+})

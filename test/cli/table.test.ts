@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { bytes, span } from '../../src/cli/sessions.ts'
+import { type Column, table } from '../../src/cli/table.ts'
+
+interface Row {
+  readonly name: string
+  readonly text: string
+}
+const COLUMNS: Column<Row>[] = [
+  { head: 'NAME', cell: (row) => row.name },
+  { head: 'NOTHING', cell: () => '' },
+  { head: 'TEXT', cell: (row) => row.text },
+]
+
+describe('a table', () => {
+  it('has columns as wide as their content, and none that are empty', () => {
+    expect(
+      table(
+        COLUMNS,
+        [
+          { name: 'web', text: 'x' },
+          { name: 'database', text: 'y' },
+        ],
+        undefined,
+      ),
+    ).toBe('NAME      TEXT\nweb       x\ndatabase  y\n')
+  })
+
+  it.each([30, 40, 80])('fits a terminal of %i columns, cutting the widest', (width) => {
+    const text = table(COLUMNS, [{ name: 'web', text: 'x'.repeat(300) }], width)
+    const lines = text.trimEnd().split('\n')
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
+    expect(lines[1]).toMatch(/^web {3}x+…$/)
+  })
+
+  it('does not let content move the cursor or make lines', () => {
+    expect(table(COLUMNS, [{ name: 'web', text: '\u001b[2J\nroot' }], undefined)).toBe(
+      'NAME  TEXT\nweb   \\x1b[2J\\x0aroot\n',
+    )
+  })
+})
+
+it.each([
+  [0, '0B'],
+  [1023, '1023B'],
+  [1536, '1.5K'],
+  [20 * 1024 ** 2, '20M'],
+])('writes %i bytes as %s', (count, text) => expect(bytes(count)).toBe(text))
+
+it.each([
+  [999, '0s'],
+  [61_000, '1m1s'],
+  [3_720_000, '1h2m'],
+  [90_000_000, '1d1h'],
+])('writes %i ms as %s', (milliseconds, text) => expect(span(milliseconds)).toBe(text))
