@@ -1,0 +1,122 @@
+#include "chan.h"
+
+enum { BUCKETS = 2048, NONE = 0xffff };
+
+/* Twice as many slots as ids: one that is ending keeps its slot for the grace, and its id is free at once. */
+static struct chan *table;
+static u32 limit, slots, used, open_ids;
+static u16 buckets[BUCKETS];
+static u16 free_slots[2 * CHANNELS_MAX], free_count;
+/* Queues are for open ids only, so `limit` of them are enough. */
+static u8 *queues;
+static u16 free_queues[CHANNELS_MAX], free_queue_count;
+
+bool chans_init(u32 n) {
+  limit = n, slots = 2 * n;
+  table = sys_reserve(slots * sizeof *table);
+  queues = sys_reserve((size_t)limit * WINDOW_SIZE);
+  if (!table || !queues) return false;
+  sys_madvise(queues, (size_t)limit * WINDOW_SIZE, MADV_DONTFORK);
+  for (u32 i = 0; i < BUCKETS; i++) buckets[i] = NONE;
+  for (u32 i = 0; i < limit; i++) free_queues[free_queue_count++] = (u16)(limit - 1 - i);
+  return true;
+}
+
+u32 chans_open(void) { return open_ids; }
+u32 chans_used(void) { return used; }
+bool chans_full(void) { return open_ids == limit || (free_count == 0 && used == slots); }
+struct chan *chan_at(u32 slot) { return slot < used ? &table[slot] : NULL; }
+
+static u16 *bucket(u32 id) { return &buckets[(id ^ id >> 31) % BUCKETS]; }
+
+struct chan *chan_find(u32 id) {
+  for (u16 slot = *bucket(id); slot != NONE; slot = table[slot].hash_next)
+    if (table[slot].id == id) return &table[slot];
+  return NULL;
+}
+
+struct chan *chan_new(u32 id, enum kind kind) {
+  if (chans_full()) return NULL;
+  u32 slot = free_count ? free_slots[--free_count] : used++;
+  struct chan *c = &table[slot];
+  /* Its place among the turns belongs to the slot: see flow.c. */
+  *c = (struct chan){
+    .id = id, .slot = slot, .generation = c->generation + 1, .kind = (u8)kind, .queued = c->queued};
+  c->in = c->out = c->err = -1;
+  c->hash_next = *bucket(id);
+  *bucket(id) = (u16)slot;
+  c->queue.base = queues + (size_t)free_queues[--free_queue_count] * WINDOW_SIZE;
+  c->queue.size = WINDOW_SIZE;
+  open_ids++;
+  return c;
+}
+
+void chan_retire(struct chan *c) {
+  chan_close_in(c);
+  chan_close_out(c);
+  chan_close_err(c);
+  chan_due(c, 0);
+  u16 *at = bucket(c->id);
+  while (*at != c->slot) at = &table[*at].hash_next;
+  *at = c->hash_next;
+  open_ids--;
+  /* Pages that a stalled program filled go back; a queue that never held anything has none. */
+  sys_madvise(c->queue.base, WINDOW_SIZE, MADV_DONTNEED);
+  free_queues[free_queue_count++] = (u16)((c->queue.base - queues) / WINDOW_SIZE);
+  c->kind = KIND_ENDING;
+  c->open = false;
+}
+
+void chan_free(struct chan *c) {
+  c->kind = KIND_FREE;
+  c->generation++; /* events of this slot that were already fetched mean nothing now */
+  free_slots[free_count++] = (u16)c->slot;
+}
+
+void chan_watch(struct chan *c, enum watch what, int fd, u32 events) {
+  watch(fd, watch_key(what, c->slot, c->generation), events);
+}
+
+/* One of a pair that may be a single descriptor: that one is closed with the second of them. */
+static void close_half(int *fd, const int *other) {
+  if (*fd == *other) *fd = -1;
+  else unwatch_close(fd);
+}
+void chan_close_in(struct chan *c) {
+  close_half(&c->in, &c->out);
+  c->in_ready = false;
+  c->queue.head = c->queue.used = 0;
+}
+void chan_close_out(struct chan *c) {
+  close_half(&c->out, &c->in);
+  c->out_ready = false;
+}
+void chan_close_err(struct chan *c) {
+  unwatch_close(&c->err);
+  c->err_ready = false;
+}
+
+u32 chans_due;
+void chan_due(struct chan *c, u64 when) {
+  if (when && !c->due) chans_due++;
+  if (!when && c->due) chans_due--;
+  c->due = when;
+}
+
+void chan_send(struct chan *c, u8 type, const void *payload, u32 n) { line_send(guest.line, type, c->id, payload, n); }
+
+void chan_opened(struct chan *c, u32 value) {
+  u8 payload[8];
+  put_u32(payload, value);
+  put_u32(payload + 4, WINDOW_SIZE);
+  c->allowance = WINDOW_SIZE;
+  c->open = true;
+  chan_send(c, F_OPENED, payload, sizeof payload);
+}
+
+void send_fail(u32 id, int error, u8 stage) {
+  u8 payload[5];
+  put_u32(payload, (u32)error);
+  payload[4] = stage;
+  line_send(guest.line, F_FAIL, id, payload, sizeof payload);
+}

@@ -1,0 +1,51 @@
+/* The direct data path: a unix socket that the gateway listens on, found through another container's root. */
+#include "chan.h"
+#include "request.h"
+
+enum { RETRY_EVERY = 20, RETRY_FOR = 2000 };
+
+static u8 token[16];
+static union socket_address address;
+static u32 length;
+static u64 due, give_up; /* due 0: nothing is tried */
+
+static void answer(int error) {
+  u8 payload[4];
+  due = 0;
+  put_u32(payload, (u32)error);
+  line_send(&guest.exec, F_SWITCHED, 0, payload, sizeof payload);
+}
+
+static void attempt(void) {
+  int fd = sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int error = fd < 0 ? -fd : -sys_connect(fd, &address, length);
+  if (error == EAGAIN && guest.now < give_up) { /* unix(7): its backlog is full */
+    sys_close(fd);
+    due = guest.now + RETRY_EVERY;
+    return;
+  }
+  if (!error && chans_open()) error = EBUSY;
+  if (!error && !line_open(&guest.socket, fd, fd)) error = ENOMEM;
+  if (error) {
+    if (fd >= 0) sys_close(fd);
+    return answer(error);
+  }
+  answer(0); /* the last on the exec but for PONG */
+  guest.line = &guest.socket;
+  line_put(&guest.socket, token, sizeof token);
+  watch(fd, watch_key(WATCH_SOCKET, 0, 0), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+}
+
+void switch_begin(const u8 t[16], const char *path) {
+  if (due) return malformed("SWITCH twice", 0);
+  memcpy(token, t, sizeof token);
+  int error = chans_open() ? EBUSY : socket_address_unix(&address, path, &length);
+  if (error) return answer(error);
+  give_up = guest.now + RETRY_FOR;
+  attempt();
+}
+
+u64 switch_tick(void) {
+  if (due && guest.now >= due) attempt();
+  return due;
+}
