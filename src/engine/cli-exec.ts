@@ -1,4 +1,5 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
+import { PassThrough } from 'node:stream'
 import { HatchwayError } from '../errors.ts'
 import { recentCliEvents } from './cli-events.ts'
 import { type CliFlavour, execArguments } from './cli-flavour.ts'
@@ -7,8 +8,9 @@ import { spawnOnTerminal } from './cli-pty.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import { whyEnded } from './ending.ts'
 import type { Container, Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
-import { engineLost, isUnreachable, notRunning, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
+import { engineLost, isUnreachable, notRunning, oneLine, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
 import type { StartGate } from './start-gate.ts'
+import { createStdin } from './stdin.ts'
 import { createTextGate, type TextGate } from './text-gate.ts'
 
 export interface CliExecRequest {
@@ -27,6 +29,8 @@ export interface CliExecRequest {
 
 /** A start counts as done at its first output, or after this: nothing tells. */
 const START_SETTLES = 400
+/** MAX_ARG_STRLEN of Linux. */
+const LONGEST_ARGUMENT = 128 * 1024
 
 export async function startCliExec(request: CliExecRequest): Promise<Exec> {
   const { cli, flavour, spec, sink, signal, closers } = request
@@ -43,6 +47,10 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
     2: createTextGate((chunk) => sink.write(2, chunk), texts, true),
   }
   const args = execArguments(flavour, request.containerId, spec)
+  if (args.some((text) => Buffer.byteLength(text) >= LONGEST_ARGUMENT)) {
+    leave()
+    return tooLong(spec, sink)
+  }
   try {
     const child =
       spec.tty === undefined
@@ -84,6 +92,20 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
   } catch (error) {
     leave()
     throw error
+  }
+}
+
+/** The kernel would refuse to run the CLI itself. */
+function tooLong(spec: ExecSpec, sink: OutputSink): Exec {
+  const line = `hatchway: ${oneLine(spec.argv[0], 100)}: argument list too long`
+  sink.write(spec.tty === undefined ? 2 : 1, Buffer.from(`${line}${spec.tty === undefined ? '' : '\r'}\n`))
+  return {
+    stdin: createStdin(new PassThrough().destroy(), false),
+    exit: Promise.resolve({ code: 126 }),
+    resume() {},
+    resize() {},
+    signal: () => false,
+    close() {},
   }
 }
 
@@ -140,6 +162,9 @@ async function ownWords(
   if (!flavour.errors.some((prefix) => held.startsWith(prefix))) return undefined
   if (/no such exec instance/i.test(text))
     throw (await whyContainerEnded(request, since)) ?? engineLost(new Error(text))
+  // The container under another name than ours is another container.
+  const state = notRunning(text, about.container)
+  if (state !== undefined && (text.includes(containerId) || text.includes(about.container))) throw state
   let container: Container
   try {
     container = await request.inspect(containerId, request.signal)

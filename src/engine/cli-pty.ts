@@ -1,10 +1,11 @@
 /**
- * A CLI on a terminal of node-pty. Three things are taken into our own hands (node-pty 1.1, unixTerminal.js):
+ * A CLI on a terminal of node-pty. Four things are taken into our own hands (node-pty 1.1, unixTerminal.js):
  * - its write() has no backpressure and spins the event loop while the terminal is full;
  * - it destroys the terminal 200 ms after the child's end, read or not, so a paused terminal would lose its last output;
+ * - libuv takes a hang-up for the end of file after one short read, and a terminal's reads are always short (4 KiB);
  * - the terminal must be raw before the CLI makes it so, or early input is echoed and its CR translated.
  */
-import { writeSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
 import { spawn } from 'node-pty'
@@ -46,6 +47,12 @@ export function spawnOnTerminal(
         resume()
       }
     }, WATCH_PAUSED)
+  })
+
+  // Before node-pty's own listeners, which close the descriptor.
+  stream.prependListener('end', () => {
+    over = true
+    readRest(fd, write)
   })
 
   const ended = new Promise<{ code: number | undefined }>((resolve) => {
@@ -99,6 +106,18 @@ function internals(terminal: object): { fd: number; stream: ReadStream } {
     return { fd: terminal.fd, stream: terminal._socket }
   }
   throw new Error('this release of node-pty has another inside than 1.1; see src/engine/cli-pty.ts')
+}
+
+/** What the kernel still holds (at most 64 KiB) after the hang-up; ends by EIO. */
+function readRest(fd: number, write: (chunk: Buffer) => boolean): void {
+  const buffer = Buffer.allocUnsafe(4096)
+  try {
+    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
+      write(buffer.subarray(0, length))
+    }
+  } catch {
+    // EIO: all is read and the other side is closed.
+  }
 }
 
 /** Writes to the non-blocking master; a full terminal is tried again a little later, and backpressure reaches the giver. */

@@ -96,7 +96,12 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
     async copyIn(containerId, path, tar, signal) {
       const args = ['cp', '-', `${containerId}:${path}`]
-      await cli.must(args, { signal, input: tar, deadline: COPY_DEADLINE }, { container: name(containerId) })
+      const about = { container: name(containerId) }
+      const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_DEADLINE })
+      if (code === 0) return
+      // Docker's CLI says the same of a missing container as of a missing directory.
+      await inspect(containerId, signal)
+      throw engineError(cliMessage(stderr), about)
     },
 
     holders: cliHolders(cli),

@@ -58,6 +58,7 @@ export function startTests(promised: Promised): void {
 
   promised('sets variables with any text in them, and drops an entry that is none', async ({ engine, id }) => {
     const env = ['HW_A=x=y z', 'HW_B=', 'HW_C=\'$HOME`id`"\\', 'HW_D=ü\nline', 'HW_NONE']
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell inside expands it
     const script = 'printf "%s|" "$HW_A" "${HW_B-unset}" "$HW_C" "$HW_D" "${HW_NONE-unset}"'
     const ran = await runIn(engine, id, ['sh', '-c', script], { env })
     expect(ran.text).toBe('x=y z||\'$HOME`id`"\\|ü\nline|unset|')
