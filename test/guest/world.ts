@@ -1,0 +1,98 @@
+/** A pool over a real engine with a folder and a log of its own, and programs through it. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createCliEngine } from '../../src/engine/cli.ts'
+import { createDockerEngine } from '../../src/engine/docker.ts'
+import type { Container, Engine, ExitStatus } from '../../src/engine/engine.ts'
+import type { Guest, GuestExec, GuestSpawn } from '../../src/guest/guest.ts'
+import { createGuestPool, type GuestPool, type GuestSettings, type GuestUser } from '../../src/guest/pool.ts'
+import { Sink } from './fake-helper.ts'
+
+export const LIMIT = () => AbortSignal.timeout(60_000)
+export const ROOT: GuestUser = { exec: '0:0', uid: 0, gid: 0 }
+export const DEV: GuestUser = { exec: '1000:1000', uid: 1000, gid: 1000 }
+export const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+export interface World {
+  readonly engine: Engine
+  readonly pool: GuestPool
+  readonly log: string[]
+  readonly stateFolder: string
+  guest(container: { readonly id: string }, user?: GuestUser): Promise<Guest>
+  inspect(container: { readonly id: string }): Promise<Container>
+  close(): Promise<void>
+}
+
+export async function openWorld(
+  settings: Partial<GuestSettings> = {},
+  kind: 'docker' | 'cli' = 'docker',
+  socket = '/var/run/docker.sock',
+): Promise<World> {
+  const engine =
+    kind === 'docker' ? createDockerEngine({ endpoint: `unix://${socket}` }) : createCliEngine({ binary: 'docker' })
+  const stateFolder = settings.stateFolder ?? (await mkdtemp(join(tmpdir(), 'hatchway-guest-test-')))
+  const log: string[] = []
+  const say = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`)
+  const pool = createGuestPool(
+    engine,
+    { mode: 'require', direct: false, ...settings, stateFolder },
+    { info: say, warn: say },
+  )
+  const inspect = (container: { readonly id: string }) => engine.inspect(container.id, LIMIT())
+  return {
+    engine,
+    pool,
+    log,
+    stateFolder,
+    inspect,
+    async guest(container, user = ROOT) {
+      const guest = await pool.acquire(await inspect(container), user, LIMIT())
+      if (guest === undefined) throw new Error(`no guest: ${log.join('\n')}`)
+      return guest
+    },
+    async close() {
+      await pool.close()
+      await engine.close()
+      if (settings.stateFolder === undefined) await rm(stateFolder, { recursive: true, force: true })
+    },
+  }
+}
+
+export function spec(argv: readonly [string, ...(string | Buffer)[]], more: Partial<GuestSpawn> = {}): GuestSpawn {
+  return { program: argv[0], argv, env: [PATH], cwd: '/', cwdWarning: '', killTree: false, ...more }
+}
+
+export interface Ran {
+  readonly status: ExitStatus
+  readonly out: string
+  readonly err: string
+}
+
+/** Run to the end with `input` on stdin. */
+export async function run(guest: Guest, what: GuestSpawn, input: string | Buffer = ''): Promise<Ran> {
+  const sink = new Sink()
+  const exec = await guest.spawn(what, sink, LIMIT())
+  exec.stdin.end(input)
+  return { status: await exec.exit, out: sink.text, err: sink.errorText }
+}
+
+export async function sh(
+  guest: Guest,
+  script: string,
+  more: Partial<GuestSpawn> = {},
+  input: string | Buffer = '',
+): Promise<Ran> {
+  return run(guest, spec(['sh', '-c', script], more), input)
+}
+
+export async function started(
+  guest: Guest,
+  script: string,
+  more: Partial<GuestSpawn> = {},
+): Promise<{ exec: GuestExec; sink: Sink }> {
+  const sink = new Sink()
+  return { exec: await guest.spawn(spec(['sh', '-c', script], more), sink, LIMIT()), sink }
+}
+
+export const TTY = { cols: 80, rows: 24, width: 0, height: 0, modes: Buffer.from([0]) }
