@@ -93,6 +93,6 @@ export SSH_HOST SSH_PORT SSH_USER SSH_BAD_USER SSH_KEY SSH_KEY_RSA SSH_KEY_ECDSA
 
 # Not a pipe to tee: the suite's exit code is ours.
 status=0
-bash "$top/test/parity/parity.sh" "$@" >"$out/result" 2>"$out/errors" || status=$?
+PARITY_TIMEOUT=${PARITY_TIMEOUT:-60} bash "$top/test/parity/parity.sh" "$@" >"$out/result" 2>"$out/errors" || status=$?
 cat "$out/result"
 exit "$status"

@@ -1,6 +1,7 @@
 /** The built gateway as a child process, as a person starts it: `node dist/main.js serve ...`. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -28,10 +29,25 @@ export interface Gateway {
   stop(limit?: number): Promise<number | string>
 }
 
+/**
+ * The first gateway's host keys, for the next ones of this process: an RSA key of 3072 bits takes seconds to make.
+ * A copy each, because a gateway owns its directory.
+ */
+let hostKeys: string | undefined
+
+async function keepHostKeys(from: string): Promise<void> {
+  if (hostKeys !== undefined) return
+  const kept = await mkdtemp(join(tmpdir(), 'hw-test-hostkeys-'))
+  process.once('exit', () => rmSync(kept, { recursive: true, force: true }))
+  await cp(from, kept, { recursive: true, filter: (path) => path === from || path.includes('ssh_host_') })
+  hostKeys = kept
+}
+
 const Listening = z.object({ msg: z.literal('listening'), host: z.string(), port: z.number() })
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const state = await mkdtemp(join(tmpdir(), 'hw-test-gateway-'))
+  if (hostKeys !== undefined) await cp(hostKeys, state, { recursive: true })
   const child = spawn(
     process.execPath,
     [
@@ -64,11 +80,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (over !== undefined) throw new Error(`the gateway ended with ${over}:\n${log}`)
       return log.split('\n').map(parseListening).find(Boolean)
     },
-    20_000,
+    60_000, // a busy machine with two cores makes an RSA key
   ).catch((error: unknown) => {
     child.kill('SIGKILL')
     throw error
   })
+  await keepHostKeys(state)
   return {
     ...listening,
     pid: child.pid ?? -1,

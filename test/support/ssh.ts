@@ -69,6 +69,8 @@ export async function makeSshClient(target: Target, extra: readonly string[] = [
     config,
     [
       'Host t',
+      // First: ssh takes the first value it finds.
+      ...extra.map((line) => `  ${line}`),
       `  HostName ${target.host}`,
       `  Port ${target.port}`,
       `  User "${target.user}"`,
@@ -80,7 +82,6 @@ export async function makeSshClient(target: Target, extra: readonly string[] = [
       '  LogLevel ERROR',
       '  ConnectTimeout 10',
       '  ControlPath none',
-      ...extra.map((line) => `  ${line}`),
       '',
     ].join('\n'),
   )
