@@ -64,7 +64,7 @@ static void add_two(struct text *t, u32 value, char pad) {
   char s[2] = {value < 10 ? pad : (char)('0' + value / 10), (char)('0' + value % 10)};
   text_bytes(t, s, 2);
 }
-/* "Jan  2 15:04", or "Jan  2  2006" when it is half a year ago. In UTC, which is what nearly every container has. */
+/* "Jan  2 15:04", or "Jan  2  2006" when it is half a year ago or to come. In UTC, which is what nearly every container has. */
 static void add_time(struct text *t, long seconds, long now) {
   long days = seconds / 86400, of_day = seconds % 86400;
   if (of_day < 0) days--, of_day += 86400;
@@ -80,7 +80,7 @@ static void add_time(struct text *t, long seconds, long now) {
   text_add(t, " ");
   add_two(t, (u32)(of_year - (153 * month + 2) / 5 + 1), ' ');
   text_add(t, " ");
-  if (now - seconds < 365L * 24 * 60 * 60 / 2) {
+  if (seconds <= now && now - seconds < 365L * 24 * 60 * 60 / 2) {
     add_two(t, (u32)(of_day / 3600), '0');
     text_add(t, ":");
     add_two(t, (u32)(of_day / 60 % 60), '0');

@@ -16,9 +16,8 @@ static int follow(const char *at, char left[PATH_SIZE], const char *rest) {
   long n = sys_readlinkat(AT_FDCWD, at, target, sizeof target - 1);
   if (n < 0) return (int)n;
   if (!n) return -ENOENT;
-  struct text whole = text_in(target, sizeof target);
-  whole.length = (size_t)n;
   target[n] = 0;
+  struct text whole = {.at = target, .size = sizeof target, .length = (size_t)n};
   if (rest) text_add(&whole, "/"), text_add(&whole, rest);
   if (whole.cut) return -ENAMETOOLONG;
   memcpy(left, target, whole.length + 1);
