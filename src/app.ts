@@ -1,6 +1,6 @@
 /** The composition root: a configuration becomes an engine, a handler and a listening server. */
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { openAuthenticator } from './auth/authenticator.ts'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
@@ -55,7 +55,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   const guests =
     config.guest === 'off'
       ? undefined
-      : createGuestPool(engine, { mode: config.guest, stateFolder: resolve(config.keysDirectory, '..', 'state') }, log)
+      : createGuestPool(engine, { mode: config.guest, stateFolder: join(config.keysDirectory, 'state') }, log)
   const registry = new SessionRegistry({
     created: (session) => events.emit({ type: 'session-created', session }),
     running: (session) => events.emit({ type: 'session-running', session }),
