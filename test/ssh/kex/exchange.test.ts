@@ -4,17 +4,18 @@ import { once } from 'node:events'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HYBRIDS, KEX_ALGORITHMS } from '../../../src/ssh/kex/algorithms.ts'
+import { startServer, type TestServer } from '../support.ts'
 import { exchange, kexInit, MESSAGE, readReply } from './raw-client.ts'
-import { type KexServer, ssh2, startKexServer } from './server.ts'
+import { ssh2, startKexServer } from './server.ts'
 
 const MLKEM = 'mlkem768x25519-sha256'
 const SNTRUP = 'sntrup761x25519-sha512'
 const CURVE = 'curve25519-sha256'
 const KEY_EXCHANGE_FAILED = 3
 
-let server: KexServer
+let server: TestServer
 beforeAll(async () => {
-  server = await startKexServer()
+  server = await startServer()
 })
 afterAll(() => server.close())
 
@@ -114,11 +115,13 @@ describe("ssh2's Client in the same process", () => {
   test('offers and negotiates what it always did', async () => {
     const client = new ssh2.Client()
     const handshake = once(client, 'handshake')
+    const closed = once(client, 'close')
     client.on('error', () => {})
     client.connect({ host: '127.0.0.1', port: server.port, username: 'anyone' })
     const [negotiated] = await handshake
     expect(negotiated.kex).toBe('curve25519-sha256@libssh.org')
     client.end()
+    await closed
   })
 
   test('refuses a hybrid in its configuration, as it has none', () => {
@@ -130,12 +133,16 @@ describe("ssh2's Client in the same process", () => {
 })
 
 async function expectRefused(client: Parameters<typeof exchange>[1]): Promise<void> {
-  const before = server.errors.length
+  const before = server.events.length
   const [, answer, ...more] = await exchange(server.port, client)
   expect(answer?.[0]).toBe(MESSAGE.DISCONNECT)
   expect(answer?.readUInt32BE(1)).toBe(KEY_EXCHANGE_FAILED)
   expect(more).toEqual([])
-  expect(server.errors.length).toBe(before + 1)
+  const told = server.events.slice(before)
+  const connect = told.find((event) => event.type === 'connect')
+  const ofThis = () =>
+    server.events.filter((event) => 'connectionId' in event && event.connectionId === connect?.connectionId)
+  await expect.poll(() => ofThis().map(({ type }) => type)).toEqual(['connect', 'disconnect'])
 }
 
 /** A client's share that no honest answer needs to be decrypted for. */

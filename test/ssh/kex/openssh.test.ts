@@ -1,9 +1,12 @@
 /** The exchanges with real clients: this machine's OpenSSH, and Debian's 10.0 and newer in roots of their own. */
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Finished, run } from '../../support/containers.ts'
-import { type KexServer, startKexServer } from './server.ts'
+import { run } from '../../support/containers.ts'
+import { startServer, type TestServer } from '../support.ts'
+import { startKexServer } from './server.ts'
 
 const MLKEM = 'mlkem768x25519-sha256'
 const SNTRUP = 'sntrup761x25519-sha512'
@@ -13,9 +16,9 @@ const HOST: Client = await client("this machine's OpenSSH", async () => '/')
 const TRIXIE = await client('OpenSSH 10.0 (Debian trixie)', () => debianRoot('trixie'))
 const FORKY = await client('OpenSSH 10.1 or newer (Debian forky)', () => debianRoot('forky'))
 
-let server: KexServer
+let server: TestServer
 beforeAll(async () => {
-  server = await startKexServer()
+  server = await startServer()
 })
 afterAll(() => server.close())
 
@@ -23,35 +26,32 @@ describe.for([HOST, TRIXIE, FORKY])('$label', ({ root, why, names }) => {
   describe.each(names)('with %s', (name) => {
     test('logs in and runs a command', async (context) => {
       if (why) context.skip(why)
-      const before = server.negotiated.length
-      const done = await ssh(server, root, [`-oKexAlgorithms=${name}`, 't', 'hello'])
-      expect(done.stdout.toString()).toBe('hello')
+      const done = await echo(server, root, Buffer.from('hello'), `-oKexAlgorithms=${name}`)
+      expect(done.output.toString()).toBe('hello')
       expect(done.code).toBe(0)
-      expect(server.negotiated.slice(before)).toEqual([name])
+      expect(done.exchanges).toEqual([name])
     })
 
     test('rekeys again and again while data goes both ways, and loses none', async (context) => {
       if (why) context.skip(why)
-      const before = server.negotiated.length
       const input = randomBytes(1024 * 1024)
-      const done = await ssh(server, root, [`-oKexAlgorithms=${name}`, '-oRekeyLimit=256K', 't', 'cat'], input)
-      expect(sum(done.stdout)).toBe(sum(input))
+      const done = await echo(server, root, input, `-oKexAlgorithms=${name}`, '-oRekeyLimit=256K')
+      expect(sum(done.output)).toBe(sum(input))
       expect(done.code).toBe(0)
-      const exchanges = server.negotiated.slice(before)
-      expect(exchanges.length).toBeGreaterThan(3)
-      expect(new Set(exchanges)).toEqual(new Set([name]))
+      expect(done.exchanges.length).toBeGreaterThan(3)
+      expect(new Set(done.exchanges)).toEqual(new Set([name]))
     })
 
     test('rekeys when the server asks for it', async (context) => {
       if (why) context.skip(why)
-      const asking = await startKexServer({ rekeyEvery: 100 })
+      const asking = await startServer({ limits: { rekeyLimit: { bytes: 256 * 1024, milliseconds: 0 } } })
       try {
-        const input = randomBytes(8 * 1024 * 1024)
-        const done = await ssh(asking, root, [`-oKexAlgorithms=${name}`, 't', 'cat'], input)
-        expect(sum(done.stdout)).toBe(sum(input))
+        const input = randomBytes(1024 * 1024)
+        const done = await echo(asking, root, input, `-oKexAlgorithms=${name}`)
+        expect(sum(done.output)).toBe(sum(input))
         expect(done.code).toBe(0)
-        expect(asking.negotiated.length).toBeGreaterThan(1)
-        expect(new Set(asking.negotiated)).toEqual(new Set([name]))
+        expect(done.exchanges.length).toBeGreaterThan(2)
+        expect(new Set(done.exchanges)).toEqual(new Set([name]))
       } finally {
         await asking.close()
       }
@@ -61,9 +61,8 @@ describe.for([HOST, TRIXIE, FORKY])('$label', ({ root, why, names }) => {
 
 test.for([HOST, TRIXIE, FORKY])('$label takes a hybrid of its own accord', async ({ root, why, names }, context) => {
   if (why) context.skip(why)
-  const before = server.negotiated.length
-  await ssh(server, root, ['t', 'hello'])
-  expect(server.negotiated.slice(before)).toEqual(names.slice(0, 1))
+  const { exchanges } = await echo(server, root, Buffer.from('hello'))
+  expect(exchanges).toEqual(names.slice(0, 1))
 })
 
 describe('the post-quantum warning of OpenSSH 10.1', () => {
@@ -71,31 +70,58 @@ describe('the post-quantum warning of OpenSSH 10.1', () => {
 
   test('is not given', async (context) => {
     if (why) context.skip(why)
-    const done = await ssh(server, root, ['t', 'hello'])
-    expect(done.stdout.toString()).toBe('hello')
-    expect(done.stderr.toString()).not.toContain('post-quantum')
+    const { output, log } = await echo(server, root, Buffer.from('hello'))
+    expect(output.toString()).toBe('hello')
+    expect(log).not.toContain('** WARNING')
   })
 
   test('would be given by a server without, so this client does have it', async (context) => {
     if (why) context.skip(why)
     const classic = await startKexServer({ kex: ['curve25519-sha256'] })
     try {
-      const done = await ssh(classic, root, ['t', 'hello'])
-      expect(done.stderr.toString()).toContain('WARNING: connection is not using a post-quantum key exchange algorithm')
+      const { log } = await echo({ port: classic.port, privateKey: server.privateKey }, root, Buffer.from('hello'))
+      expect(log).toContain('** WARNING: connection is not using a post-quantum key exchange algorithm')
     } finally {
       await classic.close()
     }
   })
 })
 
-function ssh({ port }: KexServer, root: string, args: readonly string[], input?: Buffer): Promise<Finished> {
-  const options = [
-    ...['-F', 'none', '-p', String(port), '-l', 'anyone'],
-    ...['-oHostName=127.0.0.1', '-oBatchMode=yes', '-oStrictHostKeyChecking=no'],
-    ...['-oUserKnownHostsFile=/dev/null', '-oGlobalKnownHostsFile=/dev/null'],
-  ]
-  // The host's own root too: chroot of / is the plain program.
-  return run('chroot', [root, 'ssh', ...options, ...args], { limit: 25_000, ...(input ? { input } : {}) })
+interface Echo {
+  readonly code: number
+  readonly output: Buffer
+  readonly log: string
+  /** The name of every exchange, as the client saw it. */
+  readonly exchanges: readonly string[]
+}
+
+/** What the real client gets back of what it sends. */
+async function echo(
+  { port, privateKey }: Pick<TestServer, 'port' | 'privateKey'>,
+  root: string,
+  input: Buffer,
+  ...options: readonly string[]
+): Promise<Echo> {
+  const folder = await mkdtemp(path.join(root, 'tmp/hw-test-kex-'))
+  try {
+    const key = path.join(folder, 'key')
+    await writeFile(key, privateKey, { mode: 0o600 })
+    const args = [
+      ...['-v', '-F', 'none', '-p', String(port), '-l', 'dev@web', '-i', path.join('/', path.relative(root, key))],
+      ...['-oBatchMode=yes', '-oIdentitiesOnly=yes', '-oIdentityAgent=none', '-oStrictHostKeyChecking=no'],
+      ...['-oUserKnownHostsFile=/dev/null', '-oGlobalKnownHostsFile=/dev/null'],
+    ]
+    // Of this machine as well: chroot to / is the program itself.
+    const { code, stdout, stderr } = await run('chroot', [root, 'ssh', ...args, ...options, '127.0.0.1', 'cat'], {
+      input,
+      limit: 25_000,
+    })
+    const log = stderr.toString()
+    const exchanges = [...log.matchAll(/kex: algorithm: (\S+)/g)].map(([, name = '']) => name)
+    return { code, output: stdout, log, exchanges }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 interface Client {

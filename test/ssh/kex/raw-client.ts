@@ -15,7 +15,7 @@ export interface RawExchange {
 /** The server's payloads, the KEXINIT first, until it disconnects or has sent NEWKEYS. */
 export async function exchange(port: number, { kex, send, guessed = false }: RawExchange): Promise<Buffer[]> {
   const socket = connect(port, '127.0.0.1')
-  socket.setTimeout(10_000, () => socket.destroy(new Error('the server fell silent')))
+  socket.setTimeout(20_000, () => socket.destroy(new Error('the server fell silent')))
   socket.write('SSH-2.0-hw_test\r\n')
   for (const payload of [kexinit(kex, guessed), ...send]) socket.write(packet(payload))
 
@@ -59,7 +59,7 @@ export function readReply(payload: Buffer): { readonly share: Buffer } {
 function kexinit(kex: readonly string[], guessed: boolean): Buffer {
   const lists = [
     kex.join(','),
-    'ecdsa-sha2-nistp256',
+    'ssh-ed25519',
     ...['aes128-gcm@openssh.com', 'aes128-gcm@openssh.com'],
     ...['hmac-sha2-256', 'hmac-sha2-256'],
     ...['none', 'none'],
