@@ -106,7 +106,7 @@ test('rekeys by time', async () => {
 test('the client may rekey as often as it likes under load', async () => {
   server = await startServer()
   const input = randomBytes(3_000_000)
-  const result = await ssh(server, ['cat'], { input, first: ['-o', 'RekeyLimit=256K', ...QUICK_KEX] })
+  const result = await ssh(server, ['cat'], { input, first: ['-o', 'RekeyLimit=512K', ...QUICK_KEX] })
   expect(result.stdout.equals(input)).toBe(true)
   expect(result.code).toBe(0)
 })

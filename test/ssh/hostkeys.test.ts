@@ -1,0 +1,66 @@
+/** Host keys: what the client is shown, hostkeys-00@openssh.com, and certificates. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { connectPeer, fields, HIDE_CHANNELS, Message, packet } from './peer.ts'
+import { createFolder, type Folder, program, publicBlob, ssh, startServer, type TestServer } from './support.ts'
+
+let server: TestServer
+let folder: Folder
+
+afterEach(async () => {
+  await server?.close()
+  folder?.remove()
+})
+
+/** Long enough for the client to ask for proofs: it leaves when its session ends. */
+const ok = program(async () => {
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  return { code: 0 }
+})
+
+async function start3(): Promise<string[]> {
+  folder = createFolder()
+  const files = [
+    folder.key('ed', '-t', 'ed25519'),
+    folder.key('ec', '-t', 'ecdsa', '-b', '521'),
+    folder.key('rsa', '-t', 'rsa', '-b', '2048'),
+  ]
+  server = await startServer({ session: ok, hostKeys: files.map((file) => readFileSync(file)) })
+  return files
+}
+
+test.each(['ssh-ed25519', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'])(
+  'the client accepts host key algorithm %s, and learns the other keys through hostkeys-00 and prove',
+  async (algorithm) => {
+    const files = await start3()
+    // Only from a server whose key it knows does a client learn others.
+    await ssh(server, ['true'], { first: ['-o', `HostKeyAlgorithms=${algorithm}`] })
+    const result = await ssh(server, ['true'], {
+      first: ['-o', `HostKeyAlgorithms=^${algorithm}`, '-o', 'UpdateHostKeys=yes'],
+    })
+    expect(result.code).toBe(0)
+    const known = readFileSync(join(server.folder.path, 'known_hosts'), 'utf8')
+    for (const file of files) expect(known).toContain(publicBlob(file).toString('base64'))
+  },
+)
+
+test('SHA-1 signatures of an RSA host key are not offered', async () => {
+  await start3()
+  const result = await ssh(server, ['true'], { first: ['-o', 'HostKeyAlgorithms=ssh-rsa'] })
+  expect(result.code).toBe(255)
+  expect(server.events).toContainEqual(
+    expect.objectContaining({ reason: 'Handshake failed: no matching host key format' }),
+  )
+})
+
+test('hostkeys-prove of a key that is not ours is refused', async () => {
+  await start3()
+  const peer = await connectPeer(server, { hide: HIDE_CHANNELS })
+  const foreign = publicBlob(folder.key('foreign'))
+  peer.send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true, { raw: fields(foreign) }))
+  expect((await peer.next(81, 82)).type).toBe(Message.REQUEST_FAILURE)
+  peer.send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true))
+  expect((await peer.next(81, 82)).type).toBe(Message.REQUEST_FAILURE)
+  peer.close()
+})
