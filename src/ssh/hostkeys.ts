@@ -1,4 +1,5 @@
 /** The server's own keys: which algorithms they serve, and hostkeys-00@openssh.com (PROTOCOL §2.5). */
+import { certificateAlgorithms, certifiedKey } from './host-certificates.ts'
 import { fields, Message, PacketReader, packet } from './packets.ts'
 import { type ParsedKey, ssh2 } from './ssh2.ts'
 
@@ -19,7 +20,8 @@ const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
 
 const RSA_HASH: Readonly<Record<string, string>> = { 'rsa-sha2-512': 'sha512', 'rsa-sha2-256': 'sha256' }
 
-export function loadHostKeys(files: readonly Buffer[]): HostKeys {
+/** Throws a sentence on files that cannot be used, and on a certificate without its key. */
+export function loadHostKeys(files: readonly Buffer[], certificates: readonly Buffer[] = []): HostKeys {
   const byAlgorithm: Record<string, ParsedKey> = {}
   const keys: ParsedKey[] = []
   for (const file of files) {
@@ -32,7 +34,18 @@ export function loadHostKeys(files: readonly Buffer[]): HostKeys {
     keys.push(key)
   }
   if (keys.length === 0) throw new Error('no host key')
-  return { byAlgorithm, keys }
+  // Certificates first, as sshd: a client that knows no authority offers none of their algorithms.
+  return { byAlgorithm: { ...certified(keys, certificates), ...byAlgorithm }, keys }
+}
+
+function certified(keys: readonly ParsedKey[], certificates: readonly Buffer[]): Record<string, ParsedKey> {
+  const byAlgorithm: Record<string, ParsedKey> = {}
+  for (const file of certificates) {
+    const found = keys.flatMap((key) => certifiedKey(key, file) ?? [])[0]
+    if (!found) throw new Error('a host certificate belongs to none of the host keys')
+    for (const name of certificateAlgorithms(ALGORITHMS[found.type] ?? [])) byAlgorithm[name] = found
+  }
+  return byAlgorithm
 }
 
 /** Tell a client of all our keys, so that it learns new ones (UpdateHostKeys). */

@@ -49,6 +49,8 @@ export type SshServerEvent =
 export interface SshServerOptions<Identity> {
   /** PEM or OpenSSH private keys, the order offered. */
   readonly hostKeys: readonly Buffer[]
+  /** Lines of OpenSSH host certificates (ssh-keygen -s -h) of these keys. */
+  readonly hostCertificates?: readonly Buffer[]
   readonly limits: SshLimits
   readonly ciphers: readonly string[]
   readonly authenticator: Authenticator<Identity>
@@ -73,7 +75,7 @@ export interface SshServer {
 
 /** Throws on host keys or ciphers that cannot be used. */
 export function createSshServer<Identity>(options: SshServerOptions<Identity>): SshServer {
-  const hostKeys = loadHostKeys(options.hostKeys)
+  const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)
   const server = { ...options, observe: guarded(options.observe) }
   const listeners = new Set<Server>()

@@ -17,7 +17,7 @@ const load = createRequire(import.meta.url)
 
 export interface Negotiated {
   readonly kex: string
-  readonly serverHostKey: string
+  serverHostKey: string
   readonly cs: { readonly cipher: string; readonly mac: string; readonly compress: string }
   readonly sc: { readonly cipher: string; readonly mac: string; readonly compress: string }
 }
@@ -44,6 +44,12 @@ export interface StockDecipher {
   inSeqno: number
 }
 
+export interface StockKeyExchange {
+  readonly sessionID: Buffer
+  readonly negotiated: Negotiated
+  remoteExtInfoEnabled: boolean
+}
+
 /** What ssh2's Protocol objects have that we touch; every name with an underscore is private to ssh2. */
 export interface StockProtocol {
   start(): void
@@ -53,7 +59,8 @@ export interface StockProtocol {
   authSuccess(): void
   readonly _authsQueue: string[]
   readonly _destruct?: unknown
-  readonly _kex?: { readonly sessionID: Buffer; readonly negotiated: Negotiated; remoteExtInfoEnabled: boolean }
+  _kex?: StockKeyExchange | undefined
+  _hostKeys: Readonly<Record<string, ParsedKey>>
   readonly _kexinit?: Buffer
   readonly _queue?: Buffer[]
   _cipher: StockCipher

@@ -3,12 +3,20 @@
  * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
  */
 import type { Duplex } from 'node:stream'
+import { plainAlgorithm } from './host-certificates.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { PacketOutput, pad } from './output.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
-import { MAX_PACKET_SIZE, type StockCipher, type StockProtocol, ssh2 } from './ssh2.ts'
+import {
+  MAX_PACKET_SIZE,
+  type ParsedKey,
+  type StockCipher,
+  type StockKeyExchange,
+  type StockProtocol,
+  ssh2,
+} from './ssh2.ts'
 
 /**
  * Starts with "OpenSSH" because clients send eow@openssh.com only to such servers (compat.c); no version number, so that
@@ -179,6 +187,14 @@ export class Transport {
         this.#useSlabs(next)
       },
     })
+    let exchange = protocol._kex
+    Object.defineProperty(protocol, '_kex', {
+      get: () => exchange,
+      set: (next: StockKeyExchange) => {
+        exchange = next
+        protocol._hostKeys = this.#hostKeysFor(next)
+      },
+    })
     protocol._onPayload = (payload) => this.#payload(payload)
     const complete = protocol._onHandshakeComplete
     protocol._onHandshakeComplete = (negotiated) => {
@@ -187,6 +203,16 @@ export class Transport {
       this.#drained()
     }
     return protocol
+  }
+
+  /** ssh2 knows no certificates: it negotiates their names, and then is given the plain name and the certificate's key. */
+  #hostKeysFor({ negotiated }: StockKeyExchange): Readonly<Record<string, ParsedKey>> {
+    const { byAlgorithm } = this.#options.hostKeys
+    const plain = plainAlgorithm(negotiated.serverHostKey)
+    const key = byAlgorithm[negotiated.serverHostKey]
+    if (!plain || !key) return byAlgorithm
+    negotiated.serverHostKey = plain
+    return { [plain]: key }
   }
 
   /** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */

@@ -1,5 +1,6 @@
 /** Host keys: what the client is shown, hostkeys-00@openssh.com, and certificates. */
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { connectPeer, fields, HIDE_CHANNELS, Message, packet } from './peer.ts'
@@ -63,4 +64,44 @@ test('hostkeys-prove of a key that is not ours is refused', async () => {
   peer.send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true))
   expect((await peer.next(81, 82)).type).toBe(Message.REQUEST_FAILURE)
   peer.close()
+})
+
+test.each([
+  ['ed25519', ['-t', 'ed25519'], 'curve25519-sha256'],
+  ['ecdsa', ['-t', 'ecdsa', '-b', '384'], 'ecdh-sha2-nistp256'],
+  ['rsa', ['-t', 'rsa', '-b', '2048'], 'sntrup761x25519-sha512@openssh.com'],
+])(
+  'a %s host certificate is believed by who trusts its authority, also at the next key exchange',
+  async (_name, options, kex) => {
+    folder = createFolder()
+    const [authority, key] = [folder.key('ca'), folder.key('host', ...options)]
+    execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'host', '-h', '-n', '127.0.0.1,[127.0.0.1]', `${key}.pub`])
+    server = await startServer({
+      session: ok,
+      hostKeys: [readFileSync(key)],
+      hostCertificates: [readFileSync(`${key}-cert.pub`)],
+      limits: { rekeyLimit: { bytes: 0, milliseconds: 100 } },
+    })
+    writeFileSync(
+      join(server.folder.path, 'known_hosts'),
+      `@cert-authority * ${readFileSync(`${authority}.pub`, 'utf8')}`,
+    )
+    const strict = ['-o', 'StrictHostKeyChecking=yes', '-o', `KexAlgorithms=${kex}`]
+    expect((await ssh(server, ['true'], { first: strict })).code).toBe(0)
+    // Without the authority the certificate is worth nothing.
+    writeFileSync(join(server.folder.path, 'known_hosts'), '')
+    expect((await ssh(server, ['true'], { first: strict })).code).toBe(255)
+  },
+)
+
+test('a certificate of another key, or of a user, is refused at the start', async () => {
+  folder = createFolder()
+  const [authority, key, other] = [folder.key('ca'), folder.key('host'), folder.key('other')]
+  execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'x', '-h', `${other}.pub`])
+  execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'x', '-n', 'me', `${key}.pub`])
+  const hostKeys = [readFileSync(key)]
+  server = await startServer()
+  const refused = (file: string) => startServer({ hostKeys, hostCertificates: [readFileSync(`${file}-cert.pub`)] })
+  await expect(refused(other)).rejects.toThrow('none of the host keys')
+  await expect(refused(key)).rejects.toThrow('one of a user')
 })

@@ -69,6 +69,7 @@ export interface TestServerOptions {
   readonly limits?: Partial<SshLimits>
   readonly ciphers?: readonly string[]
   readonly hostKeys?: readonly Buffer[]
+  readonly hostCertificates?: readonly Buffer[]
   readonly session?: (session: SshSession, connection: SshConnection<string>) => void | Promise<void>
   readonly handlers?: (connection: SshConnection<string>) => Partial<ConnectionHandlers>
   readonly publicKey?: (algorithm: string, blob: Buffer) => Promise<string | undefined>
@@ -77,6 +78,15 @@ export interface TestServerOptions {
 
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
   const folder = createFolder()
+  try {
+    return await startIn(folder, options)
+  } catch (error) {
+    folder.remove()
+    throw error
+  }
+}
+
+async function startIn(folder: Folder, options: TestServerOptions): Promise<TestServer> {
   const hostKeys = options.hostKeys ?? [readFileSync(folder.key('host_ed25519'))]
   const user = folder.key('user')
   const userBlob = publicBlob(user)
@@ -102,6 +112,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
       }
     },
     observe: (event) => events.push(event),
+    ...(options.hostCertificates && { hostCertificates: options.hostCertificates }),
     ...(options.banner !== undefined && { banner: options.banner }),
   })
   const { port } = await server.listen('127.0.0.1', 0)
