@@ -8,8 +8,8 @@ import { execEnded } from './docker-exit.ts'
 import { hijack } from './docker-hijack.ts'
 import { createResizer } from './docker-resize.ts'
 import type { Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
-import { parseId } from './engine-json.ts'
-import { engineError, START_FAILURE_TEXTS } from './engine-words.ts'
+import { parseExecState, parseId } from './engine-json.ts'
+import { engineError, engineTimeout, START_FAILURE_TEXTS } from './engine-words.ts'
 import type { StartGate } from './start-gate.ts'
 import { createStdin } from './stdin.ts'
 import { createTextGate } from './text-gate.ts'
@@ -75,6 +75,7 @@ export async function startExec(
     const end = (error?: Error) => {
       if (ended) return
       ended = true
+      clearTimeout(watch)
       leave()
       gates[1].freeze()
       gates[2].freeze()
@@ -96,6 +97,7 @@ export async function startExec(
     }
 
     const since = Date.now()
+    let watch: NodeJS.Timeout | undefined
     let socket: net.Socket | undefined
     const started = await hijack(api.address, {
       path: `${version.prefix}/exec/${execId}/start`,
@@ -105,6 +107,7 @@ export async function startExec(
       refused: (_status, text) => engineError(text, about, 'the container engine could not start the program'),
       data(chunk) {
         leave()
+        clearTimeout(watch)
         try {
           return demux === undefined ? gates[1].write(chunk) : demux.feed(chunk)
         } catch (error) {
@@ -117,6 +120,14 @@ export async function startExec(
     socket = started
     if (ended) started.destroy()
     setTimeout(leave, START_SETTLES)
+
+    if (!ended) {
+      watch = setTimeout(() => {
+        void hasStarted(api, execId, life.signal).then((running) => {
+          if (!running) end(engineTimeout('the start of the program', startDeadline))
+        })
+      }, startDeadline)
+    }
 
     const resizer = createResizer(api, execId, life.signal)
     if (size !== undefined && !version.consoleSize && version.product !== 'podman') resizer.resize(size)
@@ -134,6 +145,7 @@ export async function startExec(
         if (life.signal.aborted) return
         life.abort(new Error('closed'))
         ended = true
+        clearTimeout(watch)
         leave()
         gates[1].freeze()
         gates[2].freeze()
@@ -144,5 +156,19 @@ export async function startExec(
   } catch (error) {
     leave()
     throw error
+  }
+}
+
+/**
+ * Docker answers 101 before it has started anything, and a container whose /etc/passwd is a FIFO keeps it there for
+ * ever: an exec that has neither a process nor a code after the deadline will not start.
+ */
+async function hasStarted(api: DockerApi, execId: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const state = await api.json('GET', `/exec/${execId}/json`, { signal }, parseExecState)
+    return state.started || state.code !== undefined
+  } catch {
+    // What became of the engine or the container, the stream's end will tell.
+    return true
   }
 }

@@ -232,12 +232,23 @@ export function nodeArch(word: string): string {
   return ARCHITECTURES[word] ?? word
 }
 
-const execState = z.object({ Running: z.boolean().catch(false), ExitCode: z.number().nullish().catch(null) })
+const execState = z.object({
+  Running: z.boolean().catch(false),
+  ExitCode: z.number().nullish().catch(null),
+  Pid: z.number().optional().catch(undefined),
+})
+
+export interface ExecState {
+  readonly running: boolean
+  readonly code: number | undefined
+  /** Docker says Running before there is a process. */
+  readonly started: boolean
+}
 
 /** GET /exec/ID/json. While it runs ExitCode means nothing (null on Docker, 0 on Podman). */
-export function parseExecState(json: unknown): { running: boolean; code: number | undefined } {
-  const found = execState.parse(json)
-  return { running: found.Running, code: found.Running ? undefined : (found.ExitCode ?? undefined) }
+export function parseExecState(json: unknown): ExecState {
+  const { Running: running, ExitCode, Pid } = execState.parse(json)
+  return { running, code: running ? undefined : (ExitCode ?? undefined), started: running && Pid !== 0 }
 }
 
 export function parseId(json: unknown): string {

@@ -54,6 +54,7 @@ export function endTests(promised: Promised): void {
       20_000,
     )
     const ran = await runIn(engine, id, ['true'])
+    await ground.control('rm', '-f', id)
     expect(ran.error?.message).toMatch(/^container hw-test-\S+ (is restarting|was restarted)$/)
   })
 

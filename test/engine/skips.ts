@@ -12,3 +12,10 @@ export async function noConsoleSize(): Promise<Driver['skip']> {
     },
   ]
 }
+
+export const PODMAN_SKIPS: Driver['skip'] = [
+  {
+    reason: 'Podman restarts a failing container at once and never shows it as restarting',
+    tests: ['refuses a container that keeps restarting'],
+  },
+]

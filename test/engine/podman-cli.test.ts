@@ -1,0 +1,23 @@
+import { it } from 'vitest'
+import { createCliEngine } from '../../src/engine/cli.ts'
+import { startPodman, whyNoPodman } from '../support/podman.ts'
+import { contract } from './contract.ts'
+import { PODMAN_SKIPS } from './skips.ts'
+
+const why = await whyNoPodman()
+if (why !== undefined) it.skip(`engine cli: podman (${why})`, () => {})
+else {
+  contract({
+    name: 'engine cli: podman',
+    skip: PODMAN_SKIPS,
+    async open() {
+      const podman = await startPodman()
+      const engine = createCliEngine({ binary: podman.binary })
+      const close = async () => {
+        await engine.close()
+        await podman.close()
+      }
+      return { engine, control: podman.control, close }
+    },
+  })
+}

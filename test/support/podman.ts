@@ -1,0 +1,75 @@
+/** A Podman of its own for one test file: own storage, own configuration, nothing of the machine's Podman touched. */
+import { spawn } from 'node:child_process'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from './containers.ts'
+import { until } from './wait.ts'
+
+export interface Podman {
+  /** A `podman` that knows this storage. */
+  readonly binary: string
+  control(...args: string[]): Promise<string>
+  /** Starts the Docker-compatible API; answers its endpoint. */
+  serve(): Promise<string>
+  close(): Promise<void>
+}
+
+// runc, because crun 1.8 refuses hybrid cgroups; ulimits, because Podman asks for more than a sandbox may have.
+const CONTAINERS_CONF = `[containers]
+default_ulimits = ["nofile=20000:20000","nproc=32768:32768"]
+[engine]
+runtime = "runc"
+events_logger = "file"
+cgroup_manager = "cgroupfs"
+`
+
+/** Why Podman cannot be tried here; undefined when it can. */
+export async function whyNoPodman(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'Podman is tried as root'
+  const found = await run('sh', ['-c', 'command -v podman runc'])
+  return found.code === 0 ? undefined : 'podman and runc are not installed (apt-get install podman runc)'
+}
+
+export async function startPodman(): Promise<Podman> {
+  const home = await mkdtemp(join(tmpdir(), 'hw-test-podman-'))
+  const binary = join(home, 'podman')
+  await writeFile(join(home, 'containers.conf'), CONTAINERS_CONF)
+  const options = `--root ${home}/root --runroot ${home}/run --tmpdir ${home}/tmp`
+  await writeFile(binary, `#!/bin/sh\nCONTAINERS_CONF=${home}/containers.conf exec podman ${options} "$@"\n`)
+  await chmod(binary, 0o755)
+
+  const control = async (...args: string[]) => {
+    const result = await run(binary, args, { limit: 60_000 })
+    if (result.code !== 0) throw new Error(`podman ${args.join(' ')}: ${result.stderr.toString().trim()}`)
+    return result.stdout.toString().trim()
+  }
+  const load = `docker save hatchway-busybox:latest | ${binary} load -q`
+  const loaded = await run('sh', ['-c', load], { limit: 60_000 })
+  if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
+  // Loaded as localhost/hatchway-busybox, found by its short name.
+  let stop = async () => {}
+
+  return {
+    binary,
+    control,
+    async serve() {
+      const endpoint = `unix://${home}/podman.sock`
+      const service = spawn(binary, ['system', 'service', '--time=0', endpoint], { stdio: 'ignore' })
+      const gone = new Promise<void>((resolve) => service.once('exit', () => resolve()))
+      stop = async () => {
+        service.kill('SIGTERM')
+        await gone
+      }
+      const ping = ['-s', '--max-time', '2', '--unix-socket', `${home}/podman.sock`, 'http://d/_ping']
+      await until('podman serves', async () => (await run('curl', ping)).stdout.toString() === 'OK', 15_000)
+      return endpoint
+    },
+    async close() {
+      await stop()
+      await run(binary, ['rm', '-f', '-a', '-t', '0'], { limit: 60_000 })
+      await run('umount', [`${home}/root/overlay`])
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+}
