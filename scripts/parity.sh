@@ -82,7 +82,7 @@ else
   while [ -z "$SSH_PORT" ]; do
     SSH_PORT=$(sed -n '/"msg":"listening"/s/.*"port":\([0-9]*\).*/\1/p' "$out/gateway.log" | head -n 1)
     tries=$((tries + 1))
-    if [ "$tries" -gt 100 ] || ! kill -0 "$gateway" 2>/dev/null; then
+    if [ "$tries" -gt 600 ] || ! kill -0 "$gateway" 2>/dev/null; then
       tail -n 5 "$out/gateway.log" >&2
       die 'the gateway does not listen'
     fi

@@ -138,11 +138,19 @@ describe.each(GATEWAY_ROADS)('small images on %s', (name) => {
     }
   })
 
-  test('an image without a shell says so in one line, and nothing hangs', async () => {
-    const client = await road.as(`0@${scratch.name}`, ['LogLevel INFO'])
-    const { code, stderr, timedOut } = await client.exec('true')
-    expect(timedOut).toBe(false)
-    expect(code).not.toBe(0)
-    expect(stderr.toString()).toMatch(/hatchway: .*shell/)
+  test('an image without a shell runs a plain command by the helper', async () => {
+    const client = await road.as(`0@${scratch.name}`)
+    const { code, stdout } = await client.exec('/prog echo no shell here')
+    expect([code, stdout.toString()]).toEqual([0, 'no shell here\n'])
+    expect((await client.exec('/prog exit 11')).code).toBe(11)
+  })
+
+  test('an image without a shell says so in one line when one is needed', async () => {
+    const client = await road.as(`0@${scratch.name}`)
+    for (const command of ['echo $HOME; true', undefined]) {
+      const { code, stderr } = await client.ssh(command === undefined ? ['-T', 't'] : ['t', command])
+      expect(code).toBe(255)
+      expect(stderr.toString()).toMatch(/^hatchway: no shell in container .*\n$/)
+    }
   })
 })

@@ -1,0 +1,60 @@
+/**
+ * The interoperability suite, test/parity/parity.sh, on the gateway's roads and on sshd as the reference: each of its
+ * cases is a test here. What fails on purpose is in test/parity/known.ts with its reason.
+ *
+ * HATCHWAY_PARITY="docker,sshd" chooses roads. Without it: the two that the gateway takes by itself, and sshd.
+ */
+import { execFileSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { EXPECTED_SKIPS, KNOWN_FAILURES, type ParityRoad } from '../parity/known.ts'
+import { run } from '../support/containers.ts'
+
+const SUITE = resolve(import.meta.dirname, '../parity/parity.sh')
+const RUNNER = resolve(import.meta.dirname, '../../scripts/parity.sh')
+/** The whole suite on a busy machine. */
+const LIMIT = 30 * 60_000
+
+const DEFAULT: readonly ParityRoad[] = ['docker', 'cli', 'sshd']
+const asked = process.env.HATCHWAY_PARITY?.split(',').map((road) => road.trim())
+const roads = (Object.keys(KNOWN_FAILURES) as ParityRoad[]).filter((road) => (asked ?? DEFAULT).includes(road))
+
+const cases = execFileSync('bash', [SUITE, '--list'], { encoding: 'utf8' })
+  .split('\n')
+  .map((line) => line.split(' | ', 1)[0] ?? '')
+  .filter((id) => id !== '')
+
+interface Outcome {
+  readonly verdict: string
+  readonly reason: string
+}
+
+describe.each(roads)('parity on %s', (road) => {
+  const outcomes = new Map<string, Outcome>()
+  let printed = ''
+
+  beforeAll(async () => {
+    const [kind = '', guest] = road.split(', guest ')
+    const { stdout, stderr } = await run(RUNNER, [kind, ...(guest ? ['--guest', guest] : [])], { limit: LIMIT })
+    printed = stdout.toString() + stderr.toString()
+    for (const line of stdout.toString().split('\n')) {
+      const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?(.*)$/.exec(line) ?? []
+      if (verdict && id) outcomes.set(id, { verdict, reason: reason ?? '' })
+    }
+  }, LIMIT)
+
+  test('ran to its end', () => {
+    expect(printed).toMatch(/^\d+ passed, \d+ failed, \d+ skipped$/m)
+  })
+
+  test.each(cases)('%s', (id) => {
+    const { verdict, reason } = outcomes.get(id) ?? { verdict: 'none', reason: 'was not run' }
+    const known = KNOWN_FAILURES[road][id]
+    if (verdict === 'SKIP') {
+      expect(EXPECTED_SKIPS, `skipped: ${reason}`).toHaveProperty(id)
+      return
+    }
+    // A case that starts to pass must leave the list, or the list stops meaning anything.
+    expect(`${verdict} ${verdict === 'FAIL' ? reason : ''}`.trim()).toMatch(known === undefined ? /^PASS$/ : /^FAIL/)
+  })
+})
