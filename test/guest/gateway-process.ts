@@ -1,0 +1,79 @@
+/** A gateway's pool in a process of its own, to be killed -9: compiled once for the test, started with its arguments as JSON. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { execa } from 'execa'
+import { until } from '../support/wait.ts'
+
+const PROJECT = resolve(import.meta.dirname, '../..')
+
+/** Acquires, runs the script, says "up" when it runs, and stays. */
+const PROGRAM = `
+import { createDockerEngine } from './dist/engine/docker.js'
+import { createGuestPool } from './dist/guest/pool.js'
+const { container, script, settings, user } = JSON.parse(process.argv[2])
+const engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
+const say = (fields, message) => console.error(message, JSON.stringify(fields))
+const pool = createGuestPool(engine, settings, { info: say, warn: say })
+const limit = AbortSignal.timeout(60_000)
+const found = await engine.inspect(container, limit)
+console.log('begin')
+const guest = await pool.acquire(found, user, limit)
+await guest.spawn(
+  { program: 'sh', argv: ['sh', '-c', script], env: ['PATH=/bin:/usr/bin'], cwd: '/', cwdWarning: '', killTree: false },
+  { write: () => true },
+  limit,
+)
+console.log('up')
+setInterval(() => {}, 60_000)
+`
+
+export interface BuiltGateway {
+  start(arguments_: object): {
+    readonly child: ChildProcess
+    said(word: 'begin' | 'up'): Promise<void>
+    kill(): Promise<void>
+  }
+  remove(): Promise<void>
+}
+
+export async function buildGateway(): Promise<BuiltGateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'hw-test-built-'))
+  const project = join(PROJECT, 'tsconfig.build.json')
+  await execa(
+    'npx',
+    ['tsc', '-p', project, '--outDir', join(folder, 'dist'), '--incremental', 'false', '--tsBuildInfoFile', 'null'],
+    {
+      cwd: PROJECT,
+    },
+  )
+  await symlink(join(PROJECT, 'guest'), join(folder, 'guest'))
+  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
+  await writeFile(join(folder, 'package.json'), '{"type":"module"}')
+  await writeFile(join(folder, 'program.js'), PROGRAM)
+  return {
+    start(arguments_) {
+      const child = spawn(process.execPath, [join(folder, 'program.js'), JSON.stringify(arguments_)], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let text = ''
+      child.stdout.on('data', (chunk) => (text += chunk))
+      child.stderr.on('data', (chunk) => (text += chunk))
+      return {
+        child,
+        async said(word) {
+          await until(`the gateway to say ${word}`, () => text.includes(`${word}\n`), 30_000, 10)
+        },
+        async kill() {
+          if (child.exitCode !== null || child.signalCode !== null) return
+          const ended = once(child, 'exit')
+          child.kill('SIGKILL')
+          await ended
+        },
+      }
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
