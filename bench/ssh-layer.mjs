@@ -1,0 +1,273 @@
+// What the SSH layer itself costs, without any container: node bench/ssh-layer.mjs (after npm run build).
+// Zeros written by the server itself, beside sshd where it is installed; logins; idle sessions. Rounds are interleaved,
+// medians are printed; CPU is the server's process alone, in seconds per GB, which a busy machine disturbs least.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const SELF = fileURLToPath(import.meta.url)
+const SSHD = '/usr/sbin/sshd'
+const MEGABYTES = Number(process.env.MB ?? 400)
+const ROUNDS = Number(process.env.ROUNDS ?? 5)
+const LOGINS = Number(process.env.LOGINS ?? 100)
+const IDLE = Number(process.env.IDLE ?? 300)
+const CIPHER = process.env.CIPHER ?? 'aes128-gcm@openssh.com'
+const KEX = process.env.KEX ?? 'curve25519-sha256'
+
+const roles = { serve, 'log-in': logIn, 'stay-idle': stayIdle }
+await (roles[process.argv[2]] ?? main)(...process.argv.slice(3))
+
+async function main() {
+  const folder = mkdtempSync(join(tmpdir(), 'hw-bench-ssh-'))
+  const running = []
+  try {
+    for (const name of ['host', 'user'])
+      await command('ssh-keygen', '-q', '-N', '', '-t', 'ed25519', '-f', join(folder, name))
+    const ours = await startOurs(folder, running)
+    const targets = [ours]
+    if (existsSync(SSHD)) targets.push(await startSshd(folder, running))
+    else console.log(`${SSHD} is not installed: no comparison`)
+    await zeros(folder, targets)
+    await logins(folder, ours)
+    await idle(folder, ours)
+  } finally {
+    for (const child of running) child.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function zeros(folder, targets) {
+  const results = new Map(targets.map((target) => [target, []]))
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const target of targets) {
+      const cpu = target.cpu()
+      const from = performance.now()
+      const bytes = await download(folder, target)
+      if (bytes !== MEGABYTES * 1e6) throw new Error(`${target.name}: ${bytes} bytes`)
+      // sshd's children are counted when they are reaped.
+      const seconds = (performance.now() - from) / 1000
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      results.get(target).push({ rate: MEGABYTES / seconds, cpu: ((target.cpu() - cpu) / MEGABYTES) * 1000 })
+    }
+  }
+  console.log(`\nzeros, ${ROUNDS} x ${MEGABYTES} MB, ${CIPHER}    MB/s  server CPU s/GB  packets per CPU s`)
+  for (const [target, rounds] of results) {
+    const cpu = median(rounds.map((round) => round.cpu))
+    const rate = median(rounds.map((round) => round.rate))
+    console.log(
+      `${target.name.padEnd(44)} ${rate.toFixed(0).padStart(5)} ${cpu.toFixed(2).padStart(16)} ${(1e9 / 32768 / cpu).toFixed(0).padStart(18)}`,
+    )
+  }
+  const [ours, sshd] = [...results.values()]
+  if (sshd)
+    console.log(
+      `ratio to sshd, median of rounds: ${median(ours.map((round, i) => round.rate / sshd[i].rate)).toFixed(2)}`,
+    )
+}
+
+async function logins(folder, target) {
+  await role('log-in', target.port, join(folder, 'user'), 20)
+  const cpu = target.cpu()
+  await role('log-in', target.port, join(folder, 'user'), LOGINS)
+  console.log(
+    `\nlogin + exec, ${KEX}: ${(((target.cpu() - cpu) * 1000) / LOGINS).toFixed(1)} ms of server CPU (${LOGINS} of them)`,
+  )
+}
+
+async function idle(folder, target) {
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const before = target.memory()
+  const child = spawn(process.execPath, [SELF, 'stay-idle', target.port, join(folder, 'user'), IDLE], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await once(child.stdout, 'data')
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  console.log(
+    `idle session with its connection: ${((target.memory() - before) / IDLE).toFixed(0)} KB of resident memory (${IDLE} of them)`,
+  )
+  child.kill()
+}
+
+// Servers.
+
+async function startOurs(folder, running) {
+  const child = spawn(process.execPath, [SELF, 'serve', join(folder, 'host'), join(folder, 'user.pub')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  running.push(child)
+  const [line] = await once(child.stdout, 'data')
+  return { name: 'src/ssh', port: Number(line), user: 'bench', command: 'zeros', ...gauges(child.pid) }
+}
+
+async function startSshd(folder, running) {
+  const port = await freePort()
+  mkdirSync('/run/sshd', { recursive: true })
+  const config = join(folder, 'sshd_config')
+  writeFileSync(
+    config,
+    `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${join(folder, 'host')}\nAuthorizedKeysFile ${join(folder, 'user.pub')}\nStrictModes no\nPidFile none\nUsePAM no\n`,
+  )
+  const child = spawn(SSHD, ['-D', '-f', config], { stdio: 'ignore' })
+  running.push(child)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  return {
+    name: 'sshd + head',
+    port,
+    user: userInfo().username,
+    command: `head -c ${MEGABYTES}000000 /dev/zero`,
+    ...gauges(child.pid),
+  }
+}
+
+async function serve(hostKey, userKey) {
+  const { createSshServer } = await import('../dist/ssh/server.js')
+  const blob = Buffer.from(readFileSync(userKey, 'utf8').split(' ')[1], 'base64')
+  const server = createSshServer({
+    hostKeys: [readFileSync(hostKey)],
+    ciphers: [CIPHER],
+    limits: {
+      maxAuthTries: 6,
+      loginGraceTime: 120_000,
+      maxStartups: { start: 1000, rate: 30, full: 2000 },
+      maxSessions: 10,
+      clientAliveInterval: 0,
+      clientAliveCountMax: 3,
+      rekeyLimit: { bytes: 2 ** 30, milliseconds: 3_600_000 },
+    },
+    authenticator: { publicKey: async (key) => (key.blob.equals(blob) ? 'bench' : undefined) },
+    observe: () => {},
+    connection: () => ({
+      allow: () => true,
+      session(session) {
+        session.accept()
+        const name = session.start.kind === 'exec' ? session.start.command.toString() : ''
+        if (name === 'true') session.exit({ code: 0 })
+        if (name !== 'zeros') return
+        const chunk = Buffer.alloc(256 * 1024)
+        let left = MEGABYTES * 1e6
+        const write = () => {
+          while (left > 0) {
+            const part = left < chunk.length ? chunk.subarray(0, left) : chunk
+            left -= part.length
+            if (!session.write(1, part)) return
+          }
+          session.exit({ code: 0 })
+        }
+        session.listen({ drain: write })
+        write()
+      },
+    }),
+  })
+  const { port } = await server.listen('127.0.0.1', 0)
+  process.stdout.write(`${port}\n`)
+}
+
+// Clients.
+
+async function download(folder, target) {
+  const options = [
+    '-F',
+    'none',
+    '-c',
+    CIPHER,
+    '-o',
+    `KexAlgorithms=${KEX}`,
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    'StrictHostKeyChecking=no',
+  ]
+  const files = [
+    '-o',
+    `UserKnownHostsFile=${join(folder, 'known_hosts')}`,
+    '-i',
+    join(folder, 'user'),
+    '-o',
+    'LogLevel=ERROR',
+  ]
+  const where = ['-p', String(target.port), '-l', target.user, '127.0.0.1', target.command]
+  // wc counts in a process of its own: reading the bytes here would cost more than sending them.
+  const counted = await command('sh', '-c', '"$@" | wc -c', 'sh', 'ssh', ...options, ...files, ...where)
+  return Number(counted)
+}
+
+function connectClient(port, key) {
+  const { Client } = createRequire(import.meta.url)('ssh2')
+  const client = new Client()
+  client.connect({
+    host: '127.0.0.1',
+    port: Number(port),
+    username: 'bench',
+    privateKey: readFileSync(key),
+    algorithms: { kex: [KEX] },
+  })
+  return once(client, 'ready').then(() => client)
+}
+
+async function logIn(port, key, count) {
+  for (let i = 0; i < Number(count); i++) {
+    const client = await connectClient(port, key)
+    const channel = await new Promise((resolve, reject) =>
+      client.exec('true', (error, opened) => (error ? reject(error) : resolve(opened))),
+    )
+    channel.resume()
+    await once(channel, 'close')
+    client.end()
+    await once(client, 'close')
+  }
+}
+
+async function stayIdle(port, key, count) {
+  for (let i = 0; i < Number(count); i++) {
+    const client = await connectClient(port, key)
+    await new Promise((resolve, reject) => client.exec('wait', (error) => (error ? reject(error) : resolve())))
+  }
+  process.stdout.write('ready\n')
+}
+
+async function role(...args) {
+  await command(process.execPath, SELF, ...args.map(String))
+}
+
+// Measuring.
+
+function gauges(pid) {
+  return {
+    /** Seconds, children that ended included. */
+    cpu() {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')
+      return [11, 12, 13, 14].reduce((sum, i) => sum + Number(fields[i]), 0) / 100
+    },
+    /** KB. */
+    memory: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]),
+  }
+}
+
+async function command(file, ...args) {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk) => {
+    output += chunk
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`${file} ended with ${code}`)
+  return output
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  return port
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)]
+}
