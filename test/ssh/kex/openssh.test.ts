@@ -34,11 +34,12 @@ describe.for([HOST, TRIXIE, FORKY])('$label', ({ root, why, names }) => {
 
     test('rekeys again and again while data goes both ways, and loses none', async (context) => {
       if (why) context.skip(why)
-      const input = randomBytes(1024 * 1024)
-      const done = await echo(server, root, input, `-oKexAlgorithms=${name}`, '-oRekeyLimit=256K')
+      const input = randomBytes(4 * 1024 * 1024)
+      // Below 512K the client takes the bytes of a full packet for blocks (packet.c) and rekeys for every one of them.
+      const done = await echo(server, root, input, `-oKexAlgorithms=${name}`, '-oRekeyLimit=1M')
       expect(sum(done.output)).toBe(sum(input))
       expect(done.code).toBe(0)
-      expect(done.exchanges.length).toBeGreaterThan(3)
+      expect(done.exchanges.length).toBeGreaterThan(2)
       expect(new Set(done.exchanges)).toEqual(new Set([name]))
     })
 
