@@ -9,8 +9,8 @@ import type { Holders } from './engine.ts'
 import { engineError } from './engine-words.ts'
 
 export const HOLDER_LABEL = 'hatchway.holder'
-/** A younger one may belong to a gateway that lives; an older one is nobody's: `hold` exits after 60 s. */
-export const HOLDER_MAX_AGE = 120
+/** A younger one may belong to a gateway that lives; an older one is nobody's: `hold` exits after 120 s. */
+export const HOLDER_MAX_AGE = 180
 const START_DEADLINE = 15_000
 const FIRST_LINE_LIMIT = 64
 

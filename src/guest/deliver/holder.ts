@@ -43,7 +43,7 @@ export async function startHolder(
     },
     signal,
   )
-  const [, pid] = /^(?:pid )?([1-9]\d{0,6})\r?$/.exec(holder.firstLine) ?? []
+  const [, pid] = /^([1-9]\d{0,6})$/.exec(holder.firstLine) ?? []
   if (pid === undefined) {
     await holder.close()
     throw new Error(`the holder said ${JSON.stringify(holder.firstLine)}`)
