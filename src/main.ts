@@ -76,6 +76,16 @@ program
     print(await kill(configFrom(flags).config, id))
   })
 
+program
+  .command('reload')
+  .description('have your running gateways read their key files now')
+  .addOption(configOption())
+  .addOption(socketOption())
+  .action(async (flags: ConfigFlags) => {
+    const [{ reload }, { configFrom }] = await Promise.all([import('./cli/sessions.ts'), import('./cli/flags.ts')])
+    print(await reload(configFrom(flags).config))
+  })
+
 gatewayOptions(program.command('doctor').description('find what keeps the gateway from working, and what to do'))
   .option('--listen <host:port>', 'address to check (repeatable)', collect)
   .addOption(socketOption())

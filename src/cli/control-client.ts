@@ -55,6 +55,11 @@ export async function killSession(configured: string | undefined, id: string): P
   return answers.some(({ killed }) => killed)
 }
 
+/** The number of keys each gateway has now. */
+export async function reloadKeys(configured: string | undefined): Promise<number[]> {
+  return (await ask(configured, 'POST', '/reload', z.object({ keys: z.number() }))).map(({ keys }) => keys)
+}
+
 async function ask<T>(
   configured: string | undefined,
   method: string,

@@ -7,9 +7,8 @@ import { asHatchwayError } from '../errors.ts'
 import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
+import { hangUp, later } from './hang-up.ts'
 
-/** What is left after the grace is hung up; its containers' answers are waited for no longer than this. */
-const HANGUP_LIMIT = 3_000
 /** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */
 const FAREWELL = 1_000
 /** Whatever hangs in close(), the process ends. */
@@ -65,8 +64,7 @@ async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, l
   })
   if (drained) return Promise.race([later(farewell), aborted(secondStop)])
   log.warn({ sessions: gateway.registry.size }, secondStop.aborted ? 'stopping at once' : 'the grace is over')
-  gateway.registry.killAll('ended: the gateway is shutting down')
-  await gateway.registry.drained(AbortSignal.timeout(HANGUP_LIMIT))
+  await hangUp(gateway.registry, 'ended: the gateway is shutting down')
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -145,11 +143,5 @@ function surviveOwnFaults(log: Logger): void {
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'uncaught exception: a fault of ours')
     setTimeout(() => process.exit(70), 500)
-  })
-}
-
-function later(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds)
   })
 }

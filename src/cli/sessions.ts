@@ -1,6 +1,6 @@
-/** `hatchway sessions` and `hatchway kill`: what runs through the gateways of this user. */
+/** `hatchway sessions`, `kill` and `reload`: what runs through the gateways of this user. */
 import type { Config } from '../config/schema.ts'
-import { allSessions, killSession, type SessionRow } from './control-client.ts'
+import { allSessions, killSession, reloadKeys, type SessionRow } from './control-client.ts'
 import { CliFailure } from './failure.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
@@ -27,6 +27,11 @@ export async function kill(config: Config, id: string): Promise<string> {
   const killed = await killSession(config.controlSocket, id)
   if (!killed) throw new CliFailure(`no live session ${id}: \`hatchway sessions\` shows them`)
   return `session ${id} is being ended\n`
+}
+
+export async function reload(config: Config): Promise<string> {
+  const keys = await reloadKeys(config.controlSocket)
+  return keys.map((count) => `reloaded: ${count} keys may log in\n`).join('')
 }
 
 const COLUMNS: readonly Column<SessionRow>[] = [

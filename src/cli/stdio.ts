@@ -6,6 +6,7 @@ import { Duplex } from 'node:stream'
 import { startGateway } from '../app.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { createLog } from '../log.ts'
+import { hangUp, later } from './hang-up.ts'
 
 const CLOSE_LIMIT = 3_000
 const HERE = { address: '127.0.0.1', port: 0 }
@@ -24,8 +25,8 @@ export async function stdio({ config, warnings }: LoadedConfig): Promise<number>
     const { address: remote, local } = peer()
     gateway.inject(stream, remote, local)
     await ended
-    gateway.registry.killAll('ended: the connection is gone')
-    await Promise.race([gateway.close(), new Promise((resolve) => setTimeout(resolve, CLOSE_LIMIT).unref())])
+    await hangUp(gateway.registry, 'ended: the connection is gone')
+    await Promise.race([gateway.close(), later(CLOSE_LIMIT)])
     return 0
   } finally {
     await closeLog()

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { allSessions, killSession } from '../../src/cli/control-client.ts'
+import { allSessions, killSession, reloadKeys } from '../../src/cli/control-client.ts'
 import { type Control, type ControlHandlers, openControl } from '../../src/control.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import { run } from '../support/containers.ts'
@@ -74,6 +74,11 @@ describe('the control socket', () => {
     expect(await killSession(path, live.id)).toBe(true)
     expect(reasons).toEqual(['ended by the administrator'])
     expect(await killSession(path, 'ffffffff')).toBe(false)
+  })
+
+  it('has keys read anew', async () => {
+    await control()
+    expect(await reloadKeys(path)).toEqual([3])
   })
 
   it('takes the place of a socket that a killed gateway left', async () => {

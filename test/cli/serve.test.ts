@@ -1,4 +1,5 @@
 /** The gateway as a process: start, control, log, end. */
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,12 @@ import { allSessions } from '../../src/cli/control-client.ts'
 import { run, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { type Gateway, MAIN, startGateway } from '../support/gateway.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
-import { until } from '../support/wait.ts'
+import { until as untilWithin } from '../support/wait.ts'
+
+/** Each test starts several programs; a busy machine takes seconds for each. */
+const TIMEOUT = 120_000
+const until = <T>(what: string, ask: () => Promise<T | false | undefined> | T | false | undefined) =>
+  untilWithin(what, ask, 40_000)
 
 let directory: string
 let keys: Keys
@@ -71,7 +77,7 @@ function lines(log: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line))
 }
 
-describe('hatchway serve', () => {
+describe('hatchway serve', { timeout: TIMEOUT }, () => {
   it('prints the fingerprints that ssh-keyscan finds, and the command to type', async () => {
     const running = await gateway()
     const keyscan = await run('ssh-keyscan', ['-p', String(running.port), running.host])
@@ -85,7 +91,7 @@ describe('hatchway serve', () => {
   it('lists a live session without its command, with it when asked, and ends it by id', async () => {
     const running = await gateway()
     const mark = testMark()
-    const ssh = (await client(running)).exec(`echo ${mark}; exec sleep 60`, { limit: 30_000 })
+    const ssh = (await client(running)).exec(`echo ${mark}; exec sleep 60`, { limit: TIMEOUT })
     const [session] = await until('the session runs', async () => {
       const list = await sessions()
       return list[0]?.state === 'running' && Number(list[0]?.bytesOut) > 0 && list
@@ -118,32 +124,36 @@ describe('hatchway serve', () => {
   it('on SIGTERM lets sessions end, takes no new ones, and exits 0', async () => {
     const running = await gateway()
     const ssh = await client(running)
-    const session = ssh.exec('echo started; sleep 3; exit 7')
+    const session = ssh.exec('sleep 5; exit 7', { limit: TIMEOUT })
     await until('the session runs', async () => (await sessions())[0]?.state === 'running')
     process.kill(running.pid, 'SIGTERM')
     await until('draining', () => running.log().includes('"draining"'))
     expect((await ssh.exec('true')).code).toBe(255)
     expect((await session).code).toBe(7)
-    expect(await running.stop(10_000)).toBe(0)
+    expect(await running.stop(60_000)).toBe(0)
   })
 
   it('ends at once on a second SIGTERM, and tells the user why', async () => {
     const running = await gateway()
-    const session = (await client(running)).exec('exec sleep 60', { limit: 30_000 })
+    const session = (await client(running)).exec('exec sleep 61', { limit: TIMEOUT })
     await until('the session runs', async () => (await sessions())[0]?.state === 'running')
     process.kill(running.pid, 'SIGTERM')
     await until('draining', () => running.log().includes('"draining"'))
-    expect(await running.stop(20_000)).toBe(0)
+    expect(await running.stop(60_000)).toBe(0)
     const { code, stderr } = await session
     expect(code).toBe(255)
     expect(stderr.toString()).toContain('the gateway is shutting down')
+    await until(
+      'nothing of it is left inside',
+      async () => (await container.inside('ps | grep "sleep [6]1"')).stdout.length === 0,
+    )
   })
 
   it('ends sessions when the grace is over', async () => {
     const running = await gateway([], { HATCHWAY_SHUTDOWN_GRACE: '500ms' })
-    const session = (await client(running)).exec('exec sleep 60', { limit: 30_000 })
+    const session = (await client(running)).exec('exec sleep 60', { limit: TIMEOUT })
     await until('the session runs', async () => (await sessions())[0]?.state === 'running')
-    expect(await running.stop(20_000)).toBe(0)
+    expect(await running.stop(60_000)).toBe(0)
     expect((await session).code).toBe(255)
   })
 
@@ -164,7 +174,7 @@ describe('hatchway serve', () => {
         '--control-socket',
         socket(),
       ],
-      { env: { HATCHWAY_CONFIG: '/dev/null', HATCHWAY_LOG_FILE: file, HATCHWAY_LOG_LEVEL: 'debug' }, limit: 30_000 },
+      { env: { HATCHWAY_CONFIG: '/dev/null', HATCHWAY_LOG_FILE: file, HATCHWAY_LOG_LEVEL: 'debug' }, limit: TIMEOUT },
     )
     const log = () => lines(readFileSync(file, 'utf8'))
     const pid = await until('it listens', () => {
@@ -194,7 +204,7 @@ describe('hatchway serve', () => {
         '--control-socket',
         control,
       ]),
-      { env: { HATCHWAY_CONFIG: '/dev/null', HATCHWAY_LOG_FILE: '/dev/full' }, limit: 60_000 },
+      { env: { HATCHWAY_CONFIG: '/dev/null', HATCHWAY_LOG_FILE: '/dev/full' }, limit: TIMEOUT },
     )
     const status = await until('it listens', () => askStatus(control).catch(() => undefined))
     const ssh = await makeSshClient({ host: '127.0.0.1', port: status.port, user: container.name, key: keys.ed25519 })
@@ -218,7 +228,21 @@ describe('hatchway serve', () => {
   })
 })
 
-describe('hatchway stdio', () => {
+describe('hatchway stdio', { timeout: TIMEOUT }, () => {
+  it('leaves nothing inside when the client is killed', async () => {
+    const flags = `--keys ${join(directory, 'keys')} --authorized-keys ${keys.authorized} --engine docker --guest off`
+    const target = { host: 'anything', port: 22, user: container.name, key: keys.ed25519 }
+    const ssh = await makeSshClient(target, [`ProxyCommand ${process.execPath} ${MAIN} stdio ${flags}`])
+    opened.push(() => ssh.close())
+    const inside = async () => (await container.inside('ps | grep "sleep [6]2"')).stdout.length > 0
+    const child = spawn('ssh', ['-F', ssh.config, 't', 'exec sleep 62'], { stdio: 'ignore' })
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    await until('it runs inside', inside)
+    child.kill('SIGKILL')
+    await ended
+    await until('it is gone', async () => !(await inside()))
+  })
+
   it('serves one connection as a ProxyCommand, and ends with it', async () => {
     const flags = `--keys ${join(directory, 'keys')} --authorized-keys ${keys.authorized} --engine docker --guest off`
     const target = { host: 'anything', port: 22, user: container.name, key: keys.ed25519 }
