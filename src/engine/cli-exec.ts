@@ -7,7 +7,7 @@ import { spawnOnPipes } from './cli-process.ts'
 import { spawnOnTerminal } from './cli-pty.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import { whyEnded } from './ending.ts'
-import type { Container, Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
+import type { Container, Exec, ExecSpec, ExitStatus, OutputFd, OutputSink } from './engine.ts'
 import { engineLost, isUnreachable, notRunning, oneLine, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
 import type { StartGate } from './start-gate.ts'
 import { createStdin } from './stdin.ts'
@@ -38,13 +38,14 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
   const since = Date.now()
   // A terminal carries both the engine's in-band words and the CLI's own.
   const texts = [...flavour.errors, ...START_FAILURE_TEXTS]
+  let spoke = false
+  const forward = (fd: OutputFd) => (chunk: Buffer) => {
+    spoke = true
+    return sink.write(fd, chunk)
+  }
   const gates = {
-    1: createTextGate(
-      (chunk) => sink.write(1, chunk),
-      spec.tty === undefined ? START_FAILURE_TEXTS : texts,
-      !!spec.tty,
-    ),
-    2: createTextGate((chunk) => sink.write(2, chunk), texts, true),
+    1: createTextGate(forward(1), spec.tty === undefined ? START_FAILURE_TEXTS : texts, spec.tty !== undefined),
+    2: createTextGate(forward(2), texts, true),
   }
   const args = execArguments(flavour, request.containerId, spec)
   if (args.some((text) => Buffer.byteLength(text) >= LONGEST_ARGUMENT)) {
@@ -77,7 +78,7 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
       leave()
       closers.delete(close)
       if (closed) return { signal: 'HUP', coreDumped: false }
-      return await execEnded({ ...request, signal: life.signal }, [gates[1], gates[2]], since, code)
+      return await execEnded({ ...request, signal: life.signal }, [gates[1], gates[2]], since, code, spoke)
     })
     exit.catch(() => {})
     return {
@@ -114,21 +115,22 @@ async function execEnded(
   gates: readonly TextGate[],
   since: number,
   code: number | undefined,
+  spoke: boolean,
 ): Promise<ExitStatus> {
   for (const gate of gates) gate.freeze()
-  const { spec, sink } = request
+  const { spec, sink, flavour } = request
   try {
     if (code === undefined) throw engineLost(new Error(`${request.cli.binary} was killed`))
     const held = gates.map((gate) => gate.held()).find((text) => text !== undefined)
     if (held !== undefined && code !== 0) {
-      const line = await ownWords(request, since, held, code)
+      const line = await ownWords(request, since, held, code, spoke)
       if (line !== undefined) {
         for (const gate of gates) gate.drop()
         sink.write(spec.tty === undefined ? 2 : 1, Buffer.from(`${line.text}${spec.tty === undefined ? '' : '\r'}\n`))
         return { code: line.code }
       }
     }
-    if (code === 137) {
+    if (flavour.goneCodes.includes(code)) {
       const why = await whyContainerEnded(request, since)
       if (why !== undefined) throw why
     }
@@ -150,21 +152,23 @@ async function ownWords(
   since: number,
   held: string,
   code: number,
+  spoke: boolean,
 ): Promise<{ text: string; code: number } | undefined> {
   const { spec, containerId, flavour } = request
   const text = cliMessage(held)
   const about = { container: request.name(containerId), user: spec.user }
-  if (code >= 125 && code <= 127) {
+  if (isOwnCode(code)) {
     const failure = startFailure(text, spec.argv[0], spec.cwd, about)
-    if (failure !== undefined && 'error' in failure) throw failure.error
-    if (failure !== undefined) return { text: failure.line, code: failure.code }
+    if (failure !== undefined && 'line' in failure) return { text: failure.line, code: failure.code }
+    // What is wrong with the container, the container's own state tells better (below).
+    if (failure?.error.code === 'USER_NOT_FOUND') throw failure.error
   }
   if (!flavour.errors.some((prefix) => held.startsWith(prefix))) return undefined
-  if (/no such exec instance/i.test(text))
-    throw (await whyContainerEnded(request, since)) ?? engineLost(new Error(text))
-  // The container under another name than ours is another container.
-  const state = notRunning(text, about.container)
-  if (state !== undefined && (text.includes(containerId) || text.includes(about.container))) throw state
+  if (spoke || /no such exec instance|already been removed/i.test(text)) {
+    const why = await whyContainerEnded(request, since)
+    if (why !== undefined) throw why
+    if (/no such exec instance/i.test(text)) throw engineLost(new Error(text))
+  }
   let container: Container
   try {
     container = await request.inspect(containerId, request.signal)
@@ -172,8 +176,17 @@ async function ownWords(
     if (error instanceof HatchwayError && isUnreachable(text)) throw error
     throw error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND' ? error : engineLost(error)
   }
-  if (container.state === 'running') return undefined
-  throw notRunning(text, container.name) ?? notRunning(`is ${container.state}`, container.name) ?? engineLost(held)
+  const state = notRunning(text, container.name)
+  if (container.state !== 'running')
+    throw notRunning(`is ${container.state}`, container.name) ?? state ?? engineLost(held)
+  // It runs by now, but these words name it: it was between two starts. Of another container, they are the program's.
+  if (state !== undefined && (text.includes(containerId) || text.includes(about.container))) throw state
+  return undefined
+}
+
+/** What a shell and the engines answer for a program that was not run; 255 is Podman's for everything else. */
+function isOwnCode(code: number): boolean {
+  return (code >= 125 && code <= 127) || code === 255
 }
 
 async function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
@@ -181,6 +194,7 @@ async function whyContainerEnded(request: CliExecRequest, since: number): Promis
   try {
     return await whyEnded({
       name: request.name(containerId),
+      since,
       inspect: () =>
         request.inspect(containerId, signal).catch((failure: unknown) => {
           if (failure instanceof HatchwayError && failure.code === 'CONTAINER_NOT_FOUND') return undefined

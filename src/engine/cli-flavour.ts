@@ -12,6 +12,8 @@ export interface CliFlavour {
   readonly host?: readonly string[]
   readonly ps: readonly string[]
   readonly events: readonly string[]
+  /** Exit codes that may mean that the container ended, not just the program. */
+  readonly goneCodes: readonly number[]
   /** Prefixes of its own error messages on stderr. */
   readonly errors: readonly string[]
 }
@@ -26,6 +28,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
     ps: PS,
     events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
+    goneCodes: [137],
     errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],
   },
   podman: {
@@ -34,6 +37,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     version: ['version', '--format', '{{json .Client}}'],
     ps: PS,
     events: ['events', '--filter', 'type=container', '--format', 'json'],
+    goneCodes: [137, 255],
     errors: ['Error: ', 'Cannot connect to Podman'],
   },
   nerdctl: {
@@ -42,6 +46,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     version: ['version', '--format', '{{json .Client}}'],
     ps: PS,
     events: ['events', '--format', '{{json .}}'],
+    goneCodes: [137],
     errors: ['time="', 'FATA['],
   },
 }

@@ -129,7 +129,7 @@ export async function startExec(
       }, startDeadline)
     }
 
-    const resizer = createResizer(api, execId, life.signal)
+    const resizer = createResizer(api, execId, version.product === 'podman', life.signal)
     if (size !== undefined && !version.consoleSize && version.product !== 'podman') resizer.resize(size)
 
     return {

@@ -90,6 +90,7 @@ async function whyContainerEnded({ api, containerId, since, signal }: EndedExec)
   try {
     return await whyEnded({
       name: api.name(containerId),
+      since,
       inspect: () =>
         api.json('GET', `/containers/${containerId}/json`, { signal }, parseContainer).catch((failure: unknown) => {
           if (failure instanceof HatchwayError && failure.code === 'CONTAINER_NOT_FOUND') return undefined

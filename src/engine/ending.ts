@@ -7,6 +7,8 @@ import { oneLine } from './engine-words.ts'
 
 export interface EndingView {
   readonly name: string
+  /** When the program was started, milliseconds since the epoch. */
+  readonly since: number
   /** undefined: no such container any more. */
   inspect(): Promise<Container | undefined>
   /** What happened to the container lately; may be empty where the engine forgets. */
@@ -26,8 +28,7 @@ export async function whyEnded(view: EndingView): Promise<HatchwayError | undefi
     name = container.name
     if (container.state === 'removing' || container.state === 'dead') return gone(name, 'was removed')
     if (container.state === 'running' || container.state === 'paused') {
-      const events = await view.recentEvents()
-      if (events.some((event) => event.action === 'die' || event.action === 'died')) return gone(name, 'was restarted')
+      if (Date.parse(container.startedAt) > view.since) return gone(name, 'was restarted')
       continue
     }
     if (container.state === 'restarting') return gone(name, 'was restarted')
@@ -42,7 +43,8 @@ export async function whyEnded(view: EndingView): Promise<HatchwayError | undefi
 function howStopped(events: readonly ParsedEvent[]): string {
   if (events.some((event) => event.action === 'oom')) return 'ran out of memory'
   if (events.some((event) => event.action === 'stop')) return 'was stopped'
-  const signals = events.filter((event) => event.action === 'kill').map((event) => event.signal ?? '')
+  // Podman does not tell the signal: its `stop` is an event of its own.
+  const signals = events.filter((event) => event.action === 'kill').map((event) => event.signal ?? '9')
   if (signals.length === 0)
     return events.some((e) => e.action === 'die' || e.action === 'died') ? 'ended' : 'was stopped'
   return signals.every((signal) => ['9', 'KILL', 'SIGKILL'].includes(signal)) ? 'was killed' : 'was stopped'

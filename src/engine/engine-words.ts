@@ -19,9 +19,9 @@ export function oneLine(text: string, limit = 300): string {
 const NOT_RUNNING: readonly (readonly [RegExp, string])[] = [
   [/is paused|container state improper.*paused|paused container/i, 'is paused'],
   [/is restarting/i, 'is restarting'],
-  [/marked for removal|is being removed|removal in progress/i, 'is being removed'],
+  [/marked for removal|is (being removed|removing)|removal in progress/i, 'is being removed'],
   [
-    /is not running|on running containers|stopped container|container not running|is not created or running/i,
+    /is not running|on running containers|stopped container|container not running|is not created or running|is (exited|created|dead)/i,
     'is stopped',
   ],
 ]
@@ -99,6 +99,11 @@ export const START_FAILURE_TEXTS: readonly string[] = [
   'crun: ',
   'exec failed: ',
   'failed to create runc ',
+  // Podman.
+  'Error: runc: ',
+  'Error: crun: ',
+  'Error: OCI runtime ',
+  'Error: unable to find ',
 ]
 
 /** undefined: these words are not known; they may be the program's own. */

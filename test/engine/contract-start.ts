@@ -81,11 +81,13 @@ export function startTests(promised: Promised): void {
     async ({ engine, id }) => {
       const codes = Array.from({ length: 30 }, (_, index) => index)
       const ran = await Promise.all(
-        codes.map((code) => runIn(engine, id, ['sh', '-c', `cat; exit ${code}`], { stdin: `in ${code}` })),
+        codes.map((code) =>
+          runIn(engine, id, ['sh', '-c', `cat; exit ${code}`], { stdin: `in ${code}`, limit: 80_000 }),
+        ),
       )
       expect(ran.map((one) => one.status)).toEqual(codes.map((code) => ({ code })))
       expect(ran.map((one) => one.text)).toEqual(codes.map((code) => `in ${code}`))
     },
-    60_000,
+    90_000,
   )
 }
