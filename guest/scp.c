@@ -31,6 +31,7 @@ int scp_main(int argc, char **argv) {
     return refuse("scp: this container has no scp; its stand-in only answers one at the other end (-t, -f).\n"
                   "Copy from your own machine: scp FILE this-container:PATH\n");
   sys_signal_ignore(SIGPIPE);
+  sys_signal_ignore(SIGXFSZ); /* a file at its limit is an error to be told */
   scp.umask = (u32)sys_umask(0);
   if (from) {
     scp_source(argv + i, argc - i);

@@ -117,7 +117,9 @@ static int serve(void) {
 }
 
 int sftp_serve(int in, int out, const char *start) {
-  sys_signal_ignore(SIGPIPE); /* a client that is gone is an error of write() */
+  /* A client that is gone, a file that reaches its limit: errors of write(), to be told. */
+  sys_signal_ignore(SIGPIPE);
+  sys_signal_ignore(SIGXFSZ);
   if (start && *start) {
     int r = sys_chdir(start);
     if (r) {
