@@ -36,7 +36,7 @@ export async function createLog(settings: Config['log']): Promise<Log> {
 /** pino-pretty as a plain function: its worker-thread transport costs start time and can lose the last lines. */
 async function prettyLine(colorize: boolean): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty')
-  const format = prettyFactory({ colorize, translateTime: 'SYS:HH:MM:ss.l', ignore: 'hostname,pid' })
+  const format = prettyFactory({ colorize, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'hostname,pid' })
   return (line) => format(keepEscapes(line))
 }
 

@@ -58,8 +58,8 @@ export function lsRow(container: ContainerSummary): LsRow {
 }
 
 const COLUMNS: readonly Column<LsRow>[] = [
-  { head: 'NAME', cell: (row) => row.name },
-  { head: 'ID', cell: (row) => row.id.slice(0, 12) },
+  { head: 'NAME', cell: (row) => row.name, keep: true },
+  { head: 'ID', cell: (row) => row.id.slice(0, 12), keep: true },
   { head: 'IMAGE', cell: (row) => row.image },
   { head: 'STATE', cell: (row) => row.status || row.state },
   { head: 'PORTS', cell: (row) => row.ports.join(', ') },

@@ -35,7 +35,7 @@ export async function reload(config: Config): Promise<string> {
 }
 
 const COLUMNS: readonly Column<SessionRow>[] = [
-  { head: 'ID', cell: (row) => row.id },
+  { head: 'ID', cell: (row) => row.id, keep: true },
   { head: 'STATE', cell: (row) => row.state },
   { head: 'WHO', cell: (row) => row.identity.name },
   { head: 'WHERE', cell: (row) => `${row.user}@${row.container.name}` },

@@ -25,20 +25,31 @@ const NO_LINES = {
 export interface Column<Row> {
   readonly head: string
   readonly cell: (row: Row) => string
+  /** Not cut while another column can be: a name or id that is cut cannot be typed. */
+  readonly keep?: boolean
 }
 
 /** Columns without any content are left out. `width` undefined: nothing is cut. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string {
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
   const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
-  const heads = columns.map((column) => column.head).filter((_, index) => used[index])
+  const shown = columns.filter((_, index) => used[index])
+  const heads = shown.map((column) => column.head)
   const body = cells.map((row) => row.filter((_, index) => used[index]))
   const wanted = heads.map((head, index) => Math.max(head.length, ...body.map((row) => (row[index] ?? '').length)))
   const drawn = new Table({
     head: heads,
     chars: NO_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
-    ...(width !== undefined && { colWidths: fit(wanted, width), wordWrap: false, truncate: '…' }),
+    ...(width !== undefined && {
+      colWidths: fit(
+        wanted,
+        shown.map((column) => column.keep === true),
+        width,
+      ),
+      wordWrap: false,
+      truncate: '…',
+    }),
   })
   drawn.push(...body)
   return drawn
@@ -48,14 +59,16 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .join('')
 }
 
-/** The widest columns give way first. */
-function fit(wanted: readonly number[], width: number): number[] {
+/** The widest columns give way first, those to keep last. */
+function fit(wanted: readonly number[], keep: readonly boolean[], width: number): number[] {
   const widths = [...wanted]
   const total = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1)
+  const widest = (kept: boolean) => Math.max(0, ...widths.filter((_, index) => keep[index] === kept))
   while (total() > width) {
-    const widest = Math.max(...widths)
-    if (widest <= MIN_WIDTH) break
-    widths[widths.indexOf(widest)] = widest - 1
+    const kept = widest(false) <= MIN_WIDTH
+    if (widest(kept) <= MIN_WIDTH) break
+    const index = widths.findIndex((each, at) => keep[at] === kept && each === widest(kept))
+    widths[index] = widest(kept) - 1
   }
   return widths
 }

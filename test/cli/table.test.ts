@@ -33,6 +33,13 @@ describe('a table', () => {
     expect(lines[1]).toMatch(/^web {3}x+…$/)
   })
 
+  it('cuts what is to be kept last', () => {
+    const columns = COLUMNS.map((column) => ({ ...column, keep: column.head === 'NAME' }))
+    const row = { name: 'n'.repeat(30), text: 'x'.repeat(20) }
+    expect(table(columns, [row], 40).split('\n')[1]).toBe(`${'n'.repeat(30)}  xxxxxxx…`)
+    expect(table(columns, [row], 20).split('\n')[1]).toBe(`${'n'.repeat(11)}…  xxxxx…`)
+  })
+
   it('does not let content move the cursor or make lines', () => {
     expect(table(COLUMNS, [{ name: 'web', text: '\u001b[2J\nroot' }], undefined)).toBe(
       'NAME  TEXT\nweb   \\x1b[2J\\x0aroot\n',
