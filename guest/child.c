@@ -3,6 +3,7 @@
 #include "proc.h"
 #include "process.h"
 #include "pty.h"
+#include "sftp.h"
 
 void child_fail(int status, u32 stage, int error) {
   u32 message[2] = {stage, (u32)error};
@@ -87,6 +88,8 @@ static void enter(struct bytes cwd, struct bytes warn) {
   if (!cwd.n) return;
   int error = sys_chdir(c_string(cwd));
   if (error == 0) return;
+  sys_chdir("/");
+  if (!warn.n) return;
   /* Nobody reads yet, so no more than any pipe or terminal takes at once. */
   enum { WARN_MAX = 1024 };
   char line[WARN_MAX + 64];
@@ -96,7 +99,6 @@ static void enter(struct bytes cwd, struct bytes warn) {
   text_errno(&t, -error);
   text_add(&t, "\n");
   sys_write(2, t.at, t.length);
-  sys_chdir("/");
 }
 
 static char **environment(const struct spawn *request, const struct ends *ends, char *ssh_tty, char **to) {
@@ -141,12 +143,11 @@ void child_run(const struct spawn *request, const struct ends *ends) {
   sys_sigmask(0, NULL);
   sys_umask(022);
   enter(request->cwd, request->warn);
-#ifdef HAVE_SFTP
   if (request->sftp) {
-    close_from(3);
+    sys_prctl(PR_SET_NAME, (unsigned long)"sftp-server");
+    sys_close(status); /* OPENED */
     sys_exit(sftp_serve(0, 1, ""));
   }
-#endif
   size_t pointers = request->argc + 1 + 2 * (size_t)request->envc + count_environment() + 4;
   char **argv = sys_reserve(pointers * sizeof *argv);
   if (!argv) child_fail(status, STAGE_RESOURCES, ENOMEM);

@@ -1,5 +1,7 @@
 /* hatchway-guest: what runs inside a container on the gateway's behalf. docs/guest-protocol.md says what it speaks. */
+#include "scp.h"
 #include "serve.h"
+#include "sftp.h"
 #ifdef HAVE_SFTP
 #include "scp.h"
 #include "sftp.h"
@@ -55,7 +57,23 @@ static bool known_by(const char *path, int argc, char **argv, int *code) {
 }
 #endif
 
+static const char *base_name(const char *path) {
+  for (const char *slash; (slash = str_find(path, '/'));) path = slash + 1;
+  return path;
+}
+
+/* Also what a program of the container starts as sftp-server or scp, by a link of that name or as the first argument. */
+static bool run_as(const char *name, int argc, char **argv, int *code) {
+  if (str_equal(name, "sftp-server")) *code = sftp_main(argc, argv);
+  else if (str_equal(name, "scp")) *code = scp_main(argc, argv);
+  else return false;
+  return true;
+}
+
 int main(int argc, char **argv) {
+  int code;
+  if (argc > 0 && run_as(base_name(argv[0]), argc, argv, &code)) return code;
+  if (argc > 1 && run_as(argv[1], argc - 1, argv + 1, &code)) return code;
 #ifdef HAVE_SFTP
   int code;
   if (argc >= 1 && known_by(argv[0], argc, argv, &code)) return code;
@@ -64,7 +82,7 @@ int main(int argc, char **argv) {
   if (argc == 2 && str_equal(argv[1], "serve")) return serve();
   if (argc == 2 && str_equal(argv[1], "hold")) return hold();
   if (argc == 2 && str_equal(argv[1], "version")) return version();
-  const char usage[] = "usage: hatchway-guest serve|hold|version\n";
+  const char usage[] = "usage: hatchway-guest serve | hold | version | sftp-server ... | scp ...\n";
   sys_write(2, usage, sizeof usage - 1);
   return 2;
 }

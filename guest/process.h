@@ -47,8 +47,4 @@ struct monitor_message {
   int pid;
 };
 
-#ifdef HAVE_SFTP
-int sftp_serve(int in, int out, const char *start);
-#endif
-
 #endif

@@ -49,12 +49,8 @@ static bool open_channel(u8 type, u32 id, struct bytes request) {
     spawn = (struct spawn){.sftp = true, .credit = take_u32(&c)};
     spawn.cwd = take_name(&c);
     if (!cursor_done(&c)) return false;
-#ifdef HAVE_SFTP
     if (guest.draining) send_fail(id, ESHUTDOWN, STAGE_RESOURCES);
     else process_spawn(id, &spawn);
-#else
-    send_fail(id, ENOSYS, STAGE_RESOURCES);
-#endif
     return true;
   }
   u32 credit = type == F_CONNECT ? take_u32(&c) : 0;

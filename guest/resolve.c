@@ -8,7 +8,11 @@
 static bool is_localhost(const char *name) {
   size_t n = strlen(name);
   if (n && name[n - 1] == '.') n--;
-  return n >= 9 && str_starts(name + n - 9, "localhost") && (n == 9 || name[n - 10] == '.');
+  if (n < 9 || (n > 9 && name[n - 10] != '.')) return false;
+  char last[10];
+  struct text t = text_in(last, sizeof last);
+  text_bytes(&t, name + n - 9, 9);
+  return str_equal_nocase(last, "localhost");
 }
 
 bool resolve_local(const char *name, struct address_list *found) {

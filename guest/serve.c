@@ -105,9 +105,10 @@ static bool more_to_hear(const struct line *l) {
   return conversing(l) && (l->readable || line_has_frame(l)) && line_can_answer(l) && line_can_answer(guest.line);
 }
 
-static void speak(struct line *l) {
+/* Answers whether the other side is still there. */
+static bool speak(struct line *l) {
   line_flush(l);
-  if (l->failed && l->out >= 0) finish(0);
+  return !l->failed;
 }
 
 /* ---- time ---- */
@@ -194,6 +195,8 @@ static bool drained(void) {
   return guest.now >= limit || (!guest.exec.output.used && !guest.socket.output.used);
 }
 
+static bool ended(void) { return guest.ending && (!sessions_ending() || guest.now >= guest.ending_limit); }
+
 /* ---- the loop ---- */
 
 static void start(void) {
@@ -221,12 +224,8 @@ static void start(void) {
 
 static void hello(void) {
   u8 payload[22] = "HWG1";
-  u32 features = FEATURE_RESOLVER;
-#ifdef HAVE_SFTP
-  features |= FEATURE_SFTP;
-#endif
   put_u16(payload + 4, VERSION);
-  put_u32(payload + 6, features);
+  put_u32(payload + 6, FEATURE_SFTP | FEATURE_RESOLVER);
   put_u32(payload + 10, sys_geteuid());
   put_u32(payload + 14, sys_getegid());
   put_u32(payload + 18, (u32)sys_getpid());
@@ -258,19 +257,18 @@ int serve(void) {
   guest.now = sys_milliseconds();
   guest.lease_until = guest.now + INIT_WITHIN;
   hello();
-  for (bool busy = false;;) {
-    guest.now = sys_milliseconds();
-    int wait = keep_time();
-    int n = sys_epoll_wait(guest.epoll, events, 64, busy ? 0 : wait);
+  for (int wait = 0;;) {
+    int n = sys_epoll_wait(guest.epoll, events, 64, wait);
     guest.now = sys_milliseconds();
     for (int i = 0; i < n; i++) handle(&events[i]);
     hear(&guest.exec);
     hear(&guest.socket);
     if (drained()) finish(0);
-    bool more = !guest.ending && flow_turns();
-    speak(&guest.exec);
-    speak(&guest.socket);
-    if (guest.ending && (!sessions_ending() || guest.now >= guest.ending_limit)) return guest.exit_code;
-    busy = !guest.ending && (more || more_to_hear(&guest.exec) || more_to_hear(&guest.socket));
+    wait = keep_time();
+    if (!guest.ending && flow_turns()) wait = 0;
+    bool heard = speak(&guest.exec) && speak(&guest.socket);
+    if (!heard && !guest.ending) finish(0), wait = 0;
+    if (ended()) return guest.exit_code;
+    if (more_to_hear(&guest.exec) || more_to_hear(&guest.socket)) wait = 0;
   }
 }

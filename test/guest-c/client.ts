@@ -272,6 +272,9 @@ export class Client {
   keepAlive(everyMs: number): void {
     this.pings = setInterval(() => this.send(T.PING, 0, Buffer.alloc(8)), everyMs)
   }
+  stopPings(): void {
+    clearInterval(this.pings)
+  }
   async ping(id: bigint): Promise<number> {
     const payload = Buffer.alloc(8)
     payload.writeBigUInt64BE(id)

@@ -1,40 +1,13 @@
-import {
-  chmodSync,
-  copyFileSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, copyFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
-import { builds } from './binary.ts'
-import { Client, type ClientOptions, spawnPayload, T } from './client.ts'
+import { expect } from 'vitest'
+import { spawnPayload, T } from './client.ts'
+import { children, descriptors, suite } from './suite.ts'
 
 const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
 
-describe.each(builds.map((build) => [build.name, build] as const))('spawn, %s', (_name, build) => {
-  const open: Client[] = []
-  const folders: string[] = []
-  const run = test.skipIf(build.skip !== undefined)
-  async function start(options: Partial<ClientOptions> = {}): Promise<Client> {
-    const client = await Client.start({ binary: build.binary, wrap: build.wrap, env: build.env, ...options })
-    open.push(client)
-    return client
-  }
-  function scratch(): string {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hatchway-guest-c-')))
-    folders.push(folder)
-    return folder
-  }
-  afterEach(async () => {
-    for (const client of open.splice(0)) await client.dispose()
-    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
-  })
-
+suite('spawn', ({ build, run, start, scratch }) => {
   run('HELLO names the protocol, who it is, and its pid', async () => {
     const client = await start({ init: false })
     const hello = (await client.connection(T.HELLO)).payload
@@ -191,7 +164,7 @@ describe.each(builds.map((build) => [build.name, build] as const))('spawn, %s', 
 
   run('nothing is left open after a hundred programs of every kind', async () => {
     const client = await start()
-    const count = () => fds(client)
+    const count = () => descriptors(client)
     await client.sh('true').closed()
     const before = count()
     for (let i = 0; i < 25; i++) {
@@ -218,11 +191,3 @@ describe.each(builds.map((build) => [build.name, build] as const))('spawn, %s', 
     expect(channel.out.toString()).toBe('65537\n')
   })
 })
-
-function fds(client: Client): number {
-  return readdirSync(`/proc/${client.process.pid}/fd`).length
-}
-function children(client: Client): string[] {
-  const pid = client.process.pid
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
-}
