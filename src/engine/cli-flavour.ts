@@ -12,7 +12,7 @@ export interface CliFlavour {
   readonly host?: readonly string[]
   readonly ps: readonly string[]
   readonly events: readonly string[]
-  /** Exit codes that may mean that the container ended, not just the program. */
+  /** Exit codes that may mean that the container or the engine (255) ended, not just the program. */
   readonly goneCodes: readonly number[]
   /** Prefixes of its own error messages on stderr. */
   readonly errors: readonly string[]
@@ -28,7 +28,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
     ps: PS,
     events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
-    goneCodes: [137],
+    goneCodes: [137, 255],
     errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],
   },
   podman: {

@@ -32,10 +32,12 @@ export async function whyEnded(view: EndingView): Promise<HatchwayError | undefi
       continue
     }
     if (container.state === 'restarting') return gone(name, 'was restarted')
-    const how = howStopped(await view.recentEvents())
-    // `rm -f` kills first; a moment later the container is gone.
-    if (how === 'was killed') await delay(100)
-    return gone(name, how === 'was killed' && (await view.inspect()) === undefined ? 'was removed' : how)
+    const events = await view.recentEvents()
+    const how = howStopped(events)
+    // An orderly stop is told as such; `rm -f` only kills, and a moment later the container is gone.
+    if (events.some((event) => event.action === 'stop')) return gone(name, how)
+    await delay(300)
+    return gone(name, (await view.inspect()) === undefined ? 'was removed' : how)
   }
   return undefined
 }

@@ -2,14 +2,14 @@ import { it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker.ts'
 import { startPodman, whyNoPodman } from '../support/podman.ts'
 import { contract } from './contract.ts'
-import { PODMAN_API_SKIPS } from './skips.ts'
+import { PODMAN_SKIPS } from './skips.ts'
 
 const why = await whyNoPodman()
 if (why !== undefined) it.skip(`engine docker on Podman's socket (${why})`, () => {})
 else {
   contract({
     name: "engine docker on Podman's socket",
-    skip: PODMAN_API_SKIPS,
+    skip: PODMAN_SKIPS,
     async open() {
       const podman = await startPodman()
       const engine = createDockerEngine({ endpoint: await podman.serve() })

@@ -1,0 +1,69 @@
+/** A second dockerd that a test may kill: own network namespace, data, sockets and processes; needs root. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from './containers.ts'
+import { until } from './wait.ts'
+
+export interface Dockerd {
+  readonly endpoint: string
+  /** A `docker` that talks to it. */
+  readonly binary: string
+  control(...args: string[]): Promise<string>
+  start(): Promise<void>
+  /** Ends the daemon; with live-restore its containers live on. */
+  stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startDockerd(options: { liveRestore: boolean }): Promise<Dockerd> {
+  const home = await mkdtemp(join(tmpdir(), 'hw-test-dockerd-'))
+  const endpoint = `unix://${home}/docker.sock`
+  const binary = join(home, 'docker')
+  await writeFile(binary, `#!/bin/sh\nexec docker -H ${endpoint} "$@"\n`)
+  await chmod(binary, 0o755)
+  // dockerd --bridge none deletes docker0 in its network namespace, so it must have one of its own.
+  const daemon = [
+    ...['--net', '--', 'dockerd', '--data-root', `${home}/data`, '--exec-root', `${home}/exec`],
+    ...['--pidfile', `${home}/pid`, '-H', endpoint, '--bridge', 'none', '--iptables=false', '--shutdown-timeout', '1'],
+    ...(options.liveRestore ? ['--live-restore'] : []),
+  ]
+  let child: ChildProcess | undefined
+  let gone = Promise.resolve()
+
+  const control = async (...args: string[]) => {
+    const result = await run(binary, args, { limit: 60_000 })
+    if (result.code !== 0) throw new Error(`docker ${args.join(' ')}: ${result.stderr.toString().trim()}`)
+    return result.stdout.toString().trim()
+  }
+  const dockerd: Dockerd = {
+    endpoint,
+    binary,
+    control,
+    async start() {
+      const started = spawn('unshare', daemon, { stdio: 'ignore' })
+      child = started
+      gone = new Promise((resolve) => started.once('exit', () => resolve()))
+      await until('dockerd answers', async () => (await run(binary, ['version'])).code === 0, 60_000, 200)
+    },
+    async stop(signal) {
+      // `unshare` execs dockerd, so its pid is the daemon's.
+      child?.kill(signal)
+      await gone
+    },
+    async close() {
+      const left = await run(binary, ['ps', '-aq'])
+      const ids = left.stdout.toString().split('\n').filter(Boolean)
+      if (ids.length > 0) await run(binary, ['rm', '-f', ...ids], { limit: 60_000 })
+      await dockerd.stop('SIGTERM')
+      await run('sh', ['-c', `grep -o '${home}/[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l`])
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+  await dockerd.start()
+  const image = `docker save hatchway-busybox:latest | ${binary} load -q`
+  const loaded = await run('sh', ['-c', image], { limit: 60_000 })
+  if (loaded.code !== 0) throw new Error(`docker load: ${loaded.stderr}`)
+  return dockerd
+}
