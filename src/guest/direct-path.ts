@@ -8,8 +8,12 @@ import { openDoor, sweepDoors } from './direct.ts'
 import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
 
 const LIMIT = 30_000
+/** A helper that cannot switch under open sessions says EBUSY; it is asked again when it has none. */
+const ATTEMPTS = 3
 
 export interface DirectPath {
+  /** Asked for, but the helper was busy. */
+  waits(connection: GuestConnection): boolean
   /** Move a helper's frames to a socket of ours. Never throws; a failure is kept and not tried again. */
   take(connection: GuestConnection, container: Container, user: GuestUser, binary: GuestBinary): Promise<void>
   state(connection: GuestConnection): { readonly direct: boolean; readonly reason: string }
@@ -19,6 +23,9 @@ export interface DirectPath {
 export function createDirectPath(engine: Engine, settings: GuestSettings, log: GuestLog): DirectPath {
   const base = settings.stateFolder && join(settings.stateFolder, 'direct')
   const reasons = new WeakMap<GuestConnection, string>()
+  const attempts = new WeakMap<GuestConnection, number>()
+  const waits = (connection: GuestConnection) =>
+    reasons.get(connection) === 'EBUSY' && (attempts.get(connection) ?? 0) < ATTEMPTS
 
   async function impossible(): Promise<string | undefined> {
     if (settings.direct === false) return 'switched off'
@@ -51,9 +58,11 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   }
 
   return {
+    waits,
     async take(connection, container, user, binary) {
-      if (reasons.has(connection) || connection.ended.aborted) return
+      if ((reasons.has(connection) && !waits(connection)) || connection.ended.aborted) return
       reasons.set(connection, 'being tried')
+      attempts.set(connection, (attempts.get(connection) ?? 0) + 1)
       const reason = await attempt(connection, container, user, binary).catch((error: unknown) =>
         error instanceof Error ? error.message : String(error),
       )

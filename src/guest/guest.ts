@@ -50,7 +50,15 @@ export type GuestAddress =
 
 export type GuestBind =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string; readonly mode: number; readonly unlink: boolean }
+  | {
+      readonly kind: 'unix'
+      readonly path: string
+      readonly mode: number
+      /** A socket that is there is removed first (StreamLocalBindUnlink). */
+      readonly unlink: boolean
+      /** Make the directory it is in, mode 0700, which must not be there, and remove it at the end. */
+      readonly ownDirectory?: boolean
+    }
 
 /** Someone inside connected to a listener. The peer's address is the container's claim; "" and 0 for unix. */
 export interface GuestAccepted {

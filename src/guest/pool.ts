@@ -7,10 +7,9 @@ import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binar
 import { deliver, type Failed } from './deliver/deliver.ts'
 import { openJournal } from './deliver/journal.ts'
 import { sweep } from './deliver/sweep.ts'
-import { diagnose } from './diagnose.ts'
 import { createDirectPath } from './direct-path.ts'
 import type { Guest } from './guest.ts'
-import { openConnection } from './handshake.ts'
+import { createServe } from './serve.ts'
 
 /** auto: the plain road where no helper can be had; require: GUEST_FAILED there; off: never. */
 export type GuestMode = 'auto' | 'off' | 'require'
@@ -66,11 +65,7 @@ export interface GuestPool {
   close(): Promise<void>
 }
 
-const LEASE_MS = 60_000
-const GRACE_MS = 5000
 const IDLE_MS = 60_000
-/** A helper says HELLO as soon as it runs; an engine under load needs seconds to get it there. */
-const HELLO_MS = 20_000
 const DELIVERY_LIMIT = 90_000
 /** A container where no way worked is not tried again for so long. */
 const RETRY_MS = 60_000
@@ -97,8 +92,10 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   const closed = new AbortController()
   const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'))
   const binaries = new Map<string, Promise<GuestBinary | undefined>>()
+  const serve = createServe(engine, settings, log)
   const direct = createDirectPath(engine, settings, log)
-  const swept = settings.mode === 'off' ? Promise.resolve() : Promise.all([sweep(engine, journal, log), direct.sweep()])
+  const swept =
+    settings.mode === 'off' ? Promise.resolve() : Promise.all([sweep(engine, serve, journal, log), direct.sweep()])
 
   async function binaryFor(signal: AbortSignal): Promise<GuestBinary | undefined> {
     const { arch } = await engine.info(signal)
@@ -113,25 +110,6 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     const binary = await binaryFor(signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
     const run = `${container.id} ${container.startedAt}`
-    const helperLog = child(log, about)
-    const connect = (limit: AbortSignal) => (argv: readonly [string, ...string[]], stdin?: Buffer) =>
-      openConnection(
-        async (sink, until) => {
-          const exec = await engine.exec(container.id, { argv, user: user.exec, cwd: '/', env: [] }, sink, until)
-          if (stdin !== undefined) exec.stdin.write(stdin)
-          return exec
-        },
-        {
-          uid: user.uid,
-          gid: user.gid,
-          leaseMs: settings.leaseMs ?? LEASE_MS,
-          graceMs: settings.graceMs ?? GRACE_MS,
-          helloMs: HELLO_MS,
-          log: helperLog,
-          diagnose: () => diagnose(engine, container),
-        },
-        limit,
-      )
     const result = await deliver({
       known: winners.get(run),
       signal,
@@ -142,16 +120,17 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         binary,
         mountedAt: settings.mountedAt,
         journal,
-        serve: connect(limit),
+        serve: (argv, stdin) => serve(container, user, argv, limit, stdin),
+        serveAs: serve,
         signal: limit,
       }),
     })
     if (result.connection === undefined) {
-      helperLog.warn({ failed: result.failed }, 'no way for the guest helper into this container')
+      log.warn({ ...about, failed: result.failed }, 'no way for the guest helper into this container')
       return refuse(key, result.failed)
     }
     remember(winners, run, result.way)
-    helperLog.info({ way: result.way, failed: result.failed }, 'guest helper delivered')
+    log.info({ ...about, way: result.way, failed: result.failed }, 'guest helper delivered')
     return adopt(key, container, user, binary, { ...result, idle: undefined })
   }
 
@@ -171,7 +150,10 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     }
     connection.ended.addEventListener('abort', forget, { once: true })
     connection.onBulk = () => void direct.take(connection, container, user, binary)
-    connection.onIdle = () => rest(key, helper)
+    connection.onIdle = () => {
+      rest(key, helper)
+      if (direct.waits(connection)) void direct.take(connection, container, user, binary)
+    }
     rest(key, helper)
     return helper
   }
@@ -251,13 +233,6 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.set(key, value)
   const [oldest] = map.keys()
   if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest)
-}
-
-function child(log: GuestLog, about: object): GuestLog {
-  return {
-    info: (fields, message) => log.info({ ...about, ...fields }, message),
-    warn: (fields, message) => log.warn({ ...about, ...fields }, message),
-  }
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

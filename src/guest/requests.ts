@@ -52,7 +52,7 @@ export function listenRequest(bind: GuestBind): Buffer {
   if (bind.kind === 'tcp') fixed.writeUInt16BE(bind.port, 1)
   else {
     tail.writeUInt32BE(bind.mode, 0)
-    tail.writeUInt8(bind.unlink ? 1 : 0, 4)
+    tail.writeUInt8((bind.unlink ? 1 : 0) | (bind.ownDirectory ? 2 : 0), 4)
   }
   return Buffer.concat([fixed, text(bind.kind === 'tcp' ? bind.host : bind.path), tail])
 }

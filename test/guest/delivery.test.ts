@@ -2,6 +2,7 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { HatchwayError } from '../../src/errors.ts'
 import { docker, startContainer, type TestContainer, type TestImage, testName } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { DEV, LIMIT, openWorld, ROOT, run, sh, spec, type World } from './world.ts'
@@ -180,6 +181,34 @@ describe('delivery', () => {
     await docker('restart', '-t', '0', target.name)
     await until('the helper to be gone', () => first.ended.aborted)
     expect((await sh(await world.guest(target), 'echo back')).out).toBe('back\n')
+  })
+
+  it.each([
+    ['a writable /tmp', 'debian', [], DEV],
+    ['/dev, where all else is read-only', 'busybox', ['--read-only', '--tmpfs', '/tmp'], ROOT],
+  ] as const)('takes the shell where only exec is allowed: %s', async (_what, image, args, user) => {
+    const refused = () => Promise.reject(new HatchwayError('ENGINE_ERROR', 'forbidden by an authorization plugin'))
+    world = await openWorld({}, 'docker', undefined, () => ({ holders: undefined, copyIn: refused }))
+    const target = await container(image, args)
+    const guest = await world.guest(target, user)
+    expect((await sh(guest, 'id -u')).out).toBe(`${user.uid}\n`)
+    const { way } = await world.pool.explain(await world.inspect(target), user, LIMIT())
+    expect(way).toBe('shell')
+    const find = 'ls -A / /tmp /var/tmp /dev /dev/shm 2>/dev/null | grep hatchway'
+    await until('the file to be gone', async () => (await target.inside(find)).code === 1)
+    expect((await sh(guest, 'echo on')).out).toBe('on\n')
+  })
+
+  it('tells why nothing works where only exec is allowed and there is no shell', async () => {
+    const refused = () => Promise.reject(new HatchwayError('ENGINE_ERROR', 'forbidden by an authorization plugin'))
+    world = await openWorld({ mode: 'auto' }, 'docker', undefined, () => ({ holders: undefined, copyIn: refused }))
+    const target = await container('scratch')
+    const found = await world.inspect(target)
+    expect(await world.pool.acquire(found, ROOT, LIMIT())).toBeUndefined()
+    const { failed } = await world.pool.explain(found, ROOT, LIMIT())
+    expect(failed.map(({ way, reason }) => `${way}: ${reason}`).join('\n')).toMatch(
+      /copy: forbidden.*\nholder: this engine cannot.*\nshell: .*sh: command not found/s,
+    )
   })
 
   it('removes at start what a killed gateway had noted', async () => {

@@ -24,13 +24,25 @@ export interface World {
   close(): Promise<void>
 }
 
+export interface Abilities {
+  readonly holders?: Engine['holders'] | undefined
+  readonly copyIn?: Engine['copyIn']
+  readonly info?: Engine['info']
+}
+
+export type Kind = 'docker' | 'cli'
+
 export async function openWorld(
   settings: Partial<GuestSettings> = {},
-  kind: 'docker' | 'cli' = 'docker',
+  kind: Kind = 'docker',
   socket = '/var/run/docker.sock',
+  /** Take abilities away from the engine. */
+  without: (engine: Engine) => Abilities = () => ({}),
 ): Promise<World> {
-  const engine =
+  const whole =
     kind === 'docker' ? createDockerEngine({ endpoint: `unix://${socket}` }) : createCliEngine({ binary: 'docker' })
+  const { holders, ...rest } = { ...whole, ...without(whole) }
+  const engine: Engine = { ...rest, ...(holders && { holders }) }
   const stateFolder = settings.stateFolder ?? (await mkdtemp(join(tmpdir(), 'hatchway-guest-test-')))
   const log: string[] = []
   const say = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`)

@@ -2,13 +2,14 @@
 import type { Engine } from '../../engine/engine.ts'
 import { HatchwayError } from '../../errors.ts'
 import type { GuestLog } from '../pool.ts'
-import { removeHelper } from './copy.ts'
+import type { Serve } from '../serve.ts'
 import type { Journal } from './journal.ts'
+import { removeHelper } from './remove.ts'
 
 const LIMIT = 60_000
 
 /** Never throws: an engine that is down now is swept at the next start. */
-export async function sweep(engine: Engine, journal: Journal, log: GuestLog): Promise<void> {
+export async function sweep(engine: Engine, serve: Serve, journal: Journal, log: GuestLog): Promise<void> {
   const signal = AbortSignal.timeout(LIMIT)
   await engine.holders?.sweep(signal).then(
     (count) => count > 0 && log.info({ count }, 'removed holder containers that a killed gateway left'),
@@ -16,7 +17,8 @@ export async function sweep(engine: Engine, journal: Journal, log: GuestLog): Pr
   )
   for (const { containerId, path, done } of await journal.unfinished()) {
     try {
-      if (await removeHelper(engine, containerId, path)) await done()
+      const container = await engine.inspect(containerId, signal)
+      if (await removeHelper(engine, serve, container, path)) await done()
     } catch (error) {
       // A stopped container keeps the file and its entry until it runs again.
       if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') await done()

@@ -2,6 +2,7 @@
 import type { Container, Engine } from '../../engine/engine.ts'
 import type { GuestConnection } from '../connection.ts'
 import type { GuestUser } from '../pool.ts'
+import type { Serve } from '../serve.ts'
 import type { GuestBinary } from './binary.ts'
 import type { Journal } from './journal.ts'
 
@@ -14,6 +15,8 @@ export interface Delivery {
   readonly journal: Journal
   /** Start `PATH serve` as the user and shake hands; only HELLO proves that a file was there and could run. */
   serve(argv: readonly [string, ...string[]], stdin?: Buffer): Promise<GuestConnection>
+  /** The same as anybody, anywhere: for what must be done as root. */
+  readonly serveAs: Serve
   /** Aborts when this way has had its time. */
   readonly signal: AbortSignal
 }

@@ -1,0 +1,67 @@
+/** Remove a file of root's from a container that may have neither a shell nor `rm`: the helper itself does, as root. */
+import type { Container, Engine } from '../../engine/engine.ts'
+import type { GuestConnection } from '../connection.ts'
+import type { GuestUser } from '../pool.ts'
+import type { Serve } from '../serve.ts'
+
+const LIMIT = 30_000
+const ROOT: GuestUser = { exec: '0:0', uid: 0, gid: 0 }
+/** draft-ietf-secsh-filexfer-02 §3. */
+const INIT = 1
+const REMOVE = 13
+
+/** True when it is gone for certain. `helper`: the one that runs from that file, which is enough where it is root's. */
+export async function removeHelper(
+  engine: Engine,
+  serve: Serve,
+  container: Container,
+  path: string,
+  helper?: GuestConnection,
+): Promise<boolean> {
+  const signal = AbortSignal.timeout(LIMIT)
+  if (helper?.identity.uid === 0) await removeBy(helper, path, signal).catch(() => {})
+  else {
+    const root = await serve(container, ROOT, [path, 'serve'], signal).catch(() => undefined)
+    if (root !== undefined) await removeBy(root, path, signal).catch(() => {})
+    root?.close()
+  }
+  if (await isGone(engine, container, path, signal)) return true
+  const spec = { argv: ['rm', '-f', path], user: '0:0', cwd: '/', env: [] } as const
+  const exec = await engine.exec(container.id, spec, { write: () => true }, signal)
+  signal.addEventListener('abort', () => exec.close(), { once: true })
+  exec.stdin.end()
+  await exec.exit
+  return isGone(engine, container, path, signal)
+}
+
+async function isGone(engine: Engine, container: Container, path: string, signal: AbortSignal): Promise<boolean> {
+  return (await engine.copyOut(container.id, path, 1, signal)) === undefined
+}
+
+/** The answers are not looked at: whether the file is gone is asked of the engine. */
+async function removeBy(helper: GuestConnection, path: string, signal: AbortSignal): Promise<void> {
+  const exec = await helper.sftp('/', { write: () => true }, signal)
+  try {
+    exec.stdin.write(packet(INIT, u32(3)))
+    const name = Buffer.from(path)
+    exec.stdin.end(packet(REMOVE, u32(1), u32(name.length), name))
+    // It serves what was sent before it takes the end of its input.
+    await Promise.race([
+      exec.exit,
+      new Promise((_, reject) => signal.addEventListener('abort', reject, { once: true })),
+    ])
+  } finally {
+    exec.close()
+  }
+}
+
+function packet(type: number, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat([Buffer.from([type]), ...parts])
+  return Buffer.concat([u32(body.length), body])
+}
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}

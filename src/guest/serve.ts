@@ -1,0 +1,48 @@
+/** Start `PATH serve` by one engine exec and shake hands. */
+import type { Container, Engine } from '../engine/engine.ts'
+import type { GuestConnection } from './connection.ts'
+import { diagnose } from './diagnose.ts'
+import { openConnection } from './handshake.ts'
+import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
+
+const LEASE_MS = 60_000
+const GRACE_MS = 5000
+/** A helper says HELLO as soon as it runs; an engine under load needs seconds to get it there. */
+const HELLO_MS = 20_000
+
+/** `stdin`: bytes the program reads before it is the helper (the shell's way). */
+export type Serve = (
+  container: Container,
+  user: GuestUser,
+  argv: readonly [string, ...string[]],
+  signal: AbortSignal,
+  stdin?: Buffer,
+) => Promise<GuestConnection>
+
+export function createServe(engine: Engine, settings: GuestSettings, log: GuestLog): Serve {
+  return (container, user, argv, signal, stdin) =>
+    openConnection(
+      async (sink, limit) => {
+        const exec = await engine.exec(container.id, { argv, user: user.exec, cwd: '/', env: [] }, sink, limit)
+        if (stdin !== undefined) exec.stdin.write(stdin)
+        return exec
+      },
+      {
+        uid: user.uid,
+        gid: user.gid,
+        leaseMs: settings.leaseMs ?? LEASE_MS,
+        graceMs: settings.graceMs ?? GRACE_MS,
+        helloMs: HELLO_MS,
+        log: about(log, { container: container.name, user: user.exec }),
+        diagnose: () => diagnose(engine, container),
+      },
+      signal,
+    )
+}
+
+function about(log: GuestLog, whom: object): GuestLog {
+  return {
+    info: (fields, message) => log.info({ ...whom, ...fields }, message),
+    warn: (fields, message) => log.warn({ ...whom, ...fields }, message),
+  }
+}
