@@ -19,7 +19,7 @@ const IDLE = Number(process.env.IDLE ?? 300)
 const CIPHER = process.env.CIPHER ?? 'aes128-gcm@openssh.com'
 const KEX = process.env.KEX ?? 'curve25519-sha256'
 
-const roles = { serve, 'log-in': logIn, 'stay-idle': stayIdle }
+const roles = { serve, 'serve-stock': serveStock, 'log-in': logIn, 'stay-idle': stayIdle }
 await (roles[process.argv[2]] ?? main)(...process.argv.slice(3))
 
 async function main() {
@@ -28,12 +28,13 @@ async function main() {
   try {
     for (const name of ['host', 'user'])
       await command('ssh-keygen', '-q', '-N', '', '-t', 'ed25519', '-f', join(folder, name))
-    const ours = await startOurs(folder, running)
-    const targets = [ours]
+    const ours = await startOurs(folder, running, 'src/ssh', 'serve')
+    const stock = await startOurs(folder, running, 'stock ssh2', 'serve-stock')
+    const targets = [ours, stock]
     if (existsSync(SSHD)) targets.push(await startSshd(folder, running))
     else console.log(`${SSHD} is not installed: no comparison`)
     await zeros(folder, targets)
-    await logins(folder, ours)
+    await logins(folder, [ours, stock])
     await idle(folder, ours)
   } finally {
     for (const child of running) child.kill()
@@ -63,20 +64,23 @@ async function zeros(folder, targets) {
       `${target.name.padEnd(44)} ${rate.toFixed(0).padStart(5)} ${cpu.toFixed(2).padStart(16)} ${(1e9 / 32768 / cpu).toFixed(0).padStart(18)}`,
     )
   }
-  const [ours, sshd] = [...results.values()]
-  if (sshd)
-    console.log(
-      `ratio to sshd, median of rounds: ${median(ours.map((round, i) => round.rate / sshd[i].rate)).toFixed(2)}`,
-    )
+  const [ours, ...others] = targets
+  for (const other of others) {
+    const ratio = (key) =>
+      median(results.get(ours).map((round, i) => round[key] / results.get(other)[i][key])).toFixed(2)
+    console.log(`${ours.name} to ${other.name}, medians of rounds: rate x ${ratio('rate')}, CPU x ${ratio('cpu')}`)
+  }
 }
 
-async function logins(folder, target) {
-  await role('log-in', target.port, join(folder, 'user'), 20)
-  const cpu = target.cpu()
-  await role('log-in', target.port, join(folder, 'user'), LOGINS)
-  console.log(
-    `\nlogin + exec, ${KEX}: ${(((target.cpu() - cpu) * 1000) / LOGINS).toFixed(1)} ms of server CPU (${LOGINS} of them)`,
-  )
+async function logins(folder, targets) {
+  console.log('')
+  for (const target of targets) {
+    await role('log-in', target.port, join(folder, 'user'), 20)
+    const cpu = target.cpu()
+    await role('log-in', target.port, join(folder, 'user'), LOGINS)
+    const each = ((target.cpu() - cpu) * 1000) / LOGINS
+    console.log(`${target.name}: login + exec, ${KEX}: ${each.toFixed(1)} ms of server CPU (${LOGINS} of them)`)
+  }
 }
 
 async function idle(folder, target) {
@@ -95,13 +99,13 @@ async function idle(folder, target) {
 
 // Servers.
 
-async function startOurs(folder, running) {
-  const child = spawn(process.execPath, [SELF, 'serve', join(folder, 'host'), join(folder, 'user.pub')], {
+async function startOurs(folder, running, name, role) {
+  const child = spawn(process.execPath, [SELF, role, join(folder, 'host'), join(folder, 'user.pub')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   running.push(child)
   const [line] = await once(child.stdout, 'data')
-  return { name: 'src/ssh', port: Number(line), user: 'bench', command: 'zeros', ...gauges(child.pid) }
+  return { name, port: Number(line), user: 'bench', command: 'zeros', ...gauges(child.pid) }
 }
 
 async function startSshd(folder, running) {
@@ -165,6 +169,37 @@ async function serve(hostKey, userKey) {
   })
   const { port } = await server.listen('127.0.0.1', 0)
   process.stdout.write(`${port}\n`)
+}
+
+/** The same on ssh2's own server, without the layer. */
+async function serveStock(hostKey, userKey) {
+  const { Server, utils } = createRequire(import.meta.url)('ssh2')
+  const known = utils.parseKey(readFileSync(userKey))
+  const config = { hostKeys: [readFileSync(hostKey)], algorithms: { cipher: [CIPHER] } }
+  const server = new Server(config, (client) => {
+    client.on('error', () => {})
+    client.on('authentication', (context) => {
+      if (context.method !== 'publickey' || !known.getPublicSSH().equals(context.key.data))
+        context.reject(['publickey'])
+      else if (!context.signature || known.verify(context.blob, context.signature, context.hashAlgo)) context.accept()
+      else context.reject()
+    })
+    client.on('session', (accept) => {
+      accept().on('exec', async (acceptExec, _reject, { command }) => {
+        const channel = acceptExec()
+        channel.resume()
+        const chunk = Buffer.alloc(256 * 1024)
+        for (let left = command === 'zeros' ? MEGABYTES * 1e6 : 0; left > 0; left -= chunk.length) {
+          const part = left < chunk.length ? chunk.subarray(0, left) : chunk
+          if (!channel.write(part)) await once(channel, 'drain')
+        }
+        if (command === 'wait') return
+        channel.exit(0)
+        channel.end()
+      })
+    })
+  })
+  server.listen(0, '127.0.0.1', () => process.stdout.write(`${server.address().port}\n`))
 }
 
 // Clients.

@@ -1,7 +1,8 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
 import type { Duplex } from 'node:stream'
-import { Channel, MAX_DATA, type RemoteEnd, WINDOW } from './channel.ts'
+import { Channel, WINDOW } from './channel.ts'
 import { ChannelStream } from './channel-stream.ts'
+import { MAX_DATA, type RemoteEnd } from './channel-writer.ts'
 import type { ConnectionHandlers, OpenFailure } from './connection.ts'
 import { joinStreams, openDirect } from './direct.ts'
 import { GlobalRequests } from './global-requests.ts'

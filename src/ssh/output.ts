@@ -69,18 +69,22 @@ export class PacketOutput {
 
   /** ssh2's onWrite: a packet from `alloc`, or any other bytes, in order. */
   write(data: Buffer | string): void {
-    this.#bytes += data.length
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data
+    this.#bytes += bytes.length
     this.#packets++
-    const slab = this.#slab
-    if (typeof data !== 'string' && slab && data.buffer === slab.bytes.buffer) {
-      this.#to = data.byteOffset - slab.bytes.byteOffset + data.length
-      if (this.#scheduled) return
-      this.#scheduled = true
-      queueMicrotask(() => this.flush())
-      return
+    if (bytes.buffer !== this.#slab?.bytes.buffer) {
+      // Ciphers without the native binding give a packet in pieces: they, too, leave in one write.
+      if (bytes.length > SLAB_SIZE) {
+        this.flush()
+        this.#send(bytes, undefined)
+        return
+      }
+      bytes.copy(this.alloc(bytes.length))
     }
-    this.flush()
-    this.#send(Buffer.isBuffer(data) ? data : Buffer.from(data), undefined)
+    this.#to += bytes.length
+    if (this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(() => this.flush())
   }
 
   flush(): void {

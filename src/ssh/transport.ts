@@ -3,20 +3,13 @@
  * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
  */
 import type { Duplex } from 'node:stream'
-import { plainAlgorithm } from './host-certificates.ts'
 import type { HostKeys } from './hostkeys.ts'
-import { PacketOutput, pad } from './output.ts'
+import { PacketOutput } from './output.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
+import { createProtocol } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
-import {
-  MAX_PACKET_SIZE,
-  type ParsedKey,
-  type StockCipher,
-  type StockKeyExchange,
-  type StockProtocol,
-  ssh2,
-} from './ssh2.ts'
+import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
 
 /**
  * Starts with "OpenSSH" because clients send eow@openssh.com only to such servers (compat.c); no version number, so that
@@ -60,7 +53,24 @@ export class Transport {
     this.#stream = stream
     this.#options = options
     this.#output = new PacketOutput(stream, () => this.#drained())
-    this.#protocol = this.#createProtocol()
+    this.#protocol = createProtocol({
+      ident: IDENT,
+      hostKeys: options.hostKeys,
+      offer: options.offer,
+      output: this.#output,
+      identified: (version) => {
+        this.#clientVersion = version
+      },
+      payload: (payload) => this.#payload(payload),
+      exchanged: () => this.#exchanged(),
+      resumed: () => this.#drained(),
+      disconnected: (reason, text) => this.#clientDisconnects(reason, text),
+      // ssh2 has sent its own DISCONNECT by then.
+      failed: (error) => {
+        this.#reason ??= error.message
+        this.#end()
+      },
+    })
     this.#rekeying = new Rekeying(options.rekeyLimit, () => this.#startRekey())
     stream.on('error', (error) => this.destroy(error.message))
     stream.on('end', () => this.#ended())
@@ -159,79 +169,6 @@ export class Transport {
     this.#reason ??= reason
     this.#stream.destroy()
     this.#gone()
-  }
-
-  #createProtocol(): StockProtocol {
-    const { hostKeys, offer } = this.#options
-    const protocol = new ssh2.Protocol({
-      server: true,
-      ident: Buffer.from(IDENT),
-      hostKeys: hostKeys.byAlgorithm,
-      offer,
-      onWrite: (data) => this.#output.write(data),
-      // ssh2 has sent its own DISCONNECT by then.
-      onError: (error) => {
-        this.#reason ??= error.message
-        this.#end()
-      },
-      onHeader: ({ identRaw }) => {
-        this.#clientVersion = identRaw.replace(/^SSH-[\d.]+-/, '')
-      },
-      messageHandlers: { DISCONNECT: (_, reason, text) => this.#clientDisconnects(reason, text) },
-    })
-    let cipher = protocol._cipher
-    Object.defineProperty(protocol, '_cipher', {
-      get: () => cipher,
-      set: (next: StockCipher) => {
-        cipher = next
-        this.#useSlabs(next)
-      },
-    })
-    let exchange = protocol._kex
-    Object.defineProperty(protocol, '_kex', {
-      get: () => exchange,
-      set: (next: StockKeyExchange) => {
-        exchange = next
-        protocol._hostKeys = this.#hostKeysFor(next)
-      },
-    })
-    protocol._onPayload = (payload) => this.#payload(payload)
-    const complete = protocol._onHandshakeComplete
-    protocol._onHandshakeComplete = (negotiated) => {
-      this.#exchanged()
-      complete(negotiated)
-      this.#drained()
-    }
-    return protocol
-  }
-
-  /** ssh2 knows no certificates: it negotiates their names, and then is given the plain name and the certificate's key. */
-  #hostKeysFor({ negotiated }: StockKeyExchange): Readonly<Record<string, ParsedKey>> {
-    const { byAlgorithm } = this.#options.hostKeys
-    const plain = plainAlgorithm(negotiated.serverHostKey)
-    const key = byAlgorithm[negotiated.serverHostKey]
-    if (!plain || !key) return byAlgorithm
-    negotiated.serverHostKey = plain
-    return { [plain]: key }
-  }
-
-  /** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */
-  #useSlabs(cipher: StockCipher): void {
-    const kind = cipher.constructor.name
-    if (!kind.endsWith('Binding')) return
-    const block = cipher._encBlockLen ?? (kind.startsWith('AESGCM') ? 16 : 8)
-    const clear = cipher._aadLen ?? 4
-    const mac = cipher._macLen ?? 16
-    cipher.allocPacket = (payloadLength) => {
-      const unpadded = 5 + payloadLength
-      let padding = block - ((unpadded - clear) & (block - 1))
-      if (padding < 4) padding += block
-      const bytes = this.#output.alloc(unpadded + padding + mac)
-      bytes.writeUInt32BE(unpadded + padding - 4)
-      bytes[4] = padding
-      pad(bytes, unpadded, padding)
-      return bytes
-    }
   }
 
   /** After NEWKEYS both ways, before anything else is sent: RFC 8308 §2.4 wants EXT_INFO first. */

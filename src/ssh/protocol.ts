@@ -1,0 +1,92 @@
+/** An ssh2 Protocol for one connection, with what is added to each: our output, our packets, host certificates. */
+import { plainAlgorithm } from './host-certificates.ts'
+import type { HostKeys } from './hostkeys.ts'
+import { type PacketOutput, pad } from './output.ts'
+import { type ParsedKey, type StockCipher, type StockKeyExchange, type StockProtocol, ssh2 } from './ssh2.ts'
+
+export interface ProtocolOptions {
+  readonly ident: string
+  readonly hostKeys: HostKeys
+  readonly offer: object
+  readonly output: PacketOutput
+  /** The client's version, without "SSH-2.0-". */
+  readonly identified: (version: string) => void
+  /** Every packet but those of a key exchange; what it returns goes to ssh2's decipher. */
+  readonly payload: (payload: Buffer) => number | false | undefined
+  /** After NEWKEYS both ways, before anything else is sent. */
+  readonly exchanged: () => void
+  /** What waited for the key exchange has been sent. */
+  readonly resumed: () => void
+  /** DISCONNECT during a key exchange. */
+  readonly disconnected: (reason: number, text: string) => void
+  readonly failed: (error: Error) => void
+}
+
+export function createProtocol(options: ProtocolOptions): StockProtocol {
+  const { hostKeys, output } = options
+  const protocol = new ssh2.Protocol({
+    server: true,
+    ident: Buffer.from(options.ident),
+    hostKeys: hostKeys.byAlgorithm,
+    offer: options.offer,
+    onWrite: (data) => output.write(data),
+    onError: options.failed,
+    onHeader: ({ identRaw }) => options.identified(identRaw.replace(/^SSH-[\d.]+-/, '')),
+    messageHandlers: { DISCONNECT: (_, reason, text) => options.disconnected(reason, text) },
+  })
+  let cipher = protocol._cipher
+  Object.defineProperty(protocol, '_cipher', {
+    get: () => cipher,
+    set: (next: StockCipher) => {
+      cipher = next
+      useSlabs(next, output)
+    },
+  })
+  let exchange = protocol._kex
+  Object.defineProperty(protocol, '_kex', {
+    get: () => exchange,
+    set: (next: StockKeyExchange) => {
+      exchange = next
+      protocol._hostKeys = hostKeysFor(next, hostKeys.byAlgorithm)
+    },
+  })
+  protocol._onPayload = options.payload
+  const complete = protocol._onHandshakeComplete
+  protocol._onHandshakeComplete = (negotiated) => {
+    options.exchanged()
+    complete(negotiated)
+    options.resumed()
+  }
+  return protocol
+}
+
+/** ssh2 knows no certificates: it negotiates their names, and then is given the plain name and the certificate's key. */
+function hostKeysFor(
+  { negotiated }: StockKeyExchange,
+  byAlgorithm: Readonly<Record<string, ParsedKey>>,
+): Readonly<Record<string, ParsedKey>> {
+  const plain = plainAlgorithm(negotiated.serverHostKey)
+  const key = byAlgorithm[negotiated.serverHostKey]
+  if (!plain || !key) return byAlgorithm
+  negotiated.serverHostKey = plain
+  return { [plain]: key }
+}
+
+/** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */
+function useSlabs(cipher: StockCipher, output: PacketOutput): void {
+  const kind = cipher.constructor.name
+  if (!kind.endsWith('Binding')) return
+  const block = cipher._encBlockLen ?? (kind.startsWith('AESGCM') ? 16 : 8)
+  const clear = cipher._aadLen ?? 4
+  const mac = cipher._macLen ?? 16
+  cipher.allocPacket = (payloadLength) => {
+    const unpadded = 5 + payloadLength
+    let padding = block - ((unpadded - clear) & (block - 1))
+    if (padding < 4) padding += block
+    const bytes = output.alloc(unpadded + padding + mac)
+    bytes.writeUInt32BE(unpadded + padding - 4)
+    bytes[4] = padding
+    pad(bytes, unpadded, padding)
+    return bytes
+  }
+}

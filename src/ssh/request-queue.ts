@@ -1,0 +1,71 @@
+/** Requests of one channel: one after the other, for replies have no number and their order is all a client has. */
+import type { PacketReader } from './packets.ts'
+
+/** Of requests waiting for an answer: a few of the largest packets, or some thousand env requests. */
+const MAX_WAITING_BYTES = 1024 * 1024
+/** What a request costs besides its bytes. */
+const OVERHEAD = 64
+
+interface Request {
+  readonly type: string
+  readonly wantReply: boolean
+  readonly data: PacketReader
+}
+
+export interface RequestHandler {
+  /** To be answered once, now or later. */
+  handle(type: string, data: PacketReader, answer: (accepted: boolean) => void): void
+  reply(accepted: boolean): void
+}
+
+export class RequestQueue {
+  readonly #handler: RequestHandler
+  readonly #waiting: Request[] = []
+  #waitingBytes = 0
+  #answering = false
+  #stopped = false
+
+  constructor(handler: RequestHandler) {
+    this.#handler = handler
+  }
+
+  /** False: more of them ahead of our answers than anybody needs. */
+  add(type: string, wantReply: boolean, data: PacketReader): boolean {
+    if (this.#answering) {
+      this.#waitingBytes += data.left + OVERHEAD
+      if (this.#waitingBytes > MAX_WAITING_BYTES) return false
+    }
+    this.#waiting.push({ type, wantReply, data })
+    this.#next()
+    return true
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#waiting.length = 0
+  }
+
+  #next(): void {
+    while (!this.#answering && !this.#stopped) {
+      const request = this.#waiting.shift()
+      if (!request) break
+      this.#ask(request)
+    }
+    if (!this.#answering) this.#waitingBytes = 0
+  }
+
+  #ask({ type, wantReply, data }: Request): void {
+    let answered = false
+    let returned = false
+    this.#answering = true
+    this.#handler.handle(type, data, (accepted) => {
+      if (answered) return
+      answered = true
+      this.#answering = false
+      if (wantReply) this.#handler.reply(accepted)
+      // While `handle` still runs, the loop above goes on by itself.
+      if (returned) this.#next()
+    })
+    returned = true
+  }
+}
