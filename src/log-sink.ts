@@ -76,7 +76,10 @@ export function openSink(file: string | undefined, complain: (text: string) => v
       return
     }
     const to = destination()
-    if (to === undefined) return later()
+    if (to === undefined) {
+      later()
+      return
+    }
     const chunk = queue.length === 1 ? first : Buffer.concat(queue)
     queue = [chunk]
     writing = true
@@ -85,7 +88,8 @@ export function openSink(file: string | undefined, complain: (text: string) => v
       if (error) {
         // EAGAIN: a pipe someone else made non-blocking, merely full.
         if (error.code !== 'EAGAIN') failed(error)
-        return later()
+        later()
+        return
       }
       queued -= written
       queue[0] = chunk.subarray(written)

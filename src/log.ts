@@ -45,10 +45,7 @@ async function prettyLine(colorize: boolean): Promise<(line: string) => string> 
  * Doubling the backslash makes the decoded text the escape itself. Newlines and tabs stay: stack traces have them.
  */
 export function keepEscapes(json: string): string {
-  return (
-    json
-      .replaceAll(/\\(?:\\|u00[0-9a-f]{2}|[bfr])/gi, (escape) => (escape === '\\\\' ? escape : `\\${escape}`))
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: DEL and C1 are what JSON leaves unescaped
-      .replaceAll(/[\u007f-\u009f]/g, (char) => `\\\\x${char.charCodeAt(0).toString(16)}`)
-  )
+  return json
+    .replaceAll(/\\(?:\\|u00[0-9a-f]{2}|[bfr])/gi, (found) => (found === '\\\\' ? found : `\\${found}`))
+    .replaceAll(/[\u007f-\u009f]/g, (char) => `\\\\x${char.charCodeAt(0).toString(16)}`)
 }

@@ -42,7 +42,7 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     chars: NO_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
     ...(width !== undefined && {
-      colWidths: fit(
+      colWidths: columnWidths(
         wanted,
         shown.map((column) => column.keep === true),
         width,
@@ -60,7 +60,7 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
 }
 
 /** The widest columns give way first, those to keep last. */
-function fit(wanted: readonly number[], keep: readonly boolean[], width: number): number[] {
+function columnWidths(wanted: readonly number[], keep: readonly boolean[], width: number): number[] {
   const widths = [...wanted]
   const total = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1)
   const widest = (kept: boolean) => Math.max(0, ...widths.filter((_, index) => keep[index] === kept))
