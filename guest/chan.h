@@ -39,6 +39,7 @@ struct connecting {
 struct listener {
   char path[UNIX_PATH_SIZE]; /* "": tcp */
   u64 device, inode;
+  bool own_directory; /* made for it, and removed with it */
 };
 
 struct chan {

@@ -55,15 +55,33 @@ static int bind_both(struct chan *c, struct address v4, struct address v6, u16 p
   }
 }
 
-static int bind_unix(struct chan *c, const char *path, u32 mode, bool unlink_first) {
+/* The directory a path is in, as its own text; false for one in the root or the working directory. */
+static bool directory_of(char *directory, u32 size, const char *path) {
+  struct text t = text_in(directory, size);
+  text_add(&t, path);
+  u32 n = (u32)strlen(directory);
+  while (n > 0 && directory[n - 1] != '/') n--;
+  if (n <= 1) return false;
+  directory[n - 1] = 0;
+  return true;
+}
+
+static int bind_unix(struct chan *c, const char *path, u32 mode, u8 flags) {
   union socket_address address;
   u32 length;
   struct stat st;
+  char directory[UNIX_PATH_SIZE];
   struct listener *l = &c->listener;
   int error = *path ? socket_address_unix(&address, path, &length) : EINVAL;
   if (error) return -error;
+  if (flags & LISTEN_DIRECTORY) {
+    /* One that is there already is somebody else's, and may be a link. */
+    error = directory_of(directory, sizeof directory, path) ? sys_mkdirat(AT_FDCWD, directory, 0700) : -EINVAL;
+    if (error) return error;
+    l->own_directory = true;
+  }
   /* Only a socket: StreamLocalBindUnlink is not a way to remove files. */
-  if (unlink_first && sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
+  if (flags & LISTEN_UNLINK && sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
     sys_unlinkat(AT_FDCWD, path, 0);
   int before = sys_umask((int)(~mode & 0777)); /* at no time open to more than asked for */
   c->out = bind_one(&address, length, false);
@@ -71,6 +89,7 @@ static int bind_unix(struct chan *c, const char *path, u32 mode, bool unlink_fir
   if (c->out < 0) {
     error = c->out;
     c->out = -1;
+    if (l->own_directory) sys_unlinkat(AT_FDCWD, directory, AT_REMOVEDIR);
     return error;
   }
   struct text t = text_in(l->path, sizeof l->path);
@@ -90,11 +109,11 @@ static int bind_address(struct chan *c, u16 port, const char *name) {
   return 0;
 }
 
-void listener_open(u32 id, u8 kind, u16 port, const char *name, u32 mode, bool unlink_first) {
+void listener_open(u32 id, u8 kind, u16 port, const char *name, u32 mode, u8 flags) {
   struct chan *c = chan_new(id, KIND_LISTENER);
   if (!c) return send_fail(id, EAGAIN, STAGE_RESOURCES);
   memset(&c->listener, 0, sizeof c->listener);
-  int error = kind == KIND_UNIX ? bind_unix(c, name, mode, unlink_first) : bind_address(c, port, name);
+  int error = kind == KIND_UNIX ? bind_unix(c, name, mode, flags) : bind_address(c, port, name);
   if (error) {
     send_fail(id, -error, STAGE_LISTEN);
     chan_retire(c);
@@ -170,6 +189,9 @@ void listener_close(struct chan *c) {
   if (*l->path && sys_fstatat(AT_FDCWD, l->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == l->device &&
       st.st_ino == l->inode)
     sys_unlinkat(AT_FDCWD, l->path, 0);
+  char directory[UNIX_PATH_SIZE];
+  if (l->own_directory && directory_of(directory, sizeof directory, l->path))
+    sys_unlinkat(AT_FDCWD, directory, AT_REMOVEDIR);
   chan_send(c, F_CLOSED, NULL, 0);
   chan_retire(c);
   chan_free(c);

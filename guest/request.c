@@ -58,11 +58,11 @@ static bool open_channel(u8 type, u32 id, struct bytes request) {
   u16 port = take_u16(&c);
   struct bytes name = take_name(&c);
   u32 mode = type == F_LISTEN ? take_u32(&c) : 0;
-  u8 unlink_first = type == F_LISTEN ? take_u8(&c) : 0;
-  if (!cursor_done(&c) || kind > KIND_UNIX || unlink_first > 1 || mode > 0777) return false;
+  u8 flags = type == F_LISTEN ? take_u8(&c) : 0;
+  if (!cursor_done(&c) || kind > KIND_UNIX || flags > (LISTEN_UNLINK | LISTEN_DIRECTORY) || mode > 0777) return false;
   if (guest.draining) send_fail(id, ESHUTDOWN, STAGE_RESOURCES);
   else if (type == F_CONNECT) socket_connect(id, credit, kind, port, terminated(name));
-  else listener_open(id, kind, port, terminated(name), mode, unlink_first);
+  else listener_open(id, kind, port, terminated(name), mode, flags);
   return true;
 }
 
@@ -164,7 +164,8 @@ static void take_channel_frame(const struct frame *f) {
     if (process) process_signal(c, p[0]);
     return;
   }
-  if (listener || !c->open) return malformed("bytes or credit for a channel that takes none", c->id);
+  /* Before OPENED there is no allowance for DATA, but EOF and credit may come early. */
+  if (listener) return malformed("bytes or credit for a channel that takes none", c->id);
   switch (f->type) {
   case F_DATA: return flow_data(c, f->payload);
   case F_EOF: return flow_eof(c);

@@ -6,7 +6,8 @@ import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Container, ContainerSummary, Engine, OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
-import { forwards } from './forwards.ts'
+import { createInward } from './forward/inward.ts'
+import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { pump } from './pump.ts'
@@ -83,6 +84,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
   function connection(connection: SshConnection<Identity>): ConnectionHandlers {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
     const route = parseRoute(connection.user)
+    const inward = createInward(connection, log)
 
     /** The one place that asks the policy. @throws HatchwayError NOT_PERMITTED */
     function demand(action: Action, container: Container): void {
@@ -148,6 +150,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
           ...(pty && { term: pty.term }),
         })
         const guest = await guestFor(target, signal)
+        env.push(...(await inward.environment(session, guest, env, info.home)))
         const place = { engine: deps.engine, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'

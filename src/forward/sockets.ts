@@ -1,13 +1,14 @@
 /** Forwarding through the container's own network namespace: -L, -D, -W (direct), -R (listen inside), unix sockets. */
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
-import type { Identity } from './auth/identity.ts'
-import type { Container } from './engine/engine.ts'
-import { asHatchwayError, HatchwayError } from './errors.ts'
-import { type Guest, type GuestListener, GuestRefusal } from './guest/guest.ts'
-import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from './ssh/connection.ts'
-import type { Target } from './target/containers.ts'
-import type { Action } from './target/policy.ts'
+import type { Identity } from '../auth/identity.ts'
+import type { Container } from '../engine/engine.ts'
+import { asHatchwayError, HatchwayError } from '../errors.ts'
+import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
+import type { Target } from '../target/containers.ts'
+import type { Action } from '../target/policy.ts'
+import { joinInward } from './join.ts'
 
 const START_LIMIT = 60_000
 const NO_HELPER = 'forwarding needs the guest helper, which this container cannot have'
@@ -61,7 +62,7 @@ export function forwards(
         const guest = await helperFor(remoteAction(bind), limit)
         const listener = await guest.listen(
           bind.kind === 'tcp' ? bindAddress(bind) : { ...bind, mode: 0o600, unlink: false },
-          ({ stream, address, port }) => void accept(bound, stream, address, port),
+          ({ stream, address, port }) => void joinInward(stream, connection.openForwarded(bound, { address, port })),
           limit,
         )
         const bound: ForwardBind = bind.kind === 'tcp' ? { ...bind, port: listener.port } : bind
@@ -86,31 +87,6 @@ export function forwards(
       await listener?.close()
       return listener !== undefined
     },
-  }
-
-  async function accept(bind: ForwardBind, stream: Duplex, address: string, port: number): Promise<void> {
-    stream.on('error', () => stream.destroy())
-    try {
-      const channel = await connection.openForwarded(bind, { address, port })
-      join(stream, channel)
-    } catch (error) {
-      log.debug({ err: error }, 'the client did not take a forwarded connection')
-      stream.destroy()
-    }
-  }
-}
-
-/** Bytes both ways with each side's half-close kept; one side's failure ends the other. */
-function join(a: Duplex, b: Duplex): void {
-  for (const [from, to] of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    from.on('error', () => to.destroy())
-    from.on('close', () => {
-      if (!from.readableEnded) to.destroy()
-    })
-    from.pipe(to)
   }
 }
 

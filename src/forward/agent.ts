@@ -1,0 +1,49 @@
+/**
+ * Agent forwarding: one socket inside for each SSH connection, alive as long as the connection, because programs that an
+ * IDE leaves behind outlive the session that asked for it. sshd makes one for each session and lets those go stale.
+ */
+import { randomBytes } from 'node:crypto'
+import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import type { SshConnection } from '../ssh/connection.ts'
+import { joinInward } from './join.ts'
+
+/** Where a directory of one's own can be made: /tmp as sshd, then what a read-only container still has. */
+const PLACES = ['/tmp', '/dev/shm', '/var/tmp', '/run']
+
+export interface AgentSocket {
+  readonly path: string
+  readonly guest: Guest
+}
+
+/** @throws HatchwayError, GuestRefusal where no directory can be written */
+export async function openAgentSocket(
+  connection: SshConnection<unknown>,
+  guest: Guest,
+  signal: AbortSignal,
+): Promise<AgentSocket> {
+  let refused: unknown
+  for (const place of PLACES) {
+    // As sshd names them; the directory is 0700 and made by the helper, the name cannot be foreseen.
+    const path = `${place}/ssh-${randomBytes(8).toString('hex')}/agent.sock`
+    try {
+      const listener = await guest.listen(
+        { kind: 'unix', path, mode: 0o600, unlink: false, ownDirectory: true },
+        ({ stream }) => void joinInward(stream, connection.openAgent()),
+        signal,
+      )
+      closeWith(connection, listener)
+      return { path, guest }
+    } catch (error) {
+      if (!(error instanceof GuestRefusal)) throw error
+      refused = error
+    }
+  }
+  throw refused
+}
+
+/** The listener's end comes with the connection's, also when that has come already. */
+export function closeWith(connection: SshConnection<unknown>, listener: GuestListener): void {
+  const close = () => void listener.close()
+  if (connection.closed.aborted) close()
+  else connection.closed.addEventListener('abort', close, { once: true })
+}

@@ -1,0 +1,59 @@
+/** What a session asked to have forwarded from inside the container to its client, as environment for its program. */
+import type { Logger } from 'pino'
+import { asHatchwayError } from '../errors.ts'
+import type { Guest } from '../guest/guest.ts'
+import type { SshConnection } from '../ssh/connection.ts'
+import type { SshSession } from '../ssh/session.ts'
+import { type AgentSocket, openAgentSocket } from './agent.ts'
+import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
+
+export interface Inward {
+  /** "KEY=value" for the session; a forward that cannot be had is left out with a log line, as sshd goes on without. */
+  environment(session: SshSession, guest: Guest | undefined, env: readonly string[], home: string): Promise<string[]>
+}
+
+const LIMIT = 15_000
+
+/** One agent socket and one display for the connection, made at the first need; made again when the helper was. */
+export function createInward(connection: SshConnection<unknown>, log: Logger): Inward {
+  let agent: Promise<AgentSocket> | undefined
+  let display: Promise<Display> | undefined
+
+  async function shared<T extends { readonly guest: Guest }>(
+    current: Promise<T> | undefined,
+    open: () => Promise<T>,
+  ): Promise<T> {
+    const known = await current?.catch(() => undefined)
+    return known && !known.guest.ended.aborted ? known : open()
+  }
+
+  return {
+    async environment(session, guest, env, home) {
+      const added: string[] = []
+      if (!guest) {
+        if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
+        return added
+      }
+      const signal = () => AbortSignal.any([connection.closed, AbortSignal.timeout(LIMIT)])
+      try {
+        if (session.agentForwarding) {
+          agent = shared(agent, () => openAgentSocket(connection, guest, signal()))
+          added.push(`SSH_AUTH_SOCK=${(await agent).path}`)
+        }
+      } catch (error) {
+        log.info({ err: asHatchwayError(error).cause ?? error }, 'no agent forwarding')
+      }
+      try {
+        if (session.x11) {
+          display = shared(display, () => openDisplay(connection, guest, signal()))
+          const opened = await display
+          await addCookie(opened, session.x11, env, home)
+          added.push(`DISPLAY=${displayName(opened, session.x11)}`)
+        }
+      } catch (error) {
+        log.info({ err: asHatchwayError(error).cause ?? error }, 'no X11 forwarding')
+      }
+      return added
+    },
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * X11 forwarding as sshd does it (session.c, channels.c x11_create_display_inet): a display on the container's loopback,
+ * the client's cookie given to xauth where the container has one. One display for each connection.
+ */
+import type { OutputSink } from '../engine/engine.ts'
+import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import type { SshConnection } from '../ssh/connection.ts'
+import type { X11Request } from '../ssh/session.ts'
+import { closeWith } from './agent.ts'
+import { joinInward } from './join.ts'
+
+/** X11DisplayOffset of sshd_config(5), and how many displays are tried (channels.c MAX_DISPLAYS is 1000). */
+const FIRST_DISPLAY = 10
+const DISPLAYS = 200
+const X11_PORT = 6000
+const XAUTH_LIMIT = 10_000
+
+export interface Display {
+  readonly number: number
+  readonly guest: Guest
+}
+
+/** @throws HatchwayError, GuestRefusal when no display is free */
+export async function openDisplay(
+  connection: SshConnection<unknown>,
+  guest: Guest,
+  signal: AbortSignal,
+): Promise<Display> {
+  for (let number = FIRST_DISPLAY; ; number++) {
+    try {
+      const listener: GuestListener = await guest.listen(
+        { kind: 'tcp', host: 'localhost', port: X11_PORT + number },
+        ({ stream, address, port }) => void joinInward(stream, connection.openX11({ address, port })),
+        signal,
+      )
+      closeWith(connection, listener)
+      return { number, guest }
+    } catch (error) {
+      const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
+      if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error
+    }
+  }
+}
+
+export function displayName(display: Display, request: X11Request): string {
+  return `localhost:${display.number}.${request.screen}`
+}
+
+/**
+ * Tell xauth the cookie that X programs inside must show; by its stdin, for argv can be read by everybody. A container
+ * without xauth is no failure: its programs may know other ways.
+ */
+export async function addCookie(
+  display: Display,
+  request: X11Request,
+  env: readonly string[],
+  home: string,
+): Promise<void> {
+  // Both go into xauth's own command language: nothing but what they can be.
+  if (!/^[\w-]{1,64}$/.test(request.protocol) || !/^[0-9a-fA-F]{2,1024}$/.test(request.cookie)) return
+  const name = `unix:${display.number}.${request.screen}`
+  const ignore: OutputSink = { write: () => true }
+  const limit = AbortSignal.timeout(XAUTH_LIMIT)
+  try {
+    const exec = await display.guest.spawn(
+      { program: 'xauth', argv: ['xauth', '-q', '-'], env, cwd: home, cwdWarning: '', killTree: false },
+      ignore,
+      limit,
+    )
+    limit.addEventListener('abort', () => exec.close(), { once: true })
+    exec.stdin.end(`remove ${name}\nadd ${name} ${request.protocol} ${request.cookie}\n`)
+    await exec.exit
+  } catch {
+    // No xauth inside, or it failed: as above.
+  }
+}
