@@ -33,14 +33,23 @@ describe.each(roads)('parity on %s', (road) => {
   const outcomes = new Map<string, Outcome>()
   let printed = ''
 
-  beforeAll(async () => {
+  const runSuite = async (...only: string[]) => {
     const [kind = '', guest] = road.split(', guest ')
-    const { stdout, stderr } = await run(RUNNER, [kind, ...(guest ? ['--guest', guest] : [])], { limit: LIMIT })
-    printed = stdout.toString() + stderr.toString()
+    const args = [kind, ...(guest ? ['--guest', guest] : []), ...only.map((id) => `^${id}$`)]
+    const { stdout, stderr } = await run(RUNNER, args, { limit: LIMIT })
     for (const line of stdout.toString().split('\n')) {
       const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?(.*)$/.exec(line) ?? []
       if (verdict && id) outcomes.set(id, { verdict, reason: reason ?? '' })
     }
+    return stdout.toString() + stderr.toString()
+  }
+
+  beforeAll(async () => {
+    printed = await runSuite()
+    // Some cases type after a fixed second, and on a busy machine the client is not yet on its terminal by then: what
+    // fails is tried once more, alone.
+    const again = [...outcomes].filter(([id, { verdict }]) => verdict === 'FAIL' && !(id in KNOWN_FAILURES[road]))
+    if (again.length > 0) await runSuite(...again.map(([id]) => id))
   }, LIMIT)
 
   test('ran to its end', () => {
