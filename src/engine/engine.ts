@@ -171,7 +171,8 @@ export interface Engine {
   inspect(ref: string, signal: AbortSignal): Promise<Container>
   /**
    * Start a program. Throws CONTAINER_NOT_FOUND, CONTAINER_NOT_RUNNING (message says paused, stopped, ...),
-   * ENGINE_*; a program that cannot be run inside is an exit status 126 or 127 with a line on stderr, as a shell does.
+   * ENGINE_*, from here or, where only the running exec can tell (a CLI, in-band words), from its `exit`. The signal
+   * bounds the start only; `close()` ends what runs. A program that cannot be run inside is an exit status 126 or 127 with a line on stderr, as a shell does.
    */
   exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
   /** A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when there is none. */

@@ -1,6 +1,6 @@
 /** A second dockerd that a test may kill: own network namespace, data, sockets and processes; needs root. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from './containers.ts'
@@ -42,21 +42,33 @@ export async function startDockerd(options: { liveRestore: boolean }): Promise<D
     binary,
     control,
     async start() {
-      const started = spawn('unshare', daemon, { stdio: 'ignore' })
+      const log = await open(join(home, 'log'), 'a')
+      const started = spawn('unshare', daemon, { stdio: ['ignore', log.fd, log.fd] })
+      await log.close()
       child = started
       gone = new Promise((resolve) => started.once('exit', () => resolve()))
-      await until('dockerd answers', async () => (await run(binary, ['version'])).code === 0, 60_000, 200)
+      try {
+        await until('dockerd answers', async () => (await run(binary, ['version'])).code === 0, 30_000, 200)
+      } catch (error) {
+        throw new Error(`dockerd: ${(await readFile(join(home, 'log'), 'utf8')).slice(-2000)}`, { cause: error })
+      }
     },
     async stop(signal) {
       // `unshare` execs dockerd, so its pid is the daemon's.
       child?.kill(signal)
       await gone
+      // Its containerd dies with it, but a new dockerd takes a zombie's pid for a running one, and waits for it.
+      const left = async () => (await run('pgrep', ['-f', `containerd --config ${home}/`])).code === 0
+      await until('its containerd is gone', async () => !(await left()), 20_000)
+      await rm(`${home}/exec/containerd/containerd.pid`, { force: true })
     },
     async close() {
-      const left = await run(binary, ['ps', '-aq'])
-      const ids = left.stdout.toString().split('\n').filter(Boolean)
+      const kept = await run(binary, ['ps', '-aq'])
+      const ids = kept.stdout.toString().split('\n').filter(Boolean)
       if (ids.length > 0) await run(binary, ['rm', '-f', ...ids], { limit: 60_000 })
       await dockerd.stop('SIGTERM')
+      // Where the daemon could not be asked any more: the shims, whose containers end with them.
+      await run('pkill', ['-KILL', '-f', `containerd-shim.* -address ${home}/`])
       await run('sh', ['-c', `grep -o '${home}/[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l`])
       await rm(home, { recursive: true, force: true })
     },
