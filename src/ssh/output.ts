@@ -68,7 +68,7 @@ export class PacketOutput {
   }
 
   /** ssh2's onWrite: a packet from `alloc`, or any other bytes, in order. */
-  write(data: Buffer | string): void {
+  write(data: Uint8Array | string): void {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     this.#bytes += bytes.length
     this.#packets++
@@ -79,7 +79,7 @@ export class PacketOutput {
         this.#send(bytes, undefined)
         return
       }
-      bytes.copy(this.alloc(bytes.length))
+      this.alloc(bytes.length).set(bytes)
     }
     this.#to += bytes.length
     if (this.#scheduled) return
@@ -104,7 +104,7 @@ export class PacketOutput {
     }
   }
 
-  #send(bytes: Buffer, slab: Slab | undefined): void {
+  #send(bytes: Uint8Array, slab: Slab | undefined): void {
     this.#inFlight += bytes.length
     // The stream calls back for every write, also after an error or destroy.
     this.#stream.write(bytes, () => this.#sent(bytes.length, slab))

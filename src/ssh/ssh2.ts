@@ -83,7 +83,7 @@ export interface ProtocolConfig {
   readonly ident: Buffer
   readonly hostKeys: Readonly<Record<string, ParsedKey>>
   readonly offer: object
-  readonly onWrite: (data: Buffer | string) => void
+  readonly onWrite: (data: Uint8Array | string) => void
   readonly onError: (error: Error) => void
   readonly onHeader: (header: { readonly identRaw: string }) => void
   readonly messageHandlers: { readonly DISCONNECT: (protocol: unknown, reason: number, description: string) => void }
