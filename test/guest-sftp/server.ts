@@ -13,11 +13,6 @@ export function helper(): string {
   built = `${guest}/bin/hatchway-guest-${process.arch}`
   return built
 }
-/** The same sources under ASan and UBSan. */
-export function sanitizedHelper(): string {
-  execFileSync('make', ['-s', '-C', guest, 'hosted'])
-  return `${guest}/build/hatchway-guest-asan`
-}
 export const debianServer = '/usr/lib/openssh/sftp-server'
 export const noDebianServer = existsSync(debianServer) ? false : `no ${debianServer} to compare with`
 
