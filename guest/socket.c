@@ -18,7 +18,8 @@ static void connected(struct chan *c) {
   chan_due(c, 0);
   c->in_ready = c->out_ready = true;
   chan_opened(c, 0);
-  flow_wake(c);
+  flow_write(c); /* EOF may have come already */
+  if (c->open) flow_wake(c);
 }
 
 /* 0: connected, EINPROGRESS: an event will tell, else an errno. */

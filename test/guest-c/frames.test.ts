@@ -50,7 +50,7 @@ suite('frames', ({ run, start }) => {
     ['SIGNAL 65', frameBytes(T.SIGNAL, 1, u8(65))],
     ['SPAWN on channel 0', frameBytes(T.SPAWN, 0, spawnPayload(['true']))],
     ['SPAWN on a helper id', frameBytes(T.SPAWN, 0x80000001, spawnPayload(['true']))],
-    ['SPAWN with an unknown flag', frameBytes(T.SPAWN, 1, spawnPayload(['true'], { flags: 4 }))],
+    ['SPAWN with an unknown flag', frameBytes(T.SPAWN, 1, spawnPayload(['true'], { flags: 8 }))],
     ['SPAWN without argv', frameBytes(T.SPAWN, 1, spawnPayload([], { program: '/bin/true' }))],
     ['SPAWN with a NUL in an argument', frameBytes(T.SPAWN, 1, spawnPayload(['true', 'a\0b']))],
     ['SPAWN with a NUL in the program', frameBytes(T.SPAWN, 1, spawnPayload(['x'], { program: 'a\0b' }))],
@@ -148,6 +148,7 @@ suite('frames', ({ run, start }) => {
     expect(channels.map((channel) => channel.failed?.errno)).toEqual([undefined, undefined, undefined, 11, 11])
     channels[0]?.eof()
     await channels[0]?.closed()
+    expect(await channels[0]?.exit()).toEqual([0, 0, 0])
     expect((await client.sh('echo room').closed()).out.toString()).toBe('room\n')
   })
 

@@ -87,6 +87,18 @@ suite('sockets', ({ run, start, scratch }) => {
     expect(channel.out.toString()).toBe('got all of it')
   })
 
+  run('EOF may follow CONNECT at once', async () => {
+    const client = await start()
+    const port = await serve({ port: 0, host: '127.0.0.1' }, (socket) => {
+      socket.resume()
+      socket.on('end', () => socket.end('heard the end'))
+    })
+    const channel = client.connect('127.0.0.1', port)
+    channel.eof()
+    await channel.closed()
+    expect(channel.out.toString()).toBe('heard the end')
+  })
+
   run('a reset is CLOSED', async () => {
     const client = await start()
     const port = await serve({ port: 0, host: '127.0.0.1' }, (socket) => socket.resetAndDestroy())

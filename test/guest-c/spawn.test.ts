@@ -55,6 +55,16 @@ suite('spawn', ({ build, run, start, scratch }) => {
     expect(channel.out.toString()).toBe('hello world')
   })
 
+  run('EOF may follow SPAWN at once', async () => {
+    const client = await start()
+    for (const options of [{}, { monitor: true }, { pty: true as const }]) {
+      const channel = client.spawn(['cat'], options)
+      channel.eof()
+      await channel.closed()
+      expect(await channel.exit()).toEqual([0, 0, 0])
+    }
+  })
+
   run('a program that closes its stdin is told of once, and what still comes is dropped', async () => {
     const client = await start()
     const channel = client.sh('exec <&-; sleep 0.5; echo done')

@@ -87,11 +87,23 @@ suite('switch', ({ run, start, scratch }) => {
     }
     expect(await attempt('/no/such')).toBe(2)
     expect(await attempt(`/${'x'.repeat(200)}`)).toBe(36)
-    const channel = client.spawn(['cat'])
-    await channel.wait(T.OPENED)
-    expect(await attempt('/no/such')).toBe(16)
-    channel.eof()
-    await channel.closed()
+    expect((await client.sh('echo still').closed()).out.toString()).toBe('still\n')
+  })
+
+  run('it may come while channels are busy: nothing is lost, doubled or out of order', async () => {
+    const client = await start()
+    const bulk = client.sh('seq 200000')
+    const quiet = client.spawn(['cat'])
+    await quiet.wait(T.OPENED)
+    await bulk.wait(T.DATA)
+    await switched(client)
+    quiet.data('over the socket')
+    quiet.eof()
+    await Promise.all([quiet.closed(), bulk.closed(20_000)])
+    expect(quiet.out.toString()).toBe('over the socket')
+    const lines = bulk.out.toString().trimEnd().split('\n')
+    expect(lines.length).toBe(200_000)
+    expect(lines.every((line, i) => Number(line) === i + 1)).toBe(true)
   })
 
   run('a gateway that does not accept is waited for, not for ever', async () => {
