@@ -125,6 +125,14 @@ static u32 count_environment(void) {
   return n;
 }
 
+/* This program as descriptor 3: its file may be gone by now, and /proc/PID/exe of the helper is shut to others. Without
+ * /proc there is none, and what asks for it says so. */
+static void keep_own_program(void) {
+  int own = sys_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY, 0);
+  if (own < 0) sys_close(3);
+  else if (own != 3) sys_dup3(own, 3, 0);
+}
+
 void child_run(const struct spawn *request, const struct ends *ends) {
   char ssh_tty[32];
   sys_setsid();
@@ -133,9 +141,11 @@ void child_run(const struct spawn *request, const struct ends *ends) {
     child_fail(ends->status, STAGE_RESOURCES, EMFILE);
   /* All else is close-on-exec, but chdir and execve may hang on a dead mount, and a copy of another session's pipe would
    * keep that from ending. */
-  if (sys_dup3(ends->status, 3, O_CLOEXEC) < 0 && ends->status != 3) child_fail(ends->status, STAGE_RESOURCES, EMFILE);
-  int status = 3;
-  close_from(4);
+  int status = request->flags & SPAWN_STAND_IN ? 4 : 3;
+  if (sys_dup3(ends->status, status, O_CLOEXEC) < 0 && ends->status != status)
+    child_fail(ends->status, STAGE_RESOURCES, EMFILE);
+  if (request->flags & SPAWN_STAND_IN) keep_own_program();
+  close_from(status + 1);
   sys_prlimit(RLIMIT_NOFILE, &guest.descriptors, NULL);
   /* An ignored signal stays ignored through execve, and the helper ignores some; the engine may have, too. */
   for (int signal = 1; signal <= 64; signal++)

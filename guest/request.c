@@ -24,7 +24,7 @@ static bool parse_spawn(struct cursor *c, struct spawn *r) {
   r->envc = take_names(c, &r->env);
   r->cwd = take_name(c);
   r->warn = take_string(c);
-  return cursor_done(c) && !(r->flags & ~(u32)(SPAWN_PTY | SPAWN_MONITOR)) && r->argc > 0;
+  return cursor_done(c) && !(r->flags & ~(u32)(SPAWN_PTY | SPAWN_MONITOR | SPAWN_STAND_IN)) && r->argc > 0;
 }
 
 /* A name of the request as a C string. It ends the payload or is followed by a field that was read already; the request's

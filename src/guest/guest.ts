@@ -17,6 +17,8 @@ export interface GuestSpawn {
   readonly tty?: GuestTty
   /** onDisconnect: killTree. A parent of its own watches the session, so that close() reaches every descendant. */
   readonly killTree: boolean
+  /** Leave the helper's own program open as descriptor 3: `/proc/self/fd/3 scp ...` stands in for a missing scp. */
+  readonly standIn?: boolean
 }
 
 export interface GuestTty {

@@ -5,6 +5,7 @@ import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn } from
 const MAX_REQUEST = 1024 * 1024
 const PTY = 1
 const MONITOR = 2
+const STAND_IN = 4
 
 export interface InitSettings {
   readonly leaseMs: number
@@ -23,7 +24,8 @@ export function initFrame(settings: InitSettings): Buffer {
 
 export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
   const fixed = Buffer.alloc(16)
-  fixed.writeUInt32BE((spec.tty === undefined ? 0 : PTY) | (spec.killTree ? MONITOR : 0), 0)
+  const flags = (spec.tty === undefined ? 0 : PTY) | (spec.killTree ? MONITOR : 0) | (spec.standIn ? STAND_IN : 0)
+  fixed.writeUInt32BE(flags, 0)
   fixed.writeUInt32BE(credit, 4)
   if (spec.tty !== undefined) writeWindow(fixed, 8, spec.tty)
   return Buffer.concat([

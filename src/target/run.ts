@@ -4,6 +4,7 @@ import { HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
 import { runPlain } from './plain.ts'
 import { type Program, shellArgv } from './program.ts'
+import { standIn } from './stand-in.ts'
 
 export interface Place {
   readonly engine: Engine
@@ -31,7 +32,9 @@ export async function runProgram(
       if (!(error instanceof GuestRefusal && error.exhausted)) throw refusalAsFailure(error)
     }
   }
-  return runPlain(place.engine, place.container, place.engineUser, program, tty, sink, signal)
+  const help = standIn(program.command, program.shell)
+  const plain = help ? { ...program, command: help.command } : program
+  return runPlain(place.engine, place.container, place.engineUser, plain, tty, sink, signal)
 }
 
 async function runInGuest(
@@ -43,15 +46,17 @@ async function runInGuest(
   signal: AbortSignal,
 ): Promise<Exec> {
   const { env, cwd, cwdWarning } = program
-  const spawn = (path: string, argv: readonly (string | Buffer)[]) =>
+  const spawn = (path: string, argv: readonly (string | Buffer)[], standIn = false) =>
     guest.spawn(
-      { program: path, argv, env, cwd, cwdWarning, killTree: place.killTree, ...(tty && { tty }) },
+      { program: path, argv, env, cwd, cwdWarning, killTree: place.killTree, standIn, ...(tty && { tty }) },
       sink,
       signal,
     )
   for (const shell of [program.shell, ...program.fallbackShells]) {
+    const help = standIn(program.command, shell)
+    const argv = shellArgv(help ? { ...program, command: help.command } : program, shell)
     try {
-      return await spawn(shell, shellArgv(program, shell))
+      return await spawn(shell, argv, help?.wantsHelper)
     } catch (error) {
       if (!(error instanceof GuestRefusal && error.stage === 'exec' && !error.exhausted)) throw error
     }
