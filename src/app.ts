@@ -18,6 +18,7 @@ import { SessionRegistry } from './session/registry.ts'
 import type { Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
+import { createPlainRoad } from './target/plain.ts'
 import { createPolicy } from './target/policy.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
@@ -61,8 +62,9 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     running: (session) => events.emit({ type: 'session-running', session }),
     stopped: (session) => events.emit({ type: 'session-stopped', session }),
   })
+  const road = createPlainRoad(engine)
   const handler = createHandler({
-    engine,
+    road,
     containers,
     guests,
     policy: createPolicy({ acceptEnv: config.environment.accept }),
@@ -87,6 +89,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     await server.close()
     server.disconnectAll('the gateway is shutting down')
     await guests?.close()
+    await road.settled()
     await engine.close()
   }
 

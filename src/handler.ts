@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
-import type { Container, ContainerSummary, Engine, OutputSink } from './engine/engine.ts'
+import type { Container, ContainerSummary, OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import { createInward } from './forward/inward.ts'
 import { forwards } from './forward/sockets.ts'
@@ -17,6 +17,7 @@ import type { ConnectionHandlers, SshAction, SshConnection } from './ssh/connect
 import type { SshSession } from './ssh/session.ts'
 import type { Containers, Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
+import type { PlainRoad } from './target/plain.ts'
 import type { Action, Policy } from './target/policy.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
 import { parseRoute } from './target/route.ts'
@@ -24,7 +25,7 @@ import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
 
 export interface HandlerDependencies {
-  readonly engine: Engine
+  readonly road: PlainRoad
   readonly containers: Containers
   /** Absent with `guest: off`. */
   readonly guests: GuestPool | undefined
@@ -151,7 +152,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         })
         const guest = await guestFor(target, signal)
         env.push(...(await inward.environment(session, guest, env, info.home)))
-        const place = { engine: deps.engine, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
+        const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
             ? runSftp(place, info, env, sink, signal)
@@ -171,7 +172,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
           },
           record,
         )
+        // Its end may only be what our hanging up made of it.
         killed.signal.throwIfAborted()
+        session.closed.throwIfAborted()
         await session.exit(status)
         record.end(status)
         const { bytesIn, bytesOut } = record.snapshot()

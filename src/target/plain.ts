@@ -72,8 +72,38 @@ exit 0
 
 const discard: OutputSink = { write: () => true }
 
-/** @throws HatchwayError as Engine.exec does */
-export async function runPlain(
+export interface PlainRoad {
+  /** @throws HatchwayError as Engine.exec does */
+  run(
+    container: Container,
+    engineUser: string,
+    program: Program,
+    tty: WindowSize | undefined,
+    sink: OutputSink,
+    signal: AbortSignal,
+  ): Promise<Exec>
+  /** Resolves when what was to be hung up is; each has its own limit. To be awaited before the engine is closed. */
+  settled(): Promise<void>
+}
+
+export function createPlainRoad(engine: Engine): PlainRoad {
+  const pending = new Set<Promise<void>>()
+  return {
+    run(container, engineUser, program, tty, sink, signal) {
+      const send = (cookie: string, name: string) => {
+        const sent = signalByCookie(engine, container.id, engineUser, cookie, name)
+        pending.add(sent)
+        void sent.finally(() => pending.delete(sent))
+      }
+      return runPlain(engine, container, engineUser, program, tty, sink, signal, send)
+    },
+    async settled() {
+      while (pending.size > 0) await Promise.all(pending)
+    },
+  }
+}
+
+async function runPlain(
   engine: Engine,
   container: Container,
   engineUser: string,
@@ -81,6 +111,7 @@ export async function runPlain(
   tty: WindowSize | undefined,
   sink: OutputSink,
   signal: AbortSignal,
+  send: (cookie: string, signal: string) => void,
 ): Promise<Exec> {
   const cookie = randomBytes(16).toString('hex')
   const size = tty ? `rows ${tty.rows} cols ${tty.cols}` : ''
@@ -111,7 +142,6 @@ export async function runPlain(
     sink,
     signal,
   )
-  const send = (name: string): void => void signalByCookie(engine, container.id, engineUser, cookie, name)
   let ended = false
   exec.exit.then(
     () => (ended = true),
@@ -124,12 +154,12 @@ export async function runPlain(
     resize: (to) => exec.resize(to),
     signal(name) {
       if (ended || !/^[A-Z0-9]{2,8}$/.test(name)) return false
-      send(name)
+      send(cookie, name)
       return true
     },
     close() {
       exec.close()
-      if (!ended) send('HUP')
+      if (!ended) send(cookie, 'HUP')
       ended = true
     },
   }

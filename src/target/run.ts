@@ -1,13 +1,13 @@
 /** Run a session's program: by the guest helper where there is one, else on the plain road. */
-import type { Container, Engine, Exec, OutputSink } from '../engine/engine.ts'
+import type { Container, Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
-import { runPlain } from './plain.ts'
+import type { PlainRoad } from './plain.ts'
 import { type Program, shellArgv } from './program.ts'
 import { standIn } from './stand-in.ts'
 
 export interface Place {
-  readonly engine: Engine
+  readonly road: PlainRoad
   readonly container: Container
   /** As ExecSpec.user. */
   readonly engineUser: string
@@ -34,7 +34,7 @@ export async function runProgram(
   }
   const help = standIn(program.command, program.shell)
   const plain = help ? { ...program, command: help.command } : program
-  return runPlain(place.engine, place.container, place.engineUser, plain, tty, sink, signal)
+  return place.road.run(place.container, place.engineUser, plain, tty, sink, signal)
 }
 
 async function runInGuest(

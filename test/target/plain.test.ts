@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openEngine } from '../../src/engine/choose.ts'
 import type { Engine, ExitStatus, WindowSize } from '../../src/engine/engine.ts'
-import { runPlain } from '../../src/target/plain.ts'
+import { createPlainRoad } from '../../src/target/plain.ts'
 import { sessionProgram } from '../../src/target/program.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 
@@ -43,7 +43,7 @@ describe.each(['debian', 'busybox'] as const)('%s', (image) => {
     }
     const inspected = await engine.inspect(container.id, signal)
     const program = sessionProgram(request, info, [`HOME=${info.home}`])
-    const exec = await runPlain(engine, inspected, 'dev', program, options.tty, sink, signal)
+    const exec = await createPlainRoad(engine).run(inspected, 'dev', program, options.tty, sink, signal)
     return { exec, output }
   }
 
