@@ -17,6 +17,8 @@ import { createStdin } from './stdin.ts'
 /** Well under node-pty's 200 ms. */
 const WATCH_PAUSED = 50
 const RETRY_FULL = 5
+const YOUNG = 5000
+const POKE_AFTER = 400
 
 export function spawnOnTerminal(
   binary: string,
@@ -30,6 +32,8 @@ export function spawnOnTerminal(
   const { fd, stream } = internals(terminal)
   stream.setRawMode(true)
 
+  const began = Date.now()
+  let poke: NodeJS.Timeout | undefined
   let over = false
   let watch: NodeJS.Timeout | undefined
   const resume = () => {
@@ -59,6 +63,7 @@ export function spawnOnTerminal(
     terminal.onExit(({ exitCode, signal }) => {
       over = true
       clearInterval(watch)
+      clearTimeout(poke)
       resolve({ code: signal ? undefined : exitCode })
     })
   })
@@ -76,6 +81,13 @@ export function spawnOnTerminal(
       if (over || stream.destroyed || cols <= 0 || rows <= 0) return
       try {
         terminal.resize(Math.min(cols, 65_535), Math.min(rows, 65_535))
+        // A CLI that has just begun reads its size before it listens for SIGWINCH: a change in between is lost on it.
+        if (Date.now() - began < YOUNG) {
+          clearTimeout(poke)
+          poke = setTimeout(() => {
+            if (!over) terminal.kill('SIGWINCH')
+          }, POKE_AFTER)
+        }
       } catch {
         // The child ended a moment ago.
       }
