@@ -11,7 +11,7 @@ export class SendFlow implements Sender {
   readonly #channel: number
   readonly #output: Output
   #credit = 0
-  #chunk: Buffer | undefined
+  #chunks: Buffer[] = []
   #done: (() => void) | undefined
   #dropping = false
 
@@ -20,15 +20,16 @@ export class SendFlow implements Sender {
     this.#output = output
   }
 
-  /** Writable's _write: one chunk at a time, `done` when its last byte left. */
-  write(chunk: Buffer, done: () => void): void {
-    if (this.#dropping || chunk.length === 0) {
+  /** Writable's _write and _writev: `done` when the last byte left. */
+  write(chunks: Buffer[], done: () => void): void {
+    if (this.#dropping) {
       done()
       return
     }
-    this.#chunk = chunk
+    this.#chunks = chunks.filter((chunk) => chunk.length > 0)
     this.#done = done
-    this.turn()
+    if (this.#chunks.length === 0) this.#finish()
+    else this.turn()
   }
 
   /** Writable's _final: every chunk has left. */
@@ -50,28 +51,32 @@ export class SendFlow implements Sender {
   }
 
   turn(): void {
-    if (this.#chunk === undefined || this.#credit === 0) return
-    if (!this.#output.ready) {
-      this.#output.wait(this)
-      return
+    while (this.#credit > 0) {
+      const [chunk] = this.#chunks
+      if (chunk === undefined) return
+      if (!this.#output.ready) {
+        this.#output.wait(this)
+        return
+      }
+      const n = Math.min(chunk.length, this.#credit, MAX_PAYLOAD)
+      const piece = n === chunk.length ? chunk : chunk.subarray(0, n)
+      if (n === chunk.length) this.#chunks.shift()
+      else this.#chunks[0] = chunk.subarray(n)
+      this.#credit -= n
+      const isLast = this.#chunks.length === 0
+      this.#output.data(this.#channel, piece, isLast ? () => this.#finish() : undefined)
+      // One piece each where several want to send.
+      if (!isLast && this.#output.contended) {
+        this.#output.wait(this)
+        return
+      }
     }
-    const n = Math.min(this.#chunk.length, this.#credit, MAX_PAYLOAD)
-    const piece = n === this.#chunk.length ? this.#chunk : this.#chunk.subarray(0, n)
-    this.#credit -= n
-    if (n < this.#chunk.length) {
-      this.#chunk = this.#chunk.subarray(n)
-      // The rest waits for another turn, so that channels alternate; the transport drains either way.
-      this.#output.data(this.#channel, piece, () => this.turn())
-      return
-    }
-    this.#chunk = undefined
-    this.#output.data(this.#channel, piece, () => this.#finish())
   }
 
   #finish(): void {
     const done = this.#done
     this.#done = undefined
-    this.#chunk = undefined
+    this.#chunks = []
     done?.()
   }
 }

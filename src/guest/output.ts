@@ -34,6 +34,11 @@ export class Output {
     return !this.#closed && this.#held === undefined && this.#to.writableLength < HIGH_WATER
   }
 
+  /** Others wait for their turn. */
+  get contended(): boolean {
+    return this.#waiting.size > 0
+  }
+
   wait(sender: Sender): void {
     this.#waiting.add(sender)
   }
@@ -51,21 +56,25 @@ export class Output {
     if (this.#heldBytes + this.#to.writableLength > OVERRUN) throw new ProtocolError('the helper does not read')
   }
 
-  /** At most MAX_PAYLOAD bytes, owned by us until `taken`. */
-  data(channel: number, bytes: Buffer, taken: () => void): void {
+  /** At most MAX_PAYLOAD bytes, ours until the call `taken`. */
+  data(channel: number, bytes: Buffer, taken: (() => void) | undefined): void {
     if (this.#closed) {
-      taken()
+      taken?.()
       return
     }
     this.bytes += bytes.length
     if (bytes.length <= SMALL) {
       this.#to.write(frame(TYPE.DATA, channel, bytes))
-      taken()
+      taken?.()
       return
     }
     this.#to.cork()
     this.#to.write(header(TYPE.DATA, channel, bytes.length))
-    this.#to.write(bytes, taken)
+    // Not 'drain': that comes when everything has left, and the transport would run dry meanwhile.
+    this.#to.write(bytes, () => {
+      taken?.()
+      this.#takeTurns()
+    })
     this.#to.uncork()
   }
 

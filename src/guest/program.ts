@@ -47,8 +47,13 @@ export class Program implements GuestExec, Channel {
     this.exit = this.#ending.settled
     this.#ended[2] = options.tty
     this.stdin = new Writable({
-      highWaterMark: 65536,
-      write: (chunk: Buffer, _encoding, done) => this.#send.write(chunk, done),
+      highWaterMark: 131072,
+      write: (chunk: Buffer, _encoding, done) => this.#send.write([chunk], done),
+      writev: (chunks, done) =>
+        this.#send.write(
+          chunks.map(({ chunk }) => chunk),
+          done,
+        ),
       final: (done) => {
         if (!this.#closing && !this.#closed) this.#send.eof()
         done()

@@ -21,7 +21,7 @@ export class Socket extends Duplex implements Channel {
   #isClosed = false
 
   constructor(link: ChannelLink, what: string) {
-    super({ allowHalfOpen: true, readableHighWaterMark: 65536, writableHighWaterMark: 65536 })
+    super({ allowHalfOpen: true, readableHighWaterMark: 65536, writableHighWaterMark: 131072 })
     this.#link = link
     this.#what = what
     this.#send = new SendFlow(link.id, link.output)
@@ -37,7 +37,14 @@ export class Socket extends Duplex implements Channel {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#send.write(chunk, done)
+    this.#send.write([chunk], done)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.#send.write(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    )
   }
 
   override _final(done: () => void): void {

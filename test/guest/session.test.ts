@@ -207,7 +207,7 @@ describe.each([
   it('close() hangs up the session, spares what left it, and killTree spares nothing', async () => {
     for (const killTree of [false, true]) {
       const [plain, detached] = [testMark(), testMark()]
-      const script = `sh -c 'sleep 60; : ${plain}' & setsid sh -c 'sleep 60; : ${detached}' & echo up; wait`
+      const script = `perl -e 'sleep 60' ${plain} & setsid perl -e 'sleep 60' ${detached} & echo up; wait`
       const { exec, sink } = await started(guest, script, { tty: TTY, killTree })
       await until('both to run', async () => (await container.count(plain)) + (await container.count(detached)) >= 2)
       await until('up', () => sink.text.includes('up'))
