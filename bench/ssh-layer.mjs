@@ -101,7 +101,7 @@ async function idle(folder, target) {
 
 async function startOurs(folder, running, name, role) {
   const child = spawn(process.execPath, [SELF, role, join(folder, 'host'), join(folder, 'user.pub')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   })
   running.push(child)
   const [line] = await once(child.stdout, 'data')
@@ -129,6 +129,7 @@ async function startSshd(folder, running) {
 }
 
 async function serve(hostKey, userKey) {
+  endWithParent()
   const { createSshServer } = await import('../dist/ssh/server.js')
   const blob = Buffer.from(readFileSync(userKey, 'utf8').split(' ')[1], 'base64')
   const server = createSshServer({
@@ -171,8 +172,14 @@ async function serve(hostKey, userKey) {
   process.stdout.write(`${port}\n`)
 }
 
+/** Its end of our standard input closes with it, however it ends. */
+function endWithParent() {
+  process.stdin.resume().on('close', () => process.exit())
+}
+
 /** The same on ssh2's own server, without the layer. */
 async function serveStock(hostKey, userKey) {
+  endWithParent()
   const { Server, utils } = createRequire(import.meta.url)('ssh2')
   const known = utils.parseKey(readFileSync(userKey))
   const config = { hostKeys: [readFileSync(hostKey)], algorithms: { cipher: [CIPHER] } }
