@@ -2,11 +2,6 @@
 #include "scp.h"
 #include "serve.h"
 #include "sftp.h"
-#ifdef HAVE_SFTP
-#include "scp.h"
-#include "sftp.h"
-#endif
-
 enum { HOLD_FOR = 120 }; /* seconds */
 
 /* The holder container's program: says who it is in the target's pid namespace and keeps /proc/PID/root there until the
@@ -42,21 +37,6 @@ static int version(void) {
   return sys_write(1, t.at, t.length) == (long)t.length ? 0 : 1;
 }
 
-#ifdef HAVE_SFTP
-/* Under the names that programs in the container look for: `PATH scp ...`, or a link called scp. */
-static bool known_by(const char *path, int argc, char **argv, int *code) {
-  const char *name = path;
-  for (const char *slash; (slash = str_find(name, '/'));) name = slash + 1;
-  if (str_equal(name, "sftp-server"))
-    *code = sftp_main(argc, argv);
-  else if (str_equal(name, "scp"))
-    *code = scp_main(argc, argv);
-  else
-    return false;
-  return true;
-}
-#endif
-
 static const char *base_name(const char *path) {
   for (const char *slash; (slash = str_find(path, '/'));) path = slash + 1;
   return path;
@@ -74,11 +54,6 @@ int main(int argc, char **argv) {
   int code;
   if (argc > 0 && run_as(base_name(argv[0]), argc, argv, &code)) return code;
   if (argc > 1 && run_as(argv[1], argc - 1, argv + 1, &code)) return code;
-#ifdef HAVE_SFTP
-  int code;
-  if (argc >= 1 && known_by(argv[0], argc, argv, &code)) return code;
-  if (argc >= 2 && known_by(argv[1], argc - 1, argv + 1, &code)) return code;
-#endif
   if (argc == 2 && str_equal(argv[1], "serve")) return serve();
   if (argc == 2 && str_equal(argv[1], "hold")) return hold();
   if (argc == 2 && str_equal(argv[1], "version")) return version();
