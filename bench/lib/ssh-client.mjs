@@ -1,0 +1,54 @@
+// ssh2's client in this process, where a client process of its own would hide what is measured.
+import { createRequire } from 'node:module'
+import { KEX } from './keys.mjs'
+
+const { Client } = createRequire(import.meta.url)('ssh2')
+const LIMIT = 60_000
+
+export function connectClient({ host, port, user }, keys) {
+  const client = new Client()
+  return new Promise((resolve, reject) => {
+    client.on('error', reject)
+    client.once('close', () => reject(new Error('the connection was closed')))
+    client.once('ready', () => resolve(client))
+    client.connect({
+      host,
+      port,
+      username: user,
+      privateKey: keys.privateKey,
+      readyTimeout: LIMIT,
+      algorithms: { kex: [KEX], serverHostKey: ['ssh-ed25519'], cipher: ['aes128-gcm@openssh.com'] },
+    })
+  })
+}
+
+/** Milliseconds until the channel is closed. */
+export async function execOn(client, command) {
+  const began = performance.now()
+  const channel = await openChannel(client, command)
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${command}: no end`)), LIMIT)
+    let code
+    channel.once('exit', (status) => {
+      code = status
+    })
+    channel.once('close', () => {
+      clearTimeout(timer)
+      if (code === 0) resolve()
+      else reject(new Error(`${command} ended with ${code}`))
+    })
+    channel.stderr.resume()
+    channel.resume()
+  })
+  return performance.now() - began
+}
+
+export function openChannel(client, command, options = {}) {
+  return new Promise((resolve, reject) => {
+    client.exec(command, options, (error, channel) => {
+      if (error) return reject(error)
+      channel.on('error', () => {})
+      resolve(channel)
+    })
+  })
+}
