@@ -2,6 +2,7 @@
 #include "scp.h"
 #include "serve.h"
 #include "sftp.h"
+
 enum { HOLD_FOR = 120 }; /* seconds */
 
 /* The holder container's program: says who it is in the target's pid namespace and keeps /proc/PID/root there until the
