@@ -81,8 +81,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return log.split('\n').map(parseListening).find(Boolean)
     },
     60_000, // a busy machine with two cores makes an RSA key
-  ).catch((error: unknown) => {
+  ).catch(async (error: unknown) => {
     child.kill('SIGKILL')
+    await ended
+    await rm(state, { recursive: true, force: true })
     throw error
   })
   await keepHostKeys(state)
