@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import type { Channel, Opening } from './channel.ts'
+import type { DirectLine } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
 import type { Hello, HelperFrames } from './frames.ts'
 import { FrameParser, frame, OUT_OF_TURN, ProtocolError, TYPE } from './frames.ts'
@@ -190,7 +191,7 @@ export class GuestConnection implements Guest {
   async switchTo(
     path: string,
     token: Buffer,
-    incoming: (signal: AbortSignal) => Promise<Duplex>,
+    incoming: (signal: AbortSignal) => Promise<DirectLine>,
   ): Promise<string | undefined> {
     if (this.#ending) return 'the helper has ended'
     if (this.#direct !== undefined || this.#onSwitched !== undefined) return 'switched already'
@@ -210,17 +211,16 @@ export class GuestConnection implements Guest {
     }
   }
 
-  #goDirect(socket: Duplex): void {
+  #goDirect({ socket, listen }: DirectLine): void {
     const parser = new FrameParser({ ...this.#frames, pong: OUT_OF_TURN.pong, switched: OUT_OF_TURN.switched })
     // From here on the exec is the control line: PONG and nothing else.
     this.#parser.redirect({ ...OUT_OF_TURN, pong: (opaque) => this.#lease.pong(opaque) })
     this.#direct = socket
-    socket.on('error', () => {})
     socket.on('close', () => void this.#end(new Error('the direct data path was closed')))
-    socket.on('data', (chunk: Buffer) => {
+    this.#guarded(() => this.#output.open(socket))
+    listen((chunk) => {
       if (!this.#judging && !this.#life.signal.aborted) this.#guarded(() => parser.feed(chunk))
     })
-    this.#guarded(() => this.#output.open(socket))
   }
 
   /** No new channels; the helper leaves when the last is gone. */

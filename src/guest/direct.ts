@@ -7,7 +7,6 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 
 const TOKEN = 16
 /** Strangers without the token: so many at once, so long each; the oldest makes room for the next. */
@@ -16,13 +15,23 @@ const STRANGER_MS = 2000
 const STALE_MS = 120_000
 const SOCKET = 's'
 
+/** One connection: written as a stream, read by lent chunks. */
+export interface DirectLine {
+  readonly socket: net.Socket
+  /** From now on, and what came with the token first. */
+  listen(heard: (chunk: Buffer) => void): void
+}
+
+/** libuv reads into it and calls back in one go; a chunk of its own for every read costs more in GC than the reading. */
+const SHARED = Buffer.allocUnsafeSlow(256 * 1024)
+
 export interface Door {
   /** To mount; the socket is `file` in it. */
   readonly folder: string
   readonly file: string
   readonly token: Buffer
-  /** The first connection that shows the token, paused, not read beyond it. */
-  incoming(signal: AbortSignal): Promise<Duplex>
+  /** The first connection that shows the token, not read beyond it. */
+  incoming(signal: AbortSignal): Promise<DirectLine>
   /** No further connection; the one that came in lives on. */
   close(): Promise<void>
 }
@@ -35,9 +44,21 @@ export async function openDoor(base: string): Promise<Door> {
   await chmod(folder, 0o711)
   const token = randomBytes(TOKEN)
   const strangers = new Set<net.Socket>()
-  let welcome: ((socket: net.Socket) => void) | undefined
+  let welcome: ((line: DirectLine) => void) | undefined
 
-  function greet(socket: net.Socket): void {
+  function greet(accepted: net.Socket): void {
+    let shown = Buffer.alloc(0)
+    let hear: ((chunk: Buffer) => void) | undefined
+    const socket = lending(accepted, (chunk) => {
+      if (hear !== undefined) {
+        hear(chunk)
+        return true
+      }
+      // The token, what may have come with it, and no more: not read on until somebody listens.
+      shown = Buffer.concat([shown, chunk])
+      if (shown.length >= TOKEN) judge()
+      return shown.length < TOKEN
+    })
     socket.on('error', () => {})
     if (strangers.size >= STRANGERS) {
       const [oldest] = strangers
@@ -50,25 +71,31 @@ export async function openDoor(base: string): Promise<Door> {
       strangers.delete(socket)
     }
     socket.once('close', leave)
-    const onReadable = () => {
-      const shown: unknown = socket.read(TOKEN)
-      if (!Buffer.isBuffer(shown)) return
-      socket.off('readable', onReadable)
-      if (shown.length !== TOKEN || !timingSafeEqual(shown, token) || welcome === undefined) {
+
+    function judge(): void {
+      const open = welcome
+      if (!timingSafeEqual(shown.subarray(0, TOKEN), token) || open === undefined) {
         socket.destroy()
         return
       }
-      leave()
-      socket.off('close', leave)
-      const open = welcome
       // One time.
       welcome = undefined
-      open(socket)
+      leave()
+      socket.off('close', leave)
+      open({
+        socket,
+        listen(heard) {
+          const early = shown.subarray(TOKEN)
+          hear = heard
+          if (early.length > 0) heard(early)
+          socket.resume()
+        },
+      })
     }
-    socket.on('readable', onReadable)
+    socket.resume()
   }
 
-  const server = net.createServer({ allowHalfOpen: false }, greet)
+  const server = net.createServer({ pauseOnConnect: true }, greet)
   server.on('error', () => {})
   const path = join(folder, SOCKET)
   const close = async () => {
@@ -99,6 +126,17 @@ export async function openDoor(base: string): Promise<Door> {
       }),
     close,
   }
+}
+
+/**
+ * An accepted connection that reads into SHARED. node offers `onread` for outgoing connections alone; a Socket around
+ * the handle of the accepted one has it too (node 20 to 24).
+ */
+function lending(accepted: net.Socket, heard: (chunk: Buffer) => boolean): net.Socket {
+  const handle: unknown = Reflect.get(accepted, '_handle')
+  Reflect.set(accepted, '_handle', null)
+  const callback = (length: number) => heard(SHARED.subarray(0, length))
+  return Reflect.construct(net.Socket, [{ handle, onread: { buffer: SHARED, callback } }])
 }
 
 /** Folders of gateways that were killed. */

@@ -1,5 +1,6 @@
 /** SWITCH: move the frames from the exec to a unix socket of ours without losing their order. */
-import type { Duplex, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
+import type { DirectLine } from './direct.ts'
 import { ProtocolError } from './frames.ts'
 import type { Output } from './output.ts'
 import { switchFrame } from './requests.ts'
@@ -12,7 +13,7 @@ export interface SwitchPlan {
   readonly path: string
   readonly token: Buffer
   /** The connection that showed the token, not yet read beyond it. */
-  incoming(signal: AbortSignal): Promise<Duplex>
+  incoming(signal: AbortSignal): Promise<DirectLine>
   readonly switched: Promise<number>
   readonly output: Output
   readonly exec: Writable
@@ -20,7 +21,7 @@ export interface SwitchPlan {
 }
 
 /** The errno when the helper stays on the exec. Throws when it is between the two: it must be ended then. */
-export async function switchOver(plan: SwitchPlan): Promise<Duplex | number> {
+export async function switchOver(plan: SwitchPlan): Promise<DirectLine | number> {
   const limit = AbortSignal.any([plan.ended, AbortSignal.timeout(ANSWER_LIMIT)])
   const stop = new AbortController()
   const aborted = new Promise<never>((_, reject) => {
