@@ -128,7 +128,8 @@ static void turn(struct chan *c) {
   if (c->out_ready) out = read_end(c, c->out, &c->out_ready, &c->out_hup, F_DATA);
   if (out == BROKEN) return socket_broken(c);
   if (out == ENDED) {
-    if (c->kind == KIND_PROCESS && c->process.pty) chan_close_in(c);
+    /* cat closes its terminal a moment before it exits, and would be killed by the hang-up in between. */
+    if (c->kind == KIND_PROCESS && c->process.pty) c->process.master = c->out, c->in = c->out = -1;
     chan_close_out(c);
     chan_send(c, F_EOF, NULL, 0);
   }

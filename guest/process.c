@@ -106,7 +106,7 @@ void process_spawn(u32 id, const struct spawn *request) {
   unplumb_child(&p);
   c->in = p.in, c->out = p.out, c->err = p.err;
   c->credit = request->credit;
-  c->process = (struct process){.status = p.status, .monitor = p.monitor};
+  c->process = (struct process){.status = p.status, .monitor = p.monitor, .master = -1};
   c->process.pty = request->flags & SPAWN_PTY;
   c->process.monitored = p.monitor >= 0;
   c->process.pid = p.monitor >= 0 ? 0 : pid; /* a monitor will tell */
@@ -121,6 +121,7 @@ void process_spawn(u32 id, const struct spawn *request) {
 void process_status(struct chan *c) {
   u32 message[2];
   struct process *p = &c->process;
+  if (c->kind != KIND_PROCESS || p->status < 0) return; /* ended by an event before this one */
   long n = sys_read(p->status, message, sizeof message);
   if (n == -EAGAIN || n == -EINTR) return;
   unwatch_close(&p->status);
@@ -199,6 +200,7 @@ static void released(struct chan *c) {
   chan_send(c, F_CLOSED, NULL, 0);
   chan_retire(c);
   unwatch_close(&p->status);
+  unwatch_close(&p->master);
   if (p->monitor >= 0) {
     struct monitor_message order = {.what = MONITOR_RELEASE};
     sys_send(p->monitor, &order, sizeof order, MSG_NOSIGNAL_ | MSG_DONTWAIT_);
@@ -229,13 +231,15 @@ void process_settle(struct chan *c) {
 
 /* ---- meanwhile ---- */
 
+static int terminal(const struct chan *c) { return c->out >= 0 ? c->out : c->process.master; }
+
 void process_signal(struct chan *c, int signal) {
   struct process *p = &c->process;
-  int group = p->pty && c->out >= 0 ? pty_foreground(c->out) : 0;
+  int group = p->pty && terminal(c) >= 0 ? pty_foreground(terminal(c)) : 0;
   if (!group) group = p->pid; /* setsid made it the leader of its group, too */
   if (group > 1) sys_kill(-group, signal);
 }
 
 void process_resize(struct chan *c, u16 cols, u16 rows, u16 xpixel, u16 ypixel) {
-  if (c->process.pty && c->out >= 0) pty_size(c->out, cols, rows, xpixel, ypixel);
+  if (c->process.pty && terminal(c) >= 0) pty_size(terminal(c), cols, rows, xpixel, ypixel);
 }

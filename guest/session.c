@@ -18,6 +18,7 @@ void session_end(struct chan *c, u8 mode) {
   chan_send(c, F_CLOSED, NULL, 0);
   chan_retire(c); /* a pty's master is closed here, and the kernel hangs up what has it as its terminal */
   unwatch_close(&p->status);
+  unwatch_close(&p->master);
   p->mode = mode;
   p->signalled = false;
   p->deadline = guest.now + guest.grace;

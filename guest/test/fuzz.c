@@ -61,7 +61,7 @@ void process_spawn(u32 id, const struct spawn *r) {
   struct chan *c = chan_new(id, KIND_PROCESS);
   if (!r->sftp) build_strings(r);
   if (!c) return send_fail(id, EAGAIN, STAGE_RESOURCES);
-  c->process = (struct process){.pty = r->flags & SPAWN_PTY, .status = -1, .monitor = -1};
+  c->process = (struct process){.pty = r->flags & SPAWN_PTY, .status = -1, .monitor = -1, .master = -1};
   c->credit = r->credit;
   c->in = sys_open("/dev/null", O_WRONLY, 0);
   c->out = sys_open(chance(2) ? "/dev/zero" : "/dev/null", O_RDONLY, 0);
@@ -69,6 +69,7 @@ void process_spawn(u32 id, const struct spawn *r) {
   chan_opened(c, 1);
 }
 static void drop(struct chan *c) {
+  if (c->kind == KIND_PROCESS) unwatch_close(&c->process.master);
   chan_send(c, F_CLOSED, NULL, 0);
   chan_retire(c);
   chan_free(c);

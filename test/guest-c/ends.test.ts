@@ -15,7 +15,7 @@ sh -c 'echo stopped $$; kill -STOP $$; sleep 60' &
 sleep 0.5; say shell $$; echo ready; wait; sleep 60`
 
 async function family(channel: Channel): Promise<Record<string, number>> {
-  const text = await channel.waitText(/ready\r?\n/)
+  const text = await channel.waitText(/ready\r?\n/, 20_000)
   return Object.fromEntries(
     text
       .split(/\r?\n/)
@@ -64,7 +64,7 @@ suite('ends', ({ run, start }) => {
       const channel = client.spawn(['bash', '-c', FAMILY], options)
       const pids = await family(channel)
       channel.close(1)
-      await expect.poll(() => living(pids), { timeout: 3000 }).toEqual(['setsid'])
+      await expect.poll(() => living(pids), { timeout: 10_000 }).toEqual(['setsid'])
       killAll(pids)
     })
 
@@ -74,8 +74,8 @@ suite('ends', ({ run, start }) => {
       const pids = await family(channel)
       channel.close(2)
       await channel.closed(1000)
-      await expect.poll(() => living(pids), { timeout: 3000 }).toEqual([])
-      await expect.poll(() => children(client), { timeout: 3000 }).toEqual([])
+      await expect.poll(() => living(pids), { timeout: 10_000 }).toEqual([])
+      await expect.poll(() => children(client), { timeout: 10_000 }).toEqual([])
     })
 
     run(`${kind}: the gateway's end is a hang-up, with a monitor a kill-tree, and the helper exits 0`, async () => {
@@ -83,7 +83,7 @@ suite('ends', ({ run, start }) => {
       const plain = await family(client.spawn(['bash', '-c', FAMILY], options))
       const monitored = await family(client.spawn(['bash', '-c', FAMILY], { ...options, monitor: true }))
       client.process.stdin?.end()
-      expect(await client.exited(5000)).toBe(0)
+      expect(await client.exited(15_000)).toBe(0)
       expect(living(monitored)).toEqual([])
       expect(living(plain)).toEqual(['nohup', 'setsid'])
       killAll(plain)
@@ -107,7 +107,7 @@ suite('ends', ({ run, start }) => {
     const client = await start({ init: { grace: 200 } })
     const pids = await family(client.spawn(['bash', '-c', FAMILY], { monitor: true }))
     client.process.kill('SIGKILL')
-    await expect.poll(() => living(pids), { timeout: 3000 }).toEqual([])
+    await expect.poll(() => living(pids), { timeout: 10_000 }).toEqual([])
   })
 
   run('a monitor that is killed costs the session nothing', async () => {
@@ -156,7 +156,7 @@ suite('ends', ({ run, start }) => {
     const client = await start()
     for (let i = 0; i < 10; i++) await client.sh('setsid sh -c "sleep 0.1 &" >/dev/null 2>&1 </dev/null').closed()
     const zombies = () => children(client)
-    await expect.poll(zombies, { timeout: 3000 }).toEqual([])
+    await expect.poll(zombies, { timeout: 10_000 }).toEqual([])
   })
 
   run('orphans are reaped also while a leader is held', async () => {
@@ -165,9 +165,9 @@ suite('ends', ({ run, start }) => {
     await held.exit()
     for (let i = 0; i < 5; i++) await client.sh('(sleep 0.05 &) >/dev/null 2>&1').closed()
     // The dead leader itself, and its sleep.
-    await expect.poll(() => children(client).length, { timeout: 3000 }).toBe(2)
+    await expect.poll(() => children(client).length, { timeout: 10_000 }).toBe(2)
     held.close()
-    await expect.poll(() => children(client), { timeout: 3000 }).toEqual([])
+    await expect.poll(() => children(client), { timeout: 10_000 }).toEqual([])
   })
 
   run('no PING within the lease: everything is hung up and the helper is gone', async () => {

@@ -80,6 +80,14 @@ suite('pty', ({ run, start }) => {
     expect(await channel.exit()).toEqual([0, 0, 0])
   })
 
+  run('a program that lets go of its terminal is not hung up for that', async () => {
+    const client = await start()
+    const channel = client.sh('exec </dev/null >/dev/null 2>&1; sleep 0.5; exit 4', { pty: true })
+    await channel.wait(T.EOF)
+    await channel.closed()
+    expect(await channel.exit()).toEqual([0, 4, 0])
+  })
+
   run('SIGNAL goes to the foreground group, not to the shell', async () => {
     const client = await start()
     const channel = client.spawn(['bash', '--norc', '-i'], { pty: true, env: ['PS1=> '] })
