@@ -38,6 +38,9 @@ export async function pump(
       if (exec) return exec.signal(name)
       return signals.push(name) <= 16
     },
+    // Nobody reads the output any more (`ssh host yes | head`): what a write to a closed pipe would do. The client's side
+    // drops what still comes.
+    outputClosed: () => void exec?.signal('PIPE'),
     // sshd answers a break on a pty with tcsendbreak(3), which a Linux pty takes and ignores.
     break: () => session.pty !== undefined,
   })

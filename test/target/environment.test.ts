@@ -52,11 +52,14 @@ test('a value with a NUL is dropped', () => {
   expect(toMap(sessionEnvironment({ ...facts, client })).has('LC_X')).toBe(false)
 })
 
+/** A reference as devcontainer.json writes it, which would look like a template here. */
+const containerEnv = (name: string) => `$\{containerEnv:${name}}`
+
 test('remoteEnv: layers in order, null empties, containerEnv expands with its default', () => {
   const label = JSON.stringify([
     { remoteEnv: { A: '1', B: 'x', 'bad name': 'y' } },
     { id: 'feature' },
-    { remoteEnv: { A: `${'${containerEnv:PATH}'}:/more`, B: null, C: `${'${containerEnv:NONE:fallback}'}` } },
+    { remoteEnv: { A: `${containerEnv('PATH')}:/more`, B: null, C: containerEnv('NONE:fallback') } },
   ])
   expect(Object.fromEntries(remoteEnv(label, new Map([['PATH', '/p']])))).toEqual({
     A: '/p:/more',
