@@ -43,10 +43,11 @@ export interface Gateway {
 export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log))
-  const [hostKeys, authenticator, banner] = await Promise.all([
+  const [hostKeys, hostCertificates, authenticator, banner] = await Promise.all([
     loadHostKeys(config),
+    Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
     openAuthenticator(config, log),
-    config.banner === undefined ? undefined : readFile(config.banner, 'utf8'),
+    config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
   const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
   const containers = new Containers(engine)
@@ -76,6 +77,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   })
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
+    hostCertificates,
     limits: config.limits,
     ciphers: config.ciphers,
     authenticator: { publicKey: authenticator.publicKey, admit: handler.admit },
@@ -115,6 +117,15 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
       return registry.drained(signal)
     },
     close,
+  }
+}
+
+/** @throws HatchwayError CONFIG_INVALID naming the file */
+async function readConfigured(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    throw new HatchwayError('CONFIG_INVALID', `cannot read ${file}`, { cause: error })
   }
 }
 

@@ -116,6 +116,12 @@ export const configSchema = z.strictObject({
     .array(fileName)
     .default([])
     .describe('Private host key files (HostKey). None: ed25519, ecdsa and rsa keys are made in keysDirectory.'),
+  hostCertificates: z
+    .array(fileName)
+    .default([])
+    .describe(
+      'Certificates of these host keys (HostCertificate), as `ssh-keygen -s CA -h` makes them: -cert.pub files.',
+    ),
   authorizedKeys: z
     .array(fileName)
     .optional()
@@ -163,6 +169,7 @@ export const configSchema = z.strictObject({
 export const PATH_KEYS: readonly string[] = [
   'keysDirectory',
   'hostKeys',
+  'hostCertificates',
   'authorizedKeys',
   'banner',
   'controlSocket',
