@@ -52,7 +52,7 @@ async function meet(how: string, use: (world: World) => Promise<void>): Promise<
 }
 
 describe('before HELLO', () => {
-  it.each(['noise', 'text', 'mute', 'liar', 'chatter'])(
+  it.each(['noise', 'text', 'mute', 'liar'])(
     '%s: refused, the next way is taken',
     async (how) => {
       await meet(how, async (world) => {
@@ -85,6 +85,18 @@ describe('after HELLO', () => {
       expect(guest.ended.aborted).toBe(true)
     })
     expect(log.filter((entry) => line.test(entry))).toHaveLength(1)
+  })
+
+  it('chatter before INIT: refused at the door, or ended as soon as it is through', async () => {
+    const log = await meet('chatter', async (world) => {
+      const ran = await world
+        .guest(container)
+        .then((guest) => sh(guest, 'echo genuine'))
+        .catch((reason: unknown) => reason)
+      if (ran instanceof Error) expect(ran).toMatchObject({ code: 'GUEST_FAILED' })
+      else expect(ran).toMatchObject({ out: 'genuine\n' })
+    })
+    expect(log.join('\n')).toMatch(/broke the protocol.*frame type 2|mount.*frame type 2/)
   })
 
   it.each(['deaf', 'silent', 'screamer'])('%s: ended when its answers stay away', async (how) => {

@@ -157,7 +157,11 @@ describe.each([
     })
 
     it('takes ^C as SIGINT, and end() as its end of file', async () => {
-      const { exec, sink } = await started(guest, 'trap "echo int" INT; echo ready; cat; echo over', { tty: TTY })
+      const { exec, sink } = await started(
+        guest,
+        'trap "echo int; exit" INT; echo ready; while :; do sleep 0.05; done',
+        { tty: TTY },
+      )
       await until('ready', () => sink.text.includes('ready'))
       exec.stdin.write('\u0003')
       await until('the trap', () => sink.text.includes('int'))
