@@ -87,12 +87,13 @@ program
   })
 
 gatewayOptions(program.command('doctor').description('find what keeps the gateway from working, and what to do'))
+  .argument('[user@container]', 'also say how the guest helper gets into it')
   .option('--listen <host:port>', 'address to check (repeatable)', collect)
   .addOption(socketOption())
   .addOption(jsonOption())
-  .action(async ({ json, ...flags }: ConfigFlags & { json: boolean }) => {
+  .action(async (login: string | undefined, { json, ...flags }: ConfigFlags & { json: boolean }) => {
     const { doctor } = await import('./cli/doctor.ts')
-    const report = await doctor(flags, json)
+    const report = await doctor(flags, json, login)
     print(report.text)
     process.exitCode = report.exitCode
   })

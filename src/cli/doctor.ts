@@ -16,9 +16,9 @@ export interface DoctorReport {
   readonly exitCode: number
 }
 
-export async function doctor(flags: ConfigFlags, json: boolean): Promise<DoctorReport> {
+export async function doctor(flags: ConfigFlags, json: boolean, login?: string): Promise<DoctorReport> {
   const { examine } = await import('./examine.ts')
-  const findings = await examine(flags)
+  const findings = await examine(flags, login)
   const exitCode = findings.some(({ state }) => state === 'fail') ? 1 : 0
   if (json) return { text: `${JSON.stringify(findings, null, 2)}\n`, exitCode }
   return { text: findings.map(lines).join(''), exitCode }

@@ -11,13 +11,14 @@ import { asHatchwayError } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
 import { allSessions } from './control-client.ts'
 import type { Finding } from './doctor.ts'
+import { examineGuest } from './examine-guest.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
 const ENGINE_LIMIT = 20_000
 const NODE_NEEDED = [20, 19] as const
 const KINDS = ['ed25519', 'ecdsa', 'rsa']
 
-export async function examine(flags: ConfigFlags): Promise<Finding[]> {
+export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
   const node = nodeVersion(process.versions.node)
   let config: Config
   let file: string | undefined
@@ -34,6 +35,7 @@ export async function examine(flags: ConfigFlags): Promise<Finding[]> {
     hostKeys(config),
     Promise.all(config.listen.map((address) => port(address, config))),
     Promise.all([nativeCrypto(), pty(), helper(config)]),
+    login === undefined ? [] : examineGuest(config, login),
   ])
   return [node, { check: 'config', state: 'ok', found: file ?? 'no file: the defaults' }, ...groups.flat()]
 }

@@ -1,0 +1,57 @@
+/** `hatchway doctor USER@CONTAINER`: which way the guest helper gets into a container, and which way its bytes take. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Config } from '../config/schema.ts'
+import { openEngine } from '../engine/choose.ts'
+import { asHatchwayError } from '../errors.ts'
+import { createGuestPool } from '../guest/pool.ts'
+import { Containers } from '../target/containers.ts'
+import { parseRoute } from '../target/route.ts'
+import type { Finding } from './doctor.ts'
+
+/** Every way of delivery may be tried once. */
+const LIMIT = 120_000
+
+export async function examineGuest(config: Config, login: string): Promise<Finding[]> {
+  const route = parseRoute(login)
+  if (!route) return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
+  const signal = AbortSignal.timeout(LIMIT)
+  // A folder of its own: a running gateway's journal and socket are not for two.
+  const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
+  try {
+    const engine = await openEngine(config.engine, signal)
+    const silent = { info() {}, warn() {} }
+    const mode = config.guest === 'off' ? 'auto' : config.guest
+    const pool = createGuestPool(engine, { mode, stateFolder }, silent)
+    try {
+      const containers = new Containers(engine)
+      const container = await containers.resolve(route.container, () => true, signal)
+      const info = await containers.envInfo(container, route.user)
+      const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
+      const { way, failed, dataPath } = await pool.explain(container, user, signal)
+      const tried = failed.map(({ way, reason }) => `${way} (${reason})`).join(', ')
+      return [
+        {
+          check: 'helper in',
+          state: way === undefined ? 'warn' : 'ok',
+          found: `${container.name} as ${info.name}: ${way ?? 'none, the plain road'}${tried ? `; not by ${tried}` : ''}`,
+          ...(way === undefined && { advice: 'docs/connecting.md says what the plain road cannot do' }),
+        },
+        {
+          check: 'data path',
+          state: 'ok',
+          found: `${dataPath.direct ? 'direct' : 'exec stream'}: ${dataPath.reason}`,
+        },
+      ]
+    } finally {
+      await pool.close()
+      await engine.close()
+    }
+  } catch (error) {
+    const found = asHatchwayError(error).message
+    return [{ check: 'helper in', state: 'fail', found, advice: '`hatchway ls` shows what there is' }]
+  } finally {
+    await rm(stateFolder, { recursive: true, force: true })
+  }
+}
