@@ -57,7 +57,15 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   const guests =
     config.guest === 'off'
       ? undefined
-      : createGuestPool(engine, { mode: config.guest, stateFolder: join(config.keysDirectory, 'state') }, log)
+      : createGuestPool(
+          engine,
+          {
+            mode: config.guest,
+            stateFolder: join(config.keysDirectory, 'state'),
+            ...(config.guestMount !== undefined && { mountedAt: config.guestMount }),
+          },
+          log,
+        )
   const registry = new SessionRegistry({
     created: (session) => events.emit({ type: 'session-created', session }),
     running: (session) => events.emit({ type: 'session-running', session }),

@@ -135,6 +135,15 @@ export const configSchema = z.strictObject({
     .enum(['auto', 'off', 'require'])
     .default('auto')
     .describe('The guest helper inside containers. auto: where it can be delivered. require: refuse sessions without.'),
+  guestMount: z
+    .string()
+    .regex(/^\//, 'expected an absolute path inside the containers')
+    .optional()
+    .meta({
+      description:
+        'Where containers have the helper mounted, if you mount it into them yourself (read-only, executable). Tried first.',
+      examples: ['/opt/hatchway-guest'],
+    }),
   onDisconnect: z
     .enum(['hangup', 'killTree'])
     .default('hangup')
