@@ -67,16 +67,25 @@ export function treeOf(root) {
   return found
 }
 
-/** dockerd with its containerd, wherever that is: its child, or a service of its own. */
+let daemons
+
+/**
+ * dockerd and its containerd, a child or a service of its own. Asked once: other engines come and go on a machine, and
+ * their years of CPU with them.
+ */
 export function daemonPids() {
+  daemons ??= findDaemons()
+  return daemons
+}
+
+function findDaemons() {
+  const named = (name) => allPids().filter((pid) => nameOf(pid) === name)
   const file = '/var/run/docker.pid'
-  const daemon = existsSync(file)
-    ? Number(readFileSync(file, 'utf8'))
-    : allPids().find((pid) => nameOf(pid) === 'dockerd')
+  const daemon = existsSync(file) ? Number(readFileSync(file, 'utf8')) : named('dockerd')[0]
   if (daemon === undefined) return []
-  const tree = treeOf(daemon)
-  if (tree.some((pid) => nameOf(pid) === 'containerd')) return tree
-  return [...tree, ...allPids().filter((pid) => nameOf(pid) === 'containerd')]
+  const containerds = named('containerd')
+  const own = containerds.filter((pid) => parentOf(pid) === daemon)
+  return [daemon, ...(own.length > 0 ? own : containerds)]
 }
 
 function allPids() {

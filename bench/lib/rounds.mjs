@@ -11,7 +11,7 @@ export async function runRow(row, targets, setup) {
   const entries = []
   for (const target of targets) entries.push(await prepare(row, target, setup))
   const rounds = Math.min(setup.rounds, row.rounds ?? setup.rounds)
-  const last = Date.now() + setup.rowSeconds * 1000
+  const last = Date.now() + Math.max(setup.rowSeconds, row.seconds ?? 0) * 1000
   try {
     for (let round = 0; round < rounds && !stopped.aborted; round++) {
       // A row that is too slow for its time has fewer rounds, and says so in its column n.

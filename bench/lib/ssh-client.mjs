@@ -23,24 +23,27 @@ export function connectClient({ host, port, user }, keys) {
 }
 
 /** Milliseconds until the channel is closed. */
-export async function execOn(client, command) {
+export function execOn(client, command) {
   const began = performance.now()
-  const channel = await openChannel(client, command)
-  await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`${command}: no end`)), LIMIT)
-    let code
-    channel.once('exit', (status) => {
-      code = status
+    client.exec(command, (error, channel) => {
+      if (error) return reject(error)
+      // Listened to at once: the exit status may be in the bytes that are being read right now.
+      let code
+      channel.once('exit', (status) => {
+        code = status
+      })
+      channel.once('close', () => {
+        clearTimeout(timer)
+        if (code === 0) resolve(performance.now() - began)
+        else reject(new Error(`${command} ended with ${code}`))
+      })
+      channel.on('error', () => {})
+      channel.stderr.resume()
+      channel.resume()
     })
-    channel.once('close', () => {
-      clearTimeout(timer)
-      if (code === 0) resolve()
-      else reject(new Error(`${command} ended with ${code}`))
-    })
-    channel.stderr.resume()
-    channel.resume()
   })
-  return performance.now() - began
 }
 
 export function openChannel(client, command, options = {}) {

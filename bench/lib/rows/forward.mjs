@@ -28,7 +28,17 @@ export const forwardRow = {
     // The nearest thing without forwarding.
     if (!target.login) return viaExec(target)
     const port = await freePort()
-    const client = background(['ssh', '-F', target.config, '-N', '-L', `127.0.0.1:${port}:127.0.0.1:${PORT}`, 't'])
+    const client = background([
+      'ssh',
+      '-o',
+      'LogLevel=INFO',
+      '-F',
+      target.config,
+      '-N',
+      '-L',
+      `127.0.0.1:${port}:127.0.0.1:${PORT}`,
+      't',
+    ])
     const close = onClose(() => end(client))
     try {
       await until('the forward answers', () => {
@@ -37,7 +47,8 @@ export const forwardRow = {
       })
     } catch (error) {
       await close()
-      throw new Error(client.said.trim() || error.message)
+      // "channel 1: open failed: ..."; the host key's line comes first.
+      throw new Error(client.said.trim().split('\n').at(-1) || error.message)
     }
     return { sample: async () => ({ ms: await oneByte(port) }), close }
   },

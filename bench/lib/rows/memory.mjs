@@ -22,6 +22,8 @@ export const memoryRow = {
   key: 'memory',
   targets: ['exec', 'sshd', 'docker', 'guest', 'cli'],
   rounds: 3,
+  // Servers are started, heaps come to rest: most of it is waiting.
+  seconds: 600,
   figures: [
     {
       key: 'each',
