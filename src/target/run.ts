@@ -2,9 +2,13 @@
 import type { Container, Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
+import { brief } from './find.ts'
 import type { PlainRoad } from './plain.ts'
 import { type Program, shellArgv } from './program.ts'
 import { standIn } from './stand-in.ts'
+
+/** execve(2): no such program, or none that may be run. */
+const ABSENT = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENOEXEC']
 
 export interface Place {
   readonly road: PlainRoad
@@ -59,6 +63,11 @@ async function runInGuest(
       return await spawn(shell, argv, help?.wantsHelper)
     } catch (error) {
       if (!(error instanceof GuestRefusal && error.stage === 'exec' && !error.exhausted)) throw error
+      // A shell that is there and did not run (E2BIG: 128 KiB is the kernel's limit for one argument) is not missing.
+      if (!ABSENT.includes(error.errno)) {
+        const why = error.errno === 'E2BIG' ? 'argument list too long' : error.errno
+        throw new HatchwayError('COMMAND_NOT_EXECUTABLE', `${shell}: ${why}`, { cause: error })
+      }
     }
   }
   // No shell at all (distroless): a command that a shell would only split at its blanks runs without one.
@@ -69,7 +78,16 @@ async function runInGuest(
       `no shell in container ${place.container.name}; a plain command (ssh ... /path/program arguments), sftp and forwards work`,
     )
   }
-  return await spawn(path, [path, ...rest])
+  try {
+    return await spawn(path, [path, ...rest])
+  } catch (error) {
+    if (!(error instanceof GuestRefusal && error.stage === 'exec')) throw error
+    const missing = error.errno === 'ENOENT'
+    const why = missing ? 'not found in this container, which has no shell' : `cannot be executed (${error.errno})`
+    throw new HatchwayError(missing ? 'COMMAND_NOT_FOUND' : 'COMMAND_NOT_EXECUTABLE', `${brief(path)}: ${why}`, {
+      cause: error,
+    })
+  }
 }
 
 /** The words of a command in which nothing means anything to a shell but blanks. */
@@ -80,9 +98,5 @@ export function plainWords(command: Buffer | undefined): string[] | undefined {
 
 function refusalAsFailure(error: unknown): unknown {
   if (!(error instanceof GuestRefusal)) return error
-  if (error.stage === 'exec') {
-    const code = error.errno === 'ENOENT' ? 'COMMAND_NOT_FOUND' : 'COMMAND_NOT_EXECUTABLE'
-    return new HatchwayError(code, error.message, { cause: error })
-  }
   return new HatchwayError('GUEST_FAILED', `the container refused to start a process: ${error.errno}`, { cause: error })
 }
