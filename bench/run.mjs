@@ -34,11 +34,20 @@ const ROWS = [
   thousandRow,
 ]
 
-const options = readOptions(
-  ROWS.map((row) => row.key),
-  TARGETS.map((target) => target.key),
-)
+const options = optionsOrExit()
 if (options) await main()
+
+function optionsOrExit() {
+  try {
+    return readOptions(
+      ROWS.map((row) => row.key),
+      TARGETS.map((target) => target.key),
+    )
+  } catch (error) {
+    console.error(error.message)
+    process.exit(2)
+  }
+}
 
 async function main() {
   stopOnSignals(options.minutes)

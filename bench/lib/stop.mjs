@@ -24,7 +24,10 @@ export async function closeAll() {
   while (closers.length > 0) await closers.at(-1)()
 }
 
-/** The first signal ends the run in order; a second one does not wait. */
+/** A terminal's Ctrl-C comes twice within moments: once from it, once from npm. */
+const AGAIN = 2000
+
+/** The first signal ends the run in order; a second one, later, does not wait. */
 export function stopOnSignals(minutes) {
   const timer = setTimeout(() => stopping.abort(new Error(`the run's ${minutes} minutes are over`)), minutes * 60_000)
   timer.unref()
@@ -32,8 +35,10 @@ export function stopOnSignals(minutes) {
     ['SIGINT', 2],
     ['SIGTERM', 15],
   ]) {
+    let first
     process.on(name, () => {
-      if (stopped.aborted) process.exit(128 + number)
+      if (first !== undefined && performance.now() - first > AGAIN) process.exit(128 + number)
+      first ??= performance.now()
       process.exitCode = 128 + number
       stopping.abort(new Error(name))
     })
