@@ -102,7 +102,7 @@ function ssh(key, name, container, serverCpu, login, setup, close) {
     ...common(key, name, container, serverCpu),
     config,
     login,
-    argv: (command, options = []) => client(['-o', 'ControlPath=none', ...options], command),
+    argv: (command, options = []) => client([...options, '-o', 'ControlPath=none'], command),
     defaultArgv: (command) => client([], command, 'd'),
     terminalArgv: (command) => client(['-tt'], command),
     live: () => openMaster(config, join(setup.folder, `mux-${container.name}`)),
