@@ -4,6 +4,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Control, openControl } from '../control.ts'
 import { asHatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
 import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
@@ -57,7 +58,7 @@ export async function serve({ config, file, warnings }: LoadedConfig): Promise<n
 async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
   gateway.registry.refuseNew()
   const farewell = gateway.registry.size > 0 ? FAREWELL : 0
-  const patience = AbortSignal.any([secondStop, AbortSignal.timeout(grace)])
+  const patience = within(grace, secondStop)
   const drained = await gateway.drain(patience).catch((error: unknown) => {
     log.error({ err: error }, 'while draining')
     return false

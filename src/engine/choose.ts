@@ -1,6 +1,7 @@
 /** Which engine: an API socket that answers wins (faster, and no process for each session); else a CLI that works. */
 import { existsSync } from 'node:fs'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
 import { createCliEngine } from './cli.ts'
 import { FLAVOURS } from './cli-flavour.ts'
 import { createDockerEngine } from './docker.ts'
@@ -32,7 +33,7 @@ export async function openEngine(
   const tried: string[] = []
   const works = async (engine: Engine): Promise<Engine | undefined> => {
     try {
-      await engine.info(AbortSignal.any([signal, AbortSignal.timeout(PROBE)]))
+      await engine.info(within(PROBE, signal))
       return engine
     } catch (error) {
       await engine.close()

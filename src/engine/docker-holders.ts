@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
+import { within as limited } from '../limit.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
@@ -144,7 +145,7 @@ function isMissingImage(error: unknown): boolean {
 }
 
 function within<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(START_DEADLINE)])
+  const limit = limited(START_DEADLINE, signal)
   return new Promise((resolve, reject) => {
     limit.addEventListener('abort', () => reject(limit.reason), { once: true })
     promise.then(resolve, reject)

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import { asHatchwayError } from '../errors.ts'
 import type { Guest } from '../guest/guest.ts'
+import { within } from '../limit.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { SshSession } from '../ssh/session.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
@@ -34,7 +35,7 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
-      const signal = () => AbortSignal.any([connection.closed, AbortSignal.timeout(LIMIT)])
+      const signal = () => within(LIMIT, connection.closed)
       try {
         if (session.agentForwarding) {
           agent = shared(agent, () => openAgentSocket(connection, guest, signal()))

@@ -5,6 +5,7 @@ import type { Identity } from '../auth/identity.ts'
 import type { Container } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import { within } from '../limit.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
 import type { Action } from '../target/policy.ts'
@@ -42,7 +43,7 @@ export function forwards(
 
   return {
     async direct(target, signal): Promise<Duplex | OpenFailure> {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(START_LIMIT)])
+      const limit = within(START_LIMIT, signal)
       try {
         const guest = await helperFor(localAction(target), limit)
         return await guest.connect(target, limit)
@@ -56,7 +57,7 @@ export function forwards(
 
     async forward(bind): Promise<number | undefined> {
       const key = describe(bind)
-      const limit = AbortSignal.any([connection.closed, AbortSignal.timeout(START_LIMIT)])
+      const limit = within(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
         const guest = await helperFor(remoteAction(bind), limit)

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
 import type { Channel, Opening } from './channel.ts'
 import type { DirectLine } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
@@ -168,7 +169,7 @@ export class GuestConnection implements Guest {
     if (frames === undefined) throw new GuestRefusal('exec', 'E2BIG', 'request')
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_LIMIT)])
+    const limit = within(ANSWER_LIMIT, signal)
     const aborted = () => {
       opening.reject(limit.reason)
       this.#guarded(cancel)

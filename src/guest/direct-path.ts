@@ -1,6 +1,7 @@
 /** Which helpers get the direct data path, and when: at the first bulk, once, in the background. */
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
+import { within } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
 import { startHolder } from './deliver/holder.ts'
@@ -43,7 +44,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   ): Promise<string | undefined> {
     const not = await impossible()
     if (not !== undefined || base === undefined) return not
-    const signal = AbortSignal.any([connection.ended, AbortSignal.timeout(LIMIT)])
+    const signal = within(LIMIT, connection.ended)
     const door = await openDoor(base)
     try {
       const holder = await startHolder(engine, container.id, user, binary, door.folder, signal)

@@ -1,6 +1,7 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frames.ts'
 import { StderrLog } from './stderr.ts'
@@ -13,7 +14,7 @@ export async function openConnection(
   settings: ConnectionSettings,
   signal: AbortSignal,
 ): Promise<GuestConnection> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(settings.helloMs)])
+  const limit = within(settings.helloMs, signal)
   limit.throwIfAborted()
   const stderr = new StderrLog(settings.log)
   let connection: GuestConnection | undefined

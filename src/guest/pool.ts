@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
 import { deliver, type Failed } from './deliver/deliver.ts'
@@ -105,7 +106,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   }
 
   async function arrive(key: string, container: Container, user: GuestUser): Promise<Live | Impossible> {
-    const signal = AbortSignal.any([closed.signal, AbortSignal.timeout(DELIVERY_LIMIT)])
+    const signal = within(DELIVERY_LIMIT, closed.signal)
     const about = { container: container.name, user: user.exec }
     const binary = await binaryFor(signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])

@@ -1,5 +1,6 @@
 /** SWITCH: move the frames from the exec to a unix socket of ours without losing their order. */
 import type { Writable } from 'node:stream'
+import { within } from '../limit.ts'
 import type { DirectLine } from './direct.ts'
 import { ProtocolError } from './frames.ts'
 import type { Output } from './output.ts'
@@ -22,7 +23,7 @@ export interface SwitchPlan {
 
 /** The errno when the helper stays on the exec. Throws when it is between the two: it must be ended then. */
 export async function switchOver(plan: SwitchPlan): Promise<DirectLine | number> {
-  const limit = AbortSignal.any([plan.ended, AbortSignal.timeout(ANSWER_LIMIT)])
+  const limit = within(ANSWER_LIMIT, plan.ended)
   const stop = new AbortController()
   const aborted = new Promise<never>((_, reject) => {
     limit.addEventListener('abort', () => reject(new ProtocolError('no answer to SWITCH')), { once: true })

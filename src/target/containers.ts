@@ -13,6 +13,8 @@ const INSPECT_TTL = 2_000
 const ENVINFO_TTL = 10_000
 const PROBE_LIMIT = 15_000
 const MAX_ENTRIES = 4096
+/** Docker's actions "exec_create: sh -c ...", "archive-path", "top", ...; Podman's "exec" and "exec_died". */
+const UNCHANGING = /^(exec|archive-path|top$|resize|attach|health_status)/
 /** Docker itself takes an id prefix of one digit; a name that short is a guess. */
 const SHORT_ID = /^[0-9a-f]{1,3}$/
 
@@ -73,8 +75,8 @@ export class Containers {
 
   /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
   forget(event: EngineEvent): void {
-    // An exec's events come with every session and change nothing here.
-    if (event.type === 'container' && event.action.startsWith('exec_')) return
+    // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
+    if (event.type === 'container' && UNCHANGING.test(event.action)) return
     this.#inspected.clear()
     for (const [key, entry] of this.#envInfos) {
       if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)

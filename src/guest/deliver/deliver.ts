@@ -1,5 +1,6 @@
 /** Which ways are tried, in which order, and what became of them. */
 import { HatchwayError } from '../../errors.ts'
+import { within } from '../../limit.ts'
 import type { GuestConnection } from '../connection.ts'
 import { copyApi } from './copy.ts'
 import { holderContainer } from './holder.ts'
@@ -34,7 +35,7 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const failed: Failed[] = []
   const first = WAYS.filter((way) => way.name === options.known)
   for (const way of [...first, ...WAYS.filter((other) => !first.includes(other))]) {
-    const limit = AbortSignal.any([options.signal, AbortSignal.timeout(WAY_LIMIT)])
+    const limit = within(WAY_LIMIT, options.signal)
     const delivery = options.delivery(limit)
     const hopeless = way.hopeless(delivery)
     if (hopeless !== undefined) {

@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, test } from 'vitest'
+import { within } from '../src/limit.ts'
+
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+
+/** Whether a signal aborts by its limit when garbage was collected while it waited. */
+async function firesAfterCollection(make: (source: AbortSignal) => AbortSignal): Promise<boolean> {
+  const source = new AbortController()
+  const signal = make(source.signal)
+  let fired = false
+  signal.addEventListener('abort', () => {
+    fired = true
+  })
+  await sleep(20)
+  collect()
+  collect()
+  await sleep(200)
+  return fired
+}
+
+test('a limit outlives a garbage collection', async () => {
+  expect(await firesAfterCollection((source) => within(100, source))).toBe(true)
+})
+
+test('the first source ends it, with its reason, also when it has aborted before', () => {
+  const first = new AbortController()
+  const second = new AbortController()
+  const signal = within(60_000, first.signal, second.signal)
+  second.abort('second')
+  first.abort('first')
+  expect(signal.reason).toBe('second')
+  expect(within(60_000, first.signal).reason).toBe('first')
+})
+
+test('the limit says what it was', async () => {
+  const signal = within(10)
+  await sleep(50)
+  expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: 'not within 10 ms' })
+})
