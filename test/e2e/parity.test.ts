@@ -39,7 +39,7 @@ describe.each(roads)('parity on %s', (road) => {
     const { stdout, stderr } = await run(RUNNER, args, { limit: LIMIT })
     for (const line of stdout.toString().split('\n')) {
       // A reason may hold a carriage return, which `.` is not.
-      const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?([^]*)$/.exec(line) ?? []
+      const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?(.*)$/s.exec(line) ?? []
       if (verdict && id) outcomes.set(id, { verdict, reason: reason ?? '' })
     }
     return stdout.toString() + stderr.toString()
@@ -49,7 +49,9 @@ describe.each(roads)('parity on %s', (road) => {
     printed = await runSuite()
     // Some cases type after a fixed second, and on a busy machine the client is not yet on its terminal by then: what
     // fails is tried once more, alone.
-    const again = [...outcomes].filter(([id, { verdict }]) => verdict === 'FAIL' && !(id in KNOWN_FAILURES[road] || id in (UNDECIDED[road] ?? {})))
+    const again = [...outcomes].filter(
+      ([id, { verdict }]) => verdict === 'FAIL' && !(id in KNOWN_FAILURES[road] || id in (UNDECIDED[road] ?? {})),
+    )
     if (again.length > 0) await runSuite(...again.map(([id]) => id))
   }, LIMIT)
 
