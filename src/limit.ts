@@ -8,7 +8,7 @@
 export function within(milliseconds: number, ...signals: readonly AbortSignal[]): AbortSignal {
   const controller = new AbortController()
   const timer = setTimeout(
-    () => end(new DOMException(`not within ${milliseconds} ms`, 'TimeoutError')),
+    () => end(new DOMException(`timeout: nothing within ${milliseconds} ms`, 'TimeoutError')),
     milliseconds,
   ).unref()
   const listeners = signals.map((signal) => ({ signal, aborted: () => end(signal.reason) }))

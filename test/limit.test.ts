@@ -39,5 +39,5 @@ test('the first source ends it, with its reason, also when it has aborted before
 test('the limit says what it was', async () => {
   const signal = within(10)
   await sleep(50)
-  expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: 'not within 10 ms' })
+  expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: 'timeout: nothing within 10 ms' })
 })
