@@ -14,12 +14,12 @@ import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
+import { createPolicy } from './policy/policy.ts'
 import { SessionRegistry } from './session/registry.ts'
 import type { Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
 import { createPlainRoad } from './target/plain.ts'
-import { createPolicy } from './target/policy.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
 const ENGINE_LIMIT = 20_000

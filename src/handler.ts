@@ -10,6 +10,7 @@ import { createInward } from './forward/inward.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
+import type { Action, Policy } from './policy/policy.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
 import type { AuthContext } from './ssh/auth.ts'
@@ -18,7 +19,6 @@ import type { SshSession } from './ssh/session.ts'
 import type { Containers, Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
-import type { Action, Policy } from './target/policy.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
 import { parseRoute } from './target/route.ts'
 import { runProgram } from './target/run.ts'
@@ -60,8 +60,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`',
       )
     }
-    const mayEnter = (container: Container | ContainerSummary) =>
-      deps.policy({ identity, container, action: { kind: 'enter' } }).allowed
+    const mayEnter = async (container: Container | ContainerSummary) =>
+      (await deps.policy({ identity, container, action: { kind: 'enter' } })).allowed
     const container = await deps.containers.resolve(route.container, mayEnter, signal)
     if (container.state !== 'running') {
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
@@ -88,8 +88,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const inward = createInward(connection, log)
 
     /** The one place that asks the policy. @throws HatchwayError NOT_PERMITTED */
-    function demand(action: Action, container: Container): void {
-      const decision = ask(action, container)
+    async function demand(action: Action, container: Container): Promise<void> {
+      const decision = await ask(action, container)
       if (decision.allowed) return
       log.warn({ action: action.kind, container: container.name, reason: decision.reason }, 'refused')
       throw new HatchwayError('NOT_PERMITTED', decision.reason)
@@ -123,7 +123,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       try {
         const target = await resolve(connection.identity, connection.user, signal)
         const { container, info } = target
-        demand({ kind: start.kind === 'subsystem' ? 'sftp' : start.kind }, container)
+        await demand({ kind: start.kind === 'subsystem' ? 'sftp' : start.kind }, container)
         record = deps.registry.open({
           connectionId: connection.id,
           identity: connection.identity,
@@ -197,7 +197,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     return {
-      allow: (action: SshAction) => ask(action).allowed,
+      allow: async (action: SshAction) => (await ask(action)).allowed,
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)

@@ -7,6 +7,7 @@ import type { AuthorizedKey } from './authorized-keys.ts'
 import type { Identity } from './identity.ts'
 import { type KeyFile, keyFilePaths, ownKey, readKeyFile } from './key-files.ts'
 import { makeKeyFiles } from './make-key-files.ts'
+import { UNRESTRICTED } from './restrictions.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
@@ -78,7 +79,16 @@ export async function openAuthenticator(
 
 function identityOf(key: AuthorizedKey, source: string): Identity {
   const comment = printable(key.comment).slice(0, 128)
-  return { name: comment || key.fingerprint, fingerprint: key.fingerprint, keyComment: comment, source }
+  return {
+    name: comment || key.fingerprint,
+    method: 'publickey',
+    fingerprint: key.fingerprint,
+    keyComment: comment,
+    source,
+    groups: [],
+    principals: [],
+    restrictions: UNRESTRICTED,
+  }
 }
 
 function complain(file: KeyFile, log: Logger): void {

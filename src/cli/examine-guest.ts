@@ -26,7 +26,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     const pool = createGuestPool(engine, { mode, stateFolder }, silent)
     try {
       const containers = new Containers(engine)
-      const container = await containers.resolve(route.container, () => true, signal)
+      const container = await containers.resolve(route.container, async () => true, signal)
       const info = await containers.envInfo(container, route.user)
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
       const { way, failed, dataPath } = await pool.explain(container, user, signal)

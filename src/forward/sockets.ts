@@ -6,9 +6,9 @@ import type { Container } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { within } from '../limit.ts'
+import type { Action } from '../policy/policy.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
-import type { Action } from '../target/policy.ts'
 import { joinInward } from './join.ts'
 
 const START_LIMIT = 60_000
@@ -19,7 +19,7 @@ interface ForwardDependencies {
   readonly log: Logger
   readonly resolve: (signal: AbortSignal) => Promise<Target>
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  readonly demand: (action: Action, container: Container) => void
+  readonly demand: (action: Action, container: Container) => Promise<void>
 }
 
 export function forwards(
@@ -35,7 +35,7 @@ export function forwards(
   /** The helper in the connection's container, after the policy said yes. @throws HatchwayError */
   async function helperFor(action: Action, signal: AbortSignal): Promise<Guest> {
     const target = await deps.resolve(signal)
-    deps.demand(action, target.container)
+    await deps.demand(action, target.container)
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
     return guest

@@ -46,12 +46,13 @@ export class Containers {
    */
   async resolve(
     ref: string,
-    mayEnter: (container: Container | ContainerSummary) => boolean,
+    mayEnter: (container: Container | ContainerSummary) => Promise<boolean>,
     signal: AbortSignal,
   ): Promise<Container> {
     const direct = SHORT_ID.test(ref) ? undefined : await this.#inspect(ref)
-    if (direct && mayEnter(direct)) return direct
-    const visible = (await this.#engine.list(signal)).filter(mayEnter)
+    if (direct && (await mayEnter(direct))) return direct
+    const visible: ContainerSummary[] = []
+    for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) visible.push(container)
     if (direct) throw notFound(ref, visible)
     return this.#engine.inspect(findContainer(ref, visible).id, signal)
   }

@@ -2,6 +2,7 @@
  * May this identity do this, there? The one function that is asked for every action; nothing reaches an engine that
  * was not put to it. Today it knows the owner, whose keys let in whoever holds them; the rules table replaces its body.
  */
+import type { Identity } from '../auth/identity.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 
 export type Action =
@@ -20,7 +21,7 @@ export type Action =
 
 export interface Request {
   /** Who was authenticated. */
-  readonly identity: { readonly name: string }
+  readonly identity: Identity
   /** Absent while it is not known yet (env and pty come before the container was looked up). */
   readonly container?: Container | ContainerSummary
   /** As whom inside, as the client asked; absent: the container's default user. */
@@ -35,11 +36,12 @@ export interface PolicySettings {
   readonly acceptEnv: readonly string[]
 }
 
-export type Policy = (request: Request) => Decision
+/** Asynchronous: a decision may be somebody else's, asked over HTTP. */
+export type Policy = (request: Request) => Promise<Decision>
 
 export function createPolicy(settings: PolicySettings): Policy {
   const accepted = settings.acceptEnv.map(globToRegExp)
-  return ({ action }) => {
+  return async ({ action }) => {
     if (action.kind === 'env' && !accepted.some((pattern) => pattern.test(action.name))) {
       return { allowed: false, reason: `environment variable ${action.name} is not accepted` }
     }

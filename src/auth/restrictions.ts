@@ -1,0 +1,28 @@
+/**
+ * What an accepted key or certificate takes away from its holder: options of authorized_keys(5), critical options and
+ * extensions of a certificate (PROTOCOL.certkeys), merged. They only narrow; the policy asks them before its own rules.
+ */
+export interface Restrictions {
+  /** command= or force-command: run instead of whatever the client asks for; the client's own is SSH_ORIGINAL_COMMAND. */
+  readonly command?: string
+  readonly pty: boolean
+  readonly portForwarding: boolean
+  readonly agentForwarding: boolean
+  readonly x11Forwarding: boolean
+  /** permitopen=: "host:port", "*" for either; absent: any. */
+  readonly permitOpen?: readonly string[]
+  /** permitlisten=: "[host:]port"; absent: any. */
+  readonly permitListen?: readonly string[]
+  /** environment=: set in every session, in order. */
+  readonly environment: readonly string[]
+  /** expiry-time= or the end of a certificate, milliseconds since the epoch. */
+  readonly expiresAt?: number
+}
+
+export const UNRESTRICTED: Restrictions = {
+  pty: true,
+  portForwarding: true,
+  agentForwarding: true,
+  x11Forwarding: true,
+  environment: [],
+}
