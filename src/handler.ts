@@ -11,6 +11,7 @@ import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import type { Action, Policy } from './policy/policy.ts'
+import { printable } from './printable.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
 import type { AuthContext } from './ssh/auth.ts'
@@ -20,7 +21,7 @@ import type { Containers, Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
-import { parseRoute } from './target/route.ts'
+import { asksForGateway, parseRoute, type Route } from './target/route.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
 
@@ -54,12 +55,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
   /** Container and user that a user name means, asked anew for each use: a container may have been made again. */
   async function resolve(identity: Identity, user: string, signal: AbortSignal): Promise<Target> {
     const route = parseRoute(user)
-    if (!route) {
-      throw new HatchwayError(
-        'CONTAINER_NOT_FOUND',
-        'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`',
-      )
-    }
+    if (!('container' in route)) throw namesNoContainer(route)
     const mayEnter = async (container: Container | ContainerSummary) =>
       (await deps.policy({ identity, container, action: { kind: 'enter' } })).allowed
     const container = await deps.containers.resolve(route.container, mayEnter, signal)
@@ -77,6 +73,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       // An engine that is down or a container that is stopped is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
+      if (asksForGateway(parseRoute(context.user), failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
       deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
       return `hatchway: ${failure.message}`
     }
@@ -100,7 +97,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         identity: connection.identity,
         action,
         ...(container && { container }),
-        ...(route?.user !== undefined && { user: route.user }),
+        ...(route.user !== undefined && { user: route.user }),
       })
     }
 
@@ -213,6 +210,14 @@ export function createHandler(deps: HandlerDependencies): Handler {
   }
 
   return { admit, connection }
+}
+
+function namesNoContainer(route: Route): HatchwayError {
+  const message =
+    'template' in route
+      ? `no template "${printable(route.template.name)}"`
+      : 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`'
+  return new HatchwayError('CONTAINER_NOT_FOUND', message)
 }
 
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */

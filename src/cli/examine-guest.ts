@@ -15,7 +15,8 @@ const LIMIT = 120_000
 
 export async function examineGuest(config: Config, login: string): Promise<Finding[]> {
   const route = parseRoute(login)
-  if (!route) return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
+  if (!('container' in route))
+    return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
   const signal = AbortSignal.timeout(LIMIT)
   // A folder of its own: a running gateway's journal and socket are not for two.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))

@@ -1,20 +1,60 @@
-/** From the SSH user name to what it asks for: "dev@web" is user dev in container web, "web" the container's own user. */
+/**
+ * From the SSH user name to what it asks for. One grammar, read from the right, where nothing is guessed:
+ *
+ *   [USER]@TARGET   the last "@" divides, and whatever is behind it is the target: container names and ids hold no "@",
+ *                   user names inside (LDAP, "a@b") may
+ *   +NAME  ~NAME    a template, also as TARGET above and below
+ *   USER+TARGET     for clients that cannot carry an "@" in a user: one "+" or "%" divides, where what is behind it can
+ *   [USER]%TARGET   be a container's name (which holds neither) and the user ends in none of + % ~
+ *   WORD            a container, as its default user
+ *   USER@  @        nothing: the connection is to the gateway itself
+ */
 
-export interface Route {
-  /** The user asked for inside; absent: the container's default user. */
+/** The user asked for inside; absent: the container's default user. */
+interface Inside {
   readonly user?: string
-  /** The container as the client wrote it: a name, id prefix, service.project, ... */
-  readonly container: string
 }
 
-/**
- * The last "@" divides: container names and ids hold none, user names inside (LDAP, "a@b") may.
- * Undefined when no container is named at all.
- */
-export function parseRoute(sshUser: string): Route | undefined {
+export interface ContainerRoute extends Inside {
+  /** The container as the client wrote it: a name, id prefix, service.project, ... */
+  readonly container: string
+  /**
+   * A word and nothing else. ssh sends its user's own login name where none is given, so a word that names no container
+   * is no mistake: it asks for the gateway itself, as an empty name does.
+   */
+  readonly bare: boolean
+}
+
+export interface TemplateRoute extends Inside {
+  /** fresh: made for this connection. personal: one is kept for each identity. */
+  readonly template: { readonly name: string; readonly kind: 'fresh' | 'personal' }
+}
+
+export type Route = ContainerRoute | TemplateRoute | Inside
+
+/** Engines accept no other; a folder of a devcontainer may be anything, and is written behind an "@". */
+const NAME = '[a-zA-Z0-9][a-zA-Z0-9_.-]*'
+const TEMPLATE = new RegExp(`^([+~])(${NAME})$`)
+const MARK = /[+%~]/
+const WITHOUT_AT = new RegExp(`^(?:(.*[^+%~])[+%]|%)([+~]?${NAME})$`, 's')
+
+export function parseRoute(sshUser: string): Route {
   const at = sshUser.lastIndexOf('@')
-  const container = sshUser.slice(at + 1)
-  if (container === '') return undefined
-  const user = at > 0 ? sshUser.slice(0, at) : ''
-  return user === '' ? { container } : { user, container }
+  if (at >= 0) return withUser(sshUser.slice(0, at), sshUser.slice(at + 1), false)
+  const [, user = '', target] = WITHOUT_AT.exec(sshUser) ?? []
+  return target === undefined ? withUser('', sshUser, !MARK.test(sshUser)) : withUser(user, target, false)
+}
+
+/** Can only jump and pick: it names nothing, or a bare word that turned out to be no container. */
+export function asksForGateway(route: Route, containerFound: boolean): boolean {
+  if ('template' in route) return false
+  return !('container' in route) || (route.bare && !containerFound)
+}
+
+function withUser(user: string, target: string, bare: boolean): Route {
+  const inside = user === '' ? {} : { user }
+  if (target === '') return inside
+  const [, mark, name] = TEMPLATE.exec(target) ?? []
+  if (name !== undefined) return { ...inside, template: { name, kind: mark === '+' ? 'fresh' : 'personal' } }
+  return { ...inside, container: target, bare }
 }

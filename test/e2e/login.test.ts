@@ -29,6 +29,20 @@ describe.each(GATEWAY_ROADS)('login names on %s', (name) => {
     expect(await answer(`nohome@${road.container.name}`)).toMatchObject({ code: 0, stdout: 'nohome' })
   })
 
+  test.each(['+', '%'])('user%sname is the same, for clients that cannot carry an @', async (mark) => {
+    expect(await answer(`nohome${mark}${road.container.name}`)).toMatchObject({ code: 0, stdout: 'nohome' })
+    // A user that is not there is refused as that user, not looked for as a container of that name.
+    const { code, stderr } = await answer(`nobodyhere${mark}${road.container.name}`)
+    expect(code).toBe(255)
+    expect(stderr).toMatch(/hatchway: .*nobodyhere/)
+  })
+
+  test.each(['alice', '@', 'dev@'])('%j names no container and is told so in its session', async (login) => {
+    const { code, stdout, stderr } = await answer(login)
+    expect([code === 0, stdout]).toEqual([false, ''])
+    expect(stderr).toContain('no container')
+  })
+
   test("a name alone enters as the container's own user", async () => {
     expect(await answer(road.container.name)).toMatchObject({ code: 0, stdout: 'dev' })
   })
