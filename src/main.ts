@@ -124,6 +124,17 @@ gatewayOptions(program.command('config-ssh').description('Host entries for ~/.ss
     print(await configSsh(configFrom(flags).config))
   })
 
+program
+  .command('man')
+  .description('print the manual page, for man -l or a package')
+  .action(async () => print((await import('./cli/man.ts')).manPage(program)))
+
+// Loaded where it is asked for or listed: every other command starts without it.
+if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[2]))) {
+  const { default: completion } = await import('@bomb.sh/tab/commander')
+  completion(program, { completionCommandName: 'completion' })
+}
+
 // `hatchway ls | head`: a reader that has enough is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1))
 

@@ -6,13 +6,15 @@
  * - the terminal must be raw before the CLI makes it so, or early input is echoed and its CR translated.
  */
 import { readSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
-import { spawn } from 'node-pty'
 import { type CliProcess, end } from './cli-process.ts'
 import type { WindowSize } from './engine.ts'
 import { unreachable } from './engine-words.ts'
 import { createStdin } from './stdin.ts'
+
+const load = createRequire(import.meta.url)
 
 /** Well under node-pty's 200 ms. */
 const WATCH_PAUSED = 50
@@ -101,6 +103,8 @@ export function spawnOnTerminal(
 
 function start(binary: string, args: string[], size: WindowSize) {
   try {
+    // Only now: it is compiled at install, and the API engine works where it could not be.
+    const { spawn }: typeof import('node-pty') = load('node-pty')
     return spawn(binary, args, { ...size, name: 'xterm', encoding: null, env: process.env })
   } catch (cause) {
     throw unreachable(`${binary} cannot be run`, cause)
