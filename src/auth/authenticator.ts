@@ -6,8 +6,8 @@ import type { Authenticator } from '../ssh/auth.ts'
 import type { AuthorizedKey } from './authorized-keys.ts'
 import type { Identity } from './identity.ts'
 import { type KeyFile, keyFilePaths, ownKey, readKeyFile } from './key-files.ts'
+import { whyNot } from './line-check.ts'
 import { makeKeyFiles } from './make-key-files.ts'
-import { UNRESTRICTED } from './restrictions.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
@@ -19,7 +19,8 @@ export async function openAuthenticator(
   log: Logger,
 ): Promise<KeyAuthenticator> {
   let files = new Map<string, KeyFile>()
-  let identities = new Map<string, Identity>()
+  /** By blob; the lines of one key in their order, as the first that admits counts (auth2-pubkeyfile.c). */
+  let lines = new Map<string, Line[]>()
   let running: Promise<void> | undefined
 
   async function refresh(): Promise<void> {
@@ -32,8 +33,8 @@ export async function openAuthenticator(
       found.size !== files.size || [...found].some(([path, file]) => files.get(path)?.version !== file.version)
     const told = files
     files = found
-    if (!changed && identities.size > 0) return
-    identities = new Map()
+    if (!changed && lines.size > 0) return
+    lines = new Map()
     for (const file of found.values()) {
       if (told.get(file.path)?.version !== file.version) complain(file, log)
       for (const key of file.parsed.keys) admit(key, file)
@@ -41,10 +42,10 @@ export async function openAuthenticator(
   }
 
   function admit(key: AuthorizedKey, file: KeyFile): void {
-    // Options restrict. A restriction that is not enforced must not be taken for none.
-    if (key.options.length > 0) return
+    if (key.options.certAuthority) return
     const blob = key.blob.toString('base64')
-    if (!identities.has(blob)) identities.set(blob, identityOf(key, `${file.path}:${key.line}`))
+    const line = { key, source: `${file.path}:${key.line}` }
+    lines.set(blob, [...(lines.get(blob) ?? []), line])
   }
 
   /** One look at a time, shared by all who ask during it. */
@@ -56,25 +57,35 @@ export async function openAuthenticator(
   }
 
   await current()
-  if (identities.size === 0 && config.authorizedKeys === undefined) {
+  if (lines.size === 0 && config.authorizedKeys === undefined) {
     const made = await makeKeyFiles(ownKey(config.keysDirectory), 'ed25519', 'hatchway-owner')
     log.info({ file: made.file, fingerprint: made.fingerprint }, 'no key of yours was found: made one')
     await current()
   }
-  if (identities.size === 0) log.warn({ files: await keyFilePaths(config) }, 'no key is authorised: nobody can log in')
+  if (lines.size === 0) log.warn({ files: await keyFilePaths(config) }, 'no key is authorised: nobody can log in')
 
   return {
-    async publicKey(key) {
+    async publicKey({ blob }, context) {
       await current()
-      return identities.get(key.blob.toString('base64'))
+      for (const { key, source } of lines.get(blob.toString('base64')) ?? []) {
+        const reason = whyNot(key.options, context.remote.address)
+        if (reason === undefined) return identityOf(key, source)
+        log.info({ connection: context.connectionId, line: source, reason }, 'key not accepted')
+      }
+      return undefined
     },
     async reload() {
       // A look that has begun may have passed the file that just changed.
       await running
       await current()
-      return identities.size
+      return lines.size
     },
   }
+}
+
+interface Line {
+  readonly key: AuthorizedKey
+  readonly source: string
 }
 
 function identityOf(key: AuthorizedKey, source: string): Identity {
@@ -87,16 +98,11 @@ function identityOf(key: AuthorizedKey, source: string): Identity {
     source,
     groups: [],
     principals: [],
-    restrictions: UNRESTRICTED,
+    restrictions: key.options.restrictions,
   }
 }
 
 function complain(file: KeyFile, log: Logger): void {
   if (file.unsafe !== undefined) log.warn({ file: file.path, reason: file.unsafe }, 'authorized keys ignored')
   for (const { line, reason } of file.parsed.refused) log.warn({ file: `${file.path}:${line}`, reason }, 'key ignored')
-  for (const key of file.parsed.keys.filter((key) => key.options.length > 0)) {
-    const options = key.options.map((option) => option.name).join(', ')
-    const reason = `key options are not served yet (${printable(options)}), and ignoring them would lift a restriction`
-    log.warn({ file: `${file.path}:${key.line}`, reason }, 'key ignored')
-  }
 }

@@ -1,4 +1,5 @@
 /** authorized_keys(5): lines to keys. Pure; sshd's auth2-pubkeyfile.c and auth-options.c are the reference. */
+import { type KeyOptions, NO_OPTIONS, optionsLength, parseKeyOptions } from './key-options.ts'
 import { fingerprint, publicFields, typeOf } from './openssh-key.ts'
 
 export interface AuthorizedKey {
@@ -6,15 +7,9 @@ export interface AuthorizedKey {
   readonly blob: Buffer
   readonly fingerprint: string
   readonly comment: string
-  readonly options: readonly KeyOption[]
+  readonly options: KeyOptions
   /** From 1. */
   readonly line: number
-}
-
-export interface KeyOption {
-  /** Lower case: names of options are case-insensitive. */
-  readonly name: string
-  readonly value?: string
 }
 
 export interface RefusedLine {
@@ -45,14 +40,10 @@ export function parseAuthorizedKeys(text: string): ParsedKeys {
 }
 
 function parseLine(content: string): Omit<AuthorizedKey, 'line'> | string {
-  let rest = content
-  let options: readonly KeyOption[] = []
-  if (!KEY_TYPE.test(firstWord(content))) {
-    const split = parseOptions(content)
-    if (typeof split === 'string') return split
-    options = split.options
-    rest = split.rest
-  }
+  if (content.includes('\0')) return 'a NUL byte'
+  const written = KEY_TYPE.test(firstWord(content)) ? 0 : optionsLength(content)
+  if (written === undefined) return 'a quote stays open'
+  const rest = content.slice(written).trimStart()
   const type = firstWord(rest)
   if (!KEY_TYPE.test(type)) return 'no key type where one is expected'
   const afterType = rest.slice(type.length).trimStart()
@@ -63,7 +54,9 @@ function parseLine(content: string): Omit<AuthorizedKey, 'line'> | string {
   if (base64 === '' || stripped(blob.toString('base64')) !== stripped(base64)) return 'the key is not base64'
   if (typeOf(blob) !== type) return `the key is not of type ${type}`
   const fault = faultOf(type, blob)
-  return fault ?? { type, blob, fingerprint: fingerprint(blob), comment, options }
+  if (fault !== undefined) return fault
+  const options = written === 0 ? NO_OPTIONS : parseKeyOptions(content.slice(0, written))
+  return typeof options === 'string' ? options : { type, blob, fingerprint: fingerprint(blob), comment, options }
 }
 
 function firstWord(text: string): string {
@@ -71,20 +64,9 @@ function firstWord(text: string): string {
 }
 
 function stripped(base64: string): string {
-  return base64.replace(/=+$/, '')
-}
-
-/** `a,b="x, \"y\"" rest`: options up to the first blank outside of quotes. */
-function parseOptions(text: string): { options: KeyOption[]; rest: string } | string {
-  const options: KeyOption[] = []
-  const pattern = /([A-Za-z0-9-]+)(?:="((?:\\"|[^"])*)")?([,\s])/y
-  for (;;) {
-    const match = pattern.exec(text)
-    if (!match) return 'options that cannot be read'
-    const [, name = '', value, separator] = match
-    options.push({ name: name.toLowerCase(), ...(value !== undefined && { value: value.replaceAll('\\"', '"') }) })
-    if (separator !== ',') return { options, rest: text.slice(pattern.lastIndex).trimStart() }
-  }
+  let end = base64.length
+  while (base64[end - 1] === '=') end--
+  return base64.slice(0, end)
 }
 
 const CURVES: Readonly<Record<string, number>> = { nistp256: 65, nistp384: 97, nistp521: 133 }

@@ -3,20 +3,24 @@
  * extensions of a certificate (PROTOCOL.certkeys), merged. They only narrow; the policy asks them before its own rules.
  */
 export interface Restrictions {
-  /** command= or force-command: run instead of whatever the client asks for; the client's own is SSH_ORIGINAL_COMMAND. */
+  /** command= or force-command: run instead of whatever the client asks for; the client's own is SSH_ORIGINAL_COMMAND. May be "". */
   readonly command?: string
   readonly pty: boolean
   readonly portForwarding: boolean
   readonly agentForwarding: boolean
   readonly x11Forwarding: boolean
-  /** permitopen=: "host:port", "*" for either; absent: any. */
+  /** permitopen=: "host:port", "[v6]:port", "*" for either; absent: any. */
   readonly permitOpen?: readonly string[]
-  /** permitlisten=: "[host:]port"; absent: any. */
+  /** permitlisten=: as permitOpen, a port alone was made "*:port"; absent: any. */
   readonly permitListen?: readonly string[]
-  /** environment=: set in every session, in order. */
+  /** environment=: "NAME=value", set in every session; no name twice. */
   readonly environment: readonly string[]
   /** expiry-time= or the end of a certificate, milliseconds since the epoch. */
   readonly expiresAt?: number
+  /** A FIDO token must have been touched for the signature; only no-touch-required lifts it. */
+  readonly touchRequired: boolean
+  /** A FIDO token must have verified its user (PIN, fingerprint). */
+  readonly verifyRequired: boolean
 }
 
 export const UNRESTRICTED: Restrictions = {
@@ -25,4 +29,6 @@ export const UNRESTRICTED: Restrictions = {
   agentForwarding: true,
   x11Forwarding: true,
   environment: [],
+  touchRequired: true,
+  verifyRequired: false,
 }

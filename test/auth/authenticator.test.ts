@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openAuthenticator } from '../../src/auth/authenticator.ts'
+import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import type { AuthContext } from '../../src/ssh/auth.ts'
 
 let directory: string
@@ -112,16 +113,57 @@ describe('authorised keys', () => {
     expect(await names()).toEqual([undefined, undefined])
   })
 
-  it('with options are refused, as not enforcing a restriction would lift it', async () => {
+  it('come with what their options take away', async () => {
     const file = join(directory, 'ak')
     const key = publicKey('limited')
-    writeFileSync(file, `from="10.0.0.0/8",no-pty ${key}`)
+    writeFileSync(file, `command="uptime",no-pty,permitopen="db:5432" ${key}`)
+    const identity = await (await withFile(file)).publicKey(offered(key), context)
+    expect(identity?.restrictions).toEqual({
+      ...UNRESTRICTED,
+      command: 'uptime',
+      pty: false,
+      permitOpen: ['db:5432'],
+    })
+  })
+
+  it('with an option that is not known are refused, as it may have been a restriction', async () => {
+    const file = join(directory, 'ak')
+    const key = publicKey('limited')
+    writeFileSync(file, `no-pty,only-on-sundays ${key}`)
     expect(await (await withFile(file)).publicKey(offered(key), context)).toBeUndefined()
     expect(lines[0]).toMatchObject({
       msg: 'key ignored',
       file: `${file}:1`,
-      reason: expect.stringContaining('from, no-pty'),
+      reason: expect.stringContaining('only-on-sundays'),
     })
+  })
+
+  it.each([
+    ['from= has another address', 'from="10.0.0.0/8"', /from=/],
+    ['from= takes the address back', 'from="*,!127.0.0.0/8"', /from=/],
+    ['from= is a network with host bits', 'from="127.0.0.1,127.0.0.1/8"', /from=/],
+    ['its expiry-time is over', 'expiry-time="20200101Z"', /expiry/],
+  ])('are refused when %s, and the log says why', async (_, options, reason) => {
+    const file = join(directory, 'ak')
+    const key = publicKey('limited')
+    writeFileSync(file, `${options} ${key}`)
+    expect(await (await withFile(file)).publicKey(offered(key), context)).toBeUndefined()
+    expect(lines.find(({ msg }) => msg === 'key not accepted')?.reason).toMatch(reason)
+  })
+
+  it('on two lines: the first that admits counts', async () => {
+    const file = join(directory, 'ak')
+    const key = publicKey('twice')
+    writeFileSync(file, `from="10.0.0.0/8" ${key}no-pty,from="127.0.0.1" ${key}${key}`)
+    const identity = await (await withFile(file)).publicKey(offered(key), context)
+    expect(identity).toMatchObject({ source: `${file}:2`, restrictions: { pty: false } })
+  })
+
+  it('of an authority are no keys to log in with', async () => {
+    const file = join(directory, 'ak')
+    const key = publicKey('ca')
+    writeFileSync(file, `cert-authority ${key}`)
+    expect(await (await withFile(file)).publicKey(offered(key), context)).toBeUndefined()
   })
 
   it.each([

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAuthorizedKeys } from '../../src/auth/authorized-keys.ts'
+import { NO_OPTIONS } from '../../src/auth/key-options.ts'
 import { wireString } from '../../src/auth/wire.ts'
 
 let directory: string
@@ -34,7 +35,7 @@ describe('authorized_keys', () => {
   it.each(['ed25519', 'p256', 'p384', 'p521', 'rsa', 'sk'])('takes a plain %s key', (name) => {
     const { keys: parsed, refused } = parseAuthorizedKeys(`# comment\n\n  ${keys[name]}\r\n`)
     expect(refused).toEqual([])
-    expect(parsed).toMatchObject([{ type: keys[name]?.split(' ')[0], line: 3, options: [] }])
+    expect(parsed).toMatchObject([{ type: keys[name]?.split(' ')[0], line: 3, options: NO_OPTIONS }])
     expect(parsed[0]?.blob.toString('base64')).toBe(keys[name]?.split(' ')[1])
     expect(parsed[0]?.comment).toBe(keys[name]?.split(' ')[2])
   })
@@ -54,24 +55,25 @@ describe('authorized_keys', () => {
 
   it('reads options with quotes, commas and blanks in them', () => {
     const line = `Restrict,command="echo \\"a, b\\" # c",from="10.0.0.0/8,!10.1.*"\t${keys.ed25519}`
-    expect(parseAuthorizedKeys(line).keys[0]?.options).toEqual([
-      { name: 'restrict' },
-      { name: 'command', value: 'echo "a, b" # c' },
-      { name: 'from', value: '10.0.0.0/8,!10.1.*' },
-    ])
+    expect(parseAuthorizedKeys(line).keys[0]?.options).toMatchObject({
+      from: '10.0.0.0/8,!10.1.*',
+      restrictions: { command: 'echo "a, b" # c', pty: false },
+    })
   })
 
   it.each([
     ['a short RSA key', () => keys.short, /1024 bits/],
-    ['an open quote', () => `command="x ${keys.ed25519}`, /options/],
-    ['options without a key', () => 'restrict', /options/],
+    ['an open quote', () => `command="x ${keys.ed25519}`, /quote/],
+    ['an unknown option', () => `no-such ${keys.ed25519}`, /no-such/],
+    ['options without a key', () => 'restrict', /key type/],
+    ['a NUL byte', () => `command="a\0b" ${keys.ed25519}`, /NUL/],
     ['two keys in one', () => keys.ed25519?.replace('AAAA', 'AAAA,AAAA'), /base64/],
     ['a key of another type', () => keys.ed25519?.replace('ssh-ed25519', 'ssh-rsa'), /not of type/],
     ['a key cut short', () => keys.ed25519?.slice(0, 60), /./],
     ['a blob with more behind it', () => more(keys.ed25519 ?? ''), /malformed/],
     ['a DSA key', () => `ssh-dss ${wireString('ssh-dss').toString('base64')}`, /DSA/],
     ['a certificate', () => certificate(), /certificate/],
-    ['a private key', () => readFileSync(join(directory, 'ed25519'), 'utf8').split('\n')[1], /options|key type/],
+    ['a private key', () => readFileSync(join(directory, 'ed25519'), 'utf8').split('\n')[1], /key type/],
   ])('refuses %s with the line number', (_, line, reason) => {
     const { keys: parsed, refused } = parseAuthorizedKeys(`#\n${line()}\n${keys.p256}`)
     expect(parsed.map((key) => key.line)).toEqual([3])
