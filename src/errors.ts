@@ -6,6 +6,8 @@ export const FAILURES = {
   CONTAINER_NOT_FOUND: { exit: 255, level: 'info' },
   CONTAINER_AMBIGUOUS: { exit: 255, level: 'info' },
   CONTAINER_NOT_RUNNING: { exit: 255, level: 'info' },
+  CONTAINER_START_FAILED: { exit: 255, level: 'warn' },
+  IMAGE_UNAVAILABLE: { exit: 255, level: 'warn' },
   CONTAINER_GONE: { exit: 255, level: 'info' },
   USER_NOT_FOUND: { exit: 255, level: 'info' },
   USER_BROKEN: { exit: 255, level: 'warn' },

@@ -8,6 +8,7 @@ import { cliEvents } from './cli-events.ts'
 import { startCliExec } from './cli-exec.ts'
 import { flavourOf } from './cli-flavour.ts'
 import { cliHolders } from './cli-holders.ts'
+import { cliLifecycle } from './cli-lifecycle.ts'
 import { cliMessage, createCli, parseCliJson } from './cli-run.ts'
 import type { Container, Engine } from './engine.ts'
 import { nodeArch, parseContainer, parseInspectedSummary } from './engine-json.ts'
@@ -105,6 +106,8 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     },
 
     holders: cliHolders(cli),
+
+    lifecycle: cliLifecycle(cli, name),
 
     events: (signal) => cliEvents(cli, flavour, AbortSignal.any([signal, closed.signal])),
 

@@ -1,13 +1,12 @@
 /** Holder containers over the Docker API (engine.ts `Holders`). */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { HatchwayError } from '../errors.ts'
 import { within as limited } from '../limit.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
 import type { Holders } from './engine.ts'
-import { engineError } from './engine-words.ts'
+import { engineError, imageMissing } from './engine-words.ts'
 
 export const HOLDER_LABEL = 'hatchway.holder'
 /** A younger one may belong to a gateway that lives; an older one is nobody's: `hold` exits after 120 s. */
@@ -40,7 +39,7 @@ export function dockerHolders(api: DockerApi): Holders {
       let close: () => Promise<void> = () => remove(name)
       try {
         const { Id: id } = await create().catch(async (error: unknown) => {
-          if (!isMissingImage(error)) throw error
+          if (!imageMissing(error, spec.image.repository)) throw error
           await importImage(spec.image, signal)
           return create()
         })
@@ -137,11 +136,6 @@ function createBody(spec: Parameters<Holders['start']>[0]): object {
         : [],
     },
   }
-}
-
-function isMissingImage(error: unknown): boolean {
-  const cause = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
-  return /no such image|image not known|unable to find image|manifest unknown/i.test(cause)
 }
 
 function within<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

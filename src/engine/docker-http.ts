@@ -24,7 +24,7 @@ export interface CallOptions {
 export interface DockerHttp {
   call(method: string, path: string, options: CallOptions): Promise<Answer>
   /** The answer's head has come; the body is the caller's to read. It is not bounded in time, only by the signal. */
-  open(method: string, path: string, signal: AbortSignal): Promise<http.IncomingMessage>
+  open(method: string, path: string, signal: AbortSignal, deadline?: number): Promise<http.IncomingMessage>
   close(): void
 }
 
@@ -98,12 +98,12 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
       }
     },
 
-    open: (method, path, signal) =>
+    open: (method, path, signal, allowed = deadline) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted()
         const timer = setTimeout(
-          () => request.destroy(engineTimeout(`${method} ${path.split('?')[0]}`, deadline)),
-          deadline,
+          () => request.destroy(engineTimeout(`${method} ${path.split('?')[0]}`, allowed)),
+          allowed,
         )
         const aborted = () => request.destroy()
         const request = send(method, path, { signal }, (response) => {

@@ -6,6 +6,7 @@ import { dockerEvents } from './docker-events.ts'
 import { startExec } from './docker-exec.ts'
 import { dockerHolders } from './docker-holders.ts'
 import { createDockerHttp } from './docker-http.ts'
+import { dockerLifecycle } from './docker-lifecycle.ts'
 import type { Engine } from './engine.ts'
 import { parseContainer, parseMessage, parseSummaries } from './engine-json.ts'
 import { engineError } from './engine-words.ts'
@@ -81,6 +82,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     },
 
     holders: dockerHolders(api),
+
+    lifecycle: dockerLifecycle(api),
 
     events: (signal) => dockerEvents(api, AbortSignal.any([signal, closed.signal])),
 

@@ -39,7 +39,7 @@ const inspection = z.object({
   Image: text,
   ImageName: z.string().optional().catch(undefined),
   Created: text,
-  State: z.object({ Status: text, StartedAt: text }),
+  State: z.object({ Status: text, StartedAt: text, ExitCode: z.number().catch(0) }),
   Config: z
     .object({ User: text, WorkingDir: text, Env: list(z.string()), Labels: labels, Image: text })
     .catch({ User: '', WorkingDir: '', Env: [], Labels: {}, Image: '' }),
@@ -127,6 +127,7 @@ function toContainer(found: z.infer<typeof inspection>): Container {
     image: found.Config.Image || found.ImageName || found.Image,
     state: containerState(found.State.Status),
     startedAt: found.State.StartedAt,
+    exitCode: found.State.ExitCode,
     user: found.Config.User,
     workdir: found.Config.WorkingDir,
     env: found.Config.Env ?? [],

@@ -62,6 +62,29 @@ export function engineError(text: string, about: About, fallback = 'the containe
   return new HatchwayError('ENGINE_ERROR', `${fallback}: ${oneLine(text)}`, { cause })
 }
 
+const NO_IMAGE = /no such image|image not known|unable to find image|manifest unknown|image .*not found/i
+
+/** A removal that another one made needless. */
+export function isRemoved(error: unknown): boolean {
+  if (!(error instanceof HatchwayError)) return false
+  const text = error.cause instanceof Error ? error.cause.message : ''
+  return error.code === 'CONTAINER_NOT_FOUND' || /removal .* already in progress|marked for removal/i.test(text)
+}
+
+/** A failed create, as what a user can understand when it was for want of the image; undefined: something else failed. */
+export function imageMissing(error: unknown, image: string): HatchwayError | undefined {
+  const text = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
+  if (!NO_IMAGE.test(text)) return undefined
+  return new HatchwayError('IMAGE_UNAVAILABLE', `the engine has no image ${oneLine(image, 100)}`, { cause: error })
+}
+
+export function imageUnavailable(image: string, why: string): HatchwayError {
+  return new HatchwayError(
+    'IMAGE_UNAVAILABLE',
+    `the engine has no image ${oneLine(image, 100)} and cannot pull it: ${oneLine(why)}`,
+  )
+}
+
 /** A CLI says this when its engine does not answer. */
 export function isUnreachable(text: string): boolean {
   return /cannot connect to the docker daemon|error during connect|cannot connect to podman|dial unix|failed to connect to|is the docker daemon running/i.test(

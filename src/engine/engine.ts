@@ -49,6 +49,8 @@ export interface Container {
   readonly state: ContainerState
   /** The engine's start time as it spells it; changes at every start, so (id, startedAt) names one run. */
   readonly startedAt: string
+  /** Of its last run; meaningless while it runs and before it ever did. */
+  readonly exitCode: number
   /** Config.User: "", "name", "uid", "name:group", "uid:gid". */
   readonly user: string
   /** Config.WorkingDir, "" when unset. */
@@ -145,6 +147,62 @@ export interface Holders {
   forget(repository: string, signal: AbortSignal): Promise<void>
 }
 
+export interface SpecMount {
+  readonly type: 'bind' | 'volume' | 'tmpfs'
+  /** Host path or volume name; a tmpfs has none. */
+  readonly source?: string
+  readonly target: string
+  readonly readOnly: boolean
+}
+
+/** A container to be made. What is absent is the image's or the engine's own. */
+export interface ContainerSpec {
+  readonly name: string
+  readonly image: string
+  /** The whole program, in place of the image's entrypoint and command. */
+  readonly argv?: readonly [string, ...string[]]
+  readonly user?: string
+  readonly workdir?: string
+  /** "KEY=value" */
+  readonly env: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly mounts: readonly SpecMount[]
+  /** A network's name, "none", "host", "container:NAME". */
+  readonly network?: string
+  /** Bytes. */
+  readonly memory?: number
+  readonly cpus?: number
+  readonly pids?: number
+  /** The engine's own init (docker-init, catatonit) as process 1. */
+  readonly init: boolean
+}
+
+export interface PullProgress {
+  readonly layers: number
+  /** Layers that are there. */
+  readonly complete: number
+  /** Bytes of the layers whose size is told. */
+  readonly bytes: number
+  readonly total: number
+}
+
+/** Optional: engines that may start, stop, make and remove containers. */
+export interface Lifecycle {
+  /** Resolves when its program was started, which may have ended again. One that runs already is no error. */
+  start(containerId: string, signal: AbortSignal): Promise<void>
+  unpause(containerId: string, signal: AbortSignal): Promise<void>
+  /** Its stop signal, and KILL after `grace` seconds. */
+  stop(containerId: string, grace: number, signal: AbortSignal): Promise<void>
+  /** The last lines of what its program wrote, both streams, at most some KiB: hostile text. */
+  logs(containerId: string, lines: number, signal: AbortSignal): Promise<string>
+  /** Makes it and answers its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there. */
+  create(spec: ContainerSpec, signal: AbortSignal): Promise<string>
+  /** By id or name, by force, with its anonymous volumes. One that is gone already is no error. */
+  remove(ref: string, signal: AbortSignal): Promise<void>
+  /** Throws IMAGE_UNAVAILABLE with the registry's reason. Has no limit but the signal. */
+  pull(image: string, progress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>
+}
+
 export interface EngineInfo {
   /** "docker" or "podman", as the engine names itself. */
   readonly product: string
@@ -181,6 +239,7 @@ export interface Engine {
   copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
   /** Absent where the engine may not or cannot create containers. */
   readonly holders?: Holders
+  readonly lifecycle?: Lifecycle
   /** Container starts, ends, pauses, ... until the signal aborts; reconnects by itself. */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>
   /** Release sockets and children; idempotent. */

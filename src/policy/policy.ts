@@ -8,6 +8,10 @@ import type { Container, ContainerSummary } from '../engine/engine.ts'
 export type Action =
   /** See that the container exists. */
   | { readonly kind: 'enter' }
+  /** Start the container, or unpause it, because somebody wants in. */
+  | { readonly kind: 'start' }
+  /** Have a container made from a template of the configuration; there is no container yet. */
+  | { readonly kind: 'create'; readonly template: string; readonly personal: boolean }
   | { readonly kind: 'shell' }
   | { readonly kind: 'exec' }
   | { readonly kind: 'sftp' }

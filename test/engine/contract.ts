@@ -4,6 +4,7 @@ import type { Engine } from '../../src/engine/engine.ts'
 import { containerTests } from './contract-containers.ts'
 import { copyTests } from './contract-copy.ts'
 import { endTests } from './contract-ends.ts'
+import { lifecycleTests } from './contract-lifecycle.ts'
 import { startTests } from './contract-start.ts'
 import { streamTests } from './contract-streams.ts'
 import { terminalTests } from './contract-terminal.ts'
@@ -71,6 +72,7 @@ export function contract(driver: Driver): void {
     terminalTests(promised)
     copyTests(promised)
     endTests(promised)
+    lifecycleTests(promised)
 
     it('skips nothing that does not exist', () => {
       expect(names).toEqual(expect.arrayContaining(driver.skip.flatMap((entry) => [...entry.tests])))

@@ -15,6 +15,10 @@ export async function noConsoleSize(): Promise<Driver['skip']> {
 
 export const PODMAN_SKIPS: Driver['skip'] = [
   {
+    reason: 'Podman has no init of its own; it takes catatonit where that is installed',
+    tests: ['an init as process 1, where it is asked for'],
+  },
+  {
     reason: 'Podman restarts a failing container at once and never shows it as restarting',
     tests: ['refuses a container that keeps restarting'],
   },

@@ -1,0 +1,109 @@
+/** Containers started, stopped, made and removed by the CLI's commands of the same names (engine.ts `Lifecycle`). */
+import { spawn } from 'node:child_process'
+import { type Cli, cliMessage } from './cli-run.ts'
+import type { ContainerSpec, Lifecycle } from './engine.ts'
+import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
+import { readLines } from './lines.ts'
+import { createPullCounter } from './pull-counter.ts'
+
+const START_DEADLINE = 60_000
+const CREATE_DEADLINE = 60_000
+const LOG_BYTES = 16 * 1024
+const ERROR_BYTES = 4096
+
+export function cliLifecycle(cli: Cli, name: (id: string) => string): Lifecycle {
+  async function change(args: readonly string[], ref: string, deadline: number, signal: AbortSignal) {
+    await cli.must([...args, ref], { signal, deadline }, { container: name(ref) })
+  }
+
+  return {
+    start: (id, signal) => change(['start'], id, START_DEADLINE, signal),
+    unpause: (id, signal) => change(['unpause'], id, START_DEADLINE, signal),
+    stop: (id, grace, signal) => change(['stop', '-t', String(grace)], id, grace * 1000 + START_DEADLINE, signal),
+
+    async remove(ref, signal) {
+      try {
+        await change(['rm', '--force', '--volumes'], ref, START_DEADLINE, signal)
+      } catch (error) {
+        if (!isRemoved(error)) throw error
+      }
+    },
+
+    async logs(id, lines, signal) {
+      const args = ['logs', '--tail', String(lines), id]
+      const { code, stdout, stderr } = await cli.run(args, { signal, limit: LOG_BYTES })
+      return code === 0 ? `${stdout.toString('utf8')}${stderr}` : ''
+    },
+
+    async create(spec, signal) {
+      const { code, stdout, stderr } = await cli.run(createArguments(spec), { signal, deadline: CREATE_DEADLINE })
+      if (code === 0) return stdout.toString('utf8').trim().split('\n').at(-1) ?? ''
+      const error = engineError(cliMessage(stderr), {})
+      throw imageMissing(error, spec.image) ?? error
+    },
+
+    async pull(image, progress, signal) {
+      signal.throwIfAborted()
+      const child = spawn(cli.binary, ['pull', image], { stdio: ['ignore', 'pipe', 'pipe'] })
+      const stop = () => child.kill('SIGKILL')
+      signal.addEventListener('abort', stop, { once: true })
+      const counter = createPullCounter()
+      let errors = ''
+      child.stderr.on('data', (chunk: Buffer) => {
+        errors = (errors + chunk.toString('utf8')).slice(-ERROR_BYTES)
+      })
+      const ended = new Promise<number | null>((resolve) => {
+        child.once('error', (error) => {
+          errors = error.message
+          resolve(null)
+        })
+        child.once('close', resolve)
+      })
+      try {
+        for await (const line of readLines(child.stdout)) {
+          // Without a terminal: "a1b2c3d4e5f6: Pull complete".
+          const [, id, status] = /^([0-9a-f]{12}): (.*)$/.exec(line) ?? []
+          if (counter.add({ id, status })) progress(counter.progress())
+        }
+        const code = await ended
+        signal.throwIfAborted()
+        if (code !== 0) throw imageUnavailable(image, cliMessage(errors.trim().split('\n').at(-1) ?? ''))
+      } finally {
+        signal.removeEventListener('abort', stop)
+        stop()
+      }
+    },
+  }
+}
+
+/** Values follow an "=", so none can be taken for an option; the image has no leading dash by its schema. */
+function createArguments(spec: ContainerSpec): string[] {
+  const [program, ...rest] = spec.argv ?? []
+  const given = (flag: string, value: string | number | undefined) => (value === undefined ? [] : [`${flag}=${value}`])
+  return [
+    'create',
+    '--pull=never',
+    `--name=${spec.name}`,
+    ...given('--user', spec.user),
+    ...given('--workdir', spec.workdir),
+    ...spec.env.map((entry) => `--env=${entry}`),
+    ...Object.entries(spec.labels).map(([key, value]) => `--label=${key}=${value}`),
+    ...spec.mounts.map((mount) => `--mount=${mountOption(mount)}`),
+    ...given('--network', spec.network),
+    ...given('--memory', spec.memory),
+    ...given('--cpus', spec.cpus),
+    ...given('--pids-limit', spec.pids),
+    ...(spec.init ? ['--init'] : []),
+    ...given('--entrypoint', program),
+    spec.image,
+    ...rest,
+  ]
+}
+
+function mountOption({ type, source, target, readOnly }: ContainerSpec['mounts'][number]): string {
+  const fields = [`type=${type}`, ...(source === undefined ? [] : [`source=${source}`]), `target=${target}`]
+  // The value is a line of CSV to the CLIs.
+  return [...fields, ...(readOnly ? ['readonly'] : [])]
+    .map((field) => (/[",\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field))
+    .join(',')
+}
