@@ -1,4 +1,5 @@
 /** Authentication as the application decides it; the mechanics (RFC 4252) are the server's. */
+import type { MethodList } from './auth-methods.ts'
 import type { Endpoint } from './connection.ts'
 
 export interface AuthContext {
@@ -17,12 +18,39 @@ export interface OfferedKey {
   readonly blob: Buffer
 }
 
+/** One round of keyboard-interactive, RFC 4256 §3.2. */
+export interface Questions {
+  readonly instruction?: string
+  readonly prompts: readonly { readonly text: string; readonly echo: boolean }[]
+}
+
+/** Yields questions, is given as many answers, returns who they prove. Ended early when the client turns elsewhere. */
+export type Dialogue<Identity> = AsyncGenerator<Questions, Identity | undefined, readonly Buffer[]>
+
 /**
- * Decides on a key. Called for the query and again for the signed request: must be free of side effects. The server
- * verifies the signature after a yes; plain keys need no help. undefined: refuse, and the client may try its next key.
+ * Decides each method. Undefined refuses, and the client may try again. A missing member is a method not served.
+ * `proven` is who earlier methods of a chain have proved, undefined for the first; what a method then proves is put to
+ * `join`, the server need not do the same.
  */
 export interface Authenticator<Identity> {
+  /**
+   * Called for the query and again for the signed request: must be free of side effects. The server verifies the
+   * signature after a yes; plain keys need no help.
+   */
   publicKey(key: OfferedKey, context: AuthContext): Promise<Identity | undefined>
+  /** Must take as long for a user who does not exist. */
+  password?(password: Buffer, context: AuthContext, proven: Identity | undefined): Promise<Identity | undefined>
+  /** `device` is what AuthenticationMethods has behind the colon, "" without. Must ask users who do not exist, too. */
+  keyboardInteractive?(device: string, context: AuthContext, proven: Identity | undefined): Dialogue<Identity>
+  /**
+   * AuthenticationMethods: of this identity, or, before one is proved, of anybody, so that the answer tells nothing.
+   * Absent: ["publickey"].
+   */
+  methods?(proven: Identity | undefined): readonly MethodList[]
+  /** Two methods of a chain, one identity; undefined when they prove different people. Absent: chains are refused. */
+  join?(proven: Identity, next: Identity): Identity | undefined
+  /** For events. */
+  nameOf?(identity: Identity): string
   /**
    * Asked once the client has proved who it is: may it log in under this user name at all? A sentence refuses, as sshd
    * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and nobody unproven ever reads it.

@@ -13,7 +13,11 @@ export const Message = {
   USERAUTH_FAILURE: 51,
   USERAUTH_SUCCESS: 52,
   USERAUTH_BANNER: 53,
+  /** RFC 4252 §7; the same number means other things in other methods. */
   USERAUTH_PK_OK: 60,
+  /** RFC 4256 §5. */
+  USERAUTH_INFO_REQUEST: 60,
+  USERAUTH_INFO_RESPONSE: 61,
   GLOBAL_REQUEST: 80,
   REQUEST_SUCCESS: 81,
   REQUEST_FAILURE: 82,
@@ -86,6 +90,11 @@ export class PacketReader {
 
   rest(): Buffer {
     return this.#bytes.subarray(this.#take(this.left))
+  }
+
+  /** Nothing may follow. */
+  end(): void {
+    if (this.left > 0) throw new MalformedPacket('packet too long')
   }
 
   #take(count: number): number {

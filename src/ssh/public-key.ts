@@ -35,6 +35,9 @@ const CURVES: Readonly<Record<string, Curve>> = {
 
 /** A key of a kind we take, and how its signatures are checked. */
 export interface UserKey {
+  readonly object: KeyObject
+  /** The same key, be it bare or in a certificate. */
+  equals(other: UserKey): boolean
   /** Checks a signature blob of RFC 4253 §6.6 over `data`. */
   verify(data: Buffer, signature: Buffer): boolean
 }
@@ -53,7 +56,11 @@ export function parseUserKey(algorithm: string, blob: Buffer): UserKey | undefin
     if (certificate) reader.string() // nonce
     const key = readKey(keyType, reader)
     if (!key || (!certificate && reader.left > 0)) return undefined
-    return { verify: (data, signature) => verifyBlob(key, signatureAlgorithm, data, signature) }
+    return {
+      object: key.object,
+      equals: (other) => key.object.equals(other.object),
+      verify: (data, signature) => verifyBlob(key, signatureAlgorithm, data, signature),
+    }
   } catch {
     return undefined
   }

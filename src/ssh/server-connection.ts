@@ -46,6 +46,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       clearTimeout(grace)
       clearInterval(keepalive)
       abort.abort()
+      auth.end()
       layer?.end()
       observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
       options.ended()
@@ -58,8 +59,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     maxAuthTries: limits.maxAuthTries,
     banner: (context) => (typeof server.banner === 'function' ? server.banner(context) : server.banner),
     context: (user): AuthContext => ({ connectionId: id, user, remote, local, signal: abort.signal }),
-    decided: (context, method, accepted, fingerprint) =>
-      observe({ type: 'auth', context, method, accepted, ...(fingerprint && { fingerprint }) }),
+    decided: (context, { result, ...facts }) =>
+      observe({ type: 'auth', context, ...facts, accepted: result === 'accepted', partial: result === 'partial' }),
     fault,
     succeeded,
   })

@@ -33,9 +33,14 @@ export type SshServerEvent =
   | {
       readonly type: 'auth'
       readonly context: AuthContext
+      /** "keyboard-interactive:totp" where a device was used. */
       readonly method: string
       readonly fingerprint?: string
+      /** Whom the methods so far have proved. */
+      readonly identity?: string
       readonly accepted: boolean
+      /** Right, and more is asked for. */
+      readonly partial: boolean
     }
   | {
       readonly type: 'disconnect'

@@ -1,14 +1,33 @@
-/** User authentication, RFC 4252, with sshd's rules (auth2.c): `none` and `publickey`, tries counted, one user. */
+/**
+ * User authentication, RFC 4252, with sshd's rules (auth2.c): one user name, tries counted, methods in chains with
+ * partial success. What a method proves is the Authenticator's business; the order of packets is this file's.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuthContext, Authenticator } from './auth.ts'
+import { refusalDelay } from './auth-delay.ts'
+import { AuthProgress, type Proof } from './auth-progress.ts'
+import { readInteractive, readPassword, readPublicKey, readRequest } from './auth-requests.ts'
+import { Exchange, type Proved } from './keyboard-interactive.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { fingerprint, parseUserKey } from './public-key.ts'
 import type { Transport } from './transport.ts'
 
-const METHODS = 'publickey'
 /** Requests a client may send ahead of our answers. */
 const MAX_PENDING = 10
+/** sshd's bound on requests, of which not all count as tries (auth2.c). */
+const MAX_REQUESTS = 1024
 /** A user name is longer than a Unix one: it may name a container, too. */
 const MAX_USER_LENGTH = 1024
+
+/** How one try ended. */
+export interface AuthResult {
+  /** "keyboard-interactive:totp" where a device was used. */
+  readonly method: string
+  readonly result: 'accepted' | 'partial' | 'refused'
+  readonly fingerprint?: string
+  /** Whom the methods so far have proved. */
+  readonly identity?: string
+}
 
 export interface UserAuthOptions<Identity> {
   readonly transport: Transport
@@ -16,7 +35,7 @@ export interface UserAuthOptions<Identity> {
   readonly maxAuthTries: number
   readonly context: (user: string) => AuthContext
   readonly banner: (context: AuthContext) => string | undefined
-  readonly decided: (context: AuthContext, method: string, accepted: boolean, fingerprint?: string) => void
+  readonly decided: (context: AuthContext, result: AuthResult) => void
   readonly fault: (error: unknown) => void
   /** Told right after USERAUTH_SUCCESS was sent. */
   readonly succeeded: (identity: Identity, user: string) => void
@@ -30,16 +49,19 @@ interface Request {
 
 export class UserAuth<Identity> {
   readonly #options: UserAuthOptions<Identity>
+  readonly #progress: AuthProgress<Identity>
   readonly #pending: Request[] = []
   #context: AuthContext | undefined
   #serviceAccepted = false
   #busy = false
-  #attempts = 0
+  #requests = 0
   #failures = 0
   #done = false
+  #exchange: Exchange<Identity> | undefined
 
   constructor(options: UserAuthOptions<Identity>) {
     this.#options = options
+    this.#progress = new AuthProgress(options.authenticator)
   }
 
   packet(type: number, payload: Buffer): void {
@@ -53,12 +75,23 @@ export class UserAuth<Identity> {
       this.#request(payload, reader)
       return
     }
+    if (type === Message.USERAUTH_INFO_RESPONSE && this.#exchange?.waiting && this.#context) {
+      this.#answered(this.#exchange, reader, this.#context)
+      return
+    }
     // RFC 4252 §6: nothing of the connection protocol before authentication.
     if (type >= Message.GLOBAL_REQUEST && type <= Message.CHANNEL_FAILURE) {
       transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'not authenticated')
       return
     }
     transport.unimplemented()
+  }
+
+  /** The connection is gone. */
+  end(): void {
+    this.#done = true
+    this.#pending.length = 0
+    this.#abandon()
   }
 
   #service(name: string): void {
@@ -74,9 +107,7 @@ export class UserAuth<Identity> {
   #request(payload: Buffer, reader: PacketReader): void {
     if (this.#done) return // RFC 4252 §5.1: silently ignored after success.
     const { transport } = this.#options
-    const user = reader.text()
-    const service = reader.text()
-    const method = reader.text()
+    const { user, service, method } = readRequest(reader)
     if (!this.#serviceAccepted || user.length > MAX_USER_LENGTH) {
       transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'bad authentication request')
       return
@@ -108,19 +139,29 @@ export class UserAuth<Identity> {
 
   /** One request after the other, in the order sent: RFC 4252 §5.1. */
   #next(): void {
-    if (this.#busy || this.#done || this.#options.transport.closed) return
-    const request = this.#pending.shift()
     const context = this.#context
-    if (!request || !context) return
+    if (this.#busy || this.#done || !context || this.#options.transport.closed) return
+    const request = this.#pending.shift()
+    if (request) this.#work(printable(request.method), context, () => this.#decide(request, context))
+  }
+
+  /** Runs what a packet asks for; no other is looked at meanwhile. */
+  #work(method: string, context: AuthContext, task: () => Promise<Proof<Identity> | undefined>): void {
+    const began = performance.now()
     this.#busy = true
-    this.#decide(request, context)
-      .catch((error: unknown) => {
-        if (error instanceof MalformedPacket) {
-          this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, error.message)
-          return
+    task()
+      .catch((error: unknown): Proof<Identity> | undefined => {
+        if (!(error instanceof MalformedPacket)) {
+          this.#options.fault(error)
+          return { method, identity: undefined }
         }
+        this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, error.message)
+        return undefined
+      })
+      .then((proof) => proof && this.#conclude(proof, context, began))
+      .catch((error: unknown) => {
         this.#options.fault(error)
-        this.#fail(context, request.method)
+        this.#options.transport.disconnect(DisconnectReason.BY_APPLICATION, 'internal error')
       })
       .finally(() => {
         this.#busy = false
@@ -128,53 +169,140 @@ export class UserAuth<Identity> {
       })
   }
 
-  async #decide(request: Request, context: AuthContext): Promise<void> {
-    this.#attempts++
-    if (request.method === 'publickey') return this.#publicKey(request, context)
+  /** What the method proves; undefined: it was answered, and nothing is decided yet. */
+  async #decide({ method, payload, reader }: Request, context: AuthContext): Promise<Proof<Identity> | undefined> {
+    this.#abandon(context)
+    if (this.#options.transport.closed) return undefined
+    if (++this.#requests > MAX_REQUESTS) {
+      this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
+      return undefined
+    }
     // The first `none` asks which methods there are; sshd does not count it.
-    if (request.method === 'none' && this.#attempts === 1) return this.#refuse()
-    this.#fail(context, request.method)
+    if (method === 'none' && this.#requests === 1) return this.#refuse(false)
+    const devices = this.#progress.devices(method)
+    if (devices.length > 0 && method === 'publickey') return this.#publicKey(payload, reader, context)
+    if (devices.length > 0 && method === 'password') return this.#password(reader, context)
+    if (devices.length > 0 && method === 'keyboard-interactive') return this.#interactive(devices, reader, context)
+    return { method: printable(method), identity: undefined }
   }
 
-  async #publicKey({ payload, reader }: Request, context: AuthContext): Promise<void> {
-    const { transport, authenticator, decided, succeeded } = this.#options
-    const signed = reader.bool()
-    const algorithm = reader.text()
-    const blob = reader.string()
-    const signedLength = reader.offset
+  async #publicKey(payload: Buffer, reader: PacketReader, context: AuthContext): Promise<Proof<Identity> | undefined> {
+    const { transport, authenticator } = this.#options
+    const { algorithm, blob, signature, signedLength } = readPublicKey(reader)
     const key = parseUserKey(algorithm, blob)
-    const identity = key && (await authenticator.publicKey({ algorithm, blob }, context))
-    if (transport.closed) return
-    if (!key || identity === undefined) return this.#fail(context, 'publickey', fingerprint(blob))
-    if (!signed) return transport.send(packet(Message.USERAUTH_PK_OK, algorithm, blob))
+    const refused: Proof<Identity> = { method: 'publickey', identity: undefined, fingerprint: fingerprint(blob) }
+    if (!key || this.#progress.used(key)) return refused
+    const identity = await authenticator.publicKey({ algorithm, blob }, context)
+    if (identity === undefined) return refused
+    if (!signature) {
+      if (!transport.closed) transport.send(packet(Message.USERAUTH_PK_OK, algorithm, blob))
+      return undefined
+    }
     const data = fields(transport.sessionId, { raw: payload.subarray(0, signedLength) })
-    if (!key.verify(data, reader.string())) return this.#fail(context, 'publickey', fingerprint(blob))
+    return key.verify(data, signature) ? { ...refused, identity, key } : refused
+  }
+
+  async #password(reader: PacketReader, context: AuthContext): Promise<Proof<Identity>> {
+    const password = readPassword(reader)
+    const identity =
+      password && (await this.#options.authenticator.password?.(password, context, this.#progress.proven))
+    return { method: 'password', identity }
+  }
+
+  /** The client's own list narrows the devices (auth2-chall.c). */
+  #interactive(
+    devices: readonly string[],
+    reader: PacketReader,
+    context: AuthContext,
+  ): Promise<Proof<Identity> | undefined> {
+    const { transport, authenticator } = this.#options
+    const wanted = readInteractive(reader)
+    const exchange = new Exchange<Identity>(
+      devices.filter((device) => device === '' || wanted === undefined || wanted.includes(device)),
+      (device) => authenticator.keyboardInteractive?.(device, context, this.#progress.proven),
+      (packet) => void (transport.closed || transport.send(packet)),
+    )
+    return this.#turn(exchange, exchange.start())
+  }
+
+  #answered(exchange: Exchange<Identity>, reader: PacketReader, context: AuthContext): void {
+    const next = exchange.answer(reader)
+    this.#exchange = undefined
+    this.#work('keyboard-interactive', context, () => this.#turn(exchange, next()))
+  }
+
+  async #turn(
+    exchange: Exchange<Identity>,
+    turn: Promise<Proved<Identity> | undefined | 'asked'>,
+  ): Promise<Proof<Identity> | undefined> {
+    const outcome = await turn
+    if (outcome !== 'asked') {
+      return { method: 'keyboard-interactive', identity: outcome?.identity, ...(outcome && { device: outcome.device }) }
+    }
+    this.#exchange = exchange
+    if (this.#done) this.#abandon()
+    return undefined
+  }
+
+  /**
+   * Another request ends an exchange (RFC 4256 §3.1). One that had been answered was a try: uncounted, a client could
+   * guess passwords for ever by turning away before the last question.
+   */
+  #abandon(context?: AuthContext): void {
+    const exchange = this.#exchange
+    if (!exchange) return
+    this.#exchange = undefined
+    exchange.end().catch((error: unknown) => this.#options.fault(error))
+    if (context && exchange.answered) this.#count(context, { method: 'keyboard-interactive', result: 'refused' })
+  }
+
+  async #conclude(proof: Proof<Identity>, context: AuthContext, began: number): Promise<void> {
+    const { transport, authenticator, decided, succeeded } = this.#options
+    if (transport.closed) return
+    const { result, identity } = this.#progress.advance(proof)
+    const told = {
+      method: proof.device ? `${proof.method}:${proof.device}` : proof.method,
+      ...(proof.fingerprint !== undefined && { fingerprint: proof.fingerprint }),
+      ...(identity !== undefined && authenticator.nameOf && { identity: authenticator.nameOf(identity) }),
+    }
+    if (result === 'partial') {
+      decided(context, { ...told, result })
+      this.#refuse(true)
+      return
+    }
+    if (result === 'refused' || identity === undefined)
+      return this.#fail(context, { ...told, result: 'refused' }, began)
     const refusal = await authenticator.admit?.(identity, context)
     if (transport.closed) return
     if (refusal !== undefined) {
       transport.send(packet(Message.USERAUTH_BANNER, `${refusal}\r\n`, ''))
-      return this.#fail(context, 'publickey', fingerprint(blob))
+      this.#progress.startOver()
+      return this.#fail(context, { ...told, result: 'refused' }, began)
     }
     this.#done = true
     transport.authenticated()
-    decided(context, 'publickey', true, fingerprint(blob))
+    decided(context, { ...told, result: 'accepted' })
     succeeded(identity, context.user)
   }
 
-  #fail(context: AuthContext, method: string, print?: string): void {
-    const { transport, decided, maxAuthTries } = this.#options
+  async #fail(context: AuthContext, result: AuthResult, began: number): Promise<void> {
+    const { transport } = this.#options
+    await sleep(refusalDelay(context.user, performance.now() - began), undefined, { ref: false })
     if (transport.closed) return
-    decided(context, printable(method), false, print)
+    this.#count(context, result)
+    if (!transport.closed) this.#refuse(false)
+  }
+
+  #count(context: AuthContext, result: AuthResult): void {
+    const { transport, decided, maxAuthTries } = this.#options
+    decided(context, result)
     this.#failures++
-    if (this.#failures < maxAuthTries) {
-      this.#refuse()
-      return
-    }
+    if (this.#failures < maxAuthTries) return
     transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'Too many authentication failures')
   }
 
-  #refuse(): void {
-    this.#options.transport.send(packet(Message.USERAUTH_FAILURE, METHODS, false))
+  #refuse(partial: boolean): undefined {
+    this.#options.transport.send(packet(Message.USERAUTH_FAILURE, this.#progress.names, partial))
   }
 }
 

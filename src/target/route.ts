@@ -8,7 +8,10 @@
  *   [USER]%TARGET   be a container's name (which holds neither) and the user ends in none of + % ~
  *   WORD            a container, as its default user
  *   USER@  @        nothing: the connection is to the gateway itself
+ *
+ * ALICE= in front of any of these says who asks, and is no part of what is asked for (login-name.ts).
  */
+import { splitLoginName } from '../login-name.ts'
 
 /** The user asked for inside; absent: the container's default user. */
 interface Inside {
@@ -39,10 +42,11 @@ const MARK = /[+%~]/
 const WITHOUT_AT = new RegExp(`^(?:(.*[^+%~])[+%]|%)([+~]?${NAME})$`, 's')
 
 export function parseRoute(sshUser: string): Route {
-  const at = sshUser.lastIndexOf('@')
-  if (at >= 0) return withUser(sshUser.slice(0, at), sshUser.slice(at + 1), false)
-  const [, user = '', target] = WITHOUT_AT.exec(sshUser) ?? []
-  return target === undefined ? withUser('', sshUser, !MARK.test(sshUser)) : withUser(user, target, false)
+  const { address } = splitLoginName(sshUser)
+  const at = address.lastIndexOf('@')
+  if (at >= 0) return withUser(address.slice(0, at), address.slice(at + 1), false)
+  const [, user = '', target] = WITHOUT_AT.exec(address) ?? []
+  return target === undefined ? withUser('', address, !MARK.test(address)) : withUser(user, target, false)
 }
 
 /** Can only jump and pick: it names nothing, or a bare word that turned out to be no container. */

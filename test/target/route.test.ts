@@ -77,3 +77,15 @@ test.each([
 ])('%j, found %j, asks for the gateway itself: %j', (login, found, gateway) => {
   expect(asksForGateway(parseRoute(login), found)).toBe(gateway)
 })
+
+test.each([
+  ['alice=dev@web', { user: 'dev', container: 'web', bare: false }],
+  ['alice=dev+web', { user: 'dev', container: 'web', bare: false }],
+  ['alice=+node', { template: { name: 'node', kind: 'fresh' } }],
+  ['alice@corp=web', { container: 'web', bare: true }],
+  ['=a=b@web', { user: 'a=b', container: 'web', bare: false }],
+  ['dev@/home/x/a=b', { user: 'dev', container: '/home/x/a=b', bare: false }],
+  ['alice=', {}],
+])('%j: who asks is no part of what is asked for', (login, route) => {
+  expect(parseRoute(login)).toEqual(route)
+})
