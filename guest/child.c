@@ -156,6 +156,7 @@ void child_run(const struct spawn *request, const struct ends *ends) {
   if (request->sftp) {
     sys_prctl(PR_SET_NAME, (unsigned long)"sftp-server");
     sys_close(status); /* OPENED */
+    sftp_read_only = request->read_only;
     sys_exit(sftp_serve(0, 1, ""));
   }
   size_t pointers = request->argc + 1 + 2 * (size_t)request->envc + count_environment() + 4;

@@ -11,6 +11,7 @@ struct spawn {
   u32 argc, envc;
   u8 *argv, *env; /* where the first one's length stands: wire.h */
   bool sftp;      /* not a program: this helper's own sftp server, started in `cwd` */
+  bool read_only; /* of the sftp server: nothing may be changed */
 };
 
 /* What a child gets of the descriptors that were made for it. */

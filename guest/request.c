@@ -46,9 +46,10 @@ static bool open_channel(u8 type, u32 id, struct bytes request) {
     return true;
   }
   if (type == F_SFTP) {
-    spawn = (struct spawn){.sftp = true, .credit = take_u32(&c)};
+    u32 flags = take_u32(&c);
+    spawn = (struct spawn){.sftp = true, .read_only = flags & SFTP_READ_ONLY, .credit = take_u32(&c)};
     spawn.cwd = take_name(&c);
-    if (!cursor_done(&c)) return false;
+    if (!cursor_done(&c) || flags & ~(u32)SFTP_READ_ONLY) return false;
     if (guest.draining) send_fail(id, ESHUTDOWN, STAGE_RESOURCES);
     else process_spawn(id, &spawn);
     return true;

@@ -16,6 +16,9 @@
  * `start` is where relative paths begin; "" or NULL: where the process is. */
 int sftp_serve(int in, int out, const char *start);
 
+/* Whatever changes something is answered with "permission denied". */
+extern bool sftp_read_only;
+
 /* sftp-server [-eR] [-d directory] [-u umask]: stdin and stdout. */
 int sftp_main(int argc, char **argv);
 

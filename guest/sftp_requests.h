@@ -3,6 +3,7 @@
 #ifndef SFTP_REQUESTS_H
 #define SFTP_REQUESTS_H
 
+#include "sftp.h"
 #include "sftp_handles.h"
 #include "sftp_io.h"
 #include "sftp_modes.h"
@@ -17,8 +18,6 @@ void take_attributes(struct cursor *c, struct attributes *a);
 void reply_attributes(const struct stat *st);
 void reply_one_name(u32 id, const char *name); /* NAME of one, without attributes */
 void reply_handle(u32 id, enum handle_kind kind, int fd, bool append);
-
-extern bool sftp_read_only;
 
 /* sftp_files.c */
 void do_open(u32 id, struct cursor *c);

@@ -10,12 +10,14 @@ import { createInward } from './forward/inward.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
-import type { Action, Policy } from './policy/policy.ts'
+import { effectiveStart } from './policy/forced.ts'
+import { createGate, startAction } from './policy/gate.ts'
+import type { Origin, Policy } from './policy/policy.ts'
 import { printable } from './printable.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
 import type { AuthContext } from './ssh/auth.ts'
-import type { ConnectionHandlers, SshAction, SshConnection } from './ssh/connection.ts'
+import type { ConnectionHandlers, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
 import type { Containers, Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
@@ -53,11 +55,11 @@ export interface Handler {
 
 export function createHandler(deps: HandlerDependencies): Handler {
   /** Container and user that a user name means, asked anew for each use: a container may have been made again. */
-  async function resolve(identity: Identity, user: string, signal: AbortSignal): Promise<Target> {
-    const route = parseRoute(user)
+  async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
+    const route = parseRoute(origin.login)
     if (!('container' in route)) throw namesNoContainer(route)
     const mayEnter = async (container: Container | ContainerSummary) =>
-      (await deps.policy({ identity, container, action: { kind: 'enter' } })).allowed
+      (await deps.policy({ identity, origin, container, action: { kind: 'enter' } })).allowed
     const container = await deps.containers.resolve(route.container, mayEnter, signal)
     if (container.state !== 'running') {
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
@@ -67,7 +69,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
   async function admit(identity: Identity, context: AuthContext): Promise<string | undefined> {
     try {
-      await resolve(identity, context.user, context.signal)
+      await resolve(identity, originOf(context), context.signal)
       return undefined
     } catch (error) {
       // An engine that is down or a container that is stopped is told in the session, where it may have come back.
@@ -81,25 +83,11 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
   function connection(connection: SshConnection<Identity>): ConnectionHandlers {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
-    const route = parseRoute(connection.user)
+    const { identity } = connection
+    const origin = originOf({ ...connection, connectionId: connection.id })
+    const here = (signal: AbortSignal) => resolve(identity, origin, signal)
+    const gate = createGate(deps.policy, { identity, origin }, () => here(connection.closed), log)
     const inward = createInward(connection, log)
-
-    /** The one place that asks the policy. @throws HatchwayError NOT_PERMITTED */
-    async function demand(action: Action, container: Container): Promise<void> {
-      const decision = await ask(action, container)
-      if (decision.allowed) return
-      log.warn({ action: action.kind, container: container.name, reason: decision.reason }, 'refused')
-      throw new HatchwayError('NOT_PERMITTED', decision.reason)
-    }
-
-    function ask(action: Action, container?: Container) {
-      return deps.policy({
-        identity: connection.identity,
-        action,
-        ...(container && { container }),
-        ...(route.user !== undefined && { user: route.user }),
-      })
-    }
 
     function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
@@ -107,7 +95,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     async function serve(session: SshSession): Promise<void> {
-      const { start, pty } = session
+      const { pty } = session
       const killed = new AbortController()
       // What starts within the limit may run for ever: the limit is lifted once the program runs.
       const starting = new AbortController()
@@ -118,12 +106,14 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
       session.accept()
       try {
-        const target = await resolve(connection.identity, connection.user, signal)
+        const target = await here(signal)
         const { container, info } = target
-        await demand({ kind: start.kind === 'subsystem' ? 'sftp' : start.kind }, container)
+        const { start, original, sftp } = effectiveStart(session.start, identity.restrictions.command)
+        const granted = await gate.demand(startAction(start), target)
+        if (pty) await gate.demand({ kind: 'pty' }, target)
         record = deps.registry.open({
           connectionId: connection.id,
-          identity: connection.identity,
+          identity,
           remote: connection.remote,
           container: { id: container.id, name: container.name },
           user: info.name,
@@ -143,6 +133,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
           labels: container.labels,
           configured: deps.environment,
           client: session.env,
+          key: identity.restrictions.environment,
+          ...(original !== undefined && { original }),
           remote: connection.remote,
           local: connection.local,
           ...(pty && { term: pty.term }),
@@ -152,7 +144,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
-            ? runSftp(place, info, env, sink, signal)
+            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
         const live = record
@@ -194,7 +186,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     return {
-      allow: async (action: SshAction) => (await ask(action)).allowed,
+      allow: gate.allow,
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)
@@ -202,9 +194,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
       ...forwards({
         connection,
         log,
-        resolve: (signal) => resolve(connection.identity, connection.user, signal),
+        resolve: here,
         guestFor,
-        demand,
+        demand: gate.demand,
       }),
     }
   }
@@ -218,6 +210,10 @@ function namesNoContainer(route: Route): HatchwayError {
       ? `no template "${printable(route.template.name)}"`
       : 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`'
   return new HatchwayError('CONTAINER_NOT_FOUND', message)
+}
+
+function originOf({ connectionId, user, remote }: Pick<AuthContext, 'connectionId' | 'user' | 'remote'>): Origin {
+  return { connectionId, login: user, remote }
 }
 
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */

@@ -22,7 +22,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   ssh: ['errors.ts', 'address-list.ts', 'events.ts'],
   config: ['errors.ts', 'login-name.ts'],
   auth: ['errors.ts', 'address-list.ts', 'config', 'login-name.ts', 'printable.ts', 'ssh'],
-  policy: ['errors.ts', 'address-list.ts', 'auth', 'config', 'engine'],
+  policy: ['errors.ts', 'address-list.ts', 'auth', 'config', 'engine', 'ssh', 'target'],
   session: ['errors.ts', 'engine', 'ssh'],
   guest: ['errors.ts', 'limit.ts', 'engine', 'tar.ts'],
   target: ['errors.ts', 'engine', 'guest', 'login-name.ts', 'printable.ts', 'ssh', 'tar.ts'],

@@ -2,7 +2,6 @@
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
-import type { Container } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { within } from '../limit.ts'
@@ -19,7 +18,7 @@ interface ForwardDependencies {
   readonly log: Logger
   readonly resolve: (signal: AbortSignal) => Promise<Target>
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  readonly demand: (action: Action, container: Container) => Promise<void>
+  readonly demand: (action: Action, target: Target) => Promise<unknown>
 }
 
 export function forwards(
@@ -35,7 +34,7 @@ export function forwards(
   /** The helper in the connection's container, after the policy said yes. @throws HatchwayError */
   async function helperFor(action: Action, signal: AbortSignal): Promise<Guest> {
     const target = await deps.resolve(signal)
-    await deps.demand(action, target.container)
+    await deps.demand(action, target)
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
     return guest

@@ -8,7 +8,16 @@ import type { DirectLine } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
 import type { Hello, HelperFrames } from './frames.ts'
 import { FrameParser, frame, OUT_OF_TURN, ProtocolError, TYPE } from './frames.ts'
-import type { Guest, GuestAccepted, GuestAddress, GuestBind, GuestExec, GuestListener, GuestSpawn } from './guest.ts'
+import type {
+  Guest,
+  GuestAccepted,
+  GuestAddress,
+  GuestBind,
+  GuestExec,
+  GuestListener,
+  GuestSpawn,
+  SftpOptions,
+} from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { createLease } from './lease.ts'
 import { errnoName } from './linux.ts'
@@ -115,11 +124,11 @@ export class GuestConnection implements Guest {
     )
   }
 
-  sftp(startDirectory: string, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
+  sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: false, killTree: true, what: 'sftp' }
     return this.#ask(
       TYPE.SFTP,
-      () => sftpRequest(startDirectory, START_CREDIT),
+      () => sftpRequest(sftp, START_CREDIT),
       signal,
       (link) => {
         const program = new Program(link, options, sink)

@@ -62,6 +62,13 @@ export type GuestBind =
       readonly ownDirectory?: boolean
     }
 
+export interface SftpOptions {
+  /** Where relative paths begin. */
+  readonly directory: string
+  /** Whatever changes something is answered with "permission denied". */
+  readonly readOnly: boolean
+}
+
 /** Someone inside connected to a listener. The peer's address is the container's claim; "" and 0 for unix. */
 export interface GuestAccepted {
   readonly stream: Duplex
@@ -89,7 +96,7 @@ export interface Guest {
   connect(address: GuestAddress, signal: AbortSignal): Promise<Duplex>
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener>
   /** SFTP v3 spoken by the helper: stdin takes packets, the sink gets them on fd 1, log lines on 2. */
-  sftp(startDirectory: string, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
+  sftp(options: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
   /** What the program at the other end claims of itself. */
   readonly identity: { readonly uid: number; readonly gid: number }
   /** Aborts when the helper is gone; its reason is the HatchwayError that every session of it got. */

@@ -1,11 +1,12 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
 import { frame, MAX_PAYLOAD, TYPE } from './frames.ts'
-import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn } from './guest.ts'
+import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn, type SftpOptions } from './guest.ts'
 
 const MAX_REQUEST = 1024 * 1024
 const PTY = 1
 const MONITOR = 2
 const STAND_IN = 4
+const READ_ONLY = 1
 
 export interface InitSettings {
   readonly leaseMs: number
@@ -59,10 +60,11 @@ export function listenRequest(bind: GuestBind): Buffer {
   return Buffer.concat([fixed, text(bind.kind === 'tcp' ? bind.host : bind.path), tail])
 }
 
-export function sftpRequest(startDirectory: string, credit: number): Buffer {
-  const fixed = Buffer.alloc(4)
-  fixed.writeUInt32BE(credit, 0)
-  return Buffer.concat([fixed, text(startDirectory)])
+export function sftpRequest({ directory, readOnly }: SftpOptions, credit: number): Buffer {
+  const fixed = Buffer.alloc(8)
+  fixed.writeUInt32BE(readOnly ? READ_ONLY : 0, 0)
+  fixed.writeUInt32BE(credit, 4)
+  return Buffer.concat([fixed, text(directory)])
 }
 
 export function switchFrame(token: Buffer, path: string): Buffer {

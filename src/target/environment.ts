@@ -11,6 +11,10 @@ export interface EnvironmentFacts {
   readonly configured: Readonly<Record<string, string>>
   /** What the client sent and policy accepted. */
   readonly client: ReadonlyMap<string, string>
+  /** environment= of the accepted key. */
+  readonly key?: readonly string[]
+  /** The client's command, where the key forces another. */
+  readonly original?: string
   readonly remote: { readonly address: string; readonly port: number }
   readonly local: { readonly address: string; readonly port: number }
   readonly term?: string
@@ -27,15 +31,18 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   const env = new Map<string, string>()
   if (!own.has('PATH')) env.set('PATH', info.uid === 0 ? ROOT_PATH : USER_PATH)
   for (const [key, value] of remoteEnv(facts.labels['devcontainer.metadata'], own)) env.set(key, value)
-  for (const [key, value] of Object.entries(facts.configured)) env.set(key, value)
   for (const [key, value] of facts.client) env.set(key, value)
   env.set('USER', info.name)
   env.set('LOGNAME', info.name)
   env.set('HOME', info.home)
   env.set('SHELL', info.shell)
+  if (facts.term !== undefined) env.set('TERM', facts.term)
+  for (const [key, value] of toMap(facts.key ?? [])) env.set(key, value)
+  // SetEnv overrides the user's own, sent or of the key, and the default environment (sshd_config(5)).
+  for (const [key, value] of Object.entries(facts.configured)) env.set(key, value)
   env.set('SSH_CLIENT', `${remote.address} ${remote.port} ${local.port}`)
   env.set('SSH_CONNECTION', `${remote.address} ${remote.port} ${local.address} ${local.port}`)
-  if (facts.term !== undefined) env.set('TERM', facts.term)
+  if (facts.original !== undefined) env.set('SSH_ORIGINAL_COMMAND', facts.original)
   // A NUL would cut the variable at execve(2) and end the request at the engine.
   return [...env].filter(([, value]) => !value.includes('\0')).map(([key, value]) => `${key}=${value}`)
 }

@@ -267,7 +267,7 @@ c.sendall(b"got %d" % len(data)); c.close()`
 
   it('speaks sftp', async () => {
     const sink = new Sink()
-    const exec = await guest.sftp('/', sink, LIMIT())
+    const exec = await guest.sftp({ directory: '/', readOnly: false }, sink, LIMIT())
     exec.stdin.write(Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3]))
     await until('SSH_FXP_VERSION', () => Buffer.concat(sink.out)[4] === 2)
     exec.stdin.end()

@@ -47,6 +47,25 @@ test('who one is cannot be sent by the client', () => {
   expect(env.get('LANG')).toBe('C.UTF-8')
 })
 
+test('later wins: client, account, key, configuration', () => {
+  const client = new Map([
+    ['A', 'client'],
+    ['B', 'client'],
+    ['C', 'client'],
+  ])
+  const key = ['B=key', 'C=key', 'HOME=/key']
+  const env = toMap(
+    sessionEnvironment({ ...facts, client, key, configured: { C: 'configured', TERM: 'dumb' }, term: 'x' }),
+  )
+  expect(Object.fromEntries(env)).toMatchObject({ A: 'client', B: 'key', C: 'configured', HOME: '/key', TERM: 'dumb' })
+})
+
+test('the command that a forced one stands in for', () => {
+  const env = toMap(sessionEnvironment({ ...facts, original: 'rsync --server x=1' }))
+  expect(env.get('SSH_ORIGINAL_COMMAND')).toBe('rsync --server x=1')
+  expect(toMap(sessionEnvironment(facts)).has('SSH_ORIGINAL_COMMAND')).toBe(false)
+})
+
 test('a value with a NUL is dropped', () => {
   const client = new Map([['LC_X', 'a\0b']])
   expect(toMap(sessionEnvironment({ ...facts, client })).has('LC_X')).toBe(false)

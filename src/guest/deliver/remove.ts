@@ -40,7 +40,7 @@ async function isGone(engine: Engine, container: Container, path: string, signal
 
 /** The answers are not looked at: whether the file is gone is asked of the engine. */
 async function removeBy(helper: GuestConnection, path: string, signal: AbortSignal): Promise<void> {
-  const exec = await helper.sftp('/', { write: () => true }, signal)
+  const exec = await helper.sftp({ directory: '/', readOnly: false }, { write: () => true }, signal)
   try {
     exec.stdin.write(packet(INIT, u32(3)))
     const name = Buffer.from(path)

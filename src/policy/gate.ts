@@ -1,0 +1,62 @@
+/** The policy as one connection asks it: who and from where is known, container and user come with each question. */
+import type { Logger } from 'pino'
+import { HatchwayError } from '../errors.ts'
+import type { SshAction } from '../ssh/connection.ts'
+import type { SessionStart } from '../ssh/session.ts'
+import type { Target } from '../target/containers.ts'
+import type { Action, Decision, Policy, Request } from './policy.ts'
+
+export type Granted = Extract<Decision, { allowed: true }>
+
+export interface Gate {
+  /** The one place where an action is refused, and logged as refused. @throws HatchwayError NOT_PERMITTED */
+  demand(action: Action, target: Target): Promise<Granted>
+  /** The answer to a channel request that comes before its session starts. */
+  allow(action: SshAction): Promise<boolean>
+}
+
+export function createGate(
+  policy: Policy,
+  who: Pick<Request, 'identity' | 'origin'>,
+  resolve: () => Promise<Target>,
+  log: Logger,
+): Gate {
+  async function ask(action: Action, { container, info }: Target): Promise<Decision> {
+    const decision = await policy({ ...who, container, user: info, action })
+    if (!decision.allowed) {
+      const level = action.kind === 'env' ? 'debug' : 'warn'
+      log[level]({ ...facts(action), container: container.name, user: info.name, reason: decision.reason }, 'refused')
+    }
+    return decision
+  }
+
+  return {
+    async demand(action, target) {
+      const decision = await ask(action, target)
+      if (!decision.allowed) throw new HatchwayError('NOT_PERMITTED', decision.reason)
+      return decision
+    },
+    async allow(action) {
+      let target: Target
+      try {
+        target = await resolve()
+      } catch {
+        // The session that follows says why, on its terminal if it wants one; it asks for that again.
+        return action.kind === 'pty'
+      }
+      return (await ask(action, target)).allowed
+    },
+  }
+}
+
+/** What a session's program asks for. */
+export function startAction(start: SessionStart): Action {
+  if (start.kind === 'exec') return { kind: 'exec', command: start.command }
+  return { kind: start.kind === 'subsystem' ? 'sftp' : 'shell' }
+}
+
+/** For the log: never a command's text, which may hold secrets. */
+function facts(action: Action): Record<string, unknown> {
+  const { kind: name, ...rest } = action
+  return { action: name, ...('command' in rest ? {} : rest) }
+}

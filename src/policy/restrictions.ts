@@ -1,0 +1,68 @@
+/**
+ * What the accepted key or certificate takes away, as sshd enforces it (auth-options.c, channels.c): asked before every
+ * rule, because no rule gives it back.
+ */
+import type { Restrictions } from '../auth/restrictions.ts'
+import { globMatches } from './glob.ts'
+import type { Action } from './policy.ts'
+
+/** Why the key does not allow the action; undefined: it does. */
+export function takenAway(restrictions: Restrictions, action: Action, now: number): string | undefined {
+  if (restrictions.expiresAt !== undefined && now >= restrictions.expiresAt) return 'the key or certificate has expired'
+  switch (action.kind) {
+    case 'pty':
+      return restrictions.pty ? undefined : 'the key does not permit a terminal'
+    case 'agent':
+      return restrictions.agentForwarding ? undefined : 'the key does not permit agent forwarding'
+    case 'x11':
+      return restrictions.x11Forwarding ? undefined : 'the key does not permit X11 forwarding'
+    case 'forward-local':
+      if (!restrictions.portForwarding) return NO_FORWARDING
+      return permits(restrictions.permitOpen, (entry) => opens(entry, action)) ? undefined : NOT_OPEN
+    case 'forward-remote':
+      if (!restrictions.portForwarding) return NO_FORWARDING
+      return permits(restrictions.permitListen, (entry) => listens(entry, action)) ? undefined : NOT_LISTEN
+    case 'forward-socket': {
+      if (!restrictions.portForwarding) return NO_FORWARDING
+      // sshd lets sockets pass a list of ports; who wrote one did not mean /var/run/docker.sock.
+      const list = action.direction === 'local' ? restrictions.permitOpen : restrictions.permitListen
+      return list === undefined ? undefined : 'the key permits listed ports only'
+    }
+  }
+  return undefined
+}
+
+const NO_FORWARDING = 'the key does not permit forwarding'
+const NOT_OPEN = 'not among the ports that the key permits to open (permitopen)'
+const NOT_LISTEN = 'not among the ports that the key permits to listen on (permitlisten)'
+
+function permits(list: readonly string[] | undefined, matches: (entry: string) => boolean): boolean {
+  return list === undefined || list.some(matches)
+}
+
+interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** channels.c open_match: the host letter by letter, or "*". */
+function opens(entry: string, { host, port }: HostPort): boolean {
+  const wanted = hostAndPort(entry)
+  return wanted !== undefined && samePort(wanted.port, port) && (wanted.host === '*' || wanted.host === host)
+}
+
+/** channels.c remote_open_match: the host a pattern, its case not counted; a port alone is of any host. */
+function listens(entry: string, { host, port }: HostPort): boolean {
+  const wanted = hostAndPort(entry.includes(':') ? entry : `*:${entry}`)
+  return wanted !== undefined && samePort(wanted.port, port) && globMatches(wanted.host, host.toLowerCase())
+}
+
+function samePort(wanted: string, port: number): boolean {
+  return wanted === '*' || Number(wanted) === port
+}
+
+/** "host:port", "[v6]:port"; what cannot be read permits nothing. */
+function hostAndPort(entry: string): { host: string; port: string } | undefined {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\*|\d{1,5})$/.exec(entry)
+  return match ? { host: match[1] ?? match[2] ?? '', port: match[3] ?? '' } : undefined
+}
