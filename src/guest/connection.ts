@@ -52,6 +52,8 @@ export class GuestConnection implements Guest {
   readonly hello: Hello
   /** Called when the last channel has gone. */
   onIdle: () => void = () => {}
+  /** Called whenever something was asked for: a program, a socket, a listener. */
+  onUse: () => void = () => {}
   /** Called once, when much has been moved. */
   onBulk: () => void = () => {}
   readonly #exec: Exec
@@ -178,6 +180,7 @@ export class GuestConnection implements Guest {
     if (frames === undefined) throw new GuestRefusal('exec', 'E2BIG', 'request')
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)
+    this.onUse()
     const limit = within(ANSWER_LIMIT, signal)
     const aborted = () => {
       opening.reject(limit.reason)

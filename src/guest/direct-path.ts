@@ -1,4 +1,4 @@
-/** Which helpers get the direct data path, and when: at the first bulk, once, in the background. */
+/** Which helpers get the direct data path, and how: once, in the background, when the pool finds them worth it. */
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { within } from '../limit.ts'
@@ -9,12 +9,9 @@ import { openDoor, sweepDoors } from './direct.ts'
 import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
 
 const LIMIT = 30_000
-/** A helper that cannot switch under open sessions says EBUSY; it is asked again when it has none. */
-const ATTEMPTS = 3
+const REMEMBERED = 1000
 
 export interface DirectPath {
-  /** Asked for, but the helper was busy. */
-  waits(connection: GuestConnection): boolean
   /** Move a helper's frames to a socket of ours. Never throws; a failure is kept and not tried again. */
   take(connection: GuestConnection, container: Container, user: GuestUser, binary: GuestBinary): Promise<void>
   state(connection: GuestConnection): { readonly direct: boolean; readonly reason: string }
@@ -24,9 +21,8 @@ export interface DirectPath {
 export function createDirectPath(engine: Engine, settings: GuestSettings, log: GuestLog): DirectPath {
   const base = settings.stateFolder && join(settings.stateFolder, 'direct')
   const reasons = new WeakMap<GuestConnection, string>()
-  const attempts = new WeakMap<GuestConnection, number>()
-  const waits = (connection: GuestConnection) =>
-    reasons.get(connection) === 'EBUSY' && (attempts.get(connection) ?? 0) < ATTEMPTS
+  /** Container runs where it failed, and why: what forbids it (SELinux, a folder not shared) does not come and go. */
+  const failures = new Map<string, string>()
 
   async function impossible(): Promise<string | undefined> {
     if (settings.direct === false) return 'switched off'
@@ -59,21 +55,25 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   }
 
   return {
-    waits,
     async take(connection, container, user, binary) {
-      if ((reasons.has(connection) && !waits(connection)) || connection.ended.aborted) return
+      if (reasons.has(connection) || connection.ended.aborted) return
       reasons.set(connection, 'being tried')
-      attempts.set(connection, (attempts.get(connection) ?? 0) + 1)
-      const reason = await attempt(connection, container, user, binary).catch((error: unknown) =>
-        error instanceof Error ? error.message : String(error),
-      )
+      const run = `${container.id} ${container.startedAt}`
+      const reason =
+        failures.get(run) ??
+        (await attempt(connection, container, user, binary).catch((error: unknown) =>
+          error instanceof Error ? error.message : String(error),
+        ))
       reasons.set(connection, reason ?? 'gateway and engine share a host')
       const about = { container: container.name, user: user.exec }
-      if (reason === undefined) log.info(about, 'guest helper switched to the direct data path')
-      else log.info({ ...about, reason }, 'guest helper stays on the engine’s stream')
+      if (reason === undefined) return log.info(about, 'guest helper switched to the direct data path')
+      log.info({ ...about, reason }, 'guest helper stays on the engine’s stream')
+      if (connection.ended.aborted) return
+      if (failures.size >= REMEMBERED) failures.clear()
+      failures.set(run, reason)
     },
     state(connection) {
-      return { direct: connection.isDirect, reason: reasons.get(connection) ?? 'no session has moved much yet' }
+      return { direct: connection.isDirect, reason: reasons.get(connection) ?? 'not in use for long yet' }
     },
     sweep: () => (base === undefined ? Promise.resolve() : sweepDoors(base)),
   }

@@ -31,6 +31,8 @@ export interface GuestSettings {
   readonly stateFolder?: string
   /** Take bytes past the engine where gateway and engine share a host; default true. */
   readonly direct?: boolean
+  /** How long a helper must be in use for that, unless it moves much before; default 1 s. */
+  readonly directAfterMs?: number
   /** Without a PING for so long the helper ends its sessions; default 60 s. */
   readonly leaseMs?: number
   /** From HUP to KILL; default 5 s. */
@@ -67,6 +69,8 @@ export interface GuestPool {
 }
 
 const IDLE_MS = 60_000
+/** What is still used so long after it came is no one-off command, and worth the holder that the direct path costs. */
+const DIRECT_AFTER_MS = 1000
 const DELIVERY_LIMIT = 90_000
 /** A container where no way worked is not tried again for so long. */
 const RETRY_MS = 60_000
@@ -145,16 +149,20 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     const { connection } = helper
     if (closed.signal.aborted) connection.close()
     live.set(key, helper)
+    const goDirect = () => void direct.take(connection, container, user, binary)
+    const proven = setTimeout(() => {
+      connection.onUse = goDirect
+      if (connection.channels > 0) goDirect()
+    }, settings.directAfterMs ?? DIRECT_AFTER_MS)
+    proven.unref()
     const forget = () => {
       clearTimeout(helper.idle)
+      clearTimeout(proven)
       if (live.get(key) === helper) live.delete(key)
     }
     connection.ended.addEventListener('abort', forget, { once: true })
-    connection.onBulk = () => void direct.take(connection, container, user, binary)
-    connection.onIdle = () => {
-      rest(key, helper)
-      if (direct.waits(connection)) void direct.take(connection, container, user, binary)
-    }
+    connection.onBulk = goDirect
+    connection.onIdle = () => rest(key, helper)
     rest(key, helper)
     return helper
   }

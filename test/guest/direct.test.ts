@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Door, openDoor } from '../../src/guest/direct.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
-import { DEV, LIMIT, openWorld, sh, started, type World } from './world.ts'
+import { DEV, LIMIT, openWorld, sh, started, TTY, type World } from './world.ts'
 
 const MIB = 1024 * 1024
 
@@ -128,6 +128,28 @@ describe('the path', () => {
       return (await docker('ps', '-aq', '--filter', `label=hatchway.holder=${container.id}`)) === ''
     })
     expect(await readdir(join(world.stateFolder, 'direct'))).toEqual([])
+  })
+
+  it('is taken by whoever stays, in the middle of a terminal’s typing, and not by a one-off command', async () => {
+    world = await openWorld({ direct: true, directAfterMs: 4000 })
+    container = await startContainer('busybox')
+    const guest = await world.guest(container)
+    const switched = () => world.log.some((line) => line.includes('switched to the direct data path'))
+    expect((await sh(guest, 'echo once')).out).toBe('once\n')
+    await sleep(5000)
+    expect(switched()).toBe(false)
+
+    const { exec, sink } = await started(guest, 'stty raw -echo; printf READY; exec cat', { tty: TTY })
+    await until('the program', () => sink.text.startsWith('READY'))
+    let typed = ''
+    await until('the switch', () => {
+      exec.stdin.write('k')
+      typed += 'k'
+      return switched()
+    })
+    exec.stdin.write('last')
+    await until('every key', () => sink.text === `READY${typed}last`)
+    exec.close()
   })
 
   it.each([
