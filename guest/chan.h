@@ -22,6 +22,7 @@ struct process {
   bool exit_sent;
   u8 exit[3];      /* the payload of EXIT */
   u32 after_death; /* bytes read since */
+  u64 pipe_device, pipes[3]; /* what they are to fstat(2), without a pty */
   /* KIND_ENDING */
   u8 mode;
   bool signalled, alive;

@@ -65,6 +65,18 @@ bool proc_ignores(int pid, int signal) {
   return false;
 }
 
+bool proc_fd_stat(int pid, int fd, struct stat *st) {
+  char path[48];
+  struct text t = text_in(path, sizeof path);
+  text_add(&t, "/proc/");
+  text_number(&t, (u64)pid);
+  text_add(&t, "/fd/");
+  text_number(&t, (u64)fd);
+  int error = sys_fstatat(AT_FDCWD, path, st, 0);
+  if (error == -ENOENT) memset(st, 0, sizeof *st); /* closed: it is nobody's */
+  return error == 0 || error == -ENOENT;
+}
+
 bool proc_walk_open(struct proc_walk *w, const char *directory) {
   w->fd = sys_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   w->at = w->filled = 0;

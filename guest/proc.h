@@ -10,6 +10,7 @@ struct proc_stat { /* proc_pid_stat(5) */
 };
 bool proc_stat(int pid, struct proc_stat *st);
 bool proc_ignores(int pid, int signal);
+bool proc_fd_stat(int pid, int fd, struct stat *st); /* what it has open there; zeros where nothing is */
 
 /* The entries of a directory that are numbers: the pids of /proc, the descriptors of /proc/self/fd. */
 struct proc_walk {

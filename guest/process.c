@@ -80,6 +80,17 @@ static int plumb(struct plumbing *p, const struct spawn *request, u8 *stage) {
   return 0;
 }
 
+/* Who holds one of them still belongs to the session (session.c). */
+static void note_pipes(struct chan *c) {
+  const int fds[3] = {c->in, c->out, c->err};
+  struct stat st;
+  for (int i = 0; i < 3; i++) {
+    if (sys_fstat(fds[i], &st) < 0) continue;
+    c->process.pipe_device = st.st_dev;
+    c->process.pipes[i] = st.st_ino;
+  }
+}
+
 void process_spawn(u32 id, const struct spawn *request) {
   struct plumbing p;
   u8 stage;
@@ -113,6 +124,7 @@ void process_spawn(u32 id, const struct spawn *request) {
   chan_watch(c, WATCH_STATUS, p.status, EPOLLIN);
   if (p.monitor >= 0) chan_watch(c, WATCH_MONITOR, p.monitor, EPOLLIN);
   if (c->process.pty) return chan_watch(c, WATCH_OUT, c->out, EPOLLIN | EPOLLOUT);
+  note_pipes(c);
   chan_watch(c, WATCH_IN, c->in, EPOLLOUT);
   chan_watch(c, WATCH_OUT, c->out, EPOLLIN);
   chan_watch(c, WATCH_ERR, c->err, EPOLLIN);

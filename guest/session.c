@@ -64,9 +64,25 @@ static bool in_session(int pid, int sid) {
   return proc_stat(pid, &st) && st.session == sid;
 }
 
+/* `server >log 2>&1 &`, as IDEs start theirs, holds none of the session's pipes, and a shell gives it /dev/null as its
+ * stdin: sshd would let such a session end and leave it running. On a terminal the terminal tells them, as ever. */
+static bool detached(int pid, const struct process *p) {
+  if (p->pty || pid == p->pid) return false;
+  for (int fd = 0; fd <= 2; fd++) {
+    struct stat st;
+    if (!proc_fd_stat(pid, fd, &st)) return false; /* not ours to look at */
+    if (st.st_dev != p->pipe_device) continue;
+    for (int i = 0; i < 3; i++)
+      if (st.st_ino == p->pipes[i]) return false;
+  }
+  return true;
+}
+
 static void see_to(int pid, struct process *p) {
-  /* nohup: to be left alone was asked for. Terminate is an administrator's word and spares nobody. */
-  bool spared = p->mode == CLOSE_HANGUP && proc_ignores(pid, SIGHUP);
+  /* Terminate is an administrator's word and spares nobody. */
+  bool hangup = p->mode == CLOSE_HANGUP;
+  if (hangup && detached(pid, p)) return;
+  bool spared = hangup && proc_ignores(pid, SIGHUP); /* nohup: to be left alone was asked for */
   if (!spared) p->alive = true;
   if (!p->signalled) {
     proc_signal(pid, p->mode == CLOSE_TERMINATE ? SIGTERM : SIGHUP, in_session, p->pid);

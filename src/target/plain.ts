@@ -38,32 +38,47 @@ esac
 /**
  * $1 cookie, $2 the signal's name. The session's leader is the process with the cookie and no parent in this pid
  * namespace (what the engine started); its session id names the others. After HUP, what is left in the session and
- * does not ignore HUP (nohup) is killed after two seconds. What called setsid has left the session and lives on.
- * stat's second field may hold anything, so what counts begins after its last ")": state ppid pgrp session.
+ * does not ignore HUP (nohup) is killed after two seconds. What called setsid has left the session and lives on; so does,
+ * without a terminal, what has none of the leader's pipes as its stdin, stdout or stderr (`server >log 2>&1 &`).
+ * stat's second field may hold anything, so what counts begins after its last ")": state ppid pgrp session tty.
  */
 const SIGNALLER = `
+in_session() {
+  s=$(cat /proc/$1/stat 2>/dev/null) || return 1
+  set -- \${s##*)}
+  [ "$4" = "$sid" ]
+}
+detached() {
+  [ "$tty" = 0 ] && [ "$1" != "$sid" ] && [ -r /proc/$1/fd ] || return 1
+  for n in 0 1 2; do
+    [ -p /proc/$1/fd/$n ] || continue
+    for l in 0 1 2; do [ /proc/$1/fd/$n -ef /proc/$sid/fd/$l ] && return 1; done
+  done
+  return 0
+}
 members() {
   for d in /proc/[0-9]*; do
-    s=$(cat $d/stat 2>/dev/null) || continue
-    set -- \${s##*)}
-    [ "$4" = "$sid" ] && echo "\${d#/proc/}"
+    p=\${d#/proc/}
+    in_session $p && ! detached $p && echo $p
   done
 }
+remaining() { for p in $list; do in_session $p && echo $p; done; }
 sid=
 for d in /proc/[0-9]*; do
   s=$(cat $d/stat 2>/dev/null) || continue
-  p=$(set -- \${s##*)}; echo "$2")
-  [ "$p" = 0 ] || continue
+  p=$(set -- \${s##*)}; echo "$2 $5")
+  [ "\${p% *}" = 0 ] || continue
   tr '\\0' '\\n' <$d/environ 2>/dev/null | grep -qxF -- "${COOKIE}=$1" || continue
-  sid=\${d#/proc/}
+  sid=\${d#/proc/} tty=\${p#* }
 done
 [ -n "$sid" ] || exit 0
 if [ "$2" != HUP ]; then kill -s "$2" -- -"$sid"; exit; fi
-kill -s HUP $(members) 2>/dev/null
-kill -s CONT $(members) 2>/dev/null
-[ -z "$(members)" ] && exit 0
+list=$(members)
+kill -s HUP $list 2>/dev/null
+kill -s CONT $list 2>/dev/null
+[ -z "$(remaining)" ] && exit 0
 sleep 2
-for p in $(members); do
+for p in $(remaining); do
   m=$(grep -i '^SigIgn:' /proc/$p/status 2>/dev/null)
   case $m in *[13579bdfBDF]) ;; *) kill -s KILL $p 2>/dev/null ;; esac
 done

@@ -7,6 +7,7 @@ import { alive, children, suite } from './suite.ts'
 const FAMILY = `
 say() { echo "$1 $2"; }
 sleep 60 & say background $!
+sleep 60 >/dev/null 2>&1 & say detached $!
 nohup sleep 60 >/dev/null 2>&1 & say nohup $!
 setsid sh -c 'echo setsid $$; exec sleep 60' &
 bash -c 'trap : HUP TERM; echo traps $$; exec 2>/dev/null; while :; do sleep 0.1; done' &
@@ -36,14 +37,16 @@ function killAll(pids: Record<string, number>): void {
   }
 }
 
-const KINDS = ['background', 'grandchild', 'nohup', 'setsid', 'shell', 'stopped', 'traps']
+const KINDS = ['background', 'detached', 'grandchild', 'nohup', 'setsid', 'shell', 'stopped', 'traps']
 
 suite('ends', ({ run, start }) => {
   for (const pty of [false, true]) {
     const kind = pty ? 'with a pty' : 'without a pty'
     const options = pty ? { pty: true as const } : {}
+    // Holds no pipe of the session, as the server that an IDE leaves running; a terminal's hang-up reaches it all the same.
+    const spared = pty ? ['nohup', 'setsid'] : ['detached', 'nohup', 'setsid']
 
-    run(`${kind}: a hang-up ends the session, spares nohup and setsid`, async () => {
+    run(`${kind}: a hang-up ends the session, spares ${spared.join(', ')}`, async () => {
       const client = await start({ init: { grace: 2500 } })
       const channel = client.spawn(['bash', '-c', FAMILY], options)
       const pids = await family(channel)
@@ -53,8 +56,8 @@ suite('ends', ({ run, start }) => {
       channel.close(0)
       await channel.closed(1000)
       // The trap of "traps" outlives the HUP, until the grace is over.
-      await expect.poll(() => living(pids), { timeout: 1800 }).toEqual(['nohup', 'setsid', 'traps'])
-      await expect.poll(() => living(pids), { timeout: 5000 }).toEqual(['nohup', 'setsid'])
+      await expect.poll(() => living(pids), { timeout: 1800 }).toEqual([...spared, 'traps'])
+      await expect.poll(() => living(pids), { timeout: 5000 }).toEqual(spared)
       killAll(pids)
       await expect.poll(() => children(client)).toEqual([])
     })
@@ -85,7 +88,7 @@ suite('ends', ({ run, start }) => {
       client.process.stdin?.end()
       expect(await client.exited(15_000)).toBe(0)
       expect(living(monitored)).toEqual([])
-      expect(living(plain)).toEqual(['nohup', 'setsid'])
+      expect(living(plain)).toEqual(spared)
       killAll(plain)
     })
   }
