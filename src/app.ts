@@ -12,6 +12,7 @@ import { HatchwayError } from './errors.ts'
 import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
+import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
 import { createPolicy } from './policy/policy.ts'
@@ -86,7 +87,8 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
     hostCertificates,
-    limits: config.limits,
+    limits: () => config.limits,
+    approach: createApproach({ proxies: () => config.proxyProtocol.from }),
     ciphers: config.ciphers,
     authenticator: { publicKey: authenticator.publicKey, admit: handler.admit },
     ...(banner !== undefined && { banner: () => banner }),

@@ -23,7 +23,23 @@ function line(event: GatewayEvent): Line | undefined {
     case 'connect':
       return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
     case 'drop':
-      return { level: 'warn', msg: 'connection dropped', remote: at(event.remote), reason: event.reason }
+      return {
+        level: event.reason === 'penalty' ? 'info' : 'warn',
+        msg: 'connection dropped',
+        remote: at(event.remote),
+        reason: event.reason,
+        detail: event.detail,
+      }
+    case 'penalty':
+      return {
+        level: event.active ? 'info' : 'debug',
+        msg: event.active ? 'source refused for a while' : 'source counted',
+        source: event.source,
+        reason: event.misdeed,
+        seconds: Math.round(event.milliseconds / 1000),
+      }
+    case 'fault':
+      return { level: 'error', msg: 'a fault of ours', connection: event.connectionId, err: event.error }
     case 'auth': {
       const { context, method, fingerprint, accepted } = event
       const fields = {

@@ -3,7 +3,16 @@
  * Names of sshd_config(5) are kept, in camelCase. A new key goes here, and nowhere else, then `npm run config:example`.
  */
 import { z } from 'zod'
-import { parseDuration, parseListen, parseMaxStartups, parseRekeyLimit } from './values.ts'
+import { parseBlock } from '../address.ts'
+import { parsePenalties } from './penalties.ts'
+import {
+  parseCount,
+  parseDuration,
+  parseListen,
+  parseMaxStartups,
+  parseNetBlockSize,
+  parseRekeyLimit,
+} from './values.ts'
 
 /** ssh2 can do these; sshd's defaults without CBC. */
 const CIPHERS = [
@@ -33,6 +42,10 @@ const duration = () => parsed(textOrNumber, parseDuration, 'a time such as 90, 1
 const listen = parsed(z.string(), parseListen, 'HOST:PORT or [V6ADDRESS]:PORT')
 const maxStartups = parsed(textOrNumber, parseMaxStartups, 'start:rate:full such as 10:30:100')
 const rekeyLimit = parsed(z.string(), parseRekeyLimit, 'bytes and optionally a time such as "1G 1h"')
+const count = () => parsed(textOrNumber, parseCount, 'a number from 1 on, or none')
+const netBlockSize = parsed(textOrNumber, parseNetBlockSize, 'bits of IPv4 and IPv6 such as 32:128')
+const penalties = parsed(z.string(), parsePenalties, 'no, yes, or penalties such as "authfail:5s noauth:1s max:10m"')
+const block = parsed(z.string(), parseBlock, 'an address or a block of them such as 10.0.0.0/8 or 2001:db8::/32')
 const fileName = z.string().min(1)
 const text = z.string().min(1)
 const envPattern = z.string().regex(/^[A-Za-z_*?][A-Za-z0-9_*?]*$/, 'expected a name or pattern such as LANG or LC_*')
@@ -75,14 +88,46 @@ const limits = z.strictObject({
     .describe(
       'start:rate:full: from `start` unauthenticated connections on, new ones are dropped with rate %, all at `full`.',
     ),
+  perSourceMaxStartups: count()
+    .prefault('none')
+    .describe('The same for one source alone: how many of its connections may be unauthenticated at a time.'),
+  perSourceNetBlockSize: netBlockSize
+    .prefault('32:128')
+    .describe('What one source is: the first bits of an IPv4 and an IPv6 address.'),
+  perSourcePenalties: penalties
+    .prefault(
+      'crash:90s authfail:5s noauth:1s grace-exceeded:10s refuseconnection:10s max:10m min:15s max-sources4:65536 max-sources6:65536 overflow:permissive overflow6:permissive',
+    )
+    .describe(
+      'A source that fails to log in is refused for a time, which adds up up to max and counts from min on; no: never.',
+    ),
+  perSourcePenaltyExemptList: z
+    .array(block)
+    .prefault(['127.0.0.0/8', '::1'])
+    .describe(
+      "Sources that get no penalty. sshd's default is none; here your own machine is where most logins come from.",
+    ),
+  refuseConnection: z.array(block).prefault([]).describe('Sources that are not let in at all (RefuseConnection).'),
   maxSessions: z.int().min(0).max(10_000).default(10).describe('Open sessions in one connection.'),
   clientAliveInterval: duration()
     .prefault('30s')
     .describe(
       "How often a silent client is asked whether it lives; 0: never. sshd's default is 0; here a lost client would keep a process in a container for as long as TCP believes in it, so we ask.",
     ),
-  clientAliveCountMax: z.int().min(0).max(1000).default(3).describe('Unanswered questions after which it is gone.'),
+  clientAliveCountMax: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(3)
+    .describe('Unanswered questions after which it is gone; 0: it is never ended.'),
   rekeyLimit: rekeyLimit.prefault('1G 1h').describe('New keys after that many bytes, or that time (RFC 4253 §9).'),
+})
+
+const proxyProtocol = z.strictObject({
+  from: z
+    .array(block)
+    .prefault([])
+    .describe('Their addresses. Who connects from there must send the header; from others it is not read.'),
 })
 
 const log = z.strictObject({
@@ -152,6 +197,11 @@ export const configSchema = z.strictObject({
     ),
   environment: environment.prefault({}).describe('Environment variables of sessions.'),
   limits: limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.'),
+  proxyProtocol: proxyProtocol
+    .prefault({})
+    .describe(
+      'Proxies in front (HAProxy, a load balancer) that say for whom they speak, with the PROXY protocol 1 or 2.',
+    ),
   ciphers: z
     .array(z.enum(CIPHERS))
     .min(1)

@@ -67,3 +67,18 @@ export function parseListen(text: string): { host: string; port: number } | unde
   const host = match[1] ?? match[2]
   return host !== undefined && port <= 65_535 ? { host, port } : undefined
 }
+
+/** PerSourceMaxStartups and the like: a number, or "none" for 0. */
+export function parseCount(text: string | number): number | undefined {
+  const words = String(text).trim().toLowerCase()
+  if (words === 'none') return 0
+  return /^[1-9]\d{0,5}$/.test(words) ? Number(words) : undefined
+}
+
+/** PerSourceNetBlockSize "32:128", IPv6 optional. */
+export function parseNetBlockSize(text: string | number): { ipv4: number; ipv6: number } | undefined {
+  const match = /^(\d{1,2})(?::(\d{1,3}))?$/.exec(String(text).trim())
+  if (!match) return undefined
+  const [ipv4, ipv6] = [Number(match[1]), Number(match[2] ?? 128)]
+  return ipv4 <= 32 && ipv6 <= 128 ? { ipv4, ipv6 } : undefined
+}

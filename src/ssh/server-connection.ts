@@ -1,12 +1,14 @@
 /** One client from its first byte to its last: grace time, authentication, then the connection layer and keepalive. */
 import type { Duplex } from 'node:stream'
+import type { Place } from './admission.ts'
 import type { AuthContext } from './auth.ts'
 import type { Endpoint, SshConnection } from './connection.ts'
 import { ConnectionLayer } from './connection-layer.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import { DisconnectReason, fields, Message, packet } from './packets.ts'
+import type { Misdeed } from './penalties.ts'
 import type { SshServerOptions } from './server.ts'
-import { Transport } from './transport.ts'
+import { isBug, Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
 
 const KEEPALIVE = packet(Message.GLOBAL_REQUEST, 'keepalive@openssh.com', true)
@@ -19,8 +21,8 @@ export interface ServerConnectionOptions<Identity> {
   readonly hostKeys: HostKeys
   readonly offer: object
   readonly server: SshServerOptions<Identity>
-  /** It counts for MaxStartups until then. */
-  readonly authenticated: () => void
+  /** Among those that have not logged in. */
+  readonly place: Place
   readonly ended: () => void
 }
 
@@ -29,11 +31,13 @@ export interface ServerConnection {
 }
 
 export function serveConnection<Identity>(options: ServerConnectionOptions<Identity>): ServerConnection {
-  const { id, remote, local, server } = options
-  const { limits, observe } = server
+  const { id, remote, local, server, place } = options
+  const { observe } = server
+  const limits = server.limits()
   const abort = new AbortController()
-  const grace = limits.loginGraceTime > 0 ? setTimeout(timeOut, limits.loginGraceTime) : undefined
+  const grace = startGrace()
   let keepalive: NodeJS.Timeout | undefined
+  let end: 'ours' | 'grace-exceeded' | 'crash' | undefined
   let layer: ConnectionLayer | undefined
 
   const transport = new Transport({
@@ -42,12 +46,14 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     offer: options.offer,
     rekeyLimit: limits.rekeyLimit,
     packet: (type, payload) => (layer ?? auth).packet(type, payload),
+    fault,
     closed: (reason) => {
       clearTimeout(grace)
       clearInterval(keepalive)
       abort.abort()
       auth.end()
       layer?.end()
+      place.left(misdeed())
       observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
       options.ended()
     },
@@ -67,7 +73,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
 
   function succeeded(identity: Identity, user: string): void {
     clearTimeout(grace)
-    options.authenticated()
+    place.loggedIn()
     layer = new ConnectionLayer(
       { transport, hostKeys: options.hostKeys, maxSessions: limits.maxSessions, fault },
       abort.signal,
@@ -110,7 +116,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     const timer = setInterval(() => {
       if (transport.lastPacket !== seen) asked = 0
       seen = transport.lastPacket
-      if (asked >= clientAliveCountMax) return transport.destroy('client does not answer')
+      // sshd_config(5): with a count of 0 nobody is ended.
+      if (clientAliveCountMax > 0 && asked >= clientAliveCountMax) return transport.destroy('client does not answer')
       asked++
       transport.send(KEEPALIVE)
     }, clientAliveInterval)
@@ -118,15 +125,30 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     return timer
   }
 
-  function timeOut(): void {
-    transport.destroy('login grace time exceeded')
+  /** What came before SSH has used some of it. */
+  function startGrace(): NodeJS.Timeout | undefined {
+    if (limits.loginGraceTime === 0) return undefined
+    const timeOut = () => {
+      end ??= 'grace-exceeded'
+      transport.destroy('login grace time exceeded')
+    }
+    return setTimeout(timeOut, Math.max(0, place.since + limits.loginGraceTime - Date.now())).unref()
+  }
+
+  /** As sshd's child tells it by its exit status (sshd.c child_reap); after a login nobody asks. */
+  function misdeed(): Misdeed | undefined {
+    if (end === 'ours') return undefined
+    return end ?? (auth.attempted ? 'authfail' : 'noauth')
   }
 
   function fault(error: unknown): void {
+    // Not where a file or a service of ours failed: that is no client's doing.
+    if (isBug(error)) end ??= 'crash'
     observe({ type: 'fault', connectionId: id, error })
   }
 
   function disconnect(message: string): void {
+    end ??= 'ours'
     transport.disconnect(DisconnectReason.BY_APPLICATION, message)
   }
 

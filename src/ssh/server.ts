@@ -1,35 +1,31 @@
 /** The SSH server: listeners, sshd's limits on new connections, and one serveConnection() for each. */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { addressText, parseAddress } from '../address.ts'
+import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
 import { createOffer } from './algorithms.ts'
+import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import type { ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { loadHostKeys } from './hostkeys.ts'
-import { shouldDrop } from './limits.ts'
+import type { SshLimits } from './limits.ts'
+import type { Penalty } from './penalties.ts'
 import { type ServerConnection, serveConnection } from './server-connection.ts'
 
-/** sshd_config(5) names and defaults. */
-export interface SshLimits {
-  /** 6 */
-  readonly maxAuthTries: number
-  /** Milliseconds, 120 s; 0: none. */
-  readonly loginGraceTime: number
-  /** start:rate:full, 10:30:100, of connections not yet authenticated. */
-  readonly maxStartups: { readonly start: number; readonly rate: number; readonly full: number }
-  /** 10 per connection. */
-  readonly maxSessions: number
-  /** Milliseconds between keepalives to the client, 0: none (ClientAliveInterval). */
-  readonly clientAliveInterval: number
-  /** 3 */
-  readonly clientAliveCountMax: number
-  /** Rekey after that many bytes in one direction (1 GiB) or milliseconds (1 h); 0: never by that. */
-  readonly rekeyLimit: { readonly bytes: number; readonly milliseconds: number }
-}
+/** For a refusal to reach a client that reads slowly. */
+const FAREWELL_LIMIT = 2_000
 
 /** Told as facts happen; the listener logs and counts. No secrets in them. */
 export type SshServerEvent =
   | { readonly type: 'connect'; readonly connectionId: string; readonly remote: Endpoint }
-  | { readonly type: 'drop'; readonly remote: Endpoint; readonly reason: 'max-startups' }
+  /** Closed before it said a word of SSH. */
+  | {
+      readonly type: 'drop'
+      readonly remote: Endpoint
+      readonly reason: DropReason | ArrivalFailure
+      readonly detail?: string
+    }
+  | ({ readonly type: 'penalty' } & Penalty)
   | {
       readonly type: 'auth'
       readonly context: AuthContext
@@ -56,7 +52,10 @@ export interface SshServerOptions<Identity> {
   readonly hostKeys: readonly Buffer[]
   /** Lines of OpenSSH host certificates (ssh-keygen -s -h) of these keys. */
   readonly hostCertificates?: readonly Buffer[]
-  readonly limits: SshLimits
+  /** Asked at every use: they may change while connections live. */
+  readonly limits: () => SshLimits
+  /** What stands before SSH on an accepted socket. */
+  readonly approach?: Approach
   readonly ciphers: readonly string[]
   readonly authenticator: Authenticator<Identity>
   /** Called once per authenticated connection, before any of its requests is served. */
@@ -85,24 +84,81 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const server = { ...options, observe: guarded(options.observe) }
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
-  let startups = 0
+  const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
+  const { approach } = options
+
+  function accept(socket: Socket): void {
+    const { remoteAddress, remotePort, localAddress, localPort } = socket
+    // Gone between the handshake and our accept.
+    if (remoteAddress === undefined || localAddress === undefined) {
+      socket.destroy()
+      return
+    }
+    const remote = { address: plain(remoteAddress), port: remotePort ?? 0 }
+    const arrival = { stream: socket, remote, local: { address: plain(localAddress), port: localPort ?? 0 } }
+    if (!approach) {
+      inject(socket, remote, arrival.local)
+      return
+    }
+    const isProxy = approach.isProxy(remote)
+    const place = admission.enter(isProxy ? undefined : remote)
+    if ('reason' in place) {
+      drop(arrival, place)
+      return
+    }
+    void approachAndServe(approach, arrival, isProxy, place)
+  }
+
+  async function approachAndServe(approach: Approach, arrival: Arrival, isProxy: boolean, place: Place): Promise<void> {
+    const { stream } = arrival
+    const { loginGraceTime } = options.limits()
+    const abort = new AbortController()
+    const gone = () => abort.abort(new Error('the connection is gone'))
+    const timer = setTimeout(() => abort.abort(new Error('login grace time exceeded')), loginGraceTime || 2 ** 31 - 1)
+    timer.unref()
+    stream.on('error', () => {})
+    stream.once('close', gone)
+    try {
+      const arrived = await approach.arrive(arrival, abort.signal)
+      // A proxy that speaks for itself (a health check) is nobody's source.
+      const behind = isProxy && arrived !== undefined && arrived.remote !== arrival.remote
+      const refused = behind ? place.identify(arrived.remote) : undefined
+      if (refused && arrived) {
+        place.left()
+        drop(arrived, refused)
+      } else if (arrived)
+        serve({ ...arrived, remote: { ...arrived.remote, address: plain(arrived.remote.address) } }, place)
+      else place.left()
+    } catch (error) {
+      place.left()
+      stream.destroy()
+      const reason = error instanceof ArrivalError ? error.reason : 'arrival'
+      const detail = error instanceof Error ? error.message : String(error)
+      server.observe({ type: 'drop', remote: arrival.remote, reason, detail })
+    } finally {
+      clearTimeout(timer)
+      stream.off('close', gone)
+    }
+  }
 
   function inject(stream: Duplex, remote: Endpoint, local: Endpoint): void {
     if (stream.destroyed) return
-    if (shouldDrop(startups, options.limits.maxStartups)) {
-      server.observe({ type: 'drop', remote, reason: 'max-startups' })
-      stream.on('error', () => {})
-      // sshd.c; a client shows it.
-      stream.end('Exceeded MaxStartups\r\n', () => stream.destroy())
-      return
-    }
+    const place = admission.enter(remote)
+    if ('reason' in place) drop({ stream, remote, local }, place)
+    else serve({ stream, remote, local }, place)
+  }
+
+  function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop): void {
+    server.observe({ type: 'drop', remote, reason, ...(detail !== undefined && { detail }) })
+    const timer = setTimeout(() => stream.destroy(), FAREWELL_LIMIT)
+    timer.unref()
+    stream.once('close', () => clearTimeout(timer))
+    stream.on('error', () => {})
+    stream.end(text, () => stream.destroy())
+  }
+
+  function serve({ stream, remote, local }: Arrival, place: Place): void {
     const id = nextConnectionId()
-    let starting = true
-    const started = () => {
-      if (starting) startups--
-      starting = false
-    }
-    startups++
     server.observe({ type: 'connect', connectionId: id, remote })
     const connection = serveConnection({
       id,
@@ -112,20 +168,12 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       hostKeys,
       offer,
       server,
-      authenticated: started,
-      ended: () => {
-        started()
-        connections.delete(connection)
-      },
+      place,
+      ended: () => connections.delete(connection),
     })
     connections.add(connection)
-  }
-
-  function accept(socket: Socket): void {
-    const { remoteAddress, remotePort, localAddress, localPort } = socket
-    // Gone between the handshake and our accept.
-    if (remoteAddress === undefined || localAddress === undefined) return void socket.destroy()
-    inject(socket, { address: remoteAddress, port: remotePort ?? 0 }, { address: localAddress, port: localPort ?? 0 })
+    // An approach may have left it paused.
+    stream.resume()
   }
 
   return {
@@ -161,6 +209,12 @@ let connectionCount = 0
 function nextConnectionId(): string {
   connectionCount++
   return `c${connectionCount.toString(36)}`
+}
+
+/** An IPv4 client of a socket for both is told as IPv4, so that every rule about addresses means it. */
+function plain(address: string): string {
+  const parsed = parseAddress(address)
+  return parsed && !address.includes('%') ? addressText(parsed) : address
 }
 
 /** A listener that throws must not end a connection, or the process. */

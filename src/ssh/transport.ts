@@ -32,6 +32,8 @@ export interface TransportOptions {
   readonly rekeyLimit: RekeyLimit
   /** A packet above the transport layer. What it throws ends the connection. */
   readonly packet: (type: number, payload: Buffer) => void
+  /** What a client sent made code throw what no code throws on purpose. */
+  readonly fault: (error: unknown) => void
   /** The stream is gone; `reason` for the log. Called once. */
   readonly closed: (reason: string) => void
 }
@@ -208,6 +210,7 @@ export class Transport {
       this.#end()
       return
     }
+    if (isBug(error)) this.#options.fault(error)
     this.#reason ??= text
     this.disconnect(DisconnectReason.PROTOCOL_ERROR, error instanceof MalformedPacket ? text : 'protocol error')
   }
@@ -292,4 +295,9 @@ export class Transport {
     this.#waiting.clear()
     this.#options.closed(this.#reason ?? 'connection lost')
   }
+}
+
+/** ssh2 throws plain errors for a broken protocol, we MalformedPacket. */
+export function isBug(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }

@@ -55,6 +55,7 @@ export class UserAuth<Identity> {
   #serviceAccepted = false
   #busy = false
   #requests = 0
+  #attempted = false
   #failures = 0
   #done = false
   #exchange: Exchange<Identity> | undefined
@@ -62,6 +63,11 @@ export class UserAuth<Identity> {
   constructor(options: UserAuthOptions<Identity>) {
     this.#options = options
     this.#progress = new AuthProgress(options.authenticator)
+  }
+
+  /** More than asking which methods there are. */
+  get attempted(): boolean {
+    return this.#attempted
   }
 
   packet(type: number, payload: Buffer): void {
@@ -177,6 +183,7 @@ export class UserAuth<Identity> {
       this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
       return undefined
     }
+    if (method !== 'none') this.#attempted = true
     // The first `none` asks which methods there are; sshd does not count it.
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)

@@ -5,8 +5,10 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type Ssh2 from 'ssh2'
+import type { Approach } from '../../src/ssh/arrival.ts'
 import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
-import { createSshServer, type SshLimits, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
+import type { SshLimits } from '../../src/ssh/limits.ts'
+import { createSshServer, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
 import type { SessionExit, SshSession } from '../../src/ssh/session.ts'
 
 /** Stock ssh2's client, loaded after the layer. */
@@ -16,6 +18,20 @@ export const LIMITS: SshLimits = {
   maxAuthTries: 6,
   loginGraceTime: 120_000,
   maxStartups: { start: 10, rate: 30, full: 100 },
+  perSourceMaxStartups: 0,
+  perSourceNetBlockSize: { ipv4: 32, ipv6: 128 },
+  perSourcePenalties: {
+    enabled: false,
+    penalties: { crash: 90_000, authfail: 5000, noauth: 1000, 'grace-exceeded': 10_000, refuseconnection: 10_000 },
+    max: 600_000,
+    min: 15_000,
+    maxSources4: 65_536,
+    maxSources6: 65_536,
+    overflow4: 'permissive',
+    overflow6: 'permissive',
+  },
+  perSourcePenaltyExemptList: [],
+  refuseConnection: [],
   maxSessions: 10,
   clientAliveInterval: 0,
   clientAliveCountMax: 3,
@@ -67,6 +83,7 @@ export interface TestServer {
 
 export interface TestServerOptions {
   readonly limits?: Partial<SshLimits>
+  readonly approach?: Approach
   readonly ciphers?: readonly string[]
   readonly hostKeys?: readonly Buffer[]
   readonly hostCertificates?: readonly Buffer[]
@@ -94,7 +111,8 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
   const connections: SshConnection<string>[] = []
   const server = createSshServer<string>({
     hostKeys,
-    limits: { ...LIMITS, ...options.limits },
+    limits: () => ({ ...LIMITS, ...options.limits }),
+    ...(options.approach && { approach: options.approach }),
     ciphers: options.ciphers ?? CIPHERS,
     authenticator: {
       publicKey: ({ algorithm, blob }) =>

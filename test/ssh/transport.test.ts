@@ -214,7 +214,7 @@ test('ssh2’s native crypto is built here', () => {
 
 test('refuses to start with a cipher it does not have, or without a host key', async () => {
   const options = {
-    limits: LIMITS,
+    limits: () => LIMITS,
     authenticator: { publicKey: async () => undefined },
     connection: () => ({ allow: () => false, session: () => {} }),
     observe: () => {},

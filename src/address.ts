@@ -1,0 +1,67 @@
+/** IP addresses and blocks of them, as sshd reads them (addr.c, addrmatch.c). An IPv4 address in IPv6 clothes is IPv4. */
+import { isIP } from 'node:net'
+
+export interface Address {
+  readonly family: 4 | 6
+  readonly value: bigint
+}
+
+/** Addresses whose first `bits` are those of `value`. */
+export interface Block extends Address {
+  readonly bits: number
+}
+
+const SIZE = { 4: 32, 6: 128 } as const
+/** ::ffff:0:0/96, RFC 4291 §2.5.5.2. */
+const MAPPED = 0xffffn
+
+export function parseAddress(text: string): Address | undefined {
+  // A zone says where a link-local address is, not which it is.
+  const [bare = ''] = text.split('%')
+  const family = isIP(bare)
+  if (family === 4) return { family, value: v4(bare) }
+  if (family !== 6) return undefined
+  const value = v6(bare)
+  return value >> 32n === MAPPED ? { family: 4, value: value & 0xffffffffn } : { family, value }
+}
+
+/** "10.0.0.0/8", "2001:db8::/32", or one address. Undefined also where bits are set behind the mask, as sshd refuses. */
+export function parseBlock(text: string): Block | undefined {
+  const match = /^([0-9a-f:.]+)(?:\/(\d{1,3}))?$/i.exec(text.trim())
+  const address = match?.[1] === undefined ? undefined : parseAddress(match[1])
+  if (!address) return undefined
+  const bits = match?.[2] === undefined ? SIZE[address.family] : Number(match[2])
+  if (bits > SIZE[address.family] || masked(address, bits).value !== address.value) return undefined
+  return { ...address, bits }
+}
+
+export function contains(blocks: readonly Block[], address: Address): boolean {
+  return blocks.some(({ family, value, bits }) => family === address.family && masked(address, bits).value === value)
+}
+
+export function masked({ family, value }: Address, bits: number): Address {
+  const behind = BigInt(Math.max(0, SIZE[family] - bits))
+  return { family, value: (value >> behind) << behind }
+}
+
+export function addressText({ family, value }: Address): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.')
+  const groups = Array.from({ length: 8 }, (_, i) => ((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16))
+  // The one shortest spelling, RFC 5952, is also the URL standard's.
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
+}
+
+function v4(text: string): bigint {
+  return text.split('.').reduce((value, part) => (value << 8n) | BigInt(part), 0n)
+}
+
+function v6(text: string): bigint {
+  // Its last 32 bits may be written as IPv4.
+  const [, front = '', tail] = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text) ?? []
+  if (tail !== undefined) return v6(`${front}0:0`) | v4(tail)
+  const [left = '', right] = text.split('::')
+  const groups = (part: string) => (part === '' ? [] : part.split(':'))
+  const [before, after] = [groups(left), groups(right ?? '')]
+  const gap = right === undefined ? [] : Array<string>(8 - before.length - after.length).fill('0')
+  return [...before, ...gap, ...after].reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
+}

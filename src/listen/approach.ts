@@ -1,0 +1,44 @@
+/** What may come on a socket before SSH, step by step: today the PROXY header of proxies that are listed. */
+import { type Block, contains, parseAddress } from '../address.ts'
+import { type Approach, type Arrival, ArrivalError } from '../ssh/arrival.ts'
+import { parseProxyHeader } from './proxy-header.ts'
+import { take } from './take.ts'
+
+export interface ApproachOptions {
+  /** Only they may say for whom they speak; from anybody else a header is garbage before the SSH banner. */
+  readonly proxies: () => readonly Block[]
+}
+
+export function createApproach({ proxies }: ApproachOptions): Approach {
+  function isProxy({ address }: Arrival['remote']): boolean {
+    const parsed = parseAddress(address)
+    return parsed !== undefined && contains(proxies(), parsed)
+  }
+
+  return {
+    isProxy,
+    async arrive(arrival, signal) {
+      return isProxy(arrival.remote) ? behindProxy(arrival, signal) : arrival
+    },
+  }
+}
+
+async function behindProxy(arrival: Arrival, signal: AbortSignal): Promise<Arrival> {
+  let header = parseProxyHeader(Buffer.alloc(0))
+  try {
+    await take(
+      arrival.stream,
+      (bytes) => {
+        header = parseProxyHeader(bytes)
+        if (header.kind === 'incomplete') return header
+        return { taken: header.kind === 'complete' ? header.length : 0 }
+      },
+      signal,
+    )
+  } catch (error) {
+    throw new ArrivalError('proxy-header', error instanceof Error ? error.message : String(error))
+  }
+  if (header.kind === 'invalid') throw new ArrivalError('proxy-header', header.reason)
+  if (header.kind !== 'complete' || !header.ends) return arrival
+  return { ...arrival, remote: header.ends.source, local: header.ends.destination }
+}

@@ -1,0 +1,112 @@
+/** Who may begin: what sshd.c's drop_connection() asks of a new connection before it says a word of SSH. */
+import { type Address, contains, parseAddress } from '../address.ts'
+import type { Endpoint } from './connection.ts'
+import { type SshLimits, shouldDrop } from './limits.ts'
+import { type Misdeed, Penalties, type Penalty, source } from './penalties.ts'
+
+export type DropReason = 'max-startups' | 'per-source-max-startups' | 'penalty' | 'refuse-connection'
+
+export interface Drop {
+  readonly reason: DropReason
+  /** For the log. */
+  readonly detail?: string
+  /** What the client reads; OpenSSH's shows it. */
+  readonly text: string
+}
+
+const NOT_NOW = 'Not allowed at this time\r\n'
+/** What sshd said until 9.7; a client that knows the limit's name knows what to do. */
+const TOO_MANY = 'Exceeded MaxStartups\r\n'
+
+/** A connection's place among those that have not logged in. */
+export interface Place {
+  /** When it came, as Date.now(). */
+  readonly since: number
+  /** Who it is, once that is known; may drop it. */
+  identify(remote: Endpoint): Drop | undefined
+  /** It has logged in, and is not counted any more. */
+  loggedIn(): void
+  /** It is over; idempotent. A misdeed counts only before the login. */
+  left(misdeed?: Misdeed): void
+}
+
+export class Admission {
+  readonly #limits: () => SshLimits
+  readonly #penalised: (penalty: Penalty) => void
+  readonly #penalties: Penalties
+  readonly #perSource = new Map<string, number>()
+  #startups = 0
+
+  constructor(limits: () => SshLimits, penalised: (penalty: Penalty) => void, now?: () => number) {
+    this.#limits = limits
+    this.#penalised = penalised
+    this.#penalties = new Penalties(limits, now)
+  }
+
+  /** Without `remote`: it is not known yet, `identify` follows. Dropped connections have no place. */
+  enter(remote: Endpoint | undefined): Place | Drop {
+    const early = remote && this.#refused(parseAddress(remote.address))
+    if (early) return early
+    if (shouldDrop(this.#startups, this.#limits().maxStartups)) return { reason: 'max-startups', text: TOO_MANY }
+    const place = this.#place()
+    const drop = remote && place.identify(remote)
+    if (!drop) return place
+    place.left()
+    return drop
+  }
+
+  #place(): Place {
+    let address: Address | undefined
+    let leave: (() => void) | undefined
+    let counted = true
+    this.#startups++
+    const uncount = () => {
+      if (!counted) return
+      counted = false
+      this.#startups--
+      leave?.()
+    }
+    return {
+      since: Date.now(),
+      identify: (remote) => {
+        address = parseAddress(remote.address)
+        const drop = this.#refused(address)
+        if (drop || !address) return drop
+        leave = this.#takeSource(source(address, this.#limits().perSourceNetBlockSize))
+        return leave ? undefined : { reason: 'per-source-max-startups', text: TOO_MANY }
+      },
+      loggedIn: uncount,
+      left: (misdeed) => {
+        if (counted && misdeed && address) this.#penalise(address, misdeed)
+        uncount()
+      },
+    }
+  }
+
+  #refused(address: Address | undefined): Drop | undefined {
+    if (!address) return undefined
+    const penalty = this.#penalties.refusal(address)
+    if (penalty) return { reason: 'penalty', detail: penalty, text: NOT_NOW }
+    if (!contains(this.#limits().refuseConnection, address)) return undefined
+    this.#penalise(address, 'refuseconnection')
+    return { reason: 'refuse-connection', text: NOT_NOW }
+  }
+
+  #penalise(address: Address, misdeed: Misdeed): void {
+    const penalty = this.#penalties.add(address, misdeed)
+    if (penalty) this.#penalised(penalty)
+  }
+
+  /** How to leave again; undefined: it has all its places. Bounded by MaxStartups. */
+  #takeSource(key: string): (() => void) | undefined {
+    const count = this.#perSource.get(key) ?? 0
+    const limit = this.#limits().perSourceMaxStartups
+    if (limit > 0 && count >= limit) return undefined
+    this.#perSource.set(key, count + 1)
+    return () => {
+      const left = (this.#perSource.get(key) ?? 1) - 1
+      if (left > 0) this.#perSource.set(key, left)
+      else this.#perSource.delete(key)
+    }
+  }
+}
