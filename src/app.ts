@@ -15,12 +15,14 @@ import { createHandler } from './handler.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
+import { splitLoginName } from './login-name.ts'
 import { createPolicy } from './policy/policy.ts'
 import { SessionRegistry } from './session/registry.ts'
 import type { Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
 import { createPlainRoad } from './target/plain.ts'
+import { parseRoute } from './target/route.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
 const ENGINE_LIMIT = 20_000
@@ -47,7 +49,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   const [hostKeys, hostCertificates, authenticator, banner] = await Promise.all([
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
-    openAuthenticator(config, log),
+    openAuthenticator(config, log, readLogin),
     config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
   const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
@@ -90,7 +92,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     limits: () => config.limits,
     approach: createApproach({ proxies: () => config.proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { publicKey: authenticator.publicKey, admit: handler.admit },
+    authenticator: { publicKey: authenticator.publicKey, fido: authenticator.fido, admit: handler.admit },
     ...(banner !== undefined && { banner: () => banner }),
     connection: handler.connection,
     observe: (event) => events.emit(event),
@@ -137,6 +139,12 @@ async function readConfigured(file: string): Promise<Buffer> {
   } catch (error) {
     throw new HatchwayError('CONFIG_INVALID', `cannot read ${file}`, { cause: error })
   }
+}
+
+function readLogin(sshUser: string) {
+  const { address } = splitLoginName(sshUser)
+  const { user } = parseRoute(address)
+  return { address, ...(user !== undefined && { user }) }
 }
 
 function engineChoice({ engine }: Config) {

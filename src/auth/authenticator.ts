@@ -1,95 +1,148 @@
-/** Authentication by public key: the keys of the configured files, or of the gateway's owner. */
+/** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import { printable } from '../printable.ts'
-import type { Authenticator } from '../ssh/auth.ts'
+import type { AuthContext, Authenticator } from '../ssh/auth.ts'
+import { openAuthorities } from './authorities.ts'
 import type { AuthorizedKey } from './authorized-keys.ts'
+import { type Certificate, isCertificate, parseCertificate } from './certificate.ts'
+import { certificateTerms } from './certificate-terms.ts'
+import { createFidoCheck, type FidoCheck } from './fido.ts'
 import type { Identity } from './identity.ts'
-import { type KeyFile, keyFilePaths, ownKey, readKeyFile } from './key-files.ts'
+import { keyFilePaths, ownKey } from './key-files.ts'
+import { type Line, openKeyCommand, openKeyLines } from './key-lines.ts'
 import { whyNot } from './line-check.ts'
+import type { ReadLogin } from './login-tokens.ts'
 import { makeKeyFiles } from './make-key-files.ts'
+import { fingerprint } from './openssh-key.ts'
+import { linePrincipals, openPrincipals, type PrincipalSettings } from './principals.ts'
+import { mergeRestrictions, type Restrictions } from './restrictions.ts'
+import { openRevocations } from './revocation.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
+  readonly fido: FidoCheck
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
   reload(): Promise<number>
 }
 
+export type KeySettings = Pick<Config, 'authorizedKeys' | 'keysDirectory'> &
+  PrincipalSettings &
+  Partial<
+    Pick<
+      Config,
+      | 'authorizedKeysCommand'
+      | 'authorizedKeysCommandUser'
+      | 'trustedUserCAKeys'
+      | 'caSignatureAlgorithms'
+      | 'revokedKeys'
+      | 'pubkeyAuthOptions'
+    >
+  >
+
+/** @throws HatchwayError CONFIG_INVALID */
 export async function openAuthenticator(
-  config: Pick<Config, 'authorizedKeys' | 'keysDirectory'>,
+  config: KeySettings,
   log: Logger,
+  readLogin: ReadLogin = (address) => ({ address }),
 ): Promise<KeyAuthenticator> {
-  let files = new Map<string, KeyFile>()
-  /** By blob; the lines of one key in their order, as the first that admits counts (auth2-pubkeyfile.c). */
-  let lines = new Map<string, Line[]>()
-  let running: Promise<void> | undefined
+  const { trustedUserCAKeys = [], caSignatureAlgorithms: signatureAlgorithms = ['ssh-ed25519'] } = config
+  const files = openKeyLines(config, log)
+  const command = await openKeyCommand(config, readLogin, log)
+  const sources = command ? [command, files.lines] : [files.lines]
+  const isAuthority = openAuthorities(trustedUserCAKeys, log)
+  const principalOptions = await openPrincipals(config, readLogin, log)
+  const revocations = openRevocations(config.revokedKeys ?? [], log)
+  await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
 
-  async function refresh(): Promise<void> {
-    const found = new Map<string, KeyFile>()
-    for (const path of await keyFilePaths(config)) {
-      const file = await readKeyFile(path, files.get(path))
-      if (file) found.set(path, file)
+  /** A text: why not. */
+  function byKey({ key, source }: Line, { remote }: AuthContext): Identity | string {
+    const reason = whyNot(key.options, remote.address)
+    return reason ?? identityOf(key, source, key.options.restrictions)
+  }
+
+  /** For an authority on a line of its own: its options hold, and the name is the line's, not the authority's to give. */
+  function byCertificateLine({ key, source }: Line, certificate: Certificate, context: AuthContext): Identity | string {
+    const reason = whyNot(key.options, context.remote.address)
+    if (reason !== undefined) return reason
+    const principals = linePrincipals(certificate, key.options, context, readLogin)
+    if (principals.length === 0) return 'none of its principals is asked for'
+    const terms = certificateTerms(certificate, { address: context.remote.address, signatureAlgorithms })
+    const merged = typeof terms === 'string' ? terms : mergeRestrictions(key.options.restrictions, terms)
+    if (typeof merged === 'string') return merged
+    const identity = identityOf(key, source, merged)
+    return { ...identity, fingerprint: certificate.fingerprint, keyComment: shown(certificate.keyId), principals }
+  }
+
+  /** For an authority of trustedUserCAKeys: it says who somebody is. */
+  async function byAuthority(certificate: Certificate, context: AuthContext): Promise<Identity | string> {
+    const options = await principalOptions(certificate, context)
+    if (!options) return 'none of its principals is asked for'
+    const terms = certificateTerms(certificate, { address: context.remote.address, signatureAlgorithms })
+    const merged = typeof terms === 'string' ? terms : mergeRestrictions(options.restrictions, terms)
+    if (typeof merged === 'string') return merged
+    const keyId = shown(certificate.keyId)
+    return {
+      name: keyId || certificate.fingerprint,
+      method: 'publickey',
+      fingerprint: certificate.fingerprint,
+      keyComment: keyId,
+      source: `ca ${fingerprint(certificate.authority)}`,
+      groups: [],
+      principals: certificate.principals,
+      restrictions: merged,
     }
-    const changed =
-      found.size !== files.size || [...found].some(([path, file]) => files.get(path)?.version !== file.version)
-    const told = files
-    files = found
-    if (!changed && lines.size > 0) return
-    lines = new Map()
-    for (const file of found.values()) {
-      if (told.get(file.path)?.version !== file.version) complain(file, log)
-      for (const key of file.parsed.keys) admit(key, file)
+  }
+
+  async function publicKey(blob: Buffer, context: AuthContext): Promise<Identity | undefined> {
+    const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
+    const facts = { connection: context.connectionId, ...(certificate && factsOf(certificate)) }
+    const refuse = (reason: string, via?: string) => {
+      log.info({ ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
+    if (isCertificate(blob) && !certificate) {
+      refuse('the certificate is malformed')
+      return undefined
+    }
+    const revoked = await revocations.why(certificate?.key ?? blob, certificate)
+    if (revoked !== undefined) {
+      refuse(revoked)
+      return undefined
+    }
+    if (certificate && (await isAuthority(certificate.authority))) {
+      const found = await byAuthority(certificate, context)
+      if (typeof found !== 'string') return found
+      refuse(found)
+    }
+    for (const source of sources) {
+      for (const line of await source({ blob, context, ...(certificate && { certificate }) })) {
+        const found = certificate ? byCertificateLine(line, certificate, context) : byKey(line, context)
+        if (typeof found !== 'string') return found
+        refuse(found, line.source)
+      }
+    }
+    return undefined
   }
-
-  function admit(key: AuthorizedKey, file: KeyFile): void {
-    if (key.options.certAuthority) return
-    const blob = key.blob.toString('base64')
-    const line = { key, source: `${file.path}:${key.line}` }
-    lines.set(blob, [...(lines.get(blob) ?? []), line])
-  }
-
-  /** One look at a time, shared by all who ask during it. */
-  function current(): Promise<void> {
-    running ??= refresh().finally(() => {
-      running = undefined
-    })
-    return running
-  }
-
-  await current()
-  if (lines.size === 0 && config.authorizedKeys === undefined) {
-    const made = await makeKeyFiles(ownKey(config.keysDirectory), 'ed25519', 'hatchway-owner')
-    log.info({ file: made.file, fingerprint: made.fingerprint }, 'no key of yours was found: made one')
-    await current()
-  }
-  if (lines.size === 0) log.warn({ files: await keyFilePaths(config) }, 'no key is authorised: nobody can log in')
 
   return {
-    async publicKey({ blob }, context) {
-      await current()
-      for (const { key, source } of lines.get(blob.toString('base64')) ?? []) {
-        const reason = whyNot(key.options, context.remote.address)
-        if (reason === undefined) return identityOf(key, source)
-        log.info({ connection: context.connectionId, line: source, reason }, 'key not accepted')
-      }
-      return undefined
-    },
-    async reload() {
-      // A look that has begun may have passed the file that just changed.
-      await running
-      await current()
-      return lines.size
-    },
+    publicKey: ({ blob }, context) => publicKey(blob, context),
+    fido: createFidoCheck(config.pubkeyAuthOptions ?? [], log),
+    reload: files.reload,
   }
 }
 
-interface Line {
-  readonly key: AuthorizedKey
-  readonly source: string
+/** With no configuration there is always one key that lets in who started us. */
+async function openDoor(config: KeySettings, files: { count(): Promise<number> }, others: boolean, log: Logger) {
+  if ((await files.count()) > 0) return
+  if (config.authorizedKeys === undefined && !others) {
+    const made = await makeKeyFiles(ownKey(config.keysDirectory), 'ed25519', 'hatchway-owner')
+    log.info({ file: made.file, fingerprint: made.fingerprint }, 'no key of yours was found: made one')
+  }
+  if ((await files.count()) > 0 || others) return
+  log.warn({ files: await keyFilePaths(config) }, 'no key is authorised: nobody can log in')
 }
 
-function identityOf(key: AuthorizedKey, source: string): Identity {
-  const comment = printable(key.comment).slice(0, 128)
+function identityOf(key: AuthorizedKey, source: string, restrictions: Restrictions): Identity {
+  const comment = shown(key.comment)
   return {
     name: comment || key.fingerprint,
     method: 'publickey',
@@ -98,11 +151,15 @@ function identityOf(key: AuthorizedKey, source: string): Identity {
     source,
     groups: [],
     principals: [],
-    restrictions: key.options.restrictions,
+    restrictions,
   }
 }
 
-function complain(file: KeyFile, log: Logger): void {
-  if (file.unsafe !== undefined) log.warn({ file: file.path, reason: file.unsafe }, 'authorized keys ignored')
-  for (const { line, reason } of file.parsed.refused) log.warn({ file: `${file.path}:${line}`, reason }, 'key ignored')
+function shown(text: string): string {
+  return printable(text).slice(0, 128)
+}
+
+/** For the log, as sshd writes them. */
+function factsOf({ keyId, serial, fingerprint: print, authority }: Certificate) {
+  return { certificate: shown(keyId), serial: String(serial), fingerprint: print, authority: fingerprint(authority) }
 }

@@ -32,3 +32,27 @@ export const UNRESTRICTED: Restrictions = {
   touchRequired: true,
   verifyRequired: false,
 }
+
+/** Both apply: of a key's line and of its certificate, say. A text when they cannot (auth-options.c, sshauthopt_merge). */
+export function mergeRestrictions(one: Restrictions, two: Restrictions): Restrictions | string {
+  if (one.command !== undefined && two.command !== undefined && one.command !== two.command) {
+    return 'two forced commands that differ'
+  }
+  const command = one.command ?? two.command
+  const permitOpen = one.permitOpen ?? two.permitOpen
+  const permitListen = one.permitListen ?? two.permitListen
+  const ends = [one.expiresAt, two.expiresAt].filter((end) => end !== undefined)
+  return {
+    pty: one.pty && two.pty,
+    portForwarding: one.portForwarding && two.portForwarding,
+    agentForwarding: one.agentForwarding && two.agentForwarding,
+    x11Forwarding: one.x11Forwarding && two.x11Forwarding,
+    environment: one.environment.length > 0 ? one.environment : two.environment,
+    touchRequired: one.touchRequired || two.touchRequired,
+    verifyRequired: one.verifyRequired || two.verifyRequired,
+    ...(command !== undefined && { command }),
+    ...(permitOpen && { permitOpen }),
+    ...(permitListen && { permitListen }),
+    ...(ends.length > 0 && { expiresAt: Math.min(...ends) }),
+  }
+}

@@ -96,7 +96,7 @@ async function loginKeys(config: Config): Promise<Finding[]> {
           },
         ],
   )
-  const keys = files.flatMap(({ parsed }) => parsed.keys).length
+  const keys = files.flatMap(({ parsed }) => parsed?.keys ?? []).length
   if (keys > 0) return [{ check: 'login keys', state: 'ok', found: `${keys} in ${files.length} files` }, ...bad]
   if (config.authorizedKeys === undefined) {
     return [{ check: 'login keys', state: 'ok', found: `none yet: serve makes one in ${config.keysDirectory}` }, ...bad]

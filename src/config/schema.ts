@@ -24,6 +24,18 @@ const CIPHERS = [
   'aes256-ctr',
 ] as const
 
+/** sshd's default (CASignatureAlgorithms), which is without SHA-1, too. */
+const CA_ALGORITHMS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'sk-ssh-ed25519@openssh.com',
+  'sk-ecdsa-sha2-nistp256@openssh.com',
+  'rsa-sha2-512',
+  'rsa-sha2-256',
+] as const
+
 function parsed<I extends z.ZodType<string | number>, O>(
   input: I,
   parse: (value: z.output<I>) => O | undefined,
@@ -48,6 +60,8 @@ const penalties = parsed(z.string(), parsePenalties, 'no, yes, or penalties such
 const block = parsed(z.string(), parseBlock, 'an address or a block of them such as 10.0.0.0/8 or 2001:db8::/32')
 const fileName = z.string().min(1)
 const text = z.string().min(1)
+/** Arguments, or one line of them with quotes; never a shell's. */
+const command = z.union([text, z.array(text).min(1)])
 const envPattern = z.string().regex(/^[A-Za-z_*?][A-Za-z0-9_*?]*$/, 'expected a name or pattern such as LANG or LC_*')
 const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a variable name')
 // A NUL ends a variable early in every engine: what follows would be lost without a word.
@@ -175,6 +189,56 @@ export const configSchema = z.strictObject({
         'authorized_keys files of those who may enter. Default: ~/.ssh/authorized_keys and ~/.ssh/*.pub of who starts the gateway, and authorized_keys in keysDirectory.',
       examples: [['/etc/hatchway/authorized_keys']],
     }),
+  authorizedKeysCommand: command.optional().meta({
+    description:
+      'A program that prints lines of authorized_keys for a login (AuthorizedKeysCommand), asked before the files. %u the user inside asked for, %n the whole login name, %f %k %t fingerprint, key and type offered, %C addresses and ports, %% a percent sign.',
+    examples: [['/usr/local/bin/keys-of', '%u', '%f']],
+  }),
+  authorizedKeysCommandUser: text.optional().meta({
+    description: 'Runs it (AuthorizedKeysCommandUser); must be set where the gateway is root, and can only be then.',
+    examples: ['nobody'],
+  }),
+  trustedUserCAKeys: z
+    .array(fileName)
+    .default([])
+    .describe('Files with public keys of authorities whose user certificates are accepted (TrustedUserCAKeys).'),
+  caSignatureAlgorithms: z
+    .array(z.enum(CA_ALGORITHMS))
+    .min(1)
+    .default([...CA_ALGORITHMS])
+    .describe('How an authority may sign (CASignatureAlgorithms). There is no SHA-1 to allow.'),
+  authorizedPrincipals: z
+    .array(text)
+    .optional()
+    .meta({
+      description:
+        'Principals of which a certificate of a trusted authority must have one, * and ? as in sshd; ["*"] leaves it to the rules. Default: the user inside that is asked for (dev), or the login name (dev@web).',
+      examples: [['hatchway', 'team-*']],
+    }),
+  authorizedPrincipalsFile: fileName.optional().meta({
+    description:
+      'A file with principals, a line each, options before them (AuthorizedPrincipalsFile), asked instead of that default. %u the user inside asked for, %n the whole login name.',
+    examples: ['/etc/hatchway/principals/%u'],
+  }),
+  authorizedPrincipalsCommand: command.optional().meta({
+    description:
+      'A program that prints such lines (AuthorizedPrincipalsCommand). Tokens of authorizedKeysCommand, and %i %s key id and serial of the certificate, %F %K %T fingerprint, key and type of its authority.',
+    examples: [['/usr/local/bin/principals-of', '%u', '%i']],
+  }),
+  authorizedPrincipalsCommandUser: text.optional().meta({
+    description: 'Runs it (AuthorizedPrincipalsCommandUser), as authorizedKeysCommandUser.',
+    examples: ['nobody'],
+  }),
+  revokedKeys: z
+    .array(fileName)
+    .default([])
+    .describe(
+      'Key revocation lists (ssh-keygen -k) or files of public keys that are accepted no more (RevokedKeys). While one cannot be read no key is accepted.',
+    ),
+  pubkeyAuthOptions: z
+    .array(z.enum(['touch-required', 'verify-required']))
+    .default([])
+    .describe('What every FIDO key must do, whatever its line says (PubkeyAuthOptions).'),
   engine: engine.prefault({}).describe('The container engine.'),
   guest: z
     .enum(['auto', 'off', 'require'])
@@ -230,6 +294,9 @@ export const PATH_KEYS: readonly string[] = [
   'hostKeys',
   'hostCertificates',
   'authorizedKeys',
+  'trustedUserCAKeys',
+  'authorizedPrincipalsFile',
+  'revokedKeys',
   'banner',
   'controlSocket',
   'log.file',

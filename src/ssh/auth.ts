@@ -1,6 +1,7 @@
 /** Authentication as the application decides it; the mechanics (RFC 4252) are the server's. */
 import type { MethodList } from './auth-methods.ts'
 import type { Endpoint } from './connection.ts'
+import type { FidoSignature } from './public-key.ts'
 
 export interface AuthContext {
   /** Same id as the later connection's. */
@@ -38,6 +39,8 @@ export interface Authenticator<Identity> {
    * signature after a yes; plain keys need no help.
    */
   publicKey(key: OfferedKey, context: AuthContext): Promise<Identity | undefined>
+  /** A FIDO key has signed: does it show enough? Absent: it must have been touched. */
+  fido?(identity: Identity, shown: FidoSignature): boolean
   /** Must take as long for a user who does not exist. */
   password?(password: Buffer, context: AuthContext, proven: Identity | undefined): Promise<Identity | undefined>
   /** `device` is what AuthenticationMethods has behind the colon, "" without. Must ask users who do not exist, too. */

@@ -4,7 +4,7 @@
  * as its key: whether to believe it is the authenticator's decision.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
-import { PacketReader } from './packets.ts'
+import { fields, PacketReader } from './packets.ts'
 
 /** server-sig-algs of RFC 8308 §3.1. */
 export const SIGNATURE_ALGORITHMS: readonly string[] = [
@@ -38,8 +38,24 @@ export interface UserKey {
   readonly object: KeyObject
   /** The same key, be it bare or in a certificate. */
   equals(other: UserKey): boolean
-  /** Checks a signature blob of RFC 4253 §6.6 over `data`. */
-  verify(data: Buffer, signature: Buffer): boolean
+  /** As `ssh-keygen -l` prints it; a certificate's is that of its key. */
+  readonly fingerprint: string
+  /** Checks a signature blob of RFC 4253 §6.6 over `data`; undefined: it is not one. */
+  verify(data: Buffer, signature: Buffer): Signed | undefined
+}
+
+export interface Signed {
+  /** Of FIDO keys: whether that is enough is for the asker to say. */
+  readonly fido?: FidoSignature
+}
+
+/** PROTOCOL.u2f "SSH U2F Signatures": what the token says of how it signed. */
+export interface FidoSignature {
+  /** Somebody touched it. */
+  readonly touched: boolean
+  /** It knew who: PIN, fingerprint. */
+  readonly verified: boolean
+  readonly counter: number
 }
 
 /** Undefined when the key or its algorithm is not one we take. */
@@ -54,10 +70,13 @@ export function parseUserKey(algorithm: string, blob: Buffer): UserKey | undefin
     if (keyType !== (signatureAlgorithm.startsWith('rsa-sha2-') ? 'ssh-rsa' : signatureAlgorithm)) return undefined
     const certificate = type !== keyType
     if (certificate) reader.string() // nonce
+    const start = reader.offset
     const key = readKey(keyType, reader)
+    const plain = fields(keyType, { raw: blob.subarray(start, reader.offset) })
     if (!key || (!certificate && reader.left > 0)) return undefined
     return {
       object: key.object,
+      fingerprint: fingerprint(plain),
       equals: (other) => key.object.equals(other.object),
       verify: (data, signature) => verifyBlob(key, signatureAlgorithm, data, signature),
     }
@@ -66,7 +85,7 @@ export function parseUserKey(algorithm: string, blob: Buffer): UserKey | undefin
   }
 }
 
-/** As `ssh-keygen -l` prints it. */
+/** Of any blob, also of one that is no key. */
 export function fingerprint(blob: Buffer): string {
   return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`
 }
@@ -118,29 +137,27 @@ function ecdsa(name: string, reader: PacketReader): Key {
   return { object: createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: curve.jwk, x, y } }), curve }
 }
 
-function verifyBlob(key: Key, algorithm: string, data: Buffer, blob: Buffer): boolean {
+function verifyBlob(key: Key, algorithm: string, data: Buffer, blob: Buffer): Signed | undefined {
   try {
     const reader = new PacketReader(blob)
     // The algorithm inside must be the one asked for: no way back to SHA-1.
-    if (reader.text() !== algorithm) return false
+    if (reader.text() !== algorithm) return undefined
     const signature = reader.string()
-    const message = key.application ? fidoMessage(key.application, reader, data) : data
-    if (!message || reader.left > 0) return false
-    const { object, curve } = key
-    if (curve) return verify(curve.hash, message, { key: object, dsaEncoding: 'ieee-p1363' }, pair(signature, curve))
-    const hash = algorithm === 'rsa-sha2-512' ? 'sha512' : algorithm === 'rsa-sha2-256' ? 'sha256' : null
-    return verify(hash, message, object, signature)
+    if (!key.application) return reader.left === 0 && holds(key, algorithm, data, signature) ? {} : undefined
+    const tail = reader.rest()
+    const [flags = 0] = tail
+    const message = Buffer.concat([sha256(key.application), tail, sha256(data)])
+    if (tail.length !== 5 || !holds(key, algorithm, message, signature)) return undefined
+    return { fido: { touched: (flags & 1) !== 0, verified: (flags & 4) !== 0, counter: tail.readUInt32BE(1) } }
   } catch {
-    return false
+    return undefined
   }
 }
 
-/** PROTOCOL.u2f "SSH U2F Signatures": flags and counter follow; a touch is asked for, as sshd does by default. */
-function fidoMessage(application: Buffer, reader: PacketReader, data: Buffer): Buffer | undefined {
-  const tail = reader.rest()
-  const flags = tail[0] ?? 0
-  if (tail.length !== 5 || (flags & 1) === 0) return undefined
-  return Buffer.concat([sha256(application), tail, sha256(data)])
+function holds({ object, curve }: Key, algorithm: string, message: Buffer, signature: Buffer): boolean {
+  if (curve) return verify(curve.hash, message, { key: object, dsaEncoding: 'ieee-p1363' }, pair(signature, curve))
+  const hash = algorithm === 'rsa-sha2-512' ? 'sha512' : algorithm === 'rsa-sha2-256' ? 'sha256' : null
+  return verify(hash, message, object, signature)
 }
 
 /** Two mpints as two numbers of fixed size. */

@@ -197,7 +197,8 @@ export class UserAuth<Identity> {
     const { transport, authenticator } = this.#options
     const { algorithm, blob, signature, signedLength } = readPublicKey(reader)
     const key = parseUserKey(algorithm, blob)
-    const refused: Proof<Identity> = { method: 'publickey', identity: undefined, fingerprint: fingerprint(blob) }
+    const print = key?.fingerprint ?? fingerprint(blob)
+    const refused: Proof<Identity> = { method: 'publickey', identity: undefined, fingerprint: print }
     if (!key || this.#progress.used(key)) return refused
     const identity = await authenticator.publicKey({ algorithm, blob }, context)
     if (identity === undefined) return refused
@@ -206,7 +207,11 @@ export class UserAuth<Identity> {
       return undefined
     }
     const data = fields(transport.sessionId, { raw: payload.subarray(0, signedLength) })
-    return key.verify(data, signature) ? { ...refused, identity, key } : refused
+    const signed = key.verify(data, signature)
+    if (!signed) return refused
+    const { fido } = signed
+    const enough = !fido || (authenticator.fido?.(identity, fido) ?? fido.touched)
+    return enough ? { ...refused, identity, key } : refused
   }
 
   async #password(reader: PacketReader, context: AuthContext): Promise<Proof<Identity>> {

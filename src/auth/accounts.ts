@@ -1,0 +1,35 @@
+/** An account of this machine by its name: of /etc/passwd, else of whatever else the machine asks (getent: LDAP, SSSD). */
+import { readFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { execa } from 'execa'
+
+export interface Account {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+  readonly home: string
+}
+
+const LOOKUP_LIMIT = 5_000
+
+export async function findAccount(name: string): Promise<Account | undefined> {
+  const local = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => accountOf(line))
+  const found = local.find((account) => account?.name === name)
+  if (found) return found
+  const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_LIMIT, stdin: 'ignore' })
+  const account = accountOf(asked.stdout)
+  return account?.name === name ? account : undefined
+}
+
+/** Whose process this is. */
+export function ownAccount(): Account {
+  const { username, uid, gid, homedir } = userInfo()
+  return { name: username, uid, gid, home: homedir }
+}
+
+function accountOf(line: string): Account | undefined {
+  const [name = '', , uid = '', gid = '', , home = ''] = line.split(':')
+  return name !== '' && /^\d+$/.test(uid) && /^\d+$/.test(gid)
+    ? { name, uid: Number(uid), gid: Number(gid), home }
+    : undefined
+}

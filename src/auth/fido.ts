@@ -1,0 +1,42 @@
+/** What the signature of a FIDO key must show (PROTOCOL.u2f), by sshd's rules and with a look at its counter. */
+import type { Logger } from 'pino'
+import type { Config } from '../config/schema.ts'
+import type { FidoSignature } from '../ssh/public-key.ts'
+import type { Identity } from './identity.ts'
+
+/** Of how many keys the last counter is remembered. */
+const MAX_KEYS = 10_000
+
+/** Is that enough? */
+export type FidoCheck = (identity: Identity, shown: FidoSignature) => boolean
+
+export function createFidoCheck(always: Config['pubkeyAuthOptions'], log: Logger): FidoCheck {
+  const counters = new Map<string, number>()
+
+  /**
+   * A token that counts never gives a number twice, unless it was copied. Told and not refused: two logins at once may
+   * arrive in another order than they were signed, and some tokens always say 0.
+   */
+  function look({ fingerprint, name }: Identity, counter: number): void {
+    const last = counters.get(fingerprint)
+    if (last !== undefined && counter <= last && last > 0) {
+      log.warn({ identity: name, fingerprint, counter, last }, 'the counter of a FIDO key went back: it may be a copy')
+    }
+    counters.delete(fingerprint)
+    counters.set(fingerprint, Math.max(counter, last ?? 0))
+    const [oldest] = counters.keys()
+    if (counters.size > MAX_KEYS && oldest !== undefined) counters.delete(oldest)
+  }
+
+  return (identity, { touched, verified, counter }) => {
+    const { touchRequired, verifyRequired } = identity.restrictions
+    const missing = [
+      ...(!touched && (touchRequired || always.includes('touch-required')) ? ['touch'] : []),
+      ...(!verified && (verifyRequired || always.includes('verify-required')) ? ['verification of its user'] : []),
+    ]
+    look(identity, counter)
+    if (missing.length === 0) return true
+    log.info({ identity: identity.name, reason: `signed without ${missing.join(' and ')}` }, 'key not accepted')
+    return false
+  }
+}

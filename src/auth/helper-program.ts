@@ -1,0 +1,136 @@
+/**
+ * Programs of the operator's that say which keys or principals are allowed: AuthorizedKeysCommand and
+ * AuthorizedPrincipalsCommand of sshd_config(5), run as misc.c's subprocess() runs them. Arguments are never a shell's;
+ * the program must be one that only we and root may change, it has a time, a bound on what it prints, an environment of
+ * its own, and a user of its own where we are root. Whatever goes wrong, it has said nothing.
+ */
+import { accessSync, constants, realpathSync, statSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import { execa } from 'execa'
+import type { Logger } from 'pino'
+import { HatchwayError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { type Account, findAccount, ownAccount } from './accounts.ts'
+import { splitArguments } from './argv.ts'
+import { unsafe } from './strict-modes.ts'
+import { checkTokens, expand, type Tokens } from './tokens.ts'
+
+export interface HelperSettings {
+  /** The configuration key, for messages. */
+  readonly key: string
+  /** Arguments, or one line of them with quotes. */
+  readonly command: string | readonly string[]
+  readonly user: string | undefined
+  /** Letters of the tokens that may be used. */
+  readonly tokens: string
+  /** Milliseconds, 10 s. */
+  readonly timeout?: number
+}
+
+/** Undefined: it could not be asked, or it failed; the log knows. */
+export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
+
+const TIMEOUT = 10_000
+const MAX_OUTPUT = 1024 * 1024
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** @throws HatchwayError CONFIG_INVALID */
+export async function openHelper(settings: HelperSettings, log: Logger): Promise<Helper> {
+  const { key, command } = settings
+  const argv = typeof command === 'string' ? splitArguments(command) : command
+  const program = argv?.[0]
+  if (!argv || program === undefined)
+    throw new HatchwayError('CONFIG_INVALID', `${key}: a quote stays open, or nothing to run`)
+  if (!isAbsolute(program)) throw new HatchwayError('CONFIG_INVALID', `${key}: ${program} is not an absolute path`)
+  for (const argument of argv.slice(1)) checkTokens(key, argument, settings.tokens)
+  const account = await accountFor(settings)
+
+  return async (tokens, signal) => {
+    const reason = whyUnsafe(program)
+    if (reason !== undefined) {
+      log.error({ program, reason }, `${key} is not run`)
+      return undefined
+    }
+    const args = argv.slice(1).map((argument) => expand(argument, tokens))
+    if (!args.every((argument) => argument !== undefined)) {
+      log.info({ program }, `${key} is not run: the user name is not one to put in an argument`)
+      return undefined
+    }
+    const { output, failure } = await run(program, args, account, settings.timeout ?? TIMEOUT, signal)
+    if (failure !== undefined && !signal.aborted) log.error({ program, reason: failure }, `${key} failed`)
+    return failure === undefined ? output : undefined
+  }
+}
+
+/** sshd insists on AuthorizedKeysCommandUser; without root nobody else can be had. */
+async function accountFor({ key, user }: HelperSettings): Promise<Account> {
+  const own = ownAccount()
+  if (user === undefined) {
+    if (own.uid !== 0) return own
+    throw new HatchwayError('CONFIG_INVALID', `${key} needs ${key}User: it must not run as root unless you say so`)
+  }
+  const account = await findAccount(user)
+  if (!account) throw new HatchwayError('CONFIG_INVALID', `${key}User: there is no user ${user}`)
+  if (own.uid !== 0 && account.uid !== own.uid) {
+    throw new HatchwayError('CONFIG_INVALID', `${key}User: only root could run it as ${user}`)
+  }
+  return account
+}
+
+function whyUnsafe(program: string): string | undefined {
+  try {
+    const real = realpathSync(program)
+    const stats = statSync(real)
+    if (!stats.isFile()) return `${program} is no regular file`
+    accessSync(real, constants.X_OK)
+    return unsafe(real, stats, '/')
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+async function run(program: string, args: readonly string[], account: Account, limit: number, signal: AbortSignal) {
+  const { name, uid, gid, home } = account
+  const lang = process.env.LANG
+  // A process group of its own: what the program started ends with it.
+  const child = execa(program, [...args], {
+    cwd: '/',
+    detached: true,
+    cleanup: false,
+    extendEnv: false,
+    env: { PATH, USER: name, LOGNAME: name, HOME: home, ...(lang !== undefined && { LANG: lang }) },
+    stdin: 'ignore',
+    maxBuffer: MAX_OUTPUT,
+    reject: false,
+    stripFinalNewline: false,
+    ...(uid !== process.getuid?.() && { uid, gid }),
+  })
+  const over = AbortSignal.any([signal, AbortSignal.timeout(limit)])
+  const stopped = new Promise<undefined>((resolve) => {
+    if (over.aborted) resolve(undefined)
+    over.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+  const result = await Promise.race([child, stopped])
+  if (!result) {
+    killGroup(child.pid)
+    // A child of the program's may have left the group and hold its output open.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    return { output: '', failure: signal.aborted ? 'the client went away' : `it took longer than ${limit} ms` }
+  }
+  const { failed, stdout, stderr, shortMessage, isMaxBuffer } = result
+  const said = printable(stderr).slice(0, 200)
+  if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT} characters` }
+  return failed
+    ? { output: '', failure: `${printable(shortMessage ?? '').slice(0, 200)} ${said}`.trim() }
+    : { output: stdout, failure: undefined }
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
+  }
+}

@@ -1,0 +1,123 @@
+/** Lines of authorized_keys that may concern a login: of the files, and of AuthorizedKeysCommand. */
+import type { Logger } from 'pino'
+import type { Config } from '../config/schema.ts'
+import type { AuthContext } from '../ssh/auth.ts'
+import { type AuthorizedKey, parseAuthorizedKeys } from './authorized-keys.ts'
+import type { Certificate } from './certificate.ts'
+import { openHelper } from './helper-program.ts'
+import { type KeyFile, keyFilePaths, readKeyFile } from './key-files.ts'
+import { KEY_TOKENS, keyTokens, loginTokens, type ReadLogin } from './login-tokens.ts'
+import { fingerprint } from './openssh-key.ts'
+
+export interface Offer {
+  /** As the client offered it: a plain key, or the certificate. */
+  readonly blob: Buffer
+  readonly certificate?: Certificate
+  readonly context: AuthContext
+}
+
+export interface Line {
+  readonly key: AuthorizedKey
+  /** "FILE:LINE" */
+  readonly source: string
+}
+
+/** The lines of the key that is offered, or of the authority of the certificate, in their order. */
+export type LineSource = (offer: Offer) => Promise<readonly Line[]>
+
+export interface KeyLines {
+  readonly lines: LineSource
+  /** Look at all files now; resolves with the number of keys. */
+  count(): Promise<number>
+  /** As count(), of a look that begins after this call. */
+  reload(): Promise<number>
+}
+
+export function openKeyLines(config: Pick<Config, 'authorizedKeys' | 'keysDirectory'>, log: Logger): KeyLines {
+  let files = new Map<string, KeyFile>()
+  let lines = new Map<string, Line[]>()
+  let running: Promise<void> | undefined
+
+  async function refresh(): Promise<void> {
+    const found = new Map<string, KeyFile>()
+    for (const path of await keyFilePaths(config)) {
+      const file = await readKeyFile(path, files.get(path))
+      if (file) found.set(path, file)
+    }
+    const before = files
+    const isNew = ({ path, version }: KeyFile) => before.get(path)?.version !== version
+    files = found
+    if (found.size === before.size && ![...found.values()].some(isNew)) return
+    lines = new Map()
+    for (const file of found.values()) {
+      if (isNew(file)) complain(file, log)
+      for (const key of file.parsed?.keys ?? []) add({ key, source: `${file.path}:${key.line}` })
+    }
+  }
+
+  function add(line: Line): void {
+    const id = lineId(line.key.blob, line.key.options.certAuthority)
+    const same = lines.get(id)
+    if (same) same.push(line)
+    else lines.set(id, [line])
+  }
+
+  /** One look at a time, shared by all who ask during it. */
+  function current(): Promise<void> {
+    running ??= refresh().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  async function count(): Promise<number> {
+    await current()
+    return lines.size
+  }
+
+  return {
+    async lines({ blob, certificate }) {
+      await current()
+      return lines.get(lineId(certificate?.authority ?? blob, certificate !== undefined)) ?? []
+    },
+    count,
+    async reload() {
+      // A look that has begun may have passed the file that just changed.
+      await running
+      return count()
+    },
+  }
+}
+
+export type KeyCommandSettings = Pick<Config, 'authorizedKeysCommand' | 'authorizedKeysCommandUser'>
+
+/** Undefined when none is configured. @throws HatchwayError CONFIG_INVALID */
+export async function openKeyCommand(
+  { authorizedKeysCommand: command, authorizedKeysCommandUser: user }: KeyCommandSettings,
+  readLogin: ReadLogin,
+  log: Logger,
+): Promise<LineSource | undefined> {
+  if (command === undefined) return undefined
+  const name = 'authorizedKeysCommand'
+  const helper = await openHelper({ key: name, command, user, tokens: KEY_TOKENS }, log)
+  return async ({ blob, certificate, context }) => {
+    const print = certificate?.fingerprint ?? fingerprint(blob)
+    const output = await helper({ ...loginTokens(context, readLogin), ...keyTokens(blob, print) }, context.signal)
+    const { keys, refused } = parseAuthorizedKeys(output ?? '')
+    for (const { line, reason } of refused) log.info({ line: `${name}:${line}`, reason }, 'key ignored')
+    const id = lineId(certificate?.authority ?? blob, certificate !== undefined)
+    return keys
+      .filter((key) => lineId(key.blob, key.options.certAuthority) === id)
+      .map((key) => ({ key, source: `${name}:${key.line}` }))
+  }
+}
+
+/** An authority's key is none to log in with, and the other way round. */
+function lineId(blob: Buffer, authority: boolean): string {
+  return `${authority ? 'authority' : 'key'} ${blob.toString('base64')}`
+}
+
+function complain({ path, unsafe, parsed }: KeyFile, log: Logger): void {
+  if (unsafe !== undefined) log.warn({ file: path, reason: unsafe }, 'authorized keys ignored')
+  for (const { line, reason } of parsed?.refused ?? []) log.warn({ file: `${path}:${line}`, reason }, 'key ignored')
+}

@@ -1,0 +1,125 @@
+/**
+ * Which principals of a certificate may log in under a name. sshd asks the account's name, or, where they are configured,
+ * AuthorizedPrincipalsFile and AuthorizedPrincipalsCommand instead (auth2-pubkey.c, user_cert_trusted_ca). Here the
+ * account is the user inside that was asked for, and `authorizedPrincipals` lists principals for every login.
+ */
+import type { Logger } from 'pino'
+import { matchesPattern } from '../address-list.ts'
+import type { Config } from '../config/schema.ts'
+import type { AuthContext } from '../ssh/auth.ts'
+import type { Certificate } from './certificate.ts'
+import { openHelper } from './helper-program.ts'
+import { type KeyOptions, NO_OPTIONS, optionsLength, parseKeyOptions } from './key-options.ts'
+import { whyNot } from './line-check.ts'
+import { CERTIFICATE_TOKENS, certificateTokens, loginTokens, type ReadLogin } from './login-tokens.ts'
+import { readSafeFile } from './safe-file.ts'
+import { checkTokens, expand, type Tokens } from './tokens.ts'
+
+export type PrincipalSettings = Pick<
+  Config,
+  | 'authorizedPrincipals'
+  | 'authorizedPrincipalsFile'
+  | 'authorizedPrincipalsCommand'
+  | 'authorizedPrincipalsCommandUser'
+>
+
+/** The options that come with a principal that is allowed; undefined: none of them is. */
+export type PrincipalCheck = (certificate: Certificate, context: AuthContext) => Promise<KeyOptions | undefined>
+
+/** @throws HatchwayError CONFIG_INVALID */
+export async function openPrincipals(
+  settings: PrincipalSettings,
+  readLogin: ReadLogin,
+  log: Logger,
+): Promise<PrincipalCheck> {
+  const {
+    authorizedPrincipals: patterns,
+    authorizedPrincipalsFile: file,
+    authorizedPrincipalsCommand: command,
+  } = settings
+  if (file !== undefined) checkTokens('authorizedPrincipalsFile', file, 'un')
+  const helper =
+    command === undefined
+      ? undefined
+      : await openHelper(
+          {
+            key: 'authorizedPrincipalsCommand',
+            command,
+            user: settings.authorizedPrincipalsCommandUser,
+            tokens: CERTIFICATE_TOKENS,
+          },
+          log,
+        )
+
+  async function fromFile(
+    certificate: Certificate,
+    context: AuthContext,
+    tokens: Tokens,
+  ): Promise<KeyOptions | undefined> {
+    // A file for each user cannot be that of a login without one.
+    const path = tokens.u === '' && file?.includes('%u') ? undefined : expand(file ?? '', tokens)
+    if (path === undefined) return undefined
+    const read = await readSafeFile(path, undefined, { parse: (bytes) => bytes.toString('utf8') })
+    if (read?.unsafe !== undefined) log.warn({ file: path, reason: read.unsafe }, 'authorized principals ignored')
+    return firstLine(read?.parsed ?? '', path, certificate, context, log)
+  }
+
+  return async (certificate, context) => {
+    if (patterns === undefined && file === undefined && !helper) {
+      return loginPrincipals(context.user, readLogin).some((name) => certificate.principals.includes(name))
+        ? NO_OPTIONS
+        : undefined
+    }
+    const isListed = (principal: string) => patterns?.some((pattern) => matchesPattern(principal, pattern))
+    if (certificate.principals.some(isListed)) return NO_OPTIONS
+    const tokens = loginTokens(context, readLogin)
+    const found = file === undefined ? undefined : await fromFile(certificate, context, tokens)
+    if (found || !helper) return found
+    const output = await helper({ ...tokens, ...certificateTokens(certificate) }, context.signal)
+    return firstLine(output ?? '', 'authorizedPrincipalsCommand', certificate, context, log)
+  }
+}
+
+/** For "dev@web" those of dev, as sshd has it for an account, and those of dev@web itself. */
+export function loginPrincipals(sshUser: string, readLogin: ReadLogin): string[] {
+  const { address, user } = readLogin(sshUser)
+  return [address, user ?? ''].filter((name) => name !== '')
+}
+
+/** Lines of "[OPTIONS] PRINCIPAL" (auth2-pubkeyfile.c, auth_check_principals_line). */
+function firstLine(
+  text: string,
+  source: string,
+  certificate: Certificate,
+  context: AuthContext,
+  log: Logger,
+): KeyOptions | undefined {
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = raw.replace(/#.*/, '').trim()
+    const principal = /[^ \t]*$/.exec(line)?.[0] ?? ''
+    if (principal === '' || !certificate.principals.includes(principal)) continue
+    const options = lineOptions(line.slice(0, -principal.length).trim())
+    const reason = typeof options === 'string' ? options : whyNot(options, context.remote.address)
+    if (typeof options !== 'string' && reason === undefined) return options
+    log.info({ connection: context.connectionId, line: `${source}:${index + 1}`, reason }, 'principal not accepted')
+  }
+  return undefined
+}
+
+function lineOptions(text: string): KeyOptions | string {
+  if (text === '') return NO_OPTIONS
+  if (optionsLength(text) !== text.length) return 'options that cannot be read'
+  const options = parseKeyOptions(text)
+  return typeof options !== 'string' && options.certAuthority ? 'cert-authority means nothing here' : options
+}
+
+/** For a principal of a cert-authority line: who it stands for, or the names its principals= lists. */
+export function linePrincipals(
+  certificate: Certificate,
+  options: KeyOptions,
+  context: AuthContext,
+  readLogin: ReadLogin,
+): string[] {
+  const allowed = options.principals ?? loginPrincipals(context.user, readLogin)
+  return certificate.principals.filter((principal) => allowed.includes(principal))
+}

@@ -1,0 +1,69 @@
+/** A file that decides who may enter: read only where nobody else may write it, and parsed anew when it changed. */
+import { constants } from 'node:fs'
+import { type FileHandle, open, realpath } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { unsafe } from './strict-modes.ts'
+
+const MAX_FILE = 8 * 1024 * 1024
+
+export interface SafeFile<T> {
+  readonly path: string
+  /** Changes when the file does. */
+  readonly version: string
+  /** Absent: it is ignored as a whole, `unsafe` says why. */
+  readonly parsed?: T
+  readonly unsafe?: string
+}
+
+export interface ReadOptions<T> {
+  readonly parse: (bytes: Buffer) => T
+  /** Bytes, 8 MiB. */
+  readonly limit?: number
+}
+
+export function home(): string {
+  return process.env.HOME || homedir()
+}
+
+/** Undefined: there is no such file. `before` is returned unchanged while the file is. */
+export async function readSafeFile<T>(
+  path: string,
+  before: SafeFile<T> | undefined,
+  { parse, limit = MAX_FILE }: ReadOptions<T>,
+): Promise<SafeFile<T> | undefined> {
+  let file: FileHandle
+  try {
+    // Non-blocking: a FIFO of that name must not stop every login.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    return { path, version: 'unreadable', unsafe: messageOf(error) }
+  }
+  try {
+    const stats = await file.stat()
+    const version = [stats.dev, stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(':')
+    // Directories above may have changed without the file: only what was trusted is trusted again after a look.
+    const bad = stats.isFile() ? unsafe(await realpath(path), stats, home()) : `${path} is no regular file`
+    if (bad !== undefined) return { path, version: `unsafe ${version}`, unsafe: bad }
+    if (before?.version === version) return before
+    if (stats.size > limit) return { path, version, unsafe: `${path} is larger than ${limit} bytes` }
+    const bytes = await file.readFile()
+    try {
+      return { path, version, parsed: parse(bytes) }
+    } catch (error) {
+      return { path, version, unsafe: `${path} cannot be read: ${messageOf(error)}` }
+    }
+  } catch (error) {
+    return { path, version: 'unreadable', unsafe: messageOf(error) }
+  } finally {
+    await file.close()
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}
