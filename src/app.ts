@@ -18,7 +18,7 @@ import { logEvents } from './log-events.ts'
 import { splitLoginName } from './login-name.ts'
 import { createPolicy } from './policy/policy.ts'
 import { SessionRegistry } from './session/registry.ts'
-import type { Endpoint } from './ssh/connection.ts'
+import type { Carried, Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
 import { createPlainRoad } from './target/plain.ts'
@@ -33,7 +33,7 @@ export interface Gateway {
   readonly engine: Engine
   readonly registry: SessionRegistry
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
-  inject(stream: Duplex, remote: Endpoint, local: Endpoint): void
+  inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): void
   /** Look at key files now; resolves with the number of keys. */
   reload(): Promise<number>
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
@@ -85,6 +85,8 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     environment: config.environment.set,
     killTree: config.onDisconnect === 'killTree',
     logCommands: config.log.commands,
+    hostSuffixes: config.hostSuffixes,
+    inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
@@ -121,7 +123,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     hostKeys,
     engine,
     registry,
-    inject: (stream, remote, local) => server.inject(stream, remote, local),
+    inject: server.inject,
     reload: () => authenticator.reload(),
     async drain(signal) {
       await server.close()

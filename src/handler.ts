@@ -2,11 +2,13 @@
  * The story of a connection and its sessions, from top to bottom. There is no middleware chain: the order is security,
  * so it is read in one place.
  */
+import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Container, ContainerSummary, OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import { createInward } from './forward/inward.ts'
+import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
@@ -17,13 +19,13 @@ import { printable } from './printable.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
 import type { AuthContext } from './ssh/auth.ts'
-import type { ConnectionHandlers, SshConnection } from './ssh/connection.ts'
+import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
 import type { Containers, Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
-import { asksForGateway, parseRoute, type Route } from './target/route.ts'
+import { asksForGateway, type Login, type Route, routeOf } from './target/route.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
 
@@ -39,6 +41,10 @@ export interface HandlerDependencies {
   readonly environment: Readonly<Record<string, string>>
   readonly killTree: boolean
   readonly logCommands: boolean
+  /** Taken off host names: ".ctr". */
+  readonly hostSuffixes: readonly string[]
+  /** Serve one more SSH connection, over this stream. */
+  readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
 }
 
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
@@ -54,13 +60,19 @@ export interface Handler {
 }
 
 export function createHandler(deps: HandlerDependencies): Handler {
-  /** Container and user that a user name means, asked anew for each use: a container may have been made again. */
-  async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
-    const route = parseRoute(origin.login)
+  const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
+
+  async function find(identity: Identity, origin: Origin, route: Route, signal: AbortSignal): Promise<Container> {
     if (!('container' in route)) throw namesNoContainer(route)
     const mayEnter = async (container: Container | ContainerSummary) =>
       (await deps.policy({ identity, origin, container, action: { kind: 'enter' } })).allowed
-    const container = await deps.containers.resolve(route.container, mayEnter, signal)
+    return deps.containers.resolve(route.container, mayEnter, signal)
+  }
+
+  /** Container and user that a login means, asked anew for each use: a container may have been made again. */
+  async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
+    const route = routeFor(origin)
+    const container = await find(identity, origin, route, signal)
     if (container.state !== 'running') {
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
     }
@@ -75,10 +87,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
       // An engine that is down or a container that is stopped is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
-      if (asksForGateway(parseRoute(context.user), failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
+      if (asksForGateway(routeFor(originOf(context)), failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
       deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
       return `hatchway: ${failure.message}`
     }
+  }
+
+  async function isToGateway(identity: Identity, origin: Origin, signal: AbortSignal): Promise<boolean> {
+    const route = routeFor(origin)
+    if (!('container' in route && route.bare)) return asksForGateway(route, false)
+    const found = await find(identity, origin, route, signal).catch(asHatchwayError)
+    return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
   }
 
   function connection(connection: SshConnection<Identity>): ConnectionHandlers {
@@ -185,19 +204,26 @@ export function createHandler(deps: HandlerDependencies): Handler {
       }
     }
 
+    // Decided now: what a connection is to does not change when a container of that name comes or goes.
+    const toGateway = isToGateway(identity, origin, connection.closed)
+    const inside = forwards({ connection, log, resolve: here, guestFor, demand: gate.demand })
+    const jump = createJump({
+      log,
+      demandHost: async (host, signal) => {
+        const route = routeFor({ login: '', host })
+        if (!('template' in route)) await find(identity, origin, route, signal)
+      },
+      serve: (channel, host) => deps.inject(channel, connection.remote, connection.local, { host, identity }),
+    })
+
     return {
       allow: gate.allow,
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)
       },
-      ...forwards({
-        connection,
-        log,
-        resolve: here,
-        guestFor,
-        demand: gate.demand,
-      }),
+      ...inside,
+      direct: async (target, signal) => ((await toGateway) ? jump(target, signal) : inside.direct(target, signal)),
     }
   }
 
@@ -212,8 +238,9 @@ function namesNoContainer(route: Route): HatchwayError {
   return new HatchwayError('CONTAINER_NOT_FOUND', message)
 }
 
-function originOf({ connectionId, user, remote }: Pick<AuthContext, 'connectionId' | 'user' | 'remote'>): Origin {
-  return { connectionId, login: user, remote }
+function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {
+  const { connectionId, user, host, remote } = context
+  return { connectionId, login: user, ...(host !== undefined && { host }), remote }
 }
 
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */

@@ -171,6 +171,12 @@ export const configSchema = z.strictObject({
       'Where keys that Hatchway makes are kept, mode 0700. Default: keys/ of the checkout it runs from, else ~/.local/state/hatchway/keys.',
     examples: ['/etc/hatchway/keys'],
   }),
+  hostSuffixes: z
+    .array(z.string().regex(/^\.[a-zA-Z0-9.-]+$/, 'expected a suffix such as .ctr'))
+    .default(['.ctr'])
+    .describe(
+      'Taken off the host that a client names in a jump, HTTP CONNECT or SOCKS, so that one pattern in ssh_config (Host *.ctr) means all containers.',
+    ),
   hostKeys: z
     .array(fileName)
     .default([])

@@ -30,6 +30,8 @@ export interface Origin {
   readonly connectionId: string
   /** The SSH user name as the client sent it. */
   readonly login: string
+  /** The host it named before the login, where it did. */
+  readonly host?: string
   readonly remote: { readonly address: string; readonly port: number }
 }
 

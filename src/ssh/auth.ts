@@ -7,6 +7,8 @@ export interface AuthContext {
   /** Same id as the later connection's. */
   readonly connectionId: string
   readonly user: string
+  /** Carried.host: what the connection is to, when its client named it before the login. */
+  readonly host?: string
   readonly remote: Endpoint
   readonly local: Endpoint
   /** Aborts with the connection or the grace time. */

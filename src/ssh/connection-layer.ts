@@ -175,7 +175,9 @@ export class ConnectionLayer {
       .then(
         (result) => {
           if ('reason' in result) refuse(result)
-          else if (this.#transport.closed) result.destroy()
+          else if (typeof result === 'function') {
+            if (!this.#transport.closed) result(new ChannelStream(confirm()))
+          } else if (this.#transport.closed) result.destroy()
           else joinStreams(new ChannelStream(confirm()), result)
         },
         (error: unknown) => {

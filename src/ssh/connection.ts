@@ -7,6 +7,17 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** What a connection brings along that came another way than straight to a port of ours. */
+export interface Carried<Identity> {
+  /** The host its client asked for by name (a jump, HTTP CONNECT, SOCKS): its user name is then that host's alone. */
+  readonly host?: string
+  /** Who was proved on the connection that carries this one: its own login needs no other proof. */
+  readonly identity?: Identity
+}
+
+/** Takes over a channel that a client opened. */
+export type TakesChannel = (channel: Duplex) => void
+
 /** What a client may ask for while a connection lives; each is put to `allow` before anything is done. */
 export type SshAction =
   | { readonly kind: 'pty' }
@@ -34,8 +45,8 @@ export interface OpenFailure {
 export interface ConnectionHandlers {
   allow(action: SshAction): boolean | Promise<boolean>
   session(session: SshSession): void
-  /** Resolve with the stream to join to the channel, or say why not. The channel half-closes both ways. */
-  direct?(target: DirectTarget, signal: AbortSignal): Promise<Duplex | OpenFailure>
+  /** Resolve with the stream to join to the channel or who takes it, or say why not. It half-closes both ways. */
+  direct?(target: DirectTarget, signal: AbortSignal): Promise<Duplex | TakesChannel | OpenFailure>
   /** Resolve with the bound port (0 for unix), or undefined: REQUEST_FAILURE. */
   forward?(bind: ForwardBind): Promise<number | undefined>
   cancelForward?(bind: ForwardBind): Promise<boolean>
@@ -47,6 +58,8 @@ export interface SshConnection<Identity> {
   readonly identity: Identity
   /** The SSH user name as the client sent it: "dev@web". */
   readonly user: string
+  /** Carried.host */
+  readonly host?: string
   readonly remote: Endpoint
   readonly local: Endpoint
   /** Without "SSH-2.0-". */

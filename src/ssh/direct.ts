@@ -1,6 +1,6 @@
 /** Channels a client opens towards something inside: direct-tcpip (RFC 4254 §7.2), direct-streamlocal@openssh.com. */
 import type { Duplex } from 'node:stream'
-import type { ConnectionHandlers, DirectTarget, OpenFailure } from './connection.ts'
+import type { ConnectionHandlers, DirectTarget, OpenFailure, TakesChannel } from './connection.ts'
 import type { PacketReader } from './packets.ts'
 
 /** For the last bytes to a side that reads slowly, once the other side is gone. */
@@ -11,7 +11,7 @@ export async function openDirect(
   reader: PacketReader,
   handlers: ConnectionHandlers,
   closed: AbortSignal,
-): Promise<Duplex | OpenFailure> {
+): Promise<Duplex | TakesChannel | OpenFailure> {
   const target = parseTarget(type, reader)
   if (!target) return { reason: 'unknown-type', message: 'unknown channel type' }
   if (!handlers.direct) return { reason: 'prohibited', message: 'forwarding is not permitted' }

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Place } from './admission.ts'
 import type { AuthContext } from './auth.ts'
-import type { Endpoint, SshConnection } from './connection.ts'
+import type { Carried, Endpoint, SshConnection } from './connection.ts'
 import { ConnectionLayer } from './connection-layer.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import { DisconnectReason, fields, Message, packet } from './packets.ts'
@@ -18,6 +18,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly stream: Duplex
   readonly remote: Endpoint
   readonly local: Endpoint
+  readonly carried: Carried<Identity>
   readonly hostKeys: HostKeys
   readonly offer: object
   readonly server: SshServerOptions<Identity>
@@ -34,6 +35,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   const { id, remote, local, server, place } = options
   const { observe } = server
   const limits = server.limits()
+  const host = options.carried.host === undefined ? {} : { host: options.carried.host }
   const abort = new AbortController()
   const grace = startGrace()
   let keepalive: NodeJS.Timeout | undefined
@@ -62,9 +64,10 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   const auth = new UserAuth<Identity>({
     transport,
     authenticator: server.authenticator,
+    carried: options.carried.identity,
     maxAuthTries: limits.maxAuthTries,
     banner: (context) => (typeof server.banner === 'function' ? server.banner(context) : server.banner),
-    context: (user): AuthContext => ({ connectionId: id, user, remote, local, signal: abort.signal }),
+    context: (user): AuthContext => ({ connectionId: id, user, ...host, remote, local, signal: abort.signal }),
     decided: (context, { result, ...facts }) =>
       observe({ type: 'auth', context, ...facts, accepted: result === 'accepted', partial: result === 'partial' }),
     fault,
@@ -93,6 +96,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       id,
       identity,
       user,
+      ...host,
       remote,
       local,
       clientVersion: transport.clientVersion,

@@ -6,7 +6,7 @@ import { Admission, type Drop, type DropReason, type Place } from './admission.t
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
-import type { ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
+import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import type { Penalty } from './penalties.ts'
@@ -65,11 +65,11 @@ export interface SshServerOptions<Identity> {
   readonly banner?: string | ((context: AuthContext) => string | undefined)
 }
 
-export interface SshServer {
+export interface SshServer<Identity> {
   /** May be called several times. Rejects with the error of the bind. */
   listen(host: string, port: number): Promise<Endpoint>
   /** Serve one connection over any byte stream: stdin and stdout, a forwarded channel. */
-  inject(stream: Duplex, remote: Endpoint, local: Endpoint): void
+  inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): void
   /** Connections alive now, also those not yet authenticated. */
   connections(): number
   /** Stop listening; what is connected stays. Idempotent. */
@@ -78,7 +78,7 @@ export interface SshServer {
 }
 
 /** Throws on host keys or ciphers that cannot be used. */
-export function createSshServer<Identity>(options: SshServerOptions<Identity>): SshServer {
+export function createSshServer<Identity>(options: SshServerOptions<Identity>): SshServer<Identity> {
   const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)
   const server = { ...options, observe: guarded(options.observe) }
@@ -141,11 +141,11 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     }
   }
 
-  function inject(stream: Duplex, remote: Endpoint, local: Endpoint): void {
+  function inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity> = {}): void {
     if (stream.destroyed) return
     const place = admission.enter(remote)
     if ('reason' in place) drop({ stream, remote, local }, place)
-    else serve({ stream, remote, local }, place)
+    else serve({ stream, remote, local }, place, carried)
   }
 
   function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop): void {
@@ -157,7 +157,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     stream.end(text, () => stream.destroy())
   }
 
-  function serve({ stream, remote, local }: Arrival, place: Place): void {
+  function serve({ stream, remote, local }: Arrival, place: Place, carried: Carried<Identity> = {}): void {
     const id = nextConnectionId()
     server.observe({ type: 'connect', connectionId: id, remote })
     const connection = serveConnection({
@@ -165,6 +165,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       stream,
       remote,
       local,
+      carried,
       hostKeys,
       offer,
       server,

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
-import { AuthProgress, type Proof } from './auth-progress.ts'
+import { AuthProgress, type Proof, type Verdict } from './auth-progress.ts'
 import { readInteractive, readPassword, readPublicKey, readRequest } from './auth-requests.ts'
 import { Exchange, type Proved } from './keyboard-interactive.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
@@ -32,6 +32,8 @@ export interface AuthResult {
 export interface UserAuthOptions<Identity> {
   readonly transport: Transport
   readonly authenticator: Authenticator<Identity>
+  /** Carried.identity */
+  readonly carried: Identity | undefined
   readonly maxAuthTries: number
   readonly context: (user: string) => AuthContext
   readonly banner: (context: AuthContext) => string | undefined
@@ -183,7 +185,9 @@ export class UserAuth<Identity> {
       this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
       return undefined
     }
-    if (method !== 'none') this.#attempted = true
+    const { carried } = this.#options
+    if (method !== 'none' || carried !== undefined) this.#attempted = true
+    if (method === 'none' && carried !== undefined) return { method, identity: carried }
     // The first `none` asks which methods there are; sshd does not count it.
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)
@@ -271,7 +275,7 @@ export class UserAuth<Identity> {
   async #conclude(proof: Proof<Identity>, context: AuthContext, began: number): Promise<void> {
     const { transport, authenticator, decided, succeeded } = this.#options
     if (transport.closed) return
-    const { result, identity } = this.#progress.advance(proof)
+    const { result, identity } = proof.method === 'none' ? this.#asCarried(proof) : this.#progress.advance(proof)
     const told = {
       method: proof.device ? `${proof.method}:${proof.device}` : proof.method,
       ...(proof.fingerprint !== undefined && { fingerprint: proof.fingerprint }),
@@ -295,6 +299,13 @@ export class UserAuth<Identity> {
     transport.authenticated()
     decided(context, { ...told, result: 'accepted' })
     succeeded(identity, context.user)
+  }
+
+  /** The methods were gone through on the connection that carries this one; who has begun anew here must go through all. */
+  #asCarried({ identity }: Proof<Identity>): Verdict<Identity> {
+    return identity === undefined || this.#progress.proven !== undefined
+      ? { result: 'refused', identity: undefined }
+      : { result: 'complete', identity }
   }
 
   async #fail(context: AuthContext, result: AuthResult, began: number): Promise<void> {

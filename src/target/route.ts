@@ -33,6 +33,12 @@ export interface TemplateRoute extends Inside {
   readonly template: { readonly name: string; readonly kind: 'fresh' | 'personal' }
 }
 
+/** What a client gave: its user name, and the host where it named one before the login (a jump, CONNECT, SOCKS, stdio). */
+export interface Login {
+  readonly login: string
+  readonly host?: string
+}
+
 export type Route = ContainerRoute | TemplateRoute | Inside
 
 /** Engines accept no other; a folder of a devcontainer may be anything, and is written behind an "@". */
@@ -40,6 +46,17 @@ const NAME = '[a-zA-Z0-9][a-zA-Z0-9_.-]*'
 const TEMPLATE = new RegExp(`^([+~])(${NAME})$`)
 const MARK = /[+%~]/
 const WITHOUT_AT = new RegExp(`^(?:(.*[^+%~])[+%]|%)([+~]?${NAME})$`, 's')
+
+/**
+ * With a host, the host is the target and the user name is only the user inside, whatever it holds; "@" is none. A suffix
+ * (".ctr", for patterns in ssh_config) is taken off the host once.
+ */
+export function routeOf({ login, host }: Login, suffixes: readonly string[] = []): Route {
+  if (host === undefined) return parseRoute(login)
+  const suffix = suffixes.find((suffix) => host.length > suffix.length && host.endsWith(suffix)) ?? ''
+  const { address } = splitLoginName(login)
+  return withUser(address === '@' ? '' : address, host.slice(0, host.length - suffix.length), false)
+}
 
 export function parseRoute(sshUser: string): Route {
   const { address } = splitLoginName(sshUser)

@@ -72,7 +72,7 @@ export function createFolder(): Folder {
 export interface TestServer {
   readonly port: number
   readonly folder: Folder
-  readonly server: SshServer
+  readonly server: SshServer<string>
   readonly events: SshServerEvent[]
   readonly connections: SshConnection<string>[]
   /** Options of `ssh` that reach it as `user`. */

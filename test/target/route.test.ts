@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { asksForGateway, parseRoute } from '../../src/target/route.ts'
+import { asksForGateway, parseRoute, routeOf } from '../../src/target/route.ts'
 
 test.each([
   ['dev@web', { user: 'dev', container: 'web', bare: false }],
@@ -62,6 +62,45 @@ test.each([
   ['dev+web\n', { container: 'dev+web\n', bare: false }],
 ])('%j is not guessed at', (login, route) => {
   expect(parseRoute(login)).toEqual(route)
+})
+
+test.each([
+  [
+    { login: 'dev', host: 'web' },
+    { user: 'dev', container: 'web', bare: false },
+  ],
+  [
+    { login: 'dev', host: 'web.ctr' },
+    { user: 'dev', container: 'web', bare: false },
+  ],
+  [
+    { login: 'dev', host: 'web.ctr.ctr' },
+    { user: 'dev', container: 'web.ctr', bare: false },
+  ],
+  [
+    { login: 'dev', host: '.ctr' },
+    { user: 'dev', container: '.ctr', bare: false },
+  ],
+  [
+    { login: '@', host: 'web' },
+    { container: 'web', bare: false },
+  ],
+  [
+    { login: 'dev', host: '+node' },
+    { user: 'dev', template: { name: 'node', kind: 'fresh' } },
+  ],
+  // Where the host says the container, the user name is only a user.
+  [
+    { login: 'dev@db', host: 'web' },
+    { user: 'dev@db', container: 'web', bare: false },
+  ],
+  [
+    { login: 'a+b', host: 'web' },
+    { user: 'a+b', container: 'web', bare: false },
+  ],
+  [{ login: 'dev@web.ctr' }, { user: 'dev', container: 'web.ctr', bare: false }],
+])('%j, with a host named before', (login, route) => {
+  expect(routeOf(login, ['.ctr'])).toEqual(route)
 })
 
 test.each([

@@ -1,0 +1,42 @@
+/**
+ * A jump (ssh -J, ssh -W): port 22 of a container, asked for on a connection to the gateway itself, is answered by our
+ * own SSH server over that channel. It is a login there, not a forward: it is put to the policy as entering the container,
+ * and goes on as the same identity with the same restrictions. In a connection to a container, port 22 stays the
+ * container's own.
+ */
+import type { Duplex } from 'node:stream'
+import type { Logger } from 'pino'
+import { asHatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
+import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
+
+const LIMIT = 30_000
+const SSH_PORT = 22
+
+export interface JumpDependencies {
+  readonly log: Logger
+  /** @throws HatchwayError when no such container may be entered */
+  readonly demandHost: (host: string, signal: AbortSignal) => Promise<void>
+  readonly serve: (channel: Duplex, host: string) => void
+}
+
+export function createJump({ log, demandHost, serve }: JumpDependencies): Required<ConnectionHandlers>['direct'] {
+  return async (target, signal) => {
+    if (target.kind === 'unix') return refused('no container named, so no socket in one')
+    const { host, port } = target
+    if (port !== SSH_PORT) return refused('to jump into a container ask for its port 22')
+    try {
+      await demandHost(host, within(LIMIT, signal))
+    } catch (error) {
+      const failure = asHatchwayError(error)
+      log.info({ code: failure.code, err: failure.cause, host }, 'jump refused')
+      return { reason: 'connect-failed', message: failure.message }
+    }
+    log.info({ host }, 'jump')
+    return (channel) => serve(channel, host)
+  }
+}
+
+function refused(message: string): OpenFailure {
+  return { reason: 'prohibited', message }
+}
