@@ -38,6 +38,14 @@ function line(event: GatewayEvent): Line | undefined {
         reason: event.misdeed,
         seconds: Math.round(event.milliseconds / 1000),
       }
+    case 'channel-timeout':
+      return {
+        level: 'info',
+        msg: 'channel closed: it was not used',
+        connection: event.connectionId,
+        channel: event.channel,
+        seconds: event.milliseconds / 1000,
+      }
     case 'fault':
       return { level: 'error', msg: 'a fault of ours', connection: event.connectionId, err: event.error }
     case 'auth': {

@@ -9,6 +9,7 @@ const src = path.resolve(import.meta.dirname, '../src')
 const ALLOWED: Record<string, readonly string[]> = {
   'errors.ts': [],
   'address.ts': [],
+  'idle-timer.ts': [],
   'printable.ts': [],
   'limit.ts': [],
   'login-name.ts': [],
@@ -20,7 +21,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'log-events.ts': ['events.ts', 'log.ts', 'ssh'],
   'control.ts': ['errors.ts', 'session'],
   engine: ['errors.ts', 'limit.ts', 'printable.ts', 'tar.ts'],
-  ssh: ['errors.ts', 'address.ts', 'address-list.ts', 'events.ts'],
+  ssh: ['errors.ts', 'address.ts', 'address-list.ts', 'events.ts', 'idle-timer.ts'],
   listen: ['errors.ts', 'address.ts', 'ssh'],
   config: ['errors.ts', 'address.ts', 'login-name.ts'],
   auth: ['errors.ts', 'address.ts', 'address-list.ts', 'config', 'login-name.ts', 'printable.ts', 'ssh'],

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseBlock } from '../address.ts'
 import { parsePenalties } from './penalties.ts'
 import {
+  parseChannelTimeout,
   parseCount,
   parseDuration,
   parseListen,
@@ -57,6 +58,7 @@ const rekeyLimit = parsed(z.string(), parseRekeyLimit, 'bytes and optionally a t
 const count = () => parsed(textOrNumber, parseCount, 'a number from 1 on, or none')
 const netBlockSize = parsed(textOrNumber, parseNetBlockSize, 'bits of IPv4 and IPv6 such as 32:128')
 const penalties = parsed(z.string(), parsePenalties, 'no, yes, or penalties such as "authfail:5s noauth:1s max:10m"')
+const channelTimeout = parsed(z.string(), parseChannelTimeout, 'a channel type and a time such as direct-tcpip=10m')
 const block = parsed(z.string(), parseBlock, 'an address or a block of them such as 10.0.0.0/8 or 2001:db8::/32')
 const fileName = z.string().min(1)
 const text = z.string().min(1)
@@ -135,6 +137,15 @@ const limits = z.strictObject({
     .default(3)
     .describe('Unanswered questions after which it is gone; 0: it is never ended.'),
   rekeyLimit: rekeyLimit.prefault('1G 1h').describe('New keys after that many bytes, or that time (RFC 4253 §9).'),
+  channelTimeout: z
+    .array(channelTimeout)
+    .prefault([])
+    .describe(
+      'Channels that are closed when no byte passed for a time: type=time, the first pattern that fits counts. Types: session:shell, session:command, session:subsystem:sftp (session: all of them), direct-tcpip, direct-streamlocal@openssh.com, forwarded-tcpip, forwarded-streamlocal@openssh.com, agent-connection, x11-connection; global: all together.',
+    ),
+  unusedConnectionTimeout: duration()
+    .prefault('none')
+    .describe('A connection that has no channel for that long is closed.'),
 })
 
 const proxyProtocol = z.strictObject({

@@ -82,3 +82,10 @@ export function parseNetBlockSize(text: string | number): { ipv4: number; ipv6: 
   const [ipv4, ipv6] = [Number(match[1]), Number(match[2] ?? 128)]
   return ipv4 <= 32 && ipv6 <= 128 ? { ipv4, ipv6 } : undefined
 }
+
+/** ChannelTimeout "type=interval"; type is a pattern. */
+export function parseChannelTimeout(text: string): { pattern: string; milliseconds: number } | undefined {
+  const match = /^([a-z0-9*?:@.-]+)=(\S+)$/i.exec(text.trim())
+  const milliseconds = match?.[2] === undefined ? undefined : parseDuration(match[2])
+  return match?.[1] === undefined || milliseconds === undefined ? undefined : { pattern: match[1], milliseconds }
+}

@@ -73,7 +73,11 @@ export class ChannelStream extends Duplex implements ChannelOwner {
     answer(false)
   }
 
-  onClosed(): void {
+  onClosed(forced: boolean): void {
+    if (forced) {
+      this.destroy()
+      return
+    }
     // What came before CLOSE may still be read; writing is over.
     this.#takeWritten()
     if (!this.writableEnded) this.end()

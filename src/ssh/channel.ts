@@ -22,8 +22,8 @@ export interface ChannelOwner {
   onDrained(): void
   /** A channel request, to be answered once, now or later: further requests wait until then. */
   onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void
-  /** CLOSE, or the connection is gone. Called once. */
-  onClosed(): void
+  /** CLOSE, or the connection is gone; `forced`: closed by us, and nothing that came is to be read. Called once. */
+  onClosed(forced: boolean): void
 }
 
 export class Channel {
@@ -42,6 +42,8 @@ export class Channel {
   #credit = 0
   #owner: ChannelOwner | undefined
   #finished: (() => void) | undefined
+  #traffic: (() => void) | undefined
+  #told = false
   #eofSent = false
   #closeSent = false
   #eofReceived = false
@@ -72,6 +74,11 @@ export class Channel {
     this.#finished = finished
   }
 
+  /** Told at every byte, either way. */
+  onTraffic(traffic: () => void): void {
+    this.#traffic = traffic
+  }
+
   /** No more can be sent: closed by either end, or the connection is gone. */
   get finished(): boolean {
     return this.#closeSent || this.#gone
@@ -92,6 +99,7 @@ export class Channel {
 
   /** 1 data, 2 extended data (stderr). The chunk is copied; false: wait for `onDrained`. */
   write(fd: 1 | 2, chunk: Buffer): boolean {
+    this.#traffic?.()
     return this.#eofSent || this.#writer.write(fd, chunk)
   }
 
@@ -122,6 +130,12 @@ export class Channel {
     this.discard()
   }
 
+  /** Closed for a reason of ours: the owner is told now, for the client may never answer. */
+  expire(): void {
+    this.close()
+    this.#tellClosed(true)
+  }
+
   /** eow@openssh.com: the client reads no more; what is written is dropped. */
   mute(): void {
     this.#writer.stop()
@@ -147,6 +161,7 @@ export class Channel {
 
   /** False: the client ignored our window by more than sshd forgives (channels.c: a tenth). */
   receive(data: Buffer): boolean {
+    this.#traffic?.()
     if (data.length > this.#windowLeft) {
       this.#excess += data.length - this.#windowLeft
       if (this.#excess > this.#window / 10) return false
@@ -192,7 +207,13 @@ export class Channel {
     this.#finish()
     this.#requests.stop()
     this.#removed()
-    this.#owner?.onClosed()
+    this.#tellClosed(false)
+  }
+
+  #tellClosed(forced: boolean): void {
+    if (this.#told) return
+    this.#told = true
+    this.#owner?.onClosed(forced)
   }
 
   #send(type: number): void {

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { Channel, WINDOW } from './channel.ts'
 import { ChannelStream } from './channel-stream.ts'
+import { type ChannelTimeout, ChannelTimeouts } from './channel-timeouts.ts'
 import { MAX_DATA, type RemoteEnd } from './channel-writer.ts'
 import type { ConnectionHandlers, OpenFailure } from './connection.ts'
 import { joinStreams, openDirect } from './direct.ts'
@@ -21,10 +22,19 @@ const OPEN_TIMEOUT = 60_000
 /** RFC 4254 §5.1. */
 const OPEN_REASON = { prohibited: 1, 'connect-failed': 2, 'unknown-type': 3, 'resource-shortage': 4 } as const
 
+/** Where sshd's names for ChannelTimeout are not those of the protocol. */
+const TYPES: Readonly<Record<string, string>> = {
+  x11: 'x11-connection',
+  'auth-agent@openssh.com': 'agent-connection',
+}
+
 export interface ConnectionLayerOptions {
   readonly transport: Transport
   readonly hostKeys: HostKeys
   readonly maxSessions: number
+  readonly channelTimeout: readonly ChannelTimeout[]
+  readonly unusedConnectionTimeout: number
+  readonly expired: (type: string, milliseconds: number) => void
   readonly fault: (error: unknown) => void
 }
 
@@ -40,6 +50,8 @@ export class ConnectionLayer {
   readonly #channels = new Map<number, Channel>()
   readonly #opening = new Map<number, PendingOpen>()
   readonly #requests: GlobalRequests
+  readonly #timeouts: ChannelTimeouts
+  #unused: NodeJS.Timeout | undefined
   #handlers: ConnectionHandlers = { allow: () => false, session: (session) => session.reject() }
   #sessions = 0
   /** Direct channels whose target is not yet connected. */
@@ -51,6 +63,8 @@ export class ConnectionLayer {
     this.#transport = options.transport
     this.#closed = closed
     this.#requests = new GlobalRequests({ ...options, handlers: () => this.#handlers })
+    this.#timeouts = new ChannelTimeouts(options.channelTimeout, options.expired)
+    this.#checkUse()
   }
 
   use(handlers: ConnectionHandlers): void {
@@ -96,12 +110,13 @@ export class ConnectionLayer {
       const done = () => {
         clearTimeout(timer)
         this.#opening.delete(id)
+        this.#checkUse()
       }
       const pending: PendingOpen = {
         // At once, not after an await: data may follow the confirmation in the same read.
         confirmed: (remote) => {
+          resolve(new ChannelStream(this.#add(id, TYPES[type] ?? type, window, remote)))
           done()
-          resolve(new ChannelStream(this.#add(id, window, remote)))
         },
         failed: (error) => {
           done()
@@ -109,6 +124,7 @@ export class ConnectionLayer {
         },
       }
       this.#opening.set(id, pending)
+      this.#checkUse()
       this.#transport.send(packet(Message.CHANNEL_OPEN, type, id, window, MAX_DATA, { raw: data }))
     })
   }
@@ -117,6 +133,7 @@ export class ConnectionLayer {
   end(): void {
     for (const { failed } of [...this.#opening.values()]) failed(new Error('the connection is gone'))
     for (const channel of [...this.#channels.values()]) channel.end()
+    clearTimeout(this.#unused)
   }
 
   #channelPacket(type: number, channel: Channel, reader: PacketReader): void {
@@ -162,7 +179,7 @@ export class ConnectionLayer {
     const confirm = () => {
       const id = this.#newId()
       const window = this.#window()
-      const channel = this.#add(id, window, remote)
+      const channel = this.#add(id, type, window, remote)
       this.#transport.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, remote.id, id, window, MAX_DATA))
       return channel
     }
@@ -171,6 +188,7 @@ export class ConnectionLayer {
       return
     }
     this.#connecting++
+    this.#checkUse()
     openDirect(type, reader, this.#handlers, this.#closed)
       .then(
         (result) => {
@@ -186,7 +204,10 @@ export class ConnectionLayer {
           refuse({ reason: 'connect-failed', message: 'open failed' })
         },
       )
-      .finally(() => this.#connecting--)
+      .finally(() => {
+        this.#connecting--
+        this.#checkUse()
+      })
   }
 
   #openSession(confirm: () => Channel, refuse: (failure: OpenFailure) => void): void {
@@ -204,6 +225,7 @@ export class ConnectionLayer {
     new SessionChannel(channel, {
       allow: (action) => this.#handlers.allow(action),
       session: (session) => this.#handlers.session(session),
+      started: (type) => this.#timeouts.watch(channel, type),
       fault: this.#options.fault,
       clientKnowsEow: this.#transport.clientVersion.startsWith('OpenSSH'),
     })
@@ -224,10 +246,30 @@ export class ConnectionLayer {
     }
   }
 
-  #add(id: number, window: number, remote: RemoteEnd): Channel {
-    const channel = new Channel(id, window, remote, this.#transport, () => this.#channels.delete(id))
+  #add(id: number, type: string, window: number, remote: RemoteEnd): Channel {
+    const channel = new Channel(id, window, remote, this.#transport, () => {
+      this.#channels.delete(id)
+      this.#timeouts.forget(channel)
+      this.#checkUse()
+    })
     this.#channels.set(id, channel)
+    this.#timeouts.watch(channel, type)
+    this.#checkUse()
     return channel
+  }
+
+  /** UnusedConnectionTimeout: channels count, listeners of -R do not (sshd_config(5)). */
+  #checkUse(): void {
+    const { unusedConnectionTimeout: limit } = this.#options
+    if (limit === 0) return
+    if (this.#count() > 0 || this.#closed.aborted) {
+      clearTimeout(this.#unused)
+      this.#unused = undefined
+      return
+    }
+    this.#unused ??= setTimeout(() => {
+      this.#transport.disconnect(DisconnectReason.BY_APPLICATION, `no channel was open for ${limit / 1000} seconds`)
+    }, limit).unref()
   }
 
   #window(): number {
@@ -235,7 +277,11 @@ export class ConnectionLayer {
   }
 
   #full(): boolean {
-    return this.#channels.size + this.#opening.size + this.#connecting >= MAX_CHANNELS
+    return this.#count() >= MAX_CHANNELS
+  }
+
+  #count(): number {
+    return this.#channels.size + this.#opening.size + this.#connecting
   }
 
   #newId(): number {

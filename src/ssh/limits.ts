@@ -1,6 +1,7 @@
 /** Limits as sshd_config(5) names them, and MaxStartups' random early drop. */
 import { randomInt } from 'node:crypto'
 import type { Block } from '../address.ts'
+import type { ChannelTimeout } from './channel-timeouts.ts'
 import type { PenaltySettings } from './penalties.ts'
 
 /** Times are milliseconds. Defaults are in the configuration's schema. */
@@ -26,6 +27,10 @@ export interface SshLimits {
   readonly clientAliveCountMax: number
   /** Rekey after that many bytes in one direction or that time; 0: never by that. */
   readonly rekeyLimit: { readonly bytes: number; readonly milliseconds: number }
+  /** The first pattern that fits a channel's type is its timeout. */
+  readonly channelTimeout: readonly ChannelTimeout[]
+  /** Of a connection without a channel; 0: none. */
+  readonly unusedConnectionTimeout: number
 }
 
 export interface MaxStartups {

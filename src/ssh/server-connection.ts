@@ -78,7 +78,13 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     clearTimeout(grace)
     place.loggedIn()
     layer = new ConnectionLayer(
-      { transport, hostKeys: options.hostKeys, maxSessions: limits.maxSessions, fault },
+      {
+        ...{ transport, hostKeys: options.hostKeys, fault },
+        ...{ maxSessions: limits.maxSessions, channelTimeout: limits.channelTimeout },
+        unusedConnectionTimeout: limits.unusedConnectionTimeout,
+        expired: (channel, milliseconds) =>
+          observe({ type: 'channel-timeout', connectionId: id, channel, milliseconds }),
+      },
       abort.signal,
     )
     transport.send(announceHostKeys(options.hostKeys))

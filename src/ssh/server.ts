@@ -26,6 +26,13 @@ export type SshServerEvent =
       readonly detail?: string
     }
   | ({ readonly type: 'penalty' } & Penalty)
+  /** ChannelTimeout closed it; `channel` is its type. */
+  | {
+      readonly type: 'channel-timeout'
+      readonly connectionId: string
+      readonly channel: string
+      readonly milliseconds: number
+    }
   | {
       readonly type: 'auth'
       readonly context: AuthContext

@@ -17,6 +17,8 @@ const SIGNALS = ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QU
 export interface SessionOptions {
   readonly allow: (action: SshAction) => Promise<boolean> | boolean
   readonly session: (session: SshSession) => void
+  /** It has become what it is: "session:shell", "session:command", "session:subsystem:sftp" (session.c). */
+  readonly started: (type: string) => void
   readonly fault: (error: unknown) => void
   /** eow@openssh.com may be sent. */
   readonly clientKnowsEow: boolean
@@ -78,10 +80,10 @@ export class SessionChannel implements ChannelOwner {
     })
   }
 
-  onClosed(): void {
+  onClosed(forced: boolean): void {
     this.#abort.abort()
     // Input that was sent in full may still be read to its end.
-    if (!this.#channel.ended && !this.#channel.eofReceived) this.#stdin.destroy()
+    if (forced || (!this.#channel.ended && !this.#channel.eofReceived)) this.#stdin.destroy()
   }
 
   onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void {
@@ -192,6 +194,7 @@ export class SessionChannel implements ChannelOwner {
   #begin(start: SessionStart, answer: (accepted: boolean) => void): undefined {
     this.#started = true
     this.#answerStart = answer
+    this.#options.started(typeOf(start))
     try {
       const done: unknown = this.#options.session(this.#session(start))
       // An async function is a `() => void` to the compiler.
@@ -282,4 +285,9 @@ export class SessionChannel implements ChannelOwner {
       return false
     }
   }
+}
+
+function typeOf(start: SessionStart): string {
+  if (start.kind === 'subsystem') return `session:subsystem:${start.name}`
+  return start.kind === 'exec' ? 'session:command' : 'session:shell'
 }

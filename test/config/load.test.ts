@@ -57,6 +57,8 @@ describe('configuration', () => {
       clientAliveInterval: 30_000,
       clientAliveCountMax: 3,
       rekeyLimit: { bytes: 1024 ** 3, milliseconds: 3_600_000 },
+      channelTimeout: [],
+      unusedConnectionTimeout: 0,
     })
   })
 

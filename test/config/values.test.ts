@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { parseDuration, parseListen, parseMaxStartups, parseRekeyLimit } from '../../src/config/values.ts'
+import { parsePenalties } from '../../src/config/penalties.ts'
+import {
+  parseChannelTimeout,
+  parseCount,
+  parseDuration,
+  parseListen,
+  parseMaxStartups,
+  parseNetBlockSize,
+  parseRekeyLimit,
+} from '../../src/config/values.ts'
 
 describe('values', () => {
   it.each([
@@ -49,4 +58,60 @@ describe('values', () => {
     [':22', undefined],
     ['a b:22', undefined],
   ])('reads the address %j', (text, expected) => expect(parseListen(text)).toEqual(expected))
+
+  it.each([
+    ['none', 0],
+    [3, 3],
+    ['3', 3],
+    ['0', undefined],
+    ['', undefined],
+    ['-1', undefined],
+  ])('reads the count %j', (text, expected) => expect(parseCount(text)).toBe(expected))
+
+  it.each([
+    ['32:128', { ipv4: 32, ipv6: 128 }],
+    ['24', { ipv4: 24, ipv6: 128 }],
+    [24, { ipv4: 24, ipv6: 128 }],
+    ['0:0', { ipv4: 0, ipv6: 0 }],
+    ['33:128', undefined],
+    ['32:129', undefined],
+    ['32:', undefined],
+  ])('reads PerSourceNetBlockSize %j', (text, expected) => expect(parseNetBlockSize(text)).toEqual(expected))
+
+  it.each([
+    ['direct-tcpip=10m', { pattern: 'direct-tcpip', milliseconds: 600_000 }],
+    ['session:*=none', { pattern: 'session:*', milliseconds: 0 }],
+    ['forwarded-streamlocal@openssh.com=5', { pattern: 'forwarded-streamlocal@openssh.com', milliseconds: 5000 }],
+    ['session', undefined],
+    ['session=', undefined],
+    ['=5m', undefined],
+    ['session=x', undefined],
+  ])('reads ChannelTimeout %j', (text, expected) => expect(parseChannelTimeout(text)).toEqual(expected))
+
+  it('reads PerSourcePenalties: what is not named has its default, IPv6 overflows as IPv4', () => {
+    const defaults = parsePenalties('yes')
+    expect(defaults).toMatchObject({ enabled: true, min: 15_000, max: 600_000, maxSources6: 65_536 })
+    expect(parsePenalties('no')).toEqual({ ...defaults, enabled: false })
+    expect(parsePenalties('authfail:1m crash:0 max-sources4:7 overflow:deny-all')).toEqual({
+      ...defaults,
+      penalties: { ...defaults?.penalties, authfail: 60_000, crash: 0 },
+      maxSources4: 7,
+      overflow4: 'deny-all',
+      overflow6: 'deny-all',
+    })
+    expect(parsePenalties('overflow6:permissive overflow:deny-all')).toMatchObject({ overflow6: 'permissive' })
+  })
+
+  it.each([
+    '',
+    'off',
+    'no authfail:5s',
+    'authfail',
+    'authfail:x',
+    'authfail:5s:1',
+    'nosuch:5s',
+    'constructor:5s',
+    'max-sources4:0',
+    'overflow:maybe',
+  ])('refuses PerSourcePenalties %j', (text) => expect(parsePenalties(text)).toBeUndefined())
 })

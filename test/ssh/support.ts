@@ -32,6 +32,8 @@ export const LIMITS: SshLimits = {
   },
   perSourcePenaltyExemptList: [],
   refuseConnection: [],
+  channelTimeout: [],
+  unusedConnectionTimeout: 0,
   maxSessions: 10,
   clientAliveInterval: 0,
   clientAliveCountMax: 3,
