@@ -23,6 +23,7 @@ import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
 import { createPlainRoad } from './target/plain.ts'
 import { parseRoute } from './target/route.ts'
+import { createStarter } from './target/start.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
 const ENGINE_LIMIT = 20_000
@@ -75,9 +76,12 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     stopped: (session) => events.emit({ type: 'session-stopped', session }),
   })
   const road = createPlainRoad(engine)
+  const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
+  const starter = createStarter(engine, config, forget, log)
   const handler = createHandler({
     road,
     containers,
+    starter,
     guests,
     policy: createPolicy({ acceptEnv: config.environment.accept }),
     registry,
@@ -102,6 +106,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
 
   async function close(): Promise<void> {
     stopped.abort()
+    starter.close()
     await server.close()
     server.disconnectAll('the gateway is shutting down')
     await guests?.close()

@@ -13,8 +13,8 @@ import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { effectiveStart } from './policy/forced.ts'
-import { createGate, startAction } from './policy/gate.ts'
-import type { Origin, Policy } from './policy/policy.ts'
+import { createGate, sessionActions } from './policy/gate.ts'
+import type { Action, Origin, Policy } from './policy/policy.ts'
 import { printable } from './printable.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry } from './session/registry.ts'
@@ -28,10 +28,12 @@ import { refusesLogin, sessionProgram } from './target/program.ts'
 import { asksForGateway, type Login, type Route, routeOf } from './target/route.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
+import type { Starter } from './target/start.ts'
 
 export interface HandlerDependencies {
   readonly road: PlainRoad
   readonly containers: Containers
+  readonly starter: Starter
   /** Absent with `guest: off`. */
   readonly guests: GuestPool | undefined
   readonly policy: Policy
@@ -69,13 +71,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
     return deps.containers.resolve(route.container, mayEnter, signal)
   }
 
-  /** Container and user that a login means, asked anew for each use: a container may have been made again. */
+  /** Container and user that a login means, running or not. Asked anew for each use: it may have been made again. */
   async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
     const route = routeFor(origin)
     const container = await find(identity, origin, route, signal)
-    if (container.state !== 'running') {
-      throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${container.name} is ${stateWord(container)}`)
-    }
     return { container, info: await deps.containers.envInfo(container, route.user) }
   }
 
@@ -84,7 +83,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       await resolve(identity, originOf(context), context.signal)
       return undefined
     } catch (error) {
-      // An engine that is down or a container that is stopped is told in the session, where it may have come back.
+      // An engine that is down is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
       if (asksForGateway(routeFor(originOf(context)), failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
@@ -108,6 +107,23 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const gate = createGate(deps.policy, { identity, origin }, () => here(connection.closed), log)
     const inward = createInward(connection, log)
 
+    /** Where this connection goes, running; started where it may be. `tell` has a line for who waits. */
+    async function enter(actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: (line: string) => void) {
+      const found = await here(signal)
+      // Before anything is started for it: what is refused must not leave a container running.
+      const [granted] = await Promise.all(actions.map((action) => gate.demand(action, found)))
+      const container = await deps.starter.running(
+        found.container,
+        { may: () => gate.demand({ kind: 'start' }, found), tell, closed: connection.closed },
+        signal,
+      )
+      const target =
+        container === found.container
+          ? found
+          : { container, info: await deps.containers.envInfo(container, routeFor(origin).user) }
+      return { target, readOnly: granted?.readOnly ?? true }
+    }
+
     function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
       return deps.guests?.acquire(container, user, signal) ?? Promise.resolve(undefined)
@@ -118,18 +134,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
       const killed = new AbortController()
       // What starts within the limit may run for ever: the limit is lifted once the program runs.
       const starting = new AbortController()
-      const timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
+      let timer: NodeJS.Timeout | undefined
       const signal = AbortSignal.any([session.closed, killed.signal, starting.signal])
       let sessionLog = log
       let record: SessionRecord | undefined
 
       session.accept()
       try {
-        const target = await here(signal)
-        const { container, info } = target
         const { start, original, sftp } = effectiveStart(session.start, identity.restrictions.command)
-        const granted = await gate.demand(startAction(start), target)
-        if (pty) await gate.demand({ kind: 'pty' }, target)
+        const { target, readOnly } = await enter(sessionActions(start, pty), signal, (line) => say(session, line))
+        const { container, info } = target
+        timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
         record = deps.registry.open({
           connectionId: connection.id,
           identity,
@@ -163,7 +178,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
-            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly }, sink, signal)
+            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || readOnly }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
         const live = record
@@ -206,7 +221,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
     // Decided now: what a connection is to does not change when a container of that name comes or goes.
     const toGateway = isToGateway(identity, origin, connection.closed)
-    const inside = forwards({ connection, log, resolve: here, guestFor, demand: gate.demand })
+    const inside = forwards({ connection, log, enter, guestFor })
     const jump = createJump({
       log,
       demandHost: async (host, signal) => {
@@ -243,6 +258,12 @@ function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 
   return { connectionId, login: user, ...(host !== undefined && { host }), remote }
 }
 
+/** A line for a person who waits. A client of a subsystem may take anything it does not know for an error. */
+function say(session: SshSession, line: string): void {
+  if (session.start.kind === 'subsystem') return
+  session.write(session.pty ? 1 : 2, Buffer.from(`hatchway: ${line}${session.pty ? '\r\n' : '\n'}`))
+}
+
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */
 async function tell(session: SshSession, failure: HatchwayError): Promise<void> {
   const line = failure.code === 'LOGIN_REFUSED' ? failure.message : `hatchway: ${failure.message}`
@@ -252,11 +273,4 @@ async function tell(session: SshSession, failure: HatchwayError): Promise<void> 
 
 function tooSlow(): HatchwayError {
   return new HatchwayError('ENGINE_TIMEOUT', 'the container engine took too long to start the session')
-}
-
-function stateWord(container: Container): string {
-  return (
-    { exited: 'stopped', created: 'not started', dead: 'dead', removing: 'being removed' }[container.state as string] ??
-    container.state
-  )
 }

@@ -28,7 +28,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   policy: ['errors.ts', 'address-list.ts', 'auth', 'config', 'engine', 'ssh', 'target'],
   session: ['errors.ts', 'engine', 'ssh'],
   guest: ['errors.ts', 'limit.ts', 'engine', 'tar.ts'],
-  target: ['errors.ts', 'engine', 'guest', 'login-name.ts', 'printable.ts', 'ssh', 'tar.ts'],
+  target: ['errors.ts', 'limit.ts', 'engine', 'guest', 'login-name.ts', 'printable.ts', 'ssh', 'tar.ts'],
   'pump.ts': ['engine', 'guest', 'ssh'],
   forward: ['errors.ts', 'limit.ts', 'auth', 'engine', 'guest', 'policy', 'ssh', 'target'],
   'handler.ts': [

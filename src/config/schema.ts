@@ -270,6 +270,17 @@ export const configSchema = z.strictObject({
         'Where containers have the helper mounted, if you mount it into them yourself (read-only, executable). Tried first.',
       examples: ['/opt/hatchway-guest'],
     }),
+  startOnConnect: z
+    .boolean()
+    .default(false)
+    .describe('Start a container that is stopped, and unpause one that is paused, when somebody who may wants in.'),
+  stopAfter: duration()
+    .optional()
+    .meta({
+      description:
+        'Stop a container that the gateway started, that long after the last connection to it ended. Default: it stays.',
+      examples: ['15m'],
+    }),
   onDisconnect: z
     .enum(['hangup', 'killTree'])
     .default('hangup')

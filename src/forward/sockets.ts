@@ -10,15 +10,16 @@ import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshCon
 import type { Target } from '../target/containers.ts'
 import { joinInward } from './join.ts'
 
-const START_LIMIT = 60_000
+/** The container may have to be started first. */
+const START_LIMIT = 120_000
 const NO_HELPER = 'forwarding needs the guest helper, which this container cannot have'
 
 interface ForwardDependencies {
   readonly connection: SshConnection<Identity>
   readonly log: Logger
-  readonly resolve: (signal: AbortSignal) => Promise<Target>
+  /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
+  readonly enter: (actions: readonly [Action], signal: AbortSignal) => Promise<{ readonly target: Target }>
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  readonly demand: (action: Action, target: Target) => Promise<unknown>
 }
 
 export function forwards(
@@ -33,8 +34,7 @@ export function forwards(
 
   /** The helper in the connection's container, after the policy said yes. @throws HatchwayError */
   async function helperFor(action: Action, signal: AbortSignal): Promise<Guest> {
-    const target = await deps.resolve(signal)
-    await deps.demand(action, target)
+    const { target } = await deps.enter([action], signal)
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
     return guest

@@ -50,9 +50,12 @@ export function createGate(
 }
 
 /** What a session's program asks for. */
-export function startAction(start: SessionStart): Action {
-  if (start.kind === 'exec') return { kind: 'exec', command: start.command }
-  return { kind: start.kind === 'subsystem' ? 'sftp' : 'shell' }
+export function sessionActions(start: SessionStart, pty: object | undefined): readonly [Action, ...Action[]] {
+  const program: Action =
+    start.kind === 'exec'
+      ? { kind: 'exec', command: start.command }
+      : { kind: start.kind === 'subsystem' ? 'sftp' : 'shell' }
+  return pty ? [program, { kind: 'pty' }] : [program]
 }
 
 /** For the log: never a command's text, which may hold secrets. */

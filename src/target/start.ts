@@ -1,0 +1,159 @@
+/**
+ * Containers that do not run when somebody wants in: started or unpaused where the configuration and the policy allow,
+ * and stopped again some time after the last connection, if it was us who started them.
+ */
+import type { Logger } from 'pino'
+import type { Container, Engine, Lifecycle } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import { within } from '../limit.ts'
+import { bringUp, STARTABLE, stateWord } from './bring-up.ts'
+
+/** Every engine call within has its own, shorter limit. */
+const START_LIMIT = 90_000
+/** As `docker stop`. */
+const STOP_GRACE = 10
+const STOP_LIMIT = 90_000
+
+export interface StarterSettings {
+  readonly startOnConnect: boolean
+  /** Milliseconds; absent: what was started stays. */
+  readonly stopAfter?: number | undefined
+}
+
+export interface Entrance {
+  /** Ask whether this identity may have it started. @throws HatchwayError NOT_PERMITTED */
+  readonly may: () => Promise<unknown>
+  /** A line for the person who waits. */
+  readonly tell?: ((line: string) => void) | undefined
+  /** The connection, for whose life the container is in use. */
+  readonly closed: AbortSignal
+  /** Started whatever `startOnConnect` says: one of our own making. */
+  readonly own?: boolean
+}
+
+export interface Starter {
+  /**
+   * The container, running, and in use until the connection closes.
+   * @throws HatchwayError CONTAINER_NOT_RUNNING, CONTAINER_START_FAILED, NOT_PERMITTED, ENGINE_*
+   */
+  running(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container>
+  /** No container is stopped from now on. */
+  close(): void
+}
+
+/** A run of a container that we started. */
+interface Run {
+  readonly startedAt: string
+  readonly users: Set<AbortSignal>
+  timer?: NodeJS.Timeout
+  stopping?: Promise<void>
+}
+
+/** `forget`: what is remembered of this container is wrong now. */
+export function createStarter(
+  engine: Engine,
+  settings: StarterSettings,
+  forget: (containerId: string) => void,
+  log: Logger,
+): Starter {
+  const starts = new Map<string, Promise<Container>>()
+  const runs = new Map<string, Run>()
+
+  async function running(known: Container, entrance: Entrance, signal: AbortSignal): Promise<Container> {
+    const stopping = runs.get(known.id)?.stopping
+    if (stopping) await unlessAborted(stopping, signal)
+    // What was remembered of a stopped one may be old.
+    const current = known.state === 'running' && !stopping
+    const container = current ? known : await engine.inspect(known.id, signal)
+    const up = container.state === 'running' ? container : await start(container, entrance, signal)
+    use(up, entrance.closed)
+    return up
+  }
+
+  async function start(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container> {
+    const { lifecycle } = engine
+    const { id, name, state } = container
+    if (!(settings.startOnConnect || entrance.own) || !lifecycle || !STARTABLE.includes(state)) {
+      throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${name} is ${stateWord(state)}`)
+    }
+    await entrance.may()
+    entrance.tell?.(`${state === 'paused' ? 'unpausing' : 'starting'} container ${name} ...`)
+    // One start for all who wait, so none of them may abort it: it has its own limit.
+    let started = starts.get(id)
+    if (!started) {
+      started = startOnce(lifecycle, container).finally(() => starts.delete(id))
+      starts.set(id, started)
+    }
+    return unlessAborted(started, signal)
+  }
+
+  async function startOnce(lifecycle: Lifecycle, container: Container): Promise<Container> {
+    const up = await bringUp(engine, lifecycle, container, within(START_LIMIT))
+    forget(up.id)
+    log.info({ container: up.name }, container.state === 'paused' ? 'container unpaused' : 'container started')
+    // Unpaused, it is in the same run as before, which somebody else began.
+    if (up.startedAt !== container.startedAt) runs.set(up.id, { startedAt: up.startedAt, users: new Set() })
+    return up
+  }
+
+  /** A run that somebody else began, or began again, is not ours to end. */
+  function use(container: Container, closed: AbortSignal): void {
+    const run = runs.get(container.id)
+    if (!run || run.users.has(closed)) return
+    if (run.startedAt !== container.startedAt) {
+      clearTimeout(run.timer)
+      runs.delete(container.id)
+      return
+    }
+    clearTimeout(run.timer)
+    run.users.add(closed)
+    const release = () => {
+      run.users.delete(closed)
+      if (run.users.size === 0 && settings.stopAfter !== undefined && runs.get(container.id) === run) {
+        run.timer = setTimeout(() => void stop(container, run), settings.stopAfter).unref()
+      }
+    }
+    if (closed.aborted) release()
+    else closed.addEventListener('abort', release, { once: true })
+  }
+
+  async function stop(container: Container, run: Run): Promise<void> {
+    run.stopping = stopRun(engine, container, run.startedAt)
+      .then(
+        (stopped) => stopped && log.info({ container: container.name }, 'container stopped: nobody is in it any more'),
+        (error: unknown) => log.warn({ container: container.name, err: error }, 'container could not be stopped'),
+      )
+      .then(() => undefined)
+    await run.stopping
+    runs.delete(container.id)
+    forget(container.id)
+  }
+
+  return {
+    running,
+    close() {
+      for (const { timer } of runs.values()) clearTimeout(timer)
+      runs.clear()
+    },
+  }
+}
+
+async function stopRun(engine: Engine, { id }: Container, startedAt: string): Promise<boolean> {
+  const limit = within(STOP_LIMIT)
+  const now = await engine.inspect(id, limit).catch((error: unknown) => {
+    if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
+    throw error
+  })
+  if (now?.state !== 'running' || now.startedAt !== startedAt) return false
+  await engine.lifecycle?.stop(id, STOP_GRACE, limit)
+  return true
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason)
+    if (signal.aborted) return aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}
