@@ -1,4 +1,4 @@
-/** A signal with a time limit. */
+/** Signals with a time limit. */
 
 /**
  * Aborts with the first of `signals`, or with a TimeoutError after `milliseconds`. Not AbortSignal.any() over
@@ -6,6 +6,17 @@
  * the wait never ends (measured on 20.20: test/limit.test.ts); and each any() leaves an entry in a long-lived signal.
  */
 export function within(milliseconds: number, ...signals: readonly AbortSignal[]): AbortSignal {
+  return limited(milliseconds, ...signals).signal
+}
+
+export interface Limit {
+  readonly signal: AbortSignal
+  /** The wait is over: nothing is left on the sources, which may live much longer. */
+  release(): void
+}
+
+/** The same for what happens often on one long-lived source: ten thousand forwards of one connection. */
+export function limited(milliseconds: number, ...signals: readonly AbortSignal[]): Limit {
   const controller = new AbortController()
   const timer = setTimeout(
     () => end(new DOMException(`timeout: nothing within ${milliseconds} ms`, 'TimeoutError')),
@@ -13,9 +24,13 @@ export function within(milliseconds: number, ...signals: readonly AbortSignal[])
   ).unref()
   const listeners = signals.map((signal) => ({ signal, aborted: () => end(signal.reason) }))
 
-  function end(reason: unknown): void {
+  function release(): void {
     clearTimeout(timer)
     for (const { signal, aborted } of listeners) signal.removeEventListener('abort', aborted)
+  }
+
+  function end(reason: unknown): void {
+    release()
     controller.abort(reason)
   }
 
@@ -26,5 +41,5 @@ export function within(milliseconds: number, ...signals: readonly AbortSignal[])
     }
     signal.addEventListener('abort', aborted, { once: true })
   }
-  return controller.signal
+  return { signal: controller.signal, release }
 }

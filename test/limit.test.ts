@@ -1,8 +1,9 @@
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { within } from '../src/limit.ts'
+import { limited, within } from '../src/limit.ts'
 
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
@@ -40,4 +41,15 @@ test('the limit says what it was', async () => {
   const signal = within(10)
   await sleep(50)
   expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: 'timeout: nothing within 10 ms' })
+})
+
+test('a released limit leaves nothing on its sources and never aborts', async () => {
+  const source = new AbortController()
+  const limit = limited(10, source.signal)
+  expect(getEventListeners(source.signal, 'abort')).toHaveLength(1)
+  limit.release()
+  expect(getEventListeners(source.signal, 'abort')).toHaveLength(0)
+  await sleep(50)
+  source.abort()
+  expect(limit.signal.aborted).toBe(false)
 })

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
-import { within } from '../limit.ts'
+import { limited } from '../limit.ts'
 import type { Action } from '../policy/policy.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
@@ -42,28 +42,30 @@ export function forwards(
 
   return {
     async direct(target, signal): Promise<Duplex | OpenFailure> {
-      const limit = within(START_LIMIT, signal)
+      const limit = limited(START_LIMIT, signal)
       try {
-        const guest = await helperFor(localAction(target), limit)
-        return await guest.connect(target, limit)
+        const guest = await helperFor(localAction(target), limit.signal)
+        return await guest.connect(target, limit.signal)
       } catch (error) {
         if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
         const failure = asHatchwayError(error)
         log.info({ code: failure.code, err: failure.cause, target: describe(target) }, 'forward refused')
         return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
+      } finally {
+        limit.release()
       }
     },
 
     async forward(bind): Promise<number | undefined> {
       const key = describe(bind)
-      const limit = within(START_LIMIT, connection.closed)
+      const limit = limited(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
-        const guest = await helperFor(remoteAction(bind), limit)
+        const guest = await helperFor(remoteAction(bind), limit.signal)
         const listener = await guest.listen(
           bind.kind === 'tcp' ? bindAddress(bind) : { ...bind, mode: 0o600, unlink: false },
           ({ stream, address, port }) => void joinInward(stream, connection.openForwarded(bound, { address, port })),
-          limit,
+          limit.signal,
         )
         const bound: ForwardBind = bind.kind === 'tcp' ? { ...bind, port: listener.port } : bind
         if (connection.closed.aborted) {
@@ -78,6 +80,8 @@ export function forwards(
         const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)
         log.info({ err: failure, bind: key }, 'remote forward refused')
         return undefined
+      } finally {
+        limit.release()
       }
     },
 

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { limited } from '../limit.ts'
 import type { Channel, Opening } from './channel.ts'
 import type { DirectLine } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
@@ -181,17 +181,17 @@ export class GuestConnection implements Guest {
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)
     this.onUse()
-    const limit = within(ANSWER_LIMIT, signal)
+    const limit = limited(ANSWER_LIMIT, signal)
     const aborted = () => {
-      opening.reject(limit.reason)
+      opening.reject(limit.signal.reason)
       this.#guarded(cancel)
     }
-    limit.addEventListener('abort', aborted, { once: true })
+    limit.signal.addEventListener('abort', aborted, { once: true })
     try {
       this.#guarded(() => this.#output.control(frames))
       return await opening.settled
     } finally {
-      limit.removeEventListener('abort', aborted)
+      limit.release()
     }
   }
 
