@@ -5,7 +5,11 @@ import type { Duplex } from 'node:stream'
 import { openAuthenticator } from './auth/authenticator.ts'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
+import { createLogin } from './auth/login.ts'
+import { createUsedSteps } from './auth/used-steps.ts'
+import { openUsers } from './auth/users.ts'
 import type { Config } from './config/schema.ts'
+import { parseMethods } from './config/users.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
 import { HatchwayError } from './errors.ts'
@@ -47,9 +51,10 @@ export interface Gateway {
 export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log))
-  const [hostKeys, hostCertificates, authenticator, banner] = await Promise.all([
+  const [hostKeys, hostCertificates, users, keys, banner] = await Promise.all([
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
+    openUsers(config.users),
     openAuthenticator(config, log, readLogin),
     config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
@@ -92,13 +97,20 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     hostSuffixes: config.hostSuffixes,
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
+  const login = createLogin({
+    keys,
+    users,
+    usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')),
+    methods: parseMethods(config.authenticationMethods) ?? [],
+    log,
+  })
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
     hostCertificates,
     limits: () => config.limits,
     approach: createApproach({ proxies: () => config.proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { publicKey: authenticator.publicKey, fido: authenticator.fido, admit: handler.admit },
+    authenticator: { ...login, fido: keys.fido, admit: handler.admit },
     ...(banner !== undefined && { banner: () => banner }),
     connection: handler.connection,
     observe: (event) => events.emit(event),
@@ -129,7 +141,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     engine,
     registry,
     inject: server.inject,
-    reload: () => authenticator.reload(),
+    reload: () => keys.reload(),
     async drain(signal) {
       await server.close()
       events.emit({ type: 'draining', sessions: registry.size })
@@ -150,7 +162,7 @@ async function readConfigured(file: string): Promise<Buffer> {
 
 function readLogin(sshUser: string) {
   const { address } = splitLoginName(sshUser)
-  const { user } = parseRoute(address)
+  const { user } = parseRoute(sshUser)
   return { address, ...(user !== undefined && { user }) }
 }
 

@@ -49,15 +49,20 @@ function line(event: GatewayEvent): Line | undefined {
     case 'fault':
       return { level: 'error', msg: 'a fault of ours', connection: event.connectionId, err: event.error }
     case 'auth': {
-      const { context, method, fingerprint, accepted } = event
+      const { context, method, fingerprint, identity, accepted, partial } = event
       const fields = {
         connection: context.connectionId,
         user: context.user,
         remote: at(context.remote),
         method,
         fingerprint,
+        identity,
       }
-      return { level: accepted ? 'info' : 'debug', msg: accepted ? 'authenticated' : 'not authenticated', ...fields }
+      if (accepted) return { level: 'info', msg: 'authenticated', ...fields }
+      if (partial) return { level: 'info', msg: 'partly authenticated', ...fields }
+      // A client tries its keys one after the other: that is no news. Somebody's wrong password is.
+      const news = method === 'password' || method.startsWith('keyboard-interactive')
+      return { level: news ? 'info' : 'debug', msg: 'not authenticated', ...fields }
     }
     case 'disconnect':
       return {

@@ -98,6 +98,19 @@ gatewayOptions(program.command('doctor').description('find what keeps the gatewa
     process.exitCode = report.exitCode
   })
 
+program
+  .command('hash-password')
+  .description("ask for a password and print what to write behind a user's passwordHash")
+  .action(async () => print(await (await import('./cli/hash-password.ts')).hashPasswordCommand()))
+
+program
+  .command('totp-secret')
+  .description("make a secret for a user's verification codes: an otpauth:// URI for totpSecret and for the phone")
+  .argument('<name>', 'the user')
+  .action(async (name: string) =>
+    print((await import('./cli/totp-secret.ts')).totpSecretCommand(name, process.stdout.isTTY)),
+  )
+
 const config = program.command('config').description('the configuration')
 config
   .command('check')

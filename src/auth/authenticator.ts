@@ -36,6 +36,7 @@ export type KeySettings = Pick<Config, 'authorizedKeys' | 'keysDirectory'> &
       | 'caSignatureAlgorithms'
       | 'revokedKeys'
       | 'pubkeyAuthOptions'
+      | 'users'
     >
   >
 
@@ -138,7 +139,7 @@ async function openDoor(config: KeySettings, files: { count(): Promise<number> }
     log.info({ file: made.file, fingerprint: made.fingerprint }, 'no key of yours was found: made one')
   }
   if ((await files.count()) > 0 || others) return
-  log.warn({ files: await keyFilePaths(config) }, 'no key is authorised: nobody can log in')
+  log.warn({ files: await keyFilePaths(config) }, 'no key is authorised')
 }
 
 function identityOf(key: AuthorizedKey, source: string, restrictions: Restrictions): Identity {

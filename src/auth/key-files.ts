@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { type ParsedKeys, parseAuthorizedKeys } from './authorized-keys.ts'
 import { home, readSafeFile, type SafeFile } from './safe-file.ts'
+import { inlineSource, isFingerprint } from './users.ts'
 
 export type KeyFile = SafeFile<ParsedKeys>
 
@@ -24,6 +25,14 @@ export async function keyFilePaths(config: Pick<Config, 'authorizedKeys' | 'keys
     join(config.keysDirectory, 'authorized_keys'),
     `${ownKey(config.keysDirectory)}.pub`,
   ]
+}
+
+/** Keys that stand in the configuration itself, as if in a file for each user; fingerprints there let nobody in. */
+export function configuredKeys(users: Config['users']): KeyFile[] {
+  return Object.entries(users).map(([name, { keys }]) => {
+    const lines = keys.map((key) => (isFingerprint(key) ? '' : key))
+    return { path: inlineSource(name), version: 'configured', parsed: parseAuthorizedKeys(lines.join('\n')) }
+  })
 }
 
 /** Undefined: there is no such file. `before` is returned unchanged while the file is. */

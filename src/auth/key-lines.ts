@@ -5,7 +5,7 @@ import type { AuthContext } from '../ssh/auth.ts'
 import { type AuthorizedKey, parseAuthorizedKeys } from './authorized-keys.ts'
 import type { Certificate } from './certificate.ts'
 import { openHelper } from './helper-program.ts'
-import { type KeyFile, keyFilePaths, readKeyFile } from './key-files.ts'
+import { configuredKeys, type KeyFile, keyFilePaths, readKeyFile } from './key-files.ts'
 import { KEY_TOKENS, keyTokens, loginTokens, type ReadLogin } from './login-tokens.ts'
 import { fingerprint } from './openssh-key.ts'
 
@@ -33,14 +33,20 @@ export interface KeyLines {
   reload(): Promise<number>
 }
 
-export function openKeyLines(config: Pick<Config, 'authorizedKeys' | 'keysDirectory'>, log: Logger): KeyLines {
+export type KeyLineSettings = Pick<Config, 'authorizedKeys' | 'keysDirectory'> & Partial<Pick<Config, 'users'>>
+
+export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
+  const { users = {} } = config
+  // Those of people first: the first line of a key is the one that counts, and says whose it is.
+  const configured = configuredKeys(users)
+  const usersFiles = Object.values(users).flatMap((user) => user.authorizedKeys)
   let files = new Map<string, KeyFile>()
   let lines = new Map<string, Line[]>()
   let running: Promise<void> | undefined
 
   async function refresh(): Promise<void> {
-    const found = new Map<string, KeyFile>()
-    for (const path of await keyFilePaths(config)) {
+    const found = new Map(configured.map((file) => [file.path, file]))
+    for (const path of [...usersFiles, ...(await keyFilePaths(config))]) {
       const file = await readKeyFile(path, files.get(path))
       if (file) found.set(path, file)
     }

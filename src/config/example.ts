@@ -15,15 +15,22 @@ export function exampleConfig(): string {
   return `${HEADER}${keys(configJsonSchema(), '')}`
 }
 
-function keys(schema: unknown, indent: string): string {
+/** `asExample`: with examples in place of defaults, as values that count. */
+function keys(schema: unknown, indent: string, asExample = false): string {
   if (!isRecord(schema) || !isRecord(schema.properties)) return ''
   const blocks = Object.entries(schema.properties).map(([key, inner]) => {
     if (!isRecord(inner)) return ''
     const comment = wrapped(String(inner.description ?? ''), `${indent}# `)
     if (isRecord(inner.properties)) return `${comment}${indent}${key}:\n${keys(inner, `${indent}  `)}`
-    if ('default' in inner) return `${comment}${indent}${key}: ${yaml(inner.default)}\n`
+    const named = inner.additionalProperties
+    if (isRecord(named) && isRecord(named.properties)) {
+      const example = `${indent}  NAME:\n${keys(named, `${indent}    `, true)}`
+      return `${comment}${`${indent}${key}:\n${example}`.replaceAll(/^/gm, '#').slice(0, -1)}`
+    }
+    if ('default' in inner && !(asExample && 'examples' in inner))
+      return `${comment}${indent}${key}: ${yaml(inner.default)}\n`
     const example: unknown = Array.isArray(inner.examples) ? inner.examples[0] : ''
-    return `${comment}${indent}#${key}: ${yaml(example)}\n`
+    return `${comment}${indent}${asExample ? '' : '#'}${key}: ${yaml(example)}\n`
   })
   return blocks.map((block) => (indent === '' ? `\n${block}` : block)).join('')
 }

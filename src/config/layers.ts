@@ -152,20 +152,30 @@ function put(tree: Record<string, unknown>, path: readonly string[], value: unkn
 
 function withPaths(tree: Record<string, unknown>, context: PathContext): Record<string, unknown> {
   const copy = structuredClone(tree)
-  for (const key of PATH_KEYS) {
-    const path = key.split('.')
-    const value = path.reduce<unknown>((node, part) => (isRecord(node) ? node[part] : undefined), copy)
-    if (typeof value === 'string' && value !== '') put(copy, path, absolute(value, context))
-    if (Array.isArray(value)) {
-      const items: unknown[] = value
-      put(
-        copy,
-        path,
-        items.map((item) => (typeof item === 'string' && item !== '' ? absolute(item, context) : item)),
-      )
+  for (const key of PATH_KEYS) makeAbsolute(copy, key.split('.'), context)
+  return copy
+}
+
+/** "*" in a key is every name there. */
+function makeAbsolute(
+  node: Record<string, unknown>,
+  [first = '', ...rest]: readonly string[],
+  context: PathContext,
+): void {
+  for (const key of first === '*' ? Object.keys(node) : [first]) {
+    const value = node[key]
+    if (rest.length > 0) {
+      if (isRecord(value)) makeAbsolute(value, rest, context)
+    } else if (Array.isArray(value)) {
+      node[key] = value.map((item: unknown) => absoluteText(item, context))
+    } else if (key in node) {
+      node[key] = absoluteText(value, context)
     }
   }
-  return copy
+}
+
+function absoluteText(value: unknown, context: PathContext): unknown {
+  return typeof value === 'string' && value !== '' ? absolute(value, context) : value
 }
 
 export function absolute(path: string, { home, directory }: PathContext): string {

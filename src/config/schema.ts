@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { parseBlock } from '../address.ts'
 import { parsePenalties } from './penalties.ts'
+import { methods, users } from './users.ts'
 import {
   parseChannelTimeout,
   parseCount,
@@ -256,6 +257,16 @@ export const configSchema = z.strictObject({
     .array(z.enum(['touch-required', 'verify-required']))
     .default([])
     .describe('What every FIDO key must do, whatever its line says (PubkeyAuthOptions).'),
+  authenticationMethods: methods
+    .default(['publickey'])
+    .describe(
+      'What a login needs (AuthenticationMethods): lists of publickey, password and keyboard-interactive[:password|:totp], each a comma between what must follow; one completed list lets in. A password needs a user here who has one.',
+    ),
+  users: users
+    .default({})
+    .describe(
+      'People by name: their keys, passwords, codes and groups. A login without a key says who it is before an equals sign: alice=dev@web.',
+    ),
   engine: engine.prefault({}).describe('The container engine.'),
   guest: z
     .enum(['auto', 'off', 'require'])
@@ -322,6 +333,8 @@ export const PATH_KEYS: readonly string[] = [
   'hostKeys',
   'hostCertificates',
   'authorizedKeys',
+  'users.*.authorizedKeys',
+  'users.*.totpSecretFile',
   'trustedUserCAKeys',
   'authorizedPrincipalsFile',
   'revokedKeys',

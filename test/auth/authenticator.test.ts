@@ -51,11 +51,11 @@ function offered(line: string) {
 }
 
 function defaults() {
-  return openAuthenticator({ authorizedKeys: undefined, keysDirectory: join(directory, 'keys') }, log)
+  return openAuthenticator({ authorizedKeys: undefined, keysDirectory: join(directory, 'keys'), users: {} }, log)
 }
 
 function withFile(...files: string[]) {
-  return openAuthenticator({ authorizedKeys: files, keysDirectory: join(directory, 'keys') }, log)
+  return openAuthenticator({ authorizedKeys: files, keysDirectory: join(directory, 'keys'), users: {} }, log)
 }
 
 describe('with no configuration', () => {

@@ -41,6 +41,6 @@ describe('config/hatchway.yaml', () => {
 
   it('names only keys that exist as file names', () => {
     const known = leaves().map(({ path }) => path.join('.'))
-    expect(PATH_KEYS.filter((key) => !known.includes(key))).toEqual([])
+    expect(PATH_KEYS.filter((key) => !known.includes(key.replace(/\.\*.*/, '')))).toEqual([])
   })
 })

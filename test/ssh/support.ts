@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type Ssh2 from 'ssh2'
 import type { Approach } from '../../src/ssh/arrival.ts'
+import type { Authenticator } from '../../src/ssh/auth.ts'
 import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
 import { createSshServer, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
@@ -92,6 +93,8 @@ export interface TestServerOptions {
   readonly session?: (session: SshSession, connection: SshConnection<string>) => void | Promise<void>
   readonly handlers?: (connection: SshConnection<string>) => Partial<ConnectionHandlers>
   readonly publicKey?: (algorithm: string, blob: Buffer) => Promise<string | undefined>
+  /** Of the authenticator, what is not publicKey. */
+  readonly authenticator?: Partial<Authenticator<string>>
   readonly banner?: string
 }
 
@@ -119,6 +122,7 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
     authenticator: {
       publicKey: ({ algorithm, blob }) =>
         options.publicKey?.(algorithm, blob) ?? Promise.resolve(blob.equals(userBlob) ? 'tester' : undefined),
+      ...options.authenticator,
     },
     connection: (connection) => {
       connections.push(connection)

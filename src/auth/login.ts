@@ -1,0 +1,142 @@
+/** Every method of authentication over keys and the people of the configuration: one Authenticator for the SSH server. */
+import type { Logger } from 'pino'
+import type { PasswordHash } from '../config/secrets.ts'
+import { splitLoginName } from '../login-name.ts'
+import type { AuthContext, Authenticator, Dialogue } from '../ssh/auth.ts'
+import type { MethodList } from '../ssh/auth-methods.ts'
+import type { Identity } from './identity.ts'
+import { Lockout } from './lockout.ts'
+import { nobodysHash, verifyPassword } from './password-hash.ts'
+import { mergeRestrictions, UNRESTRICTED } from './restrictions.ts'
+import { stepOf } from './totp.ts'
+import type { UsedSteps } from './used-steps.ts'
+import type { User, Users } from './users.ts'
+
+const PASSWORD = { text: 'Password: ', echo: false }
+const CODE = { text: 'Verification code: ', echo: false }
+
+export interface LoginDependencies {
+  readonly keys: Pick<Authenticator<Identity>, 'publicKey'>
+  readonly users: Users
+  readonly usedSteps: UsedSteps
+  /** AuthenticationMethods of everybody who has none of their own. */
+  readonly methods: readonly MethodList[]
+  readonly log: Logger
+}
+
+export type Login = Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>>
+
+export function createLogin({ keys, users, usedSteps, methods, log }: LoginDependencies): Login {
+  const lockout = new Lockout()
+  const nobody = nobodysHash(users.all.map((user) => user.passwordHash).reduce(costlier, undefined))
+  const anyTotp = users.all.some((user) => user.totp)
+  const anybodys = [...methods, ...users.all.flatMap((user) => user.authenticationMethods ?? [])]
+
+  /** Whose password or code it has to be: of whoever is proved, else of whom the login name claims. */
+  function subject(context: AuthContext, proven: Identity | undefined): User | undefined {
+    return users.find(proven ? proven.name : splitLoginName(context.user).claimed)
+  }
+
+  async function passwordOf(user: User | undefined, password: Buffer, context: AuthContext): Promise<boolean> {
+    // The same work for a user who is not there, has no password, or was given an empty one.
+    const right = await verifyPassword(password, user?.passwordHash ?? nobody, context.signal)
+    return right && user?.passwordHash !== undefined && password.length > 0
+  }
+
+  async function codeOf(user: User | undefined, code: Buffer, context: AuthContext): Promise<boolean> {
+    if (!user?.totp) return false
+    const facts = { connection: context.connectionId, identity: user.name }
+    if (lockout.locked(user.name)) {
+      log.warn(facts, 'verification code refused: too many wrong ones')
+      return false
+    }
+    const step = stepOf(user.totp, code.toString('latin1'), Date.now())
+    if (step === undefined) {
+      const wait = lockout.failed(user.name)
+      log.info({ ...facts, ...(wait > 0 && { lockedFor: wait / 1000 }) }, 'wrong verification code')
+      return false
+    }
+    if (await usedSteps.claim(user.name, step * user.totp.period)) {
+      lockout.succeeded(user.name)
+      return true
+    }
+    log.warn(facts, 'verification code was used before')
+    return false
+  }
+
+  /** What the user has; to a stranger, what somebody has: a wrong password is not told before the code. */
+  async function* everything(context: AuthContext, proven: Identity | undefined): Dialogue<Identity> {
+    const user = subject(context, proven)
+    let right = true
+    if (!proven || user?.passwordHash || !user?.totp) {
+      const [password = Buffer.alloc(0)] = yield { prompts: [PASSWORD] }
+      right = await passwordOf(user, password, context)
+    }
+    if (user?.totp || (!right && !proven && anyTotp)) {
+      const [code = Buffer.alloc(0)] = yield { prompts: [CODE] }
+      right = right && (await codeOf(user, code, context))
+    }
+    return right && user ? identityOf(user, 'keyboard-interactive') : undefined
+  }
+
+  return {
+    async publicKey(key, context) {
+      const accepted = await keys.publicKey(key, context)
+      if (!accepted) return undefined
+      const identity = users.own(accepted)
+      const { claimed } = splitLoginName(context.user)
+      if (claimed === undefined || claimed === identity.name) return identity
+      log.info({ connection: context.connectionId, identity: identity.name, claimed }, 'the key is somebody else’s')
+      return undefined
+    },
+
+    async password(password, context, proven) {
+      const user = subject(context, proven)
+      return (await passwordOf(user, password, context)) && user ? identityOf(user, 'password') : undefined
+    },
+
+    async *keyboardInteractive(device, context, proven) {
+      if (device === '') return yield* everything(context, proven)
+      const user = subject(context, proven)
+      const [answer = Buffer.alloc(0)] = yield { prompts: [device === 'totp' ? CODE : PASSWORD] }
+      const right = await (device === 'totp' ? codeOf : passwordOf)(user, answer, context)
+      return right && user ? identityOf(user, `keyboard-interactive:${device}`) : undefined
+    },
+
+    methods: (proven) => (proven ? (users.find(proven.name)?.authenticationMethods ?? methods) : anybodys),
+
+    join(proven, next) {
+      // Names that are not of the configuration come from comments: two keys with one comment need not be one person's.
+      if (proven.name !== next.name || !users.find(next.name)) return undefined
+      const restrictions = mergeRestrictions(proven.restrictions, next.restrictions)
+      if (typeof restrictions === 'string') {
+        log.warn({ identity: next.name, reason: restrictions }, 'two methods that cannot be joined')
+        return undefined
+      }
+      const method = `${proven.method},${next.method}`
+      const [first, second] = proven.fingerprint === '' ? [next, proven] : [proven, next]
+      const principals = [...new Set([...first.principals, ...second.principals])]
+      return { ...first, method, principals, restrictions }
+    },
+
+    nameOf: (identity) => identity.name,
+  }
+}
+
+function identityOf(user: User, method: string): Identity {
+  return {
+    name: user.name,
+    method,
+    fingerprint: '',
+    keyComment: '',
+    source: `user ${user.name}`,
+    groups: user.groups,
+    principals: [],
+    restrictions: UNRESTRICTED,
+  }
+}
+
+function costlier(most: PasswordHash | undefined, next: PasswordHash | undefined): PasswordHash | undefined {
+  const work = (hash: PasswordHash | undefined) => (hash ? 2 ** hash.ln * hash.r * hash.p : 0)
+  return work(next) > work(most) ? next : most
+}

@@ -1,0 +1,47 @@
+/** scrypt: what a password costs to guess, and never more of it at once than the sessions beside it can bear. */
+import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import { memoryOf, type PasswordHash } from '../config/secrets.ts'
+import { createTurnstile } from './turnstile.ts'
+
+const derive = promisify<Buffer, Buffer, number, ScryptOptions, Buffer>(scrypt)
+
+/** OWASP's third choice: as strong as N=2^17, p=1, in a quarter of the memory (32 MiB); about 0.2 s. */
+const COST = { ln: 15, r: 8, p: 3 }
+const SALT_LENGTH = 16
+const HASH_LENGTH = 32
+
+/**
+ * One at a time: it is a whole core, 32 MiB and one of the four threads that also read files. Those who wait are
+ * connections that have not logged in, of which there are no more than maxStartups.
+ */
+const turnstile = createTurnstile({ atOnce: 1, waiting: 128 })
+
+export async function hashPassword(password: Buffer): Promise<string> {
+  const salt = randomBytes(SALT_LENGTH)
+  const hash = await compute(password, { ...COST, salt, hash: Buffer.alloc(HASH_LENGTH) })
+  const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '')
+  return `$scrypt$ln=${COST.ln},r=${COST.r},p=${COST.p}$${base64(salt)}$${base64(hash)}`
+}
+
+/** For users who have none: takes as long as `like`, and nothing is its password. */
+export function nobodysHash(like: PasswordHash | undefined): PasswordHash {
+  const { ln, r, p } = like ?? COST
+  return { ln, r, p, salt: randomBytes(SALT_LENGTH), hash: randomBytes(HASH_LENGTH) }
+}
+
+/** @throws when the signal aborts, or too many wait */
+export async function verifyPassword(password: Buffer, expected: PasswordHash, signal: AbortSignal): Promise<boolean> {
+  const leave = await turnstile.enter(signal)
+  try {
+    return timingSafeEqual(await compute(password, expected), expected.hash)
+  } finally {
+    leave()
+  }
+}
+
+function compute(password: Buffer, { ln, r, p, salt, hash }: PasswordHash): Promise<Buffer> {
+  // OpenSSL counts its own buffers into maxmem.
+  const maxmem = memoryOf({ ln, r }) + 128 * r * p + 1024 * 1024
+  return derive(password, salt, hash.length, { N: 2 ** ln, r, p, maxmem })
+}

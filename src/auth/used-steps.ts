@@ -1,0 +1,32 @@
+/**
+ * A code lets in once (RFC 6238 §5.2), also after a restart and with several gateways over one directory: the step is
+ * claimed by making a file of its name, which only one can.
+ */
+import { mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface UsedSteps {
+  /** True for whoever is first with a step later than all before. @throws when it cannot be written down: then it is not known */
+  claim(user: string, step: number): Promise<boolean>
+}
+
+export function createUsedSteps(directory: string): UsedSteps {
+  return {
+    async claim(user, step) {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      const prefix = `${user}.`
+      const before = (await readdir(directory))
+        .filter((file) => file.startsWith(prefix) && /^\d+$/.test(file.slice(prefix.length)))
+        .map((file) => Number(file.slice(prefix.length)))
+      if (before.some((used) => used >= step)) return false
+      try {
+        await (await open(join(directory, `${prefix}${step}`), 'wx', 0o600)).close()
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+        throw error
+      }
+      for (const used of before) await unlink(join(directory, `${prefix}${used}`)).catch(() => {})
+      return true
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** `hatchway hash-password`: what to write behind passwordHash. */
+import { hashPassword } from '../auth/password-hash.ts'
+import { CliFailure } from './failure.ts'
+import { readSecret } from './read-secret.ts'
+
+/** What the server reads of one (auth-requests.ts). */
+const LONGEST = 1024
+
+export async function hashPasswordCommand(): Promise<string> {
+  const password = await readSecret('Password: ')
+  if (password === '') throw new CliFailure('an empty password would never be accepted')
+  if (Buffer.byteLength(password) > LONGEST) throw new CliFailure(`a password has at most ${LONGEST} bytes`)
+  if (process.stdin.isTTY && (await readSecret('Once more: ')) !== password) {
+    throw new CliFailure('these were two different passwords')
+  }
+  return `${await hashPassword(Buffer.from(password))}\n`
+}

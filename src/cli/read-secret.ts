@@ -1,0 +1,24 @@
+/** A secret from the terminal, unseen, or from a pipe: its first line. */
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { CliFailure } from './failure.ts'
+
+export async function readSecret(question: string): Promise<string> {
+  if (!process.stdin.isTTY) return /^[^\r\n]*/.exec(await text(process.stdin))?.[0] ?? ''
+  process.stderr.write(question)
+  const unseen = new Writable({ write: (_chunk, _encoding, done) => done() })
+  // A terminal's readline turns its echo off, and would show what is typed itself.
+  const line = createInterface({ input: process.stdin, output: unseen, terminal: true, historySize: 0 })
+  const interrupted = new AbortController()
+  line.once('SIGINT', () => interrupted.abort())
+  line.once('close', () => interrupted.abort())
+  try {
+    return await line.question('', { signal: interrupted.signal })
+  } catch (error) {
+    throw new CliFailure('nothing was entered', 130, { cause: error })
+  } finally {
+    line.close()
+    process.stderr.write('\n')
+  }
+}
