@@ -7,6 +7,7 @@ import { engineLost, engineTimeout, unreachable } from './engine-words.ts'
 export interface Answer {
   readonly status: number
   readonly body: Buffer
+  readonly headers: http.IncomingHttpHeaders
   /** The body was longer than the limit and was cut there. */
   readonly truncated: boolean
 }
@@ -65,7 +66,10 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
         const chunks: Buffer[] = []
         let size = 0
         const done = (truncated: boolean) =>
-          finish(() => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks), truncated }))
+          finish(() => {
+            const { statusCode = 0, headers } = response
+            resolve({ status: statusCode, body: Buffer.concat(chunks), headers, truncated })
+          })
         response.on('error', (error) => fail(describe(error, address)))
         response.on('aborted', () => fail(engineLost(new Error('the answer was cut off'))))
         response.on('end', () => done(false))

@@ -235,6 +235,11 @@ export interface Engine {
   exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
   /** A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when there is none. */
   copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
+  /**
+   * What the engine tells of a path without reading it, as opaque text that changes when the file does; links not
+   * followed. Undefined when there is none, or no such container. Absent where it costs what a copy costs.
+   */
+  statPath?(containerId: string, path: string, signal: AbortSignal): Promise<string | undefined>
   /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
   copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
   /** Absent where the engine may not or cannot create containers. */

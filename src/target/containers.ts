@@ -5,7 +5,7 @@
  */
 import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { type EnvInfo, probeEnvInfo } from './envinfo.ts'
+import { type EnvInfo, type Probed, probeEnvInfo, stillHolds } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
 
 const INSPECT_TTL = 2_000
@@ -34,6 +34,8 @@ export class Containers {
   readonly #engine: Engine
   readonly #inspected = new Map<string, Entry<Container>>()
   readonly #envInfos = new Map<string, Entry<EnvInfo>>()
+  /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
+  readonly #probed = new Map<string, Probed>()
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -60,9 +62,15 @@ export class Containers {
   /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
   async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
-    return cached(this.#envInfos, key, ENVINFO_TTL, container.id, (limit) =>
-      probeEnvInfo(this.#engine, container, user, limit),
-    )
+    return cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
+      const last = this.#probed.get(key)
+      if (last && (await stillHolds(this.#engine, container.id, last, limit))) return last.info
+      this.#probed.delete(key)
+      const probed = await probeEnvInfo(this.#engine, container, user, limit)
+      if (this.#probed.size >= MAX_ENTRIES) this.#probed.clear()
+      this.#probed.set(key, probed)
+      return probed.info
+    })
   }
 
   async #inspect(ref: string): Promise<Container | undefined> {

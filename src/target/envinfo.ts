@@ -1,5 +1,5 @@
 /**
- * EnvInfoer: who `user@container` is inside. One probe per container start and user, without running anything in
+ * EnvInfoer: who `user@container` is inside. One probe per container start and user while passwd stays as it is, without running anything in
  * the container: /etc/passwd comes through the engine's copy call, so an image without `cat` works, and a FIFO in its
  * place hangs nobody.
  */
@@ -27,6 +27,18 @@ export interface EnvInfo {
   readonly engineUser: string
 }
 
+/** A record, and what it came from: while those files are what they were, it holds. */
+export interface Probed {
+  readonly info: EnvInfo
+  /** Empty where the engine cannot tell. */
+  readonly files: readonly Seen[]
+}
+
+interface Seen {
+  readonly path: string
+  readonly stat: string
+}
+
 /**
  * @param user as the client asked, undefined for the container's default user
  * @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_*
@@ -36,9 +48,22 @@ export async function probeEnvInfo(
   container: Container,
   user: string | undefined,
   signal: AbortSignal,
-): Promise<EnvInfo> {
-  const passwd = await readTextFile(engine, container.id, '/etc/passwd', signal)
-  return resolveUser(passwd, user, container)
+): Promise<Probed> {
+  const { text, files } = await readTextFile(engine, container.id, '/etc/passwd', signal)
+  return { info: resolveUser(text, user, container), files }
+}
+
+/** Whether a probe would give the same again, asked without reading anything. */
+export async function stillHolds(
+  engine: Engine,
+  containerId: string,
+  probed: Probed,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const { path, stat } of probed.files) {
+    if ((await engine.statPath?.(containerId, path, signal)) !== stat) return false
+  }
+  return probed.files.length > 0
 }
 
 /** Pure half of the probe. `passwd` is undefined in an image without the file. */
@@ -79,20 +104,25 @@ function anonymous(name: string, uid: number): EnvInfo {
   return { name, uid, gid: 0, fullName: '', home: '/', shell: '/bin/sh', engineUser: String(uid) }
 }
 
-/** A regular file's text, links followed inside the container; undefined when there is no such regular file. */
+/** A regular file's text, links followed inside the container; no text when there is no such regular file. */
 async function readTextFile(
   engine: Engine,
   containerId: string,
   file: string,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<{ text: string | undefined; files: readonly Seen[] }> {
+  const files: Seen[] = []
   let current = file
   for (let hops = 0; hops < MAX_LINKS; hops++) {
+    // Before it is read: what is written in between makes it another file.
+    const stat = await engine.statPath?.(containerId, current, signal)
+    if (stat !== undefined) files.push({ path: current, stat })
     const tar = await engine.copyOut(containerId, current, PASSWD_LIMIT, signal)
     const entry = tar && firstEntry(tar)
-    if (entry?.type === 'file') return entry.content.toString()
-    if (entry?.type !== 'link') return undefined
+    const complete = files.length === hops + 1 ? files : []
+    if (entry?.type === 'file') return { text: entry.content.toString(), files: complete }
+    if (entry?.type !== 'link') break
     current = path.posix.resolve(path.posix.dirname(current), entry.target)
   }
-  return undefined
+  return { text: undefined, files: [] }
 }

@@ -34,6 +34,20 @@ export function copyTests(promised: Promised): void {
     expect(await engine.copyOut(id, '/no/such', LIMIT, soon())).toBeUndefined()
   })
 
+  promised('tells that a file is another, where it can tell without reading it', async ({ engine, id }) => {
+    if (!engine.statPath) return expect(engine.kind).toBe('cli')
+    const seen = () => engine.statPath?.(id, '/tmp/seen', soon())
+    const write = (text: string) => runIn(engine, id, ['sh', '-c', `echo ${text} >/tmp/seen`])
+    expect(await seen()).toBeUndefined()
+    await write('one')
+    const first = await seen()
+    expect(first).toBeTypeOf('string')
+    expect(await seen()).toBe(first)
+    await write('two')
+    expect(await seen()).not.toBe(first)
+    expect(await engine.statPath('f'.repeat(64), '/tmp/seen', soon())).toBeUndefined()
+  })
+
   promised('says CONTAINER_NOT_FOUND when there is no container to copy from', async ({ engine }) => {
     const copying = engine.copyOut('f'.repeat(64), '/etc/passwd', LIMIT, soon())
     await expect(copying).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })

@@ -35,7 +35,10 @@ export async function removeHelper(
 }
 
 async function isGone(engine: Engine, container: Container, path: string, signal: AbortSignal): Promise<boolean> {
-  return (await engine.copyOut(container.id, path, 1, signal)) === undefined
+  const found = engine.statPath
+    ? await engine.statPath(container.id, path, signal)
+    : await engine.copyOut(container.id, path, 1, signal)
+  return found === undefined
 }
 
 /** The answers are not looked at: whether the file is gone is asked of the engine. */
