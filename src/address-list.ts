@@ -3,6 +3,7 @@
  * A list that cannot be read admits nobody.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import { globMatches } from './glob.ts'
 
 /** from=, Match Address: is `address` in the list? One negated match refuses, wherever in the list it stands. */
 export function matchesAddressList(address: string, list: string): boolean {
@@ -13,7 +14,7 @@ export function matchesAddressList(address: string, list: string): boolean {
     const pattern = negated ? entry.slice(1) : entry
     const network = parseNetwork(pattern)
     if (pattern === '' || network === 'inconsistent') return false
-    const hit = network ? isWithin(plain, network) : matchesPattern(plain, pattern.toLowerCase())
+    const hit = network ? isWithin(plain, network) : globMatches(pattern.toLowerCase(), plain)
     if (hit && negated) return false
     matched ||= hit
   }
@@ -30,28 +31,6 @@ export function matchesNetworks(address: string, list: string): boolean {
 /** Whether the list is one that matchesNetworks() can read. */
 export function areNetworks(list: string): boolean {
   return list.split(',').every((entry) => typeof parseNetwork(entry) === 'object')
-}
-
-/** "*" is any text, "?" any one character. Linear in both but for their product; no regular expression of a stranger's. */
-export function matchesPattern(text: string, pattern: string): boolean {
-  let [at, star, retry] = [0, -1, 0]
-  let i = 0
-  while (i < text.length) {
-    if (pattern[at] === '*') {
-      star = at++
-      retry = i
-    } else if (at < pattern.length && (pattern[at] === '?' || pattern[at] === text[i])) {
-      at++
-      i++
-    } else if (star >= 0) {
-      at = star + 1
-      i = ++retry
-    } else {
-      return false
-    }
-  }
-  while (pattern[at] === '*') at++
-  return at === pattern.length
 }
 
 export interface Network {
@@ -71,7 +50,7 @@ export function parseNetwork(text: string): Network | 'inconsistent' | undefined
   return { bytes, length }
 }
 
-function isWithin(address: string, { bytes, length }: Network): boolean {
+export function isWithin(address: string, { bytes, length }: Network): boolean {
   const own = addressBytes(address)
   return own !== undefined && own.length === bytes.length && masked(own, length).equals(bytes)
 }

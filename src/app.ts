@@ -88,7 +88,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     containers,
     starter,
     guests,
-    policy: createPolicy({ acceptEnv: config.environment.accept }),
+    policy: createPolicy({ rules: config.rules, acceptEnv: config.environment.accept, engine: engine.endpoint }),
     registry,
     log,
     environment: config.environment.set,

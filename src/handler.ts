@@ -13,7 +13,7 @@ import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { effectiveStart } from './policy/forced.ts'
-import { createGate, sessionActions } from './policy/gate.ts'
+import { createGate, demandEntry, sessionActions } from './policy/gate.ts'
 import type { Action, Origin, Policy } from './policy/policy.ts'
 import { printable } from './printable.ts'
 import { pump } from './pump.ts'
@@ -52,8 +52,14 @@ export interface HandlerDependencies {
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
 const START_LIMIT = 60_000
 
-/** Failures that sshd would answer with "Permission denied": nobody of that name here. */
-const UNKNOWN: readonly string[] = ['CONTAINER_NOT_FOUND', 'CONTAINER_AMBIGUOUS', 'USER_NOT_FOUND', 'USER_BROKEN']
+/** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
+const UNKNOWN: readonly string[] = [
+  'CONTAINER_NOT_FOUND',
+  'CONTAINER_AMBIGUOUS',
+  'USER_NOT_FOUND',
+  'USER_BROKEN',
+  'NOT_PERMITTED',
+]
 
 export interface Handler {
   /** A sentence when the user name leads nowhere for this identity; asked after its key was proved. */
@@ -75,7 +81,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
   async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
     const route = routeFor(origin)
     const container = await find(identity, origin, route, signal)
-    return { container, info: await deps.containers.envInfo(container, route.user) }
+    const info = await deps.containers.envInfo(container, route.user)
+    await demandEntry(deps.policy, { identity, origin, container, user: info }, deps.log)
+    return { container, info }
   }
 
   async function admit(identity: Identity, context: AuthContext): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { areNetworks, matchesAddressList, matchesNetworks, matchesPattern } from '../src/address-list.ts'
+import { areNetworks, matchesAddressList, matchesNetworks } from '../src/address-list.ts'
+import { globMatches } from '../src/glob.ts'
 
 describe('an address list, as from= has it', () => {
   it.each([
@@ -59,6 +60,6 @@ describe('networks, as source-address has them', () => {
 
 it('a pattern with many stars takes no time', () => {
   const before = process.cpuUsage()
-  expect(matchesPattern('a'.repeat(5_000), `${'*a'.repeat(500)}*b`)).toBe(false)
+  expect(globMatches(`${'*a'.repeat(500)}*b`, 'a'.repeat(5_000))).toBe(false)
   expect(process.cpuUsage(before).user / 1000).toBeLessThan(3_000)
 })

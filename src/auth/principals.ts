@@ -4,8 +4,8 @@
  * account is the user inside that was asked for, and `authorizedPrincipals` lists principals for every login.
  */
 import type { Logger } from 'pino'
-import { matchesPattern } from '../address-list.ts'
 import type { Config } from '../config/schema.ts'
+import { anyGlobMatches } from '../glob.ts'
 import type { AuthContext } from '../ssh/auth.ts'
 import type { Certificate } from './certificate.ts'
 import { openHelper } from './helper-program.ts'
@@ -70,7 +70,7 @@ export async function openPrincipals(
         ? NO_OPTIONS
         : undefined
     }
-    const isListed = (principal: string) => patterns?.some((pattern) => matchesPattern(principal, pattern))
+    const isListed = (principal: string) => patterns && anyGlobMatches(patterns, principal)
     if (certificate.principals.some(isListed)) return NO_OPTIONS
     const tokens = loginTokens(context, readLogin)
     const found = file === undefined ? undefined : await fromFile(certificate, context, tokens)

@@ -4,7 +4,10 @@
  */
 import { z } from 'zod'
 import { parseBlock } from '../address.ts'
+import type { Immutable } from './immutable.ts'
+import { parsed } from './parsed.ts'
 import { parsePenalties } from './penalties.ts'
+import { rules } from './rules.ts'
 import { methods, users } from './users.ts'
 import {
   parseChannelTimeout,
@@ -37,19 +40,6 @@ const CA_ALGORITHMS = [
   'rsa-sha2-512',
   'rsa-sha2-256',
 ] as const
-
-function parsed<I extends z.ZodType<string | number>, O>(
-  input: I,
-  parse: (value: z.output<I>) => O | undefined,
-  expected: string,
-) {
-  return input.transform((value, context) => {
-    const result = parse(value)
-    if (result !== undefined) return result
-    context.issues.push({ code: 'custom', input: value, message: `expected ${expected}, got ${JSON.stringify(value)}` })
-    return z.NEVER
-  })
-}
 
 const textOrNumber = z.union([z.string(), z.number()])
 const duration = () => parsed(textOrNumber, parseDuration, 'a time such as 90, 120s, 2m or 1h30m (at most 24 days)')
@@ -267,6 +257,27 @@ export const configSchema = z.strictObject({
     .describe(
       'People by name: their keys, passwords, codes and groups. A login without a key says who it is before an equals sign: alice=dev@web.',
     ),
+  rules: rules.optional().meta({
+    description:
+      'Who may do what where (docs/policy.md). The first rule that applies decides; where none does it is refused. Without this key: whoever may log in may do everything, everywhere.',
+    examples: [
+      [
+        {
+          name: 'developers',
+          who: { groups: ['dev'] },
+          containers: { names: ['web-*'] },
+          users: ['dev'],
+          actions: { shell: true, exec: true, sftp: true, forwardLocal: ['localhost:*'] },
+        },
+      ],
+    ],
+  }),
+  endWithdrawn: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether sessions and forwards end that the rules, read again, no longer allow; they are also looked at every half minute, for hours and expiry.',
+    ),
   engine: engine.prefault({}).describe('The container engine.'),
   guest: z
     .enum(['auto', 'off', 'require'])
@@ -343,16 +354,17 @@ export const PATH_KEYS: readonly string[] = [
   'log.file',
 ]
 
-type Immutable<T> = T extends readonly (infer E)[]
-  ? readonly Immutable<E>[]
-  : T extends object
-    ? { readonly [K in keyof T]: Immutable<T[K]> }
-    : T
-
 export type ConfigInput = z.input<typeof configSchema>
 /** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
 export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }
 
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
-  return z.toJSONSchema(configSchema, { io: 'input' })
+  return z.toJSONSchema(configSchema, {
+    io: 'input',
+    // zod leaves examples out where a value is parsed further; ours are of what people write.
+    override({ zodSchema, jsonSchema }) {
+      const examples = z.globalRegistry.get(zodSchema)?.examples
+      if (Array.isArray(examples)) jsonSchema.examples = examples
+    },
+  })
 }

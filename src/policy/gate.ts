@@ -25,7 +25,7 @@ export function createGate(
     const decision = await policy({ ...who, container, user: info, action })
     if (!decision.allowed) {
       const level = action.kind === 'env' ? 'debug' : 'warn'
-      log[level]({ ...facts(action), container: container.name, user: info.name, reason: decision.reason }, 'refused')
+      log[level]({ ...facts(action), container: container.name, user: info.name, by: decision.by }, 'refused')
     }
     return decision
   }
@@ -47,6 +47,21 @@ export function createGate(
       return (await ask(action, target)).allowed
     },
   }
+}
+
+/** May they be there as that user at all? @throws HatchwayError NOT_PERMITTED */
+export async function demandEntry(policy: Policy, request: Omit<Request, 'action'>, log: Logger): Promise<void> {
+  const decision = await policy({ ...request, action: { kind: 'enter' } })
+  if (decision.allowed) return
+  const { identity, origin, container, user } = request
+  const where = {
+    connection: origin.connectionId,
+    identity: identity.name,
+    container: container.name,
+    user: user?.name,
+  }
+  log.warn({ ...where, action: 'enter', by: decision.by }, 'refused')
+  throw new HatchwayError('NOT_PERMITTED', decision.reason)
 }
 
 /** What a session's program asks for. */

@@ -1,11 +1,16 @@
 /**
  * May this identity do this, there? The one function that is asked for every action; nothing reaches an engine that
- * was not put to it. First what the key itself takes away, then the rules.
+ * was not put to it. What the key takes away comes first, then what the container's labels do, then the rules.
  */
 import type { Identity } from '../auth/identity.ts'
+import type { Rule } from '../config/rules.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
-import { anyGlobMatches } from './glob.ts'
+import { anyGlobMatches } from '../glob.ts'
+import { refusingLabel } from './labels.ts'
 import { takenAway } from './restrictions.ts'
+import { compileRules, firstRule, type RuleTable } from './rules.ts'
+import type { InsideUser } from './users.ts'
+import { sentence } from './words.ts'
 
 export type Action =
   /** See that the container exists; once `user` is known: be let in as that user at all. */
@@ -25,7 +30,7 @@ export type Action =
   | { readonly kind: 'forward-remote'; readonly host: string; readonly port: number }
   | { readonly kind: 'forward-socket'; readonly path: string; readonly direction: 'local' | 'remote' }
 
-/** Where a request comes from; the same object for all requests of one connection. */
+/** Where a request comes from. */
 export interface Origin {
   readonly connectionId: string
   /** The SSH user name as the client sent it. */
@@ -41,11 +46,14 @@ export interface Request {
   readonly origin: Origin
   readonly container: Container | ContainerSummary
   /** As whom inside; absent while only the container is asked for. */
-  readonly user?: { readonly name: string; readonly uid: number }
+  readonly user?: InsideUser
   readonly action: Action
 }
 
-export type Decision =
+export type Decision = {
+  /** For the log and `hatchway policy explain`: `rule 3 "ops"`, "key", "label hatchway.allow", "no rule". */
+  readonly by: string
+} & (
   | {
       readonly allowed: true
       /** sftp: to read only. */
@@ -56,22 +64,51 @@ export type Decision =
       /** For the user. */
       readonly reason: string
     }
+)
 
 export interface PolicySettings {
+  /** Absent: whoever was let in may do everything. */
+  readonly rules?: readonly Rule[] | undefined
   /** Patterns of environment names a client may set: AcceptEnv of sshd_config(5), "*" and "?". */
   readonly acceptEnv: readonly string[]
+  /** Where the engine is, for rules that name it. */
+  readonly engine: string
 }
 
 /** Asynchronous: a decision may be somebody else's, asked over HTTP. */
 export type Policy = (request: Request) => Promise<Decision>
 
+/** What was looked at on the way to a decision, in order, and why it did not decide. */
+export type Step = (by: string, why: string) => void
+
 export function createPolicy(settings: PolicySettings): Policy {
-  return async ({ identity, action }) => {
-    const reason = takenAway(identity.restrictions, action, Date.now())
-    if (reason !== undefined) return { allowed: false, reason }
-    if (action.kind === 'env' && !anyGlobMatches(settings.acceptEnv, action.name)) {
-      return { allowed: false, reason: `environment variable ${action.name} is not accepted` }
-    }
-    return { allowed: true, readOnly: false }
+  const decide = compilePolicy(settings)
+  return async (request) => decide(request, new Date())
+}
+
+/** Pure: the same settings and request at the same time, the same decision. */
+export function compilePolicy(settings: PolicySettings): (request: Request, now: Date, step?: Step) => Decision {
+  const { rules, acceptEnv, engine } = settings
+  const table = rules && compileRules(rules, acceptEnv, engine)
+  return (request, now, step = () => undefined) => {
+    const { identity, container, user, action } = request
+    const taken = takenAway(identity.restrictions, action, now.getTime())
+    if (taken !== undefined) return { allowed: false, by: 'key', reason: taken }
+    step('key', 'takes nothing of that away')
+    const label = refusingLabel(container.labels, identity, user)
+    if (label !== undefined) return { allowed: false, by: `label ${label}`, reason: sentence(request) }
+    step('labels', 'none says no')
+    if (table) return byRules(table, request, now, step)
+    if (action.kind !== 'env' || anyGlobMatches(acceptEnv, action.name))
+      return { allowed: true, by: 'no rules', readOnly: false }
+    return { allowed: false, by: 'environment.accept', reason: sentence(request) }
   }
+}
+
+function byRules(table: RuleTable, request: Request, now: Date, step: Step): Decision {
+  const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))
+  if (!verdict) return { allowed: false, by: 'no rule', reason: sentence(request) }
+  const { allowed, by, readOnly } = verdict
+  if (allowed) return { allowed, by: by.title, readOnly }
+  return { allowed, by: by.title, reason: sentence(request, by.rule.message) }
 }

@@ -3,7 +3,7 @@
  * rule, because no rule gives it back.
  */
 import type { Restrictions } from '../auth/restrictions.ts'
-import { globMatches } from './glob.ts'
+import { globMatches } from '../glob.ts'
 import type { Action } from './policy.ts'
 
 /** Why the key does not allow the action; undefined: it does. */

@@ -1,5 +1,5 @@
 /** ChannelTimeout of sshd_config(5): channels that carry no byte for a time are closed. */
-import { matchesPattern } from '../address-list.ts'
+import { globMatches } from '../glob.ts'
 import { IdleTimer } from '../idle-timer.ts'
 import type { Channel } from './channel.ts'
 
@@ -62,5 +62,5 @@ export class ChannelTimeouts {
 /** "session" is every session, as the manual has it; sshd itself takes it for one that runs nothing yet. */
 function fits(pattern: string, type: string): boolean {
   if (pattern === GLOBAL) return false
-  return matchesPattern(type, pattern) || (pattern === 'session' && type.startsWith('session:'))
+  return globMatches(pattern, type) || (pattern === 'session' && type.startsWith('session:'))
 }

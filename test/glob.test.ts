@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { globMatches } from '../../src/policy/glob.ts'
+import { globMatches } from '../src/glob.ts'
 
 test.each([
   ['', '', true],

@@ -1,0 +1,44 @@
+/**
+ * What a container's own labels say of who may enter it. They only narrow: whoever makes a container, or its image, can
+ * keep people out of it and let nobody in.
+ *
+ *     hatchway.allow=alice, @dev, SHA256:...    who: names, groups after "@", key fingerprints; patterns
+ *     hatchway.users=dev, app                   as whom, as in a rule: root only where it is named
+ */
+import type { Identity } from '../auth/identity.ts'
+import { globMatches } from '../glob.ts'
+import { type InsideUser, userMatches } from './users.ts'
+
+export const ALLOW_LABEL = 'hatchway.allow'
+export const USERS_LABEL = 'hatchway.users'
+
+/** A label is its maker's text, as long as they like. */
+const MAX_ENTRIES = 1000
+
+/** The label that keeps them out; undefined: none does. */
+export function refusingLabel(
+  labels: Readonly<Record<string, string>>,
+  identity: Pick<Identity, 'name' | 'groups' | 'fingerprint'>,
+  user: InsideUser | undefined,
+): typeof ALLOW_LABEL | typeof USERS_LABEL | undefined {
+  const who = entries(labels, ALLOW_LABEL)
+  if (who && !who.some((entry) => isMeant(entry, identity))) return ALLOW_LABEL
+  const users = entries(labels, USERS_LABEL)
+  if (users && user && !userMatches(users, user, 'allow')) return USERS_LABEL
+  return undefined
+}
+
+/** An empty label names nobody. */
+function entries(labels: Readonly<Record<string, string>>, key: string): string[] | undefined {
+  if (!Object.hasOwn(labels, key)) return undefined
+  return (labels[key] ?? '').split(/[\s,]+/, MAX_ENTRIES).filter((entry) => entry !== '')
+}
+
+function isMeant(
+  entry: string,
+  { name, groups, fingerprint }: Pick<Identity, 'name' | 'groups' | 'fingerprint'>,
+): boolean {
+  if (entry.startsWith('@')) return groups.some((group) => globMatches(entry.slice(1), group))
+  if (entry.startsWith('SHA256:')) return entry === fingerprint
+  return globMatches(entry, name)
+}
