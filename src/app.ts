@@ -59,7 +59,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
   const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
-  const containers = new Containers(engine)
+  const containers = new Containers(engine, config.aliases)
   const stopped = new AbortController()
   containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
 

@@ -74,7 +74,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     if (!('container' in route)) throw namesNoContainer(route)
     const mayEnter = async (container: Container | ContainerSummary) =>
       (await deps.policy({ identity, origin, container, action: { kind: 'enter' } })).allowed
-    return deps.containers.resolve(route.container, mayEnter, signal)
+    return deps.containers.resolve(route.container, mayEnter, signal, origin.host !== undefined)
   }
 
   /** Container and user that a login means, running or not. Asked anew for each use: it may have been made again. */
@@ -234,7 +234,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       log,
       demandHost: async (host, signal) => {
         const route = routeFor({ login: '', host })
-        if (!('template' in route)) await find(identity, origin, route, signal)
+        if (!('template' in route)) await find(identity, { ...origin, host }, route, signal)
       },
       serve: (channel, host) => deps.inject(channel, connection.remote, connection.local, { host, identity }),
     })

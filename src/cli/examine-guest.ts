@@ -26,7 +26,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     const mode = config.guest === 'off' ? 'auto' : config.guest
     const pool = createGuestPool(engine, { mode, stateFolder }, silent)
     try {
-      const containers = new Containers(engine)
+      const containers = new Containers(engine, config.aliases)
       const container = await containers.resolve(route.container, async () => true, signal)
       const info = await containers.envInfo(container, route.user)
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }

@@ -10,6 +10,7 @@ import { parsePenalties } from './penalties.ts'
 import { rules } from './rules.ts'
 import { methods, users } from './users.ts'
 import {
+  parseAlias,
   parseChannelTimeout,
   parseCount,
   parseDuration,
@@ -173,6 +174,15 @@ export const configSchema = z.strictObject({
       'Where keys that Hatchway makes are kept, mode 0700. Default: keys/ of the checkout it runs from, else ~/.local/state/hatchway/keys.',
     examples: ['/etc/hatchway/keys'],
   }),
+  aliases: z
+    .record(
+      z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'expected a name such as web'),
+      parsed(z.string(), parseAlias, 'label:KEY=VALUE, label:KEY, compose:SERVICE.PROJECT or the name of a container'),
+    )
+    .default({})
+    .describe(
+      'Names of your own for containers, such as { web: "compose:web.shop", db: "label:app=db", old: "name" }: they survive that a container is made again, and win over the names of containers.',
+    ),
   hostSuffixes: z
     .array(z.string().regex(/^\.[a-zA-Z0-9.-]+$/, 'expected a suffix such as .ctr'))
     .default(['.ctr'])

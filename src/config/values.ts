@@ -59,6 +59,24 @@ export function parseMaxStartups(text: string | number): { start: number; rate: 
   return start >= 1 && full >= start && rate >= 1 && rate <= 100 ? { start, rate, full } : undefined
 }
 
+type Alias =
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'label'; readonly key: string; readonly value?: string }
+  | { readonly kind: 'compose'; readonly service: string }
+
+const CONTAINER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+
+/** What an alias stands for: "label:KEY", "label:KEY=VALUE", "compose:SERVICE.PROJECT" or a container's name. */
+export function parseAlias(text: string): Alias | undefined {
+  const label = /^label:([^=]+)(?:=(.*))?$/s.exec(text)
+  if (label?.[1]) {
+    return { kind: 'label', key: label[1], ...(label[2] !== undefined && { value: label[2] }) }
+  }
+  const service = /^compose:([^.]+\..+)$/.exec(text)?.[1]
+  if (service !== undefined) return { kind: 'compose', service }
+  return CONTAINER_NAME.test(text) ? { kind: 'name', name: text } : undefined
+}
+
 /** "HOST:PORT" or "[V6]:PORT". Port 0: any free one. */
 export function parseListen(text: string): { host: string; port: number } | undefined {
   const match = /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([^\s:[\]]+)):(\d{1,5})$/i.exec(text.trim())

@@ -7,6 +7,7 @@ import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine
 import { HatchwayError } from '../errors.ts'
 import { type EnvInfo, type Probed, probeEnvInfo, stillHolds } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
+import type { Aliases } from './names.ts'
 
 const INSPECT_TTL = 2_000
 /** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
@@ -36,13 +37,16 @@ export class Containers {
   readonly #envInfos = new Map<string, Entry<EnvInfo>>()
   /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
   readonly #probed = new Map<string, Probed>()
+  readonly #aliases: Aliases
+  #listed: Entry<readonly ContainerSummary[]> | undefined
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, aliases: Aliases = {}) {
     this.#engine = engine
+    this.#aliases = aliases
   }
 
   /**
-   * The container that `ref` names.
+   * The container that `ref` names; `host`: as a client has made it of a host's name.
    * @param mayEnter decides which containers exist for this identity
    * @throws HatchwayError CONTAINER_NOT_FOUND (also for one that may not be entered), CONTAINER_AMBIGUOUS, ENGINE_*
    */
@@ -50,13 +54,30 @@ export class Containers {
     ref: string,
     mayEnter: (container: Container | ContainerSummary) => Promise<boolean>,
     signal: AbortSignal,
+    host = false,
   ): Promise<Container> {
-    const direct = SHORT_ID.test(ref) ? undefined : await this.#inspect(ref)
+    signal.throwIfAborted()
+    // The engine knows nothing of the names that come before its own, or of capitals made small.
+    const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
+    const direct = engineDecides ? await this.#inspect(ref) : undefined
     if (direct && (await mayEnter(direct))) return direct
-    const visible: ContainerSummary[] = []
-    for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) visible.push(container)
-    if (direct) throw notFound(ref, visible)
-    return this.#engine.inspect(findContainer(ref, visible).id, signal)
+    const look = async (containers: readonly ContainerSummary[]) => {
+      const visible: ContainerSummary[] = []
+      for (const container of containers) if (await mayEnter(container)) visible.push(container)
+      if (direct) throw notFound(ref, visible)
+      const { id } = findContainer(ref, visible, { aliases: this.#aliases, host })
+      const found = await this.#inspect(id)
+      if (!found) throw notFound(ref, visible)
+      return found
+    }
+    // One session asks several times within a moment; that there is no such container is only said of a list of now.
+    if (this.#listed && this.#listed.until > Date.now()) {
+      try {
+        return await look(await this.#listed.value)
+      } catch {}
+    }
+    this.#listed = { value: this.#engine.list(AbortSignal.timeout(PROBE_LIMIT)), until: Date.now() + INSPECT_TTL }
+    return look(await this.#listed.value)
   }
 
   /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
@@ -87,6 +108,7 @@ export class Containers {
     // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
     if (event.type === 'container' && UNCHANGING.test(event.action)) return
     this.#inspected.clear()
+    this.#listed = undefined
     for (const [key, entry] of this.#envInfos) {
       if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)
     }

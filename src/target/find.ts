@@ -1,25 +1,34 @@
 /** Which container a name means. Pure: the caller asks the engine and the policy. */
-import path from 'node:path'
 import type { ContainerSummary } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { printable } from '../printable.ts'
+import { type Aliases, asHost, exactly, nameKinds } from './names.ts'
 
-const ID_PREFIX = /^[0-9a-f]{4,64}$/
+export interface Naming {
+  readonly aliases?: Aliases
+  /** The name was a host's. */
+  readonly host?: boolean
+}
 
 /**
- * Names in the order of trust: exact name, id prefix (>= 4 hex digits), compose service.project[.number], devcontainer
- * folder. The first kind that matches decides, and must match one container only: nothing ambiguous is guessed.
+ * The first kind of name that matches decides, and must match one container only: nothing ambiguous is guessed.
  *
  * `containers` are those the identity may enter; the messages name no others.
  * @throws HatchwayError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS
  */
-export function findContainer(ref: string, containers: readonly ContainerSummary[]): ContainerSummary {
-  for (const matches of [byName, byId, byCompose, byDevcontainer]) {
-    const found = containers.filter((container) => matches(ref, container))
-    const [only] = found
-    if (found.length > 1) {
-      const names = found.map((container) => container.name).sort()
-      throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${found.length} containers: ${list(names)}`)
+export function findContainer(
+  ref: string,
+  containers: readonly ContainerSummary[],
+  { aliases = {}, host = false }: Naming = {},
+): ContainerSummary {
+  for (const kind of nameKinds(aliases, host ? asHost : exactly)) {
+    const found = containers.filter((container) => kind.matches(ref, container))
+    const running = found.filter(({ state }) => state === 'running')
+    const meant = kind.preferRunning && running.length > 0 ? running : found
+    const [only] = meant
+    if (meant.length > 1) {
+      const names = meant.map((container) => container.name).sort()
+      throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)
     }
     if (only) return only
   }
@@ -34,28 +43,6 @@ export function notFound(ref: string, visible: readonly ContainerSummary[]): Hat
   )
   const hint = near.length > 0 ? `; did you mean ${list(near)}?` : ''
   return new HatchwayError('CONTAINER_NOT_FOUND', `no container "${brief(ref)}"${hint}`)
-}
-
-function byName(ref: string, container: ContainerSummary): boolean {
-  return container.name === ref
-}
-
-function byId(ref: string, container: ContainerSummary): boolean {
-  return ID_PREFIX.test(ref) && container.id.startsWith(ref)
-}
-
-function byCompose(ref: string, container: ContainerSummary): boolean {
-  const project = container.labels['com.docker.compose.project']
-  const service = container.labels['com.docker.compose.service']
-  if (!project || !service) return false
-  const number = container.labels['com.docker.compose.container-number']
-  return ref === `${service}.${project}` || ref === `${service}.${project}.${number}`
-}
-
-function byDevcontainer(ref: string, container: ContainerSummary): boolean {
-  const folder = container.labels['devcontainer.local_folder']
-  // A Windows client writes the label with backslashes.
-  return !!folder && (ref === folder || ref === path.posix.basename(folder.replaceAll('\\', '/')))
 }
 
 /** At most three names that are a typing slip away, nearest first. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parsePenalties } from '../../src/config/penalties.ts'
 import {
+  parseAlias,
   parseChannelTimeout,
   parseCount,
   parseDuration,
@@ -11,6 +12,19 @@ import {
 } from '../../src/config/values.ts'
 
 describe('values', () => {
+  it.each([
+    ['label:app=web', { kind: 'label', key: 'app', value: 'web' }],
+    ['label:a.b/c=x=y', { kind: 'label', key: 'a.b/c', value: 'x=y' }],
+    ['label:app', { kind: 'label', key: 'app' }],
+    ['label:app=', { kind: 'label', key: 'app', value: '' }],
+    ['compose:web.shop', { kind: 'compose', service: 'web.shop' }],
+    ['web-1', { kind: 'name', name: 'web-1' }],
+    ['compose:web', undefined],
+    ['label:', undefined],
+    ['image:x', undefined],
+    ['', undefined],
+  ])('reads the alias %j as %j', (text, expected) => expect(parseAlias(text)).toEqual(expected))
+
   it.each([
     ['90', 90_000],
     [90, 90_000],

@@ -74,6 +74,10 @@ describe('a jump through the gateway', () => {
     expect((await web.inside('cat ~dev/copied; stat -c %U ~dev/copied')).stdout.toString()).toBe('copied\ndev\n')
   })
 
+  test('a capital letter in a name survives, whatever the client does to host names', async () => {
+    expect(await ssh('-J', 'gw', `dev@${other.name}`, 'hostname')).toMatchObject({ code: 0, stdout: 'hw-other\n' })
+  })
+
   test('the user @ is the container’s own', async () => {
     expect(await ssh('-J', 'gw', '-l', '@', web.name, 'id -u')).toMatchObject({ code: 0, stdout: '0\n' })
   })

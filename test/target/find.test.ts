@@ -49,6 +49,59 @@ test('an ambiguous name says which containers it could mean, and guesses none', 
   expect(() => findContainer('2222', containers)).toThrow(/means 2 containers/)
 })
 
+const again = [
+  {
+    ...container('old', 'aaaa0001', { 'hatchway.name': 'api', ...compose('api', 'shop', '1') }),
+    state: 'exited' as const,
+  },
+  container('new', 'aaaa0002', { 'hatchway.name': 'api', app: 'api', ...compose('api', 'shop', '1') }),
+  container('once', 'aaaa0003', { ...compose('api', 'shop', '1'), 'com.docker.compose.oneoff': 'True' }),
+  container('taken', 'aaaa0004'),
+  container('Upper', 'aaaa0005'),
+]
+const aliases = {
+  front: { kind: 'label', key: 'app', value: 'api' },
+  labelled: { kind: 'label', key: 'app' },
+  composed: { kind: 'compose', service: 'api.shop' },
+  named: { kind: 'name', name: 'taken' },
+  taken: { kind: 'name', name: 'new' },
+  nothing: { kind: 'label', key: 'toString' },
+} as const
+
+test.each([
+  ['api', 'new'],
+  ['api.shop', 'new'],
+  ['front', 'new'],
+  ['labelled', 'new'],
+  ['composed', 'new'],
+  ['named', 'taken'],
+  // The operator's word wins over whoever called a container so.
+  ['taken', 'new'],
+])('%s, which survives that a container is made again, names %s', (ref, name) => {
+  expect(findContainer(ref, again, { aliases }).name).toBe(name)
+})
+
+test('two that run and have one label are not guessed at; one that is stopped is found when no other is there', () => {
+  const two = [...again, container('twin', 'aaaa0006', { 'hatchway.name': 'api' })]
+  expect(() => findContainer('api', two)).toThrow('"api" means 2 containers: new, twin')
+  expect(findContainer('api', again.slice(0, 1)).name).toBe('old')
+})
+
+test('an alias of nothing is no container, whatever it is called', () => {
+  for (const ref of ['nothing', 'toString', '__proto__', 'constructor', ''])
+    expect(() => findContainer(ref, again, { aliases })).toThrow(/^no container/)
+})
+
+test('small letters of a host stand for capitals, a capital only for itself', () => {
+  expect(findContainer('upper', again, { host: true }).name).toBe('Upper')
+  expect(findContainer('Upper', again, { host: true }).name).toBe('Upper')
+  expect(() => findContainer('upper', again)).toThrow(/^no container/)
+  expect(() => findContainer('TAKEN', again, { host: true })).toThrow(/^no container/)
+  const both = [...again, container('upper', 'aaaa0007')]
+  expect(() => findContainer('upper', both, { host: true })).toThrow('"upper" means 2 containers: Upper, upper')
+  expect(findContainer('Upper', both, { host: true }).name).toBe('Upper')
+})
+
 test('an unknown name gets the nearest names, a strange one none', () => {
   expect(() => findContainer('wbe', containers)).toThrow('no container "wbe"; did you mean web?')
   expect(() => findContainer('zzzzzzzz', containers)).toThrow(/^no container "zzzzzzzz"$/)
