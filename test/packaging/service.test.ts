@@ -68,18 +68,14 @@ describe('the container image', () => {
           ...['serve', '--listen', '0.0.0.0:2222', '--keys', state],
           ...['--authorized-keys', '/etc/hatchway/authorized_keys'],
         )
-        await until(
-          'it listens',
-          async () => (await docker('logs', name)).includes('"listening"') || undefined,
-          MINUTES,
-        )
+        await until('it listens', () => listens(name), MINUTES)
         const port = Number((await docker('port', name, '2222/tcp')).split(':').at(-1))
         const target = { host: '127.0.0.1', port, user: `dev@${neighbour.name}`, key: keys.ed25519 }
         const client = await makeSshClient(target)
         try {
           const session = await client.exec('id -un; exit 42', { limit: MINUTES })
           expect([session.stderr.toString(), session.stdout.toString(), session.code]).toEqual(['', 'dev\n', 42])
-          expect(await docker('logs', name)).toContain('"road":"guest"')
+          expect(await logs(name)).toContain('"road":"guest"')
         } finally {
           await client.close()
         }
@@ -95,6 +91,18 @@ describe('the container image', () => {
     40 * MINUTES,
   )
 })
+
+async function logs(name: string): Promise<string> {
+  const { stdout, stderr } = await run('docker', ['logs', name])
+  return `${stdout}${stderr}`
+}
+
+async function listens(name: string): Promise<boolean> {
+  const text = await logs(name)
+  const running = await docker('inspect', '-f', '{{.State.Running}}', name)
+  if (running !== 'true') throw new Error(`the container ended: ${text}`)
+  return text.includes('"listening"')
+}
 
 async function engineSocket(): Promise<string> {
   const host = await docker('context', 'inspect', '-f', '{{.Endpoints.docker.Host}}').catch(() => '')
