@@ -29,8 +29,8 @@ export interface Sshd {
   close(): Promise<void>
 }
 
-/** A container whose program is sshd, letting in `keys` as dev. */
-export async function startSshd(keys: Keys, options: ContainerOptions = {}): Promise<Sshd> {
+/** A container whose program is sshd, letting in `keys` as dev. `config` comes first, and the first value counts. */
+export async function startSshd(keys: Keys, options: ContainerOptions = {}, config = ''): Promise<Sshd> {
   const container = await startContainer('debian', {
     ...options,
     name: options.name ?? testName('sshd'),
@@ -43,7 +43,7 @@ export async function startSshd(keys: Keys, options: ContainerOptions = {}): Pro
   const host = container.address
   if (host === undefined) throw new Error('the sshd container has no address')
   const script = 'cat >/etc/ssh/hw_sshd_config; mkdir -p /run/sshd'
-  await mustRun(container.name, script, CONFIG)
+  await mustRun(container.name, script, `${config}\n${CONFIG}`)
   await mustRun(
     container.name,
     'cat >/etc/ssh/hw_authorized_keys; touch /etc/ssh/hw_ready',
