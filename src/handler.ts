@@ -52,6 +52,10 @@ export interface HandlerDependencies {
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
 const START_LIMIT = 60_000
 
+/** Not running, and sftp works all the same: the engine copies files of a stopped container, too. */
+const WITH_FILES: readonly string[] = ['exited', 'created']
+const NOT_STARTED: readonly string[] = ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED']
+
 /** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
 const UNKNOWN: readonly string[] = [
   'CONTAINER_NOT_FOUND',
@@ -118,13 +122,20 @@ export function createHandler(deps: HandlerDependencies): Handler {
     /** Where this connection goes, running; started where it may be. `tell` has a line for who waits. */
     async function enter(actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: (line: string) => void) {
       const found = await here(signal)
+      const files = actions[0].kind === 'sftp' && WITH_FILES.includes(found.container.state)
       // Before anything is started for it: what is refused must not leave a container running.
       const [granted] = await Promise.all(actions.map((action) => gate.demand(action, found)))
-      const container = await deps.starter.running(
-        found.container,
-        { may: () => gate.demand({ kind: 'start' }, found), tell, closed: connection.closed },
-        signal,
-      )
+      const container = await deps.starter
+        .running(
+          found.container,
+          { may: () => gate.demand({ kind: 'start' }, found), tell, closed: connection.closed },
+          signal,
+        )
+        .catch((error: unknown) => {
+          const refused = error instanceof HatchwayError && NOT_STARTED.includes(error.code)
+          if (files && refused) return found.container
+          throw error
+        })
       const target =
         container === found.container
           ? found
@@ -181,12 +192,13 @@ export function createHandler(deps: HandlerDependencies): Handler {
           local: connection.local,
           ...(pty && { term: pty.term }),
         })
-        const guest = await guestFor(target, signal)
+        const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
         env.push(...(await inward.environment(session, guest, env, info.home)))
         const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
+        const asRoot = () => gate.demand({ kind: 'sftp' }, { container, info: { ...info, name: 'root', uid: 0 } })
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
-            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || readOnly }, sink, signal)
+            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || readOnly, asRoot }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
         const live = record

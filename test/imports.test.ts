@@ -29,7 +29,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   policy: ['errors.ts', 'address.ts', 'glob.ts', 'printable.ts', 'auth', 'config', 'engine', 'ssh', 'target'],
   session: ['errors.ts', 'engine', 'ssh'],
   guest: ['errors.ts', 'limit.ts', 'engine', 'tar.ts'],
-  target: ['errors.ts', 'limit.ts', 'engine', 'guest', 'login-name.ts', 'printable.ts', 'ssh', 'tar.ts'],
+  target: ['errors.ts', 'limit.ts', 'engine', 'guest', 'login-name.ts', 'printable.ts', 'sftp', 'ssh', 'tar.ts'],
+  sftp: ['errors.ts', 'engine'],
   'pump.ts': ['engine', 'guest', 'ssh'],
   forward: ['errors.ts', 'limit.ts', 'auth', 'engine', 'guest', 'policy', 'ssh', 'target'],
   'handler.ts': [

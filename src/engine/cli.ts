@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
+import { cliArchives } from './cli-archives.ts'
 import { cliEvents } from './cli-events.ts'
 import { startCliExec } from './cli-exec.ts'
 import { flavourOf } from './cli-flavour.ts'
@@ -104,6 +105,8 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
       await inspect(containerId, signal)
       throw engineError(cliMessage(stderr), about)
     },
+
+    ...cliArchives(binary, name, inspect),
 
     holders: cliHolders(cli),
 

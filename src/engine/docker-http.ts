@@ -1,5 +1,6 @@
 /** Calls of the Docker API over node:http: kept-alive sockets, a deadline on every call, bounded bodies, failures by code. */
 import http from 'node:http'
+import type { Readable } from 'node:stream'
 import { HatchwayError } from '../errors.ts'
 import { connectTo, type DockerAddress, formatAddress } from './docker-address.ts'
 import { engineLost, engineTimeout, unreachable } from './engine-words.ts'
@@ -26,6 +27,8 @@ export interface DockerHttp {
   call(method: string, path: string, options: CallOptions): Promise<Answer>
   /** The answer's head has come; the body is the caller's to read. It is not bounded in time, only by the signal. */
   open(method: string, path: string, signal: AbortSignal, deadline?: number): Promise<http.IncomingMessage>
+  /** A body of any length, sent as it comes; bounded by the signal only. The engine may answer before it has all of it. */
+  upload(path: string, body: Readable, signal: AbortSignal): Promise<http.IncomingMessage>
   close(): void
 }
 
@@ -122,6 +125,20 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
           signal.removeEventListener('abort', aborted)
           reject(signal.aborted ? signal.reason : describe(error, address))
         })
+      }),
+
+    upload: (path, body, signal) =>
+      new Promise((resolve, reject) => {
+        // A socket of its own: on a kept one that the engine has closed meanwhile, what was read of the body would be lost.
+        const headers = { Host: 'docker', 'Content-Type': 'application/x-tar' }
+        const createConnection = () => connectTo(address)
+        const request = http.request({ method: 'PUT', path, headers, signal, createConnection }, resolve)
+        body.on('error', (error) => request.destroy(error))
+        request.on('error', (error) => {
+          body.destroy()
+          reject(signal.aborted ? signal.reason : describe(error, address))
+        })
+        body.pipe(request)
       }),
 
     close: () => agent.destroy(),

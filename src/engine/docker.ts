@@ -2,6 +2,7 @@
 import { HatchwayError } from '../errors.ts'
 import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
 import { createDockerApi } from './docker-api.ts'
+import { dockerArchives } from './docker-archives.ts'
 import { dockerEvents } from './docker-events.ts'
 import { startExec } from './docker-exec.ts'
 import { dockerHolders } from './docker-holders.ts'
@@ -96,6 +97,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       const about = { container: api.name(containerId) }
       await api.json('PUT', url, { signal, tar, about, deadline: COPY_DEADLINE }, () => undefined)
     },
+
+    ...dockerArchives(api),
 
     holders: dockerHolders(api),
 

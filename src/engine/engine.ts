@@ -4,7 +4,7 @@
  *
  * Every call takes an AbortSignal and every driver bounds its own waits: a hostile container can make an engine hang.
  */
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
 
@@ -242,6 +242,13 @@ export interface Engine {
   statPath?(containerId: string, path: string, signal: AbortSignal): Promise<string | undefined>
   /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
   copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
+  /**
+   * As copyOut, as a stream of any length. To be read to its end or destroyed soon: Docker holds the container's lock
+   * meanwhile, and `docker stop` waits for it.
+   */
+  readArchive(containerId: string, path: string, signal: AbortSignal): Promise<Readable | undefined>
+  /** As copyIn, of a stream. */
+  writeArchive(containerId: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>
   /** Absent where the engine may not or cannot create containers. */
   readonly holders?: Holders
   readonly lifecycle?: Lifecycle

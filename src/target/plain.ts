@@ -88,6 +88,7 @@ exit 0
 const discard: OutputSink = { write: () => true }
 
 export interface PlainRoad {
+  readonly engine: Engine
   /** @throws HatchwayError as Engine.exec does */
   run(
     container: Container,
@@ -104,6 +105,7 @@ export interface PlainRoad {
 export function createPlainRoad(engine: Engine): PlainRoad {
   const pending = new Set<Promise<void>>()
   return {
+    engine,
     run(container, engineUser, program, tty, sink, signal) {
       const send = (cookie: string, name: string) => {
         const sent = signalByCookie(engine, container.id, engineUser, cookie, name)

@@ -1,39 +1,63 @@
-/** The sftp subsystem: the guest helper's own server, else the container's sftp-server program where it has one. */
+/**
+ * The sftp subsystem, first that can be: the guest helper's own server; the container's sftp-server program; the gateway's
+ * server on the engine's copy call, which is root inside and needs nothing there, not even that the container runs.
+ */
 import path from 'node:path'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { GuestRefusal } from '../guest/guest.ts'
+import { archiveFiles } from '../sftp/archive-files.ts'
+import { serveSftp } from '../sftp/server.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
 
-/** Where distributions keep it: Debian, Fedora, Arch, SUSE, Alpine. */
-const SFTP_SERVER = `for s in /usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server /usr/libexec/sftp-server; do
-[ -x "$s" ] && exec "$s" OPTIONS
-done
-echo "no sftp-server in this container, and no guest helper to stand in for it" >&2
-exit 127`
+/** Where distributions keep it: Debian, Fedora, Arch and Alpine, SUSE. */
+const SERVERS = [
+  '/usr/lib/openssh/sftp-server',
+  '/usr/libexec/openssh/sftp-server',
+  '/usr/lib/ssh/sftp-server',
+  '/usr/libexec/sftp-server',
+]
+
+export interface SftpOptions {
+  readonly readOnly: boolean
+  readonly directory?: string
+  /** May the session act as root: asked before the engine's copy call is used. @throws HatchwayError NOT_PERMITTED */
+  readonly asRoot: () => Promise<{ readonly readOnly: boolean }>
+}
 
 /** @throws HatchwayError as runProgram */
 export async function runSftp(
   place: Place,
   info: EnvInfo,
   env: readonly string[],
-  options: { readonly readOnly: boolean; readonly directory?: string },
+  options: SftpOptions,
   sink: OutputSink,
   signal: AbortSignal,
 ): Promise<Exec> {
   const { readOnly } = options
+  const home = directory(info, options.directory)
   if (place.guest) {
     try {
-      return await place.guest.sftp({ directory: directory(info, options.directory), readOnly }, sink, signal)
+      return await place.guest.sftp({ directory: home, readOnly }, sink, signal)
     } catch (error) {
       if (!(error instanceof GuestRefusal)) throw error
     }
   }
-  const command = SFTP_SERVER.replace('OPTIONS', readOnly ? '-R' : '')
-  const there = { ...info, home: directory(info, options.directory) }
-  const program = sessionProgram({ kind: 'exec', command: Buffer.from(command) }, there, env)
-  return runProgram(place, program, undefined, sink, signal)
+  const closed = new AbortController()
+  const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
+  if (place.container.state === 'running') {
+    for (const server of SERVERS) {
+      const node = await files.lstat(server)
+      if (node?.type !== 'link' && !(node?.type === 'file' && node.mode & 0o111)) continue
+      const command = Buffer.from(readOnly ? `exec ${server} -R` : `exec ${server}`)
+      const program = sessionProgram({ kind: 'exec', command }, { ...info, home }, env)
+      return runProgram(place, program, undefined, sink, signal)
+    }
+  }
+  const granted = await options.asRoot()
+  const settings = { who: info, directory: home, readOnly: readOnly || granted.readOnly }
+  return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }
 
 /** sftp-server(8) -d: from the home directory, with its %d and %u. */

@@ -1,3 +1,10 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { run } from '../support/containers.ts'
 import type { Promised } from './contract.ts'
@@ -71,6 +78,42 @@ export function copyTests(promised: Promised): void {
     const ran = await runIn(engine, id, ['sh', '-c', '/tmp/run; stat -c "%u %a" /tmp/run'])
     expect(ran.text).toBe('ran\n0 755\n')
   })
+
+  promised('streams a file of 30 MB in and out again', async ({ engine, id }) => {
+    const content = randomBytes(30_000_000)
+    const packing = await mkdtemp(join(tmpdir(), 'hw-test-tar-'))
+    await writeFile(join(packing, 'big'), content)
+    const archive = Readable.from((await run('tar', ['-C', packing, '-c', 'big'])).stdout)
+    await rm(packing, { recursive: true })
+    await engine.writeArchive(id, '/tmp', archive, soon())
+    const stream = await engine.readArchive(id, '/tmp/big', soon())
+    const { stdout } = await run('tar', ['-xO', 'big'], { input: await buffer(stream ?? Readable.from([])) })
+    expect(stdout.equals(content)).toBe(true)
+  })
+
+  promised('lets go of an archive that is not read to its end', async ({ engine, id }) => {
+    await runIn(engine, id, ['sh', '-c', 'head -c 50000000 /dev/zero >/tmp/huge'])
+    const stream = await engine.readArchive(id, '/tmp/huge', soon())
+    await once(stream ?? Readable.from([]), 'readable')
+    stream?.destroy()
+    // The next one would wait for a lock that is not given back.
+    expect(await engine.copyOut(id, '/etc/passwd', LIMIT, soon())).toBeDefined()
+  })
+
+  promised(
+    'answers a stream of nothing, of no container, and into no directory, as the copies do',
+    async ({ engine, container }) => {
+      const { id } = await container('--read-only')
+      expect(await engine.readArchive(id, '/no/such', soon())).toBeUndefined()
+      const other = 'f'.repeat(64)
+      await expect(engine.readArchive(other, '/etc', soon())).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+      const archive = async () => Readable.from(await pack('echo x >x'))
+      const lost = engine.writeArchive(id, '/no/such', await archive(), soon())
+      await expect(lost).rejects.toMatchObject({ code: 'ENGINE_ERROR' })
+      const nowhere = engine.writeArchive(other, '/tmp', await archive(), soon())
+      await expect(nowhere).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+    },
+  )
 
   promised('says why nothing was copied in', async ({ engine, container }) => {
     const archive = await pack('echo x >x')

@@ -1,0 +1,188 @@
+/**
+ * The files of a container through its engine's copy call, for containers that run no helper: no shell inside is needed,
+ * and the container may be stopped. The call reads and writes tars, as root; it can neither remove nor rename.
+ */
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import * as tar from 'tar-stream'
+import type { Engine } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import type { Spool } from './spool.ts'
+import { type Node, SftpError } from './wire.ts'
+
+/** An archive of a directory is of all below it: more names than these are not listed this way. */
+const MAX_ENTRIES = 100_000
+type Entry = tar.Extract extends AsyncIterable<infer E> ? E : never
+
+const CALL_LIMIT = 10 * 60_000
+const LIST_LIMIT = 60_000
+/** A recursive copy asks for each directory and each file: what one archive told is believed that long. */
+const FRESH = 5_000
+
+export interface Files {
+  /** The name itself, a link not followed; undefined: nothing there. */
+  lstat(file: string): Promise<Node | undefined>
+  list(directory: string): Promise<ReadonlyMap<string, Node>>
+  read(file: string, into: Spool): Promise<void>
+  /** Make or replace: a file with its content, a directory (what is in it stays), a link. */
+  put(file: string, node: Node, content?: Spool): Promise<void>
+}
+
+export function archiveFiles(engine: Engine, containerId: string, closed: AbortSignal): Files {
+  /** By absolute path, of the tree that was listed last. */
+  let known: { readonly root: string; readonly nodes: Map<string, Node>; readonly until: number } | undefined
+
+  /** Each file that is put asks for its directory. */
+  const folders = new Map<string, { readonly node: Node; readonly until: number }>()
+
+  function remember(file: string, node: Node): void {
+    folders.delete(file)
+    if (folders.size >= 1000) folders.clear()
+    if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH })
+  }
+
+  async function open(file: string, signal: AbortSignal): Promise<Readable | undefined> {
+    return engine.readArchive(containerId, file, signal)
+  }
+
+  /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
+  async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
+    const signal = AbortSignal.any([closed, AbortSignal.timeout(limit)])
+    const source = await open(file, signal)
+    if (!source) return
+    const extract = tar.extract()
+    const flow = pipeline(source, extract, { signal })
+    flow.catch(() => undefined)
+    try {
+      for await (const entry of extract) yield entry
+      await flow
+    } finally {
+      source.destroy()
+      extract.destroy()
+    }
+  }
+
+  const fresh = () => (known && known.until > Date.now() ? known : undefined)
+  const under = (root: string, file: string) => file === root || file.startsWith(root === '/' ? '/' : `${root}/`)
+
+  return {
+    async lstat(file) {
+      const tree = fresh()
+      if (tree && under(tree.root, file)) return tree.nodes.get(file)
+      const folder = folders.get(file)
+      if (folder && folder.until > Date.now()) return folder.node
+      for await (const entry of entries(file, LIST_LIMIT)) {
+        const node = nodeOf(entry.header)
+        remember(file, node)
+        return node
+      }
+      return undefined
+    },
+
+    async list(directory) {
+      const tree = fresh()
+      const nodes = tree && under(tree.root, directory) ? tree.nodes : await readTree(directory)
+      const prefix = directory === '/' ? '/' : `${directory}/`
+      const children = new Map<string, Node>()
+      for (const [file, node] of nodes) {
+        if (file.startsWith(prefix) && file.length > prefix.length && !file.includes('/', prefix.length)) {
+          children.set(file.slice(prefix.length), node)
+        }
+      }
+      return children
+    },
+
+    async read(file, into) {
+      for await (const entry of entries(file, CALL_LIMIT)) {
+        let at = 0
+        for await (const piece of entry as AsyncIterable<Buffer>) {
+          await into.write(at, piece)
+          at += piece.length
+        }
+        return
+      }
+      throw new SftpError('noSuchFile', 'no such file')
+    },
+
+    async put(file, node, content) {
+      known = undefined
+      const pack = tar.pack()
+      const header = {
+        ...{ name: path.posix.basename(file), mode: node.mode, uid: node.uid, gid: node.gid },
+        mtime: new Date(node.mtime * 1000),
+      }
+      const signal = AbortSignal.any([closed, AbortSignal.timeout(CALL_LIMIT)])
+      const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
+      const fill = async () => {
+        if (node.type === 'file') {
+          const entry = pack.entry({ ...header, type: 'file', size: content?.size ?? 0 })
+          await pipeline(Readable.from(content?.content() ?? []), entry, { signal })
+        } else if (node.type === 'directory') pack.entry({ ...header, type: 'directory' })
+        else pack.entry({ ...header, type: 'symlink', linkname: node.target ?? '' })
+        pack.finalize()
+      }
+      // Where both fail it is the engine that knows why.
+      const [put, filled] = await Promise.allSettled([sent.finally(() => pack.destroy()), fill()])
+      if (put.status === 'rejected') throw asSftpError(put.reason)
+      if (filled.status === 'rejected') throw filled.reason
+      remember(file, node)
+    },
+  }
+
+  async function readTree(root: string): Promise<Map<string, Node>> {
+    const nodes = new Map<string, Node>()
+    const parent = path.posix.dirname(root)
+    for await (const { header } of timed(entries(root, LIST_LIMIT))) {
+      // Named from the last part of the root on; that of "/" is "/" or ".".
+      const file = root === '/' ? path.posix.resolve('/', header.name) : path.posix.resolve(parent, header.name)
+      if (!under(root, file)) continue
+      nodes.set(file, nodeOf(header))
+      if (nodes.size > MAX_ENTRIES) {
+        throw new SftpError(
+          'failure',
+          `more than ${MAX_ENTRIES} files below it: too many to list without the guest helper`,
+        )
+      }
+    }
+    known = { root, nodes, until: Date.now() + FRESH }
+    return nodes
+  }
+}
+
+/** Each entry's content is passed over. */
+async function* timed(source: AsyncGenerator<Entry>): AsyncGenerator<Entry> {
+  for await (const entry of source) {
+    entry.resume()
+    yield entry
+  }
+}
+
+const TYPES = {
+  file: 'file',
+  'contiguous-file': 'file',
+  link: 'file',
+  directory: 'directory',
+  symlink: 'link',
+} as const
+
+function nodeOf(header: tar.Header): Node {
+  const type = header.type in TYPES ? TYPES[header.type as keyof typeof TYPES] : 'other'
+  const { mode, uid, gid, size, mtime, linkname } = header
+  return {
+    type,
+    mode: mode & 0o7777,
+    uid,
+    gid,
+    size,
+    mtime: Math.max(0, Math.floor(mtime.getTime() / 1000)),
+    ...(type === 'link' && { target: linkname }),
+  }
+}
+
+/** The engine's words become an answer to the request; a container that is gone ends the session as ever. */
+function asSftpError(error: unknown): unknown {
+  if (!(error instanceof HatchwayError) || error.code !== 'ENGINE_ERROR') return error
+  const cause = error.cause instanceof Error ? error.cause.message : ''
+  return new SftpError('failure', /no space left/i.test(cause) ? 'No space left on device' : error.message)
+}

@@ -1,0 +1,66 @@
+/** Open files and directories of one SFTP session, by handles that mean nothing once they are closed. */
+import type { Spool } from './spool.ts'
+import { counted, type Fields, type Node, SftpError } from './wire.ts'
+
+export interface OpenFile {
+  readonly kind: 'file'
+  readonly file: string
+  /** What it will be when it is written; its size is the spool's. */
+  node: Node
+  readonly spool: Spool
+  readonly reads: boolean
+  readonly writes: boolean
+  readonly appends: boolean
+  /** Put at its CLOSE. */
+  changed: boolean
+}
+
+export interface OpenDirectory {
+  readonly kind: 'directory'
+  readonly entries: [string, Node][]
+}
+
+export type Open = OpenFile | OpenDirectory
+
+export const MAX_HANDLES = 64
+
+export class Handles {
+  readonly #open = new Map<number, Open>()
+  #last = 0
+
+  get full(): boolean {
+    return this.#open.size >= MAX_HANDLES
+  }
+
+  add(open: Open): Buffer {
+    this.#last += 1
+    this.#open.set(this.#last, open)
+    return counted(String(this.#last))
+  }
+
+  take(fields: Fields): { readonly open: Open; drop(): void } {
+    const text = fields.bytes().toString('latin1')
+    const id = /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0
+    const open = this.#open.get(id)
+    if (!open) throw new SftpError('failure', 'no such handle')
+    return { open, drop: () => void this.#open.delete(id) }
+  }
+
+  file(fields: Fields): OpenFile {
+    const { open } = this.take(fields)
+    if (open.kind !== 'file') throw new SftpError('failure', 'not a handle of a file')
+    return open
+  }
+
+  directory(fields: Fields): OpenDirectory {
+    const { open } = this.take(fields)
+    if (open.kind !== 'directory') throw new SftpError('failure', 'not a handle of a directory')
+    return open
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#open.values()]
+    this.#open.clear()
+    for (const open of all) if (open.kind === 'file') await open.spool.close()
+  }
+}

@@ -1,0 +1,191 @@
+/** Each request of SFTP v3 as an answer, on a Tree. What an engine's copy call cannot do is refused in words. */
+import path from 'node:path'
+import { Handles, MAX_HANDLES, type OpenFile } from './handles.ts'
+import { Spools } from './spool.ts'
+import type { Tree } from './tree.ts'
+import { attributes, counted, type Fields, longName, OPEN, packet, SftpError, TYPE, u32, u64 } from './wire.ts'
+
+const MAX_DATA = 255 * 1024
+export const MAX_PACKET = 256 * 1024
+const NAMES_AT_ONCE = 100
+const MAX_PATH = 4096
+const EXTENSIONS = ['limits@openssh.com', 'expand-path@openssh.com', 'fsync@openssh.com']
+const NO_CHANGE = 'needs the guest helper or an sftp-server in the container: its engine can only copy files in and out'
+
+export class Requests {
+  readonly #tree: Tree
+  /** Absolute; where names begin. */
+  readonly #home: string
+  readonly #handles = new Handles()
+  readonly #spools = new Spools()
+
+  constructor(tree: Tree, home: string) {
+    this.#tree = tree
+    this.#home = home
+  }
+
+  version(): Buffer {
+    return packet(TYPE.VERSION, u32(3), ...EXTENSIONS.flatMap((name) => [counted(name), counted('1')]))
+  }
+
+  /** The answer's packet; undefined: it is OK and no more. @throws SftpError, and HatchwayError where the engine is lost */
+  async answer(type: number, id: Buffer, fields: Fields): Promise<Buffer | undefined> {
+    const tree = this.#tree
+    const handles = this.#handles
+    const name = () => this.#path(fields.text())
+    switch (type) {
+      case TYPE.OPEN:
+        return packet(TYPE.HANDLE, id, await this.#open(name(), fields.u32(), fields))
+      case TYPE.CLOSE:
+        return this.#close(fields)
+      case TYPE.READ:
+        return this.#read(handles.file(fields), fields.u64(), fields.u32(), id)
+      case TYPE.WRITE:
+        return this.#write(handles.file(fields), fields.u64(), fields.bytes())
+      case TYPE.STAT:
+        return packet(TYPE.ATTRS, id, attributes(await tree.stat(name())))
+      case TYPE.LSTAT:
+        return packet(TYPE.ATTRS, id, attributes(await tree.lstat(name())))
+      case TYPE.FSTAT: {
+        const open = handles.file(fields)
+        return packet(TYPE.ATTRS, id, attributes({ ...open.node, size: open.spool.size }))
+      }
+      case TYPE.SETSTAT:
+        return void (await tree.change(name(), fields.changes(), () => this.#spools.make()))
+      case TYPE.FSETSTAT: {
+        const open = writable(handles.file(fields))
+        const changes = fields.changes()
+        open.node = tree.changed(open.node, changes)
+        if (changes.size !== undefined) await open.spool.truncate(changes.size)
+        open.changed = true
+        return undefined
+      }
+      case TYPE.OPENDIR:
+        this.#room()
+        return packet(TYPE.HANDLE, id, handles.add({ kind: 'directory', entries: await tree.list(name()) }))
+      case TYPE.READDIR: {
+        const entries = handles.directory(fields).entries.splice(0, NAMES_AT_ONCE)
+        if (entries.length === 0) throw new SftpError('eof', 'End of file')
+        const rows = entries.flatMap(([n, node]) => [counted(n), counted(longName(n, node)), attributes(node)])
+        return packet(TYPE.NAME, id, u32(entries.length), ...rows)
+      }
+      case TYPE.MKDIR:
+        return void (await tree.mkdir(name(), fields.changes().mode))
+      case TYPE.REALPATH:
+        return nameOnly(id, name())
+      case TYPE.READLINK: {
+        const node = await tree.lstat(name())
+        if (node.type !== 'link') throw new SftpError('failure', 'Not a link')
+        return nameOnly(id, node.target ?? '')
+      }
+      case TYPE.SYMLINK: {
+        // OpenSSH sends the target first, against the draft (its PROTOCOL, 4.1), and everybody follows it.
+        const target = fields.text()
+        return void (await tree.symlink(name(), target))
+      }
+      case TYPE.REMOVE:
+      case TYPE.RMDIR:
+      case TYPE.RENAME:
+        throw new SftpError('unsupported', `removing and renaming ${NO_CHANGE}`)
+      case TYPE.EXTENDED:
+        return this.#extended(fields.text(), id, fields)
+      default:
+        throw new SftpError('unsupported', 'unknown request')
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handles.close()
+  }
+
+  #path(name: string): string {
+    if (name.length > MAX_PATH) throw new SftpError('failure', 'File name too long')
+    return path.posix.resolve(this.#home, name)
+  }
+
+  #room(): void {
+    if (this.#handles.full) throw new SftpError('failure', 'too many open files')
+  }
+
+  async #open(name: string, flags: number, fields: Fields): Promise<Buffer> {
+    this.#room()
+    const mode = fields.changes().mode
+    const [reads, writes] = [(flags & OPEN.read) !== 0, (flags & OPEN.write) !== 0]
+    const how = { create: (flags & OPEN.create) !== 0, exclusive: (flags & OPEN.exclusive) !== 0 }
+    const place = writes ? await this.#tree.place(name, how, mode) : undefined
+    const kept = !place || (place.exists && (flags & OPEN.truncate) === 0)
+    const spool = await this.#spools.make()
+    try {
+      const found = kept ? await this.#tree.read(name, spool) : undefined
+      const [file, node] = place ? [place.file, place.node] : [name, found]
+      if (!node) throw new SftpError('failure', 'neither read nor write')
+      const appends = (flags & OPEN.append) !== 0
+      return this.#handles.add({
+        kind: 'file',
+        file,
+        node,
+        spool,
+        reads,
+        writes,
+        appends,
+        changed: place !== undefined,
+      })
+    } catch (error) {
+      await spool.close()
+      throw error
+    }
+  }
+
+  /** Here a file comes to be: all of it, or, where that fails or nobody closes it, nothing. */
+  async #close(fields: Fields): Promise<undefined> {
+    const { open, drop } = this.#handles.take(fields)
+    drop()
+    if (open.kind !== 'file') return
+    try {
+      if (open.changed) await this.#tree.write(open.file, open.node, open.spool)
+    } finally {
+      await open.spool.close()
+    }
+  }
+
+  async #read(open: OpenFile, offset: number, length: number, id: Buffer): Promise<Buffer> {
+    if (!open.reads) throw new SftpError('denied', 'not open for reading')
+    const data = await open.spool.read(offset, Math.min(length, MAX_DATA))
+    if (data.length === 0) throw new SftpError('eof', 'End of file')
+    return packet(TYPE.DATA, id, counted(data))
+  }
+
+  async #write(open: OpenFile, offset: number, data: Buffer): Promise<undefined> {
+    await writable(open).spool.write(open.appends ? open.spool.size : offset, data)
+    open.changed = true
+  }
+
+  #extended(what: string, id: Buffer, fields: Fields): Buffer | undefined {
+    switch (what) {
+      case 'limits@openssh.com':
+        return packet(TYPE.EXTENDED_REPLY, id, ...[MAX_PACKET, MAX_DATA, MAX_DATA, MAX_HANDLES].map(u64))
+      case 'expand-path@openssh.com':
+        return nameOnly(id, this.#path(this.#expand(fields.text())))
+      case 'fsync@openssh.com':
+        // Nothing lies inside before its CLOSE.
+        return void this.#handles.file(fields)
+      default:
+        throw new SftpError('unsupported', `${what} ${NO_CHANGE}`)
+    }
+  }
+
+  #expand(name: string): string {
+    if (name === '~' || name.startsWith('~/')) return `.${name.slice(1)}`
+    if (name.startsWith('~')) throw new SftpError('failure', 'only ~/ is known here, no home of others')
+    return name
+  }
+}
+
+function writable(open: OpenFile): OpenFile {
+  if (!open.writes) throw new SftpError('denied', 'not open for writing')
+  return open
+}
+
+function nameOnly(id: Buffer, name: string): Buffer {
+  return packet(TYPE.NAME, id, u32(1), counted(name), counted(name), u32(0))
+}

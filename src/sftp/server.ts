@@ -1,0 +1,123 @@
+/**
+ * An SFTP server of the gateway's own, for containers where none can run. It looks to the session like a program. One
+ * request after the other, none read before the last one's answer was taken: what a client has in flight stays with it.
+ */
+import { Writable } from 'node:stream'
+import type { Exec, ExitStatus, OutputSink } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
+import type { Files } from './archive-files.ts'
+import { MAX_PACKET, Requests } from './requests.ts'
+import { Tree, type Who } from './tree.ts'
+import { counted, Fields, packet, SftpError, STATUS, TYPE, u32 } from './wire.ts'
+
+export interface SftpSettings {
+  readonly who: Who
+  /** Absolute; where names begin. */
+  readonly directory: string
+  readonly readOnly: boolean
+}
+
+/** OpenSSH's sftp-server ends with it at a packet it cannot read. */
+const BAD_PACKET = 11
+/** Sentences on stderr; clients rarely show those of a STATUS. */
+const MAX_WORDS = 10
+
+export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink, close: () => void): Exec {
+  const requests = new Requests(new Tree(files, settings.who, settings.readOnly), settings.directory)
+  let rest: Buffer = Buffer.alloc(0)
+  let ended = false
+  let greeted = false
+  let resume = () => {}
+  let said = 0
+  let settle: { resolve(status: ExitStatus): void; reject(error: unknown): void }
+  const exit = new Promise<ExitStatus>((resolve, reject) => {
+    settle = { resolve, reject }
+  })
+  exit.catch(() => undefined)
+
+  async function finish(how: ExitStatus | HatchwayError): Promise<void> {
+    if (ended) return
+    ended = true
+    resume()
+    close()
+    await requests.close()
+    if (how instanceof HatchwayError) settle.reject(how)
+    else settle.resolve(how)
+  }
+
+  async function send(bytes: Buffer): Promise<void> {
+    if (ended || sink.write(1, bytes)) return
+    await new Promise<void>((resolve) => {
+      resume = resolve
+    })
+  }
+
+  /** Every packet that `rest` holds whole. */
+  async function work(): Promise<void> {
+    while (!ended && rest.length >= 4) {
+      const length = rest.readUInt32BE(0)
+      if (length < 1 || length > MAX_PACKET) return finish({ code: BAD_PACKET })
+      if (rest.length < 4 + length) return
+      const body = rest.subarray(5, 4 + length)
+      const type = rest[4] ?? 0
+      rest = rest.subarray(4 + length)
+      if (greeted !== (type !== TYPE.INIT) || (greeted && body.length < 4)) return finish({ code: BAD_PACKET })
+      if (greeted) await send(await answer(type, body.subarray(0, 4), new Fields(body.subarray(4))))
+      else await send(requests.version())
+      greeted = true
+    }
+  }
+
+  async function answer(type: number, id: Buffer, fields: Fields): Promise<Buffer> {
+    try {
+      return (await requests.answer(type, id, fields)) ?? status(id, 'ok', 'Success')
+    } catch (error) {
+      if (error instanceof SftpError) {
+        tell(error)
+        return status(id, error.status, error.message)
+      }
+      // Our own disk: full, or not to be written to.
+      if (error instanceof Error && 'syscall' in error)
+        return status(id, 'failure', `the gateway's disk: ${error.message}`)
+      throw error
+    }
+  }
+
+  function tell({ status: name, message }: SftpError): void {
+    if ((name !== 'failure' && name !== 'unsupported') || said >= MAX_WORDS) return
+    said += 1
+    sink.write(2, Buffer.from(`hatchway: sftp: ${message}\n`))
+  }
+
+  const stdin = new Writable({
+    highWaterMark: MAX_PACKET,
+    write(chunk: Buffer, _encoding, done) {
+      if (ended) return done()
+      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+      work()
+        .catch((error: unknown) => finish(asFailure(error)))
+        .then(() => done(), done)
+    },
+    final(done) {
+      finish({ code: 0 }).then(() => done(), done)
+    },
+  })
+  stdin.on('error', () => {})
+
+  return {
+    stdin,
+    exit,
+    resume: () => resume(),
+    resize() {},
+    signal: () => false,
+    close: () => void finish({ code: 255 }),
+  }
+}
+
+function status(id: Buffer, name: keyof typeof STATUS, message: string): Buffer {
+  return packet(TYPE.STATUS, id, u32(STATUS[name]), counted(message), counted(''))
+}
+
+function asFailure(error: unknown): HatchwayError {
+  return error instanceof HatchwayError ? error : new HatchwayError('INTERNAL', 'sftp failed', { cause: error })
+}
