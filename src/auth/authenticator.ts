@@ -51,7 +51,7 @@ export async function openAuthenticator(
   const command = await openKeyCommand(config, readLogin, log)
   const sources = command ? [command, files.lines] : [files.lines]
   const isAuthority = openAuthorities(trustedUserCAKeys, log)
-  const principalOptions = await openPrincipals(config, readLogin, log)
+  const allowedPrincipal = await openPrincipals(config, readLogin, log)
   const revocations = openRevocations(config.revokedKeys ?? [], log)
   await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
 
@@ -76,10 +76,11 @@ export async function openAuthenticator(
 
   /** For an authority of trustedUserCAKeys: it says who somebody is. */
   async function byAuthority(certificate: Certificate, context: AuthContext): Promise<Identity | string> {
-    const options = await principalOptions(certificate, context)
-    if (!options) return 'none of its principals is asked for'
+    const allowed = await allowedPrincipal(certificate, context)
+    if (!allowed) return 'none of its principals is asked for'
     const terms = certificateTerms(certificate, { address: context.remote.address, signatureAlgorithms })
-    const merged = typeof terms === 'string' ? terms : mergeRestrictions(options.restrictions, terms)
+    const { options } = allowed
+    const merged = typeof terms === 'string' || !options ? terms : mergeRestrictions(options.restrictions, terms)
     if (typeof merged === 'string') return merged
     const keyId = shown(certificate.keyId)
     return {

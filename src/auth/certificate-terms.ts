@@ -40,11 +40,11 @@ function optionsOf({ critical, extensions }: Certificate, address: string): Rest
   let command: string | undefined
   let verifyRequired = false
   for (const { name, data } of critical) {
+    if (!CRITICAL.includes(name)) return `critical option ${name} is not known`
     const value = name === 'verify-required' ? flag(data) : textOf(data)
     if (value === undefined) return `its ${name} is malformed`
     if (name === 'force-command') command = value
     else if (name === 'verify-required') verifyRequired = true
-    else if (name !== 'source-address') return `critical option ${name} is not known`
     else if (!areNetworks(value)) return 'its source-address cannot be read'
     else if (!matchesNetworks(address, value)) return `${address} is not in its source-address`
   }
@@ -66,6 +66,7 @@ function optionsOf({ critical, extensions }: Certificate, address: string): Rest
   }
 }
 
+const CRITICAL: readonly string[] = ['force-command', 'source-address', 'verify-required']
 const KNOWN_EXTENSIONS: readonly string[] = [
   'permit-pty',
   'permit-port-forwarding',

@@ -23,8 +23,13 @@ export type PrincipalSettings = Pick<
   | 'authorizedPrincipalsCommandUser'
 >
 
-/** The options that come with a principal that is allowed; undefined: none of them is. */
-export type PrincipalCheck = (certificate: Certificate, context: AuthContext) => Promise<KeyOptions | undefined>
+/** A principal that is allowed, with the options of its line where it has one. */
+export interface AllowedPrincipal {
+  readonly options?: KeyOptions
+}
+
+/** Undefined: none of them is. */
+export type PrincipalCheck = (certificate: Certificate, context: AuthContext) => Promise<AllowedPrincipal | undefined>
 
 /** @throws HatchwayError CONFIG_INVALID */
 export async function openPrincipals(
@@ -55,7 +60,7 @@ export async function openPrincipals(
     certificate: Certificate,
     context: AuthContext,
     tokens: Tokens,
-  ): Promise<KeyOptions | undefined> {
+  ): Promise<AllowedPrincipal | undefined> {
     // A file for each user cannot be that of a login without one.
     const path = tokens.u === '' && file?.includes('%u') ? undefined : expand(file ?? '', tokens)
     if (path === undefined) return undefined
@@ -67,11 +72,11 @@ export async function openPrincipals(
   return async (certificate, context) => {
     if (patterns === undefined && file === undefined && !helper) {
       return loginPrincipals(context.user, readLogin).some((name) => certificate.principals.includes(name))
-        ? NO_OPTIONS
+        ? {}
         : undefined
     }
     const isListed = (principal: string) => patterns && anyGlobMatches(patterns, principal)
-    if (certificate.principals.some(isListed)) return NO_OPTIONS
+    if (certificate.principals.some(isListed)) return {}
     const tokens = loginTokens(context, readLogin)
     const found = file === undefined ? undefined : await fromFile(certificate, context, tokens)
     if (found || !helper) return found
@@ -93,14 +98,14 @@ function firstLine(
   certificate: Certificate,
   context: AuthContext,
   log: Logger,
-): KeyOptions | undefined {
+): AllowedPrincipal | undefined {
   for (const [index, raw] of text.split('\n').entries()) {
     const line = raw.replace(/#.*/, '').trim()
     const principal = /[^ \t]*$/.exec(line)?.[0] ?? ''
     if (principal === '' || !certificate.principals.includes(principal)) continue
     const options = lineOptions(line.slice(0, -principal.length).trim())
     const reason = typeof options === 'string' ? options : whyNot(options, context.remote.address)
-    if (typeof options !== 'string' && reason === undefined) return options
+    if (typeof options !== 'string' && reason === undefined) return { options }
     log.info({ connection: context.connectionId, line: `${source}:${index + 1}`, reason }, 'principal not accepted')
   }
   return undefined
