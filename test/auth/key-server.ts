@@ -1,5 +1,5 @@
 /** The SSH layer with our authenticator and no container: what a real client is told, and who it is taken for. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -18,6 +18,10 @@ export class KeyFolder {
     const path = join(this.path, name)
     if (text !== '') writeFileSync(path, text)
     return path
+  }
+
+  chmod(name: string, mode: number): void {
+    chmodSync(join(this.path, name), mode)
   }
 
   async keygen(...args: string[]): Promise<string> {
