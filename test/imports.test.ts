@@ -23,7 +23,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'control.ts': ['errors.ts', 'session'],
   engine: ['errors.ts', 'limit.ts', 'printable.ts', 'tar.ts'],
   ssh: ['errors.ts', 'address.ts', 'address-list.ts', 'events.ts', 'glob.ts', 'idle-timer.ts'],
-  listen: ['errors.ts', 'address.ts', 'ssh'],
+  listen: ['errors.ts', 'limit.ts', 'address.ts', 'ssh'],
   config: ['errors.ts', 'address.ts', 'login-name.ts'],
   auth: ['errors.ts', 'address.ts', 'address-list.ts', 'glob.ts', 'config', 'login-name.ts', 'printable.ts', 'ssh'],
   policy: ['errors.ts', 'address.ts', 'glob.ts', 'printable.ts', 'auth', 'config', 'engine', 'ssh', 'target'],

@@ -1,6 +1,7 @@
-/** What may come on a socket before SSH, step by step: today the PROXY header of proxies that are listed. */
+/** What may come on a socket before SSH: the PROXY header of proxies that are listed, then the name of a host. */
 import { type Block, contains, parseAddress } from '../address.ts'
 import { type Approach, type Arrival, ArrivalError } from '../ssh/arrival.ts'
+import { knock } from './knock.ts'
 import { parseProxyHeader } from './proxy-header.ts'
 import { take } from './take.ts'
 
@@ -18,7 +19,9 @@ export function createApproach({ proxies }: ApproachOptions): Approach {
   return {
     isProxy,
     async arrive(arrival, signal) {
-      return isProxy(arrival.remote) ? behindProxy(arrival, signal) : arrival
+      const arrived = isProxy(arrival.remote) ? await behindProxy(arrival, signal) : arrival
+      const host = await knock(arrived.stream, signal)
+      return host === undefined ? arrived : { ...arrived, host }
     },
   }
 }

@@ -7,6 +7,8 @@ export interface Arrival {
   readonly stream: Duplex
   readonly remote: Endpoint
   readonly local: Endpoint
+  /** The host its client named, as to a proxy. */
+  readonly host?: string
 }
 
 export interface Approach {
@@ -20,7 +22,7 @@ export interface Approach {
 }
 
 /** As the log says it. */
-export type ArrivalFailure = 'proxy-header' | 'arrival'
+export type ArrivalFailure = 'proxy-header' | 'proxy-request' | 'arrival'
 
 /** Why a stream was closed before SSH began; the sentence is for the log. */
 export class ArrivalError extends Error {

@@ -133,9 +133,10 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       if (refused && arrived) {
         place.left()
         drop(arrived, refused)
-      } else if (arrived)
-        serve({ ...arrived, remote: { ...arrived.remote, address: plain(arrived.remote.address) } }, place)
-      else place.left()
+      } else if (arrived) {
+        const remote = { ...arrived.remote, address: plain(arrived.remote.address) }
+        serve({ ...arrived, remote }, place, arrived.host === undefined ? {} : { host: arrived.host })
+      } else place.left()
     } catch (error) {
       place.left()
       stream.destroy()
@@ -164,7 +165,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     stream.end(text, () => stream.destroy())
   }
 
-  function serve({ stream, remote, local }: Arrival, place: Place, carried: Carried<Identity> = {}): void {
+  function serve({ stream, remote, local }: Arrival, place: Place, carried: Carried<Identity>): void {
     const id = nextConnectionId()
     server.observe({ type: 'connect', connectionId: id, remote })
     const connection = serveConnection({
