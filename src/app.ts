@@ -92,6 +92,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     registry,
     log,
     environment: config.environment.set,
+    binds: config,
     killTree: config.onDisconnect === 'killTree',
     logCommands: config.log.commands,
     hostSuffixes: config.hostSuffixes,

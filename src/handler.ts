@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Container, ContainerSummary, OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
+import type { BindSettings } from './forward/bind.ts'
 import { createInward } from './forward/inward.ts'
 import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
@@ -42,6 +43,7 @@ export interface HandlerDependencies {
   /** Set in every session. */
   readonly environment: Readonly<Record<string, string>>
   readonly killTree: boolean
+  readonly binds: BindSettings
   readonly logCommands: boolean
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
@@ -55,6 +57,8 @@ const START_LIMIT = 60_000
 /** Not running, and sftp works all the same: the engine copies files of a stopped container, too. */
 const WITH_FILES: readonly string[] = ['exited', 'created']
 const NOT_STARTED: readonly string[] = ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED']
+
+const INWARD: readonly string[] = ['agent', 'x11']
 
 /** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
 const UNKNOWN: readonly string[] = [
@@ -241,7 +245,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
     // Decided now: what a connection is to does not change when a container of that name comes or goes.
     const toGateway = isToGateway(identity, origin, connection.closed)
-    const inside = forwards({ connection, log, enter, guestFor })
+    const inside = forwards({ connection, log, engine: deps.road.engine, binds: deps.binds, enter, guestFor })
     const jump = createJump({
       log,
       demandHost: async (host, signal) => {
@@ -252,7 +256,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
     })
 
     return {
-      allow: gate.allow,
+      // Neither can be had without a helper, and the client says so to its user.
+      allow: async (action) => (deps.guests || !INWARD.includes(action.kind) ? gate.allow(action) : false),
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)

@@ -52,6 +52,10 @@ const netBlockSize = parsed(textOrNumber, parseNetBlockSize, 'bits of IPv4 and I
 const penalties = parsed(z.string(), parsePenalties, 'no, yes, or penalties such as "authfail:5s noauth:1s max:10m"')
 const channelTimeout = parsed(z.string(), parseChannelTimeout, 'a channel type and a time such as direct-tcpip=10m')
 const block = parsed(z.string(), parseBlock, 'an address or a block of them such as 10.0.0.0/8 or 2001:db8::/32')
+const mask = z
+  .string()
+  .regex(/^0?[0-7]{3}$/, 'expected octal digits in quotes, such as "0177"')
+  .transform((digits) => Number.parseInt(digits, 8))
 const fileName = z.string().min(1)
 const text = z.string().min(1)
 /** Arguments, or one line of them with quotes; never a shell's. */
@@ -319,6 +323,19 @@ export const configSchema = z.strictObject({
     .describe(
       'When the client is gone: hangup ends the session and keeps jobs detached on purpose (nohup, setsid), as sshd does; killTree ends those too.',
     ),
+  gatewayPorts: z
+    .enum(['no', 'yes', 'clientspecified'])
+    .default('no')
+    .describe(
+      'Where -R listens inside the container. no: on its loopback. yes: on all its addresses. clientspecified: as the client asks (GatewayPorts).',
+    ),
+  streamLocalBindUnlink: z
+    .boolean()
+    .default(false)
+    .describe('Whether -R of a unix socket replaces a socket that is there (StreamLocalBindUnlink).'),
+  streamLocalBindMask: mask
+    .prefault('0177')
+    .describe('Permission bits that a unix socket of -R does not get, in octal (StreamLocalBindMask).'),
   environment: environment.prefault({}).describe('Environment variables of sessions.'),
   limits: limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.'),
   proxyProtocol: proxyProtocol

@@ -2,13 +2,16 @@
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
+import type { Engine } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { limited } from '../limit.ts'
 import type { Action } from '../policy/policy.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
+import { type BindSettings, bindInside } from './bind.ts'
 import { joinInward } from './join.ts'
+import { connectFromOutside } from './outside.ts'
 
 /** The container may have to be started first. */
 const START_LIMIT = 120_000
@@ -19,6 +22,8 @@ interface ForwardDependencies {
   readonly log: Logger
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
   readonly enter: (actions: readonly [Action], signal: AbortSignal) => Promise<{ readonly target: Target }>
+  readonly engine: Engine
+  readonly binds: BindSettings
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
 }
 
@@ -32,20 +37,20 @@ export function forwards(
     listeners.clear()
   })
 
-  /** The helper in the connection's container, after the policy said yes. @throws HatchwayError */
-  async function helperFor(action: Action, signal: AbortSignal): Promise<Guest> {
+  /** The connection's container and the helper in it, after the policy said yes. @throws HatchwayError */
+  async function insideOf(action: Action, signal: AbortSignal) {
     const { target } = await deps.enter([action], signal)
-    const guest = await deps.guestFor(target, signal)
-    if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-    return guest
+    return { container: target.container, guest: await deps.guestFor(target, signal) }
   }
 
   return {
     async direct(target, signal): Promise<Duplex | OpenFailure> {
       const limit = limited(START_LIMIT, signal)
       try {
-        const guest = await helperFor(localAction(target), limit.signal)
-        return await guest.connect(target, limit.signal)
+        const { container, guest } = await insideOf(localAction(target), limit.signal)
+        if (guest) return await guest.connect(target, limit.signal)
+        if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+        return await connectFromOutside(deps.engine, container, target, limit.signal)
       } catch (error) {
         if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
         const failure = asHatchwayError(error)
@@ -61,9 +66,10 @@ export function forwards(
       const limit = limited(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
-        const guest = await helperFor(remoteAction(bind), limit.signal)
+        const { guest } = await insideOf(remoteAction(bind), limit.signal)
+        if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
         const listener = await guest.listen(
-          bind.kind === 'tcp' ? bindAddress(bind) : { ...bind, mode: 0o600, unlink: false },
+          bindInside(bind, deps.binds),
           ({ stream, address, port }) => void joinInward(stream, connection.openForwarded(bound, { address, port })),
           limit.signal,
         )
@@ -92,11 +98,6 @@ export function forwards(
       return listener !== undefined
     },
   }
-}
-
-/** GatewayPorts no (sshd's default): whatever address was asked for, the container's loopback is bound. */
-function bindAddress(bind: { readonly kind: 'tcp'; readonly host: string; readonly port: number }) {
-  return { kind: 'tcp' as const, host: bind.host === '::1' ? '::1' : '127.0.0.1', port: bind.port }
 }
 
 function localAction(target: DirectTarget): Action {

@@ -1,0 +1,156 @@
+/** Forwards beyond the parity suite: where -R listens, sockets that are in the way, and what is left without the helper. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+import { freePort } from '../support/port.ts'
+import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
+import { listens } from '../support/sshd.ts'
+import { until } from '../support/wait.ts'
+
+let keys: Keys
+let container: TestContainer
+/** On this machine, for what is forwarded out of the container. */
+let here: Server
+let herePort: number
+const clients: ChildProcess[] = []
+const gateways: Gateway[] = []
+const logins: SshClient[] = []
+
+beforeAll(async () => {
+  keys = await makeKeys()
+  container = await startContainer('debian')
+  herePort = await freePort()
+  here = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.end('from here\n')
+  }).listen(herePort, '127.0.0.1')
+})
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.kill('SIGKILL')
+  for (const login of logins.splice(0)) await login.close()
+  for (const gateway of gateways.splice(0)) await gateway.stop()
+})
+afterAll(async () => {
+  here?.close()
+  await container?.remove()
+  await keys?.close()
+})
+
+async function login(args: readonly string[], guest: 'auto' | 'off' = 'auto'): Promise<SshClient> {
+  const gateway = await startGateway({ keys, engine: 'docker', guest, env: Object.fromEntries(args.map(setting)) })
+  const client = await makeSshClient(gateway.target(`dev@${container.name}`))
+  gateways.push(gateway)
+  logins.push(client)
+  return client
+}
+const setting = (text: string): [string, string] => text.split('=') as [string, string]
+
+/** `ssh -N`, and all that it says. */
+function hold(client: SshClient, ...args: string[]): { child: ChildProcess; said: () => string } {
+  const child = spawn('ssh', ['-F', client.config, '-o', 'LogLevel=VERBOSE', '-N', ...args, 't'])
+  let text = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  clients.push(child)
+  return { child, said: () => text }
+}
+const allocated = (said: () => string) =>
+  until('a port was allocated', () => /Allocated port (\d+)/.exec(said())?.[1], 20_000).then(Number)
+const inside = async (command: string) => (await container.inside(command, '1000')).stdout.toString()
+/** The address of a listener of /proc/net/tcp, as the kernel writes it. */
+const boundTo = async (port: number) =>
+  inside(
+    `grep -i ':${port.toString(16).padStart(4, '0')} 00000000:0000 0A' /proc/net/tcp /proc/net/tcp6 | awk '{print $3}'`,
+  )
+
+describe('-R listens', () => {
+  test.each([
+    ['no', '', '0100007F'],
+    ['no', '0.0.0.0:', '0100007F'],
+    ['no', '*:', '0100007F'],
+    ['yes', 'localhost:', '00000000'],
+    ['clientspecified', '', '0100007F'],
+    ['clientspecified', 'localhost:', '0100007F'],
+    ['clientspecified', '0.0.0.0:', '00000000'],
+    ['clientspecified', '*:', '00000000'],
+  ])('with GatewayPorts %s and "%s" on %s', async (ports, host, address) => {
+    const client = await login([`HATCHWAY_GATEWAY_PORTS=${ports}`])
+    const port = await allocated(hold(client, '-R', `${host}0:127.0.0.1:${herePort}`).said)
+    expect(await boundTo(port)).toContain(`${address}:`)
+    expect(await inside(`nc -d -w 5 127.0.0.1 ${port}`)).toBe('from here\n')
+  })
+
+  test('as a SOCKS proxy of the client’s (-R PORT)', async () => {
+    const client = await login([])
+    const port = await allocated(hold(client, '-R', '0').said)
+    expect(await inside(`nc -d -w 5 -X 5 -x 127.0.0.1:${port} 127.0.0.1 ${herePort}`)).toBe('from here\n')
+  })
+})
+
+describe('-R of a unix socket', () => {
+  const path = '/home/dev/forward.sock'
+  const left = `python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('${path}')"`
+
+  test('is refused where one is in the way, and leaves it there', async () => {
+    const client = await login([])
+    await inside(`rm -f ${path}; ${left}`)
+    const { child } = hold(client, '-o', 'ExitOnForwardFailure=yes', '-R', `${path}:127.0.0.1:${herePort}`)
+    await until('ssh gave up', () => child.exitCode !== null, 20_000)
+    expect(child.exitCode).toBe(255)
+    expect(await inside(`test -S ${path} && echo there; rm ${path}`)).toBe('there\n')
+  })
+
+  test('replaces it with StreamLocalBindUnlink, but no file; the mask decides its mode', async () => {
+    const client = await login(['HATCHWAY_STREAM_LOCAL_BIND_UNLINK=true', 'HATCHWAY_STREAM_LOCAL_BIND_MASK=0117'])
+    await inside(`rm -f ${path}; ${left}; echo precious >/home/dev/file`)
+    hold(client, '-R', `${path}:127.0.0.1:${herePort}`)
+    await until('it answers', async () => (await inside(`nc -d -w 5 -U ${path}`)) === 'from here\n', 20_000, 300)
+    expect(await inside(`stat -c '%a %u' ${path}`)).toBe('660 1000\n')
+    const { child } = hold(client, '-o', 'ExitOnForwardFailure=yes', '-R', `/home/dev/file:127.0.0.1:${herePort}`)
+    await until('ssh gave up', () => child.exitCode !== null, 20_000)
+    expect(await inside('cat /home/dev/file')).toBe('precious\n')
+  })
+})
+
+describe('without the helper', () => {
+  let server: ChildProcess
+  beforeAll(async () => {
+    const serve = `for a in 0.0.0.0:8001 127.0.0.1:8002; do python3 -u -m http.server -b \${a%:*} -d /etc \${a#*:} & done; wait`
+    server = spawn('docker', ['exec', container.name, 'sh', '-c', serve], { stdio: 'ignore' })
+    await until('it serves', () => listens(container.address ?? '', 8001), 20_000)
+  })
+  afterAll(() => server?.kill())
+
+  test('-L reaches the container by its address, and says what it cannot reach', async () => {
+    const client = await login([], 'off')
+    const [open, closed, other] = [await freePort(), await freePort(), await freePort()]
+    const { said } = hold(
+      client,
+      ...['-L', `${open}:localhost:8001`, '-L', `${closed}:localhost:8002`, '-L', `${other}:192.0.2.1:80`],
+    )
+    await until('ssh listens', () => listens('127.0.0.1', other), 20_000)
+    const got = await run('curl', ['-s', `http://127.0.0.1:${open}/hostname`])
+    expect(got.stdout.toString()).toBe(await inside('cat /etc/hostname'))
+    expect((await run('curl', ['-s', `http://127.0.0.1:${closed}/`])).code).not.toBe(0)
+    await until('it says why', () => /nothing listens on .*:8002; .*loopback inside is out of reach/.test(said()))
+    expect((await run('curl', ['-s', `http://127.0.0.1:${other}/`])).code).not.toBe(0)
+    await until('it says why', () => /only the container itself can be reached/.test(said()))
+  })
+
+  test('-R, -A and X11 are refused, and the session goes on', async () => {
+    const client = await login([], 'off')
+    const agent = join(keys.dir, 'agent.sock')
+    const started = spawn('ssh-agent', ['-D', '-a', agent], { stdio: 'ignore' })
+    clients.push(started)
+    await until('the agent listens', async () => (await run('test', ['-S', agent])).code === 0)
+    const env = { SSH_AUTH_SOCK: agent, DISPLAY: '127.0.0.1:99' }
+    const args = ['-v', '-A', '-Y', '-R', `0:127.0.0.1:${herePort}`, 't', 'echo "<$SSH_AUTH_SOCK$DISPLAY>"']
+    const done = await client.ssh(args, { env })
+    expect(done.stdout.toString()).toBe('<>\n')
+    expect(done.code).toBe(0)
+  })
+})
