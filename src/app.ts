@@ -22,6 +22,7 @@ import { logEvents } from './log-events.ts'
 import { splitLoginName } from './login-name.ts'
 import { createPolicy } from './policy/policy.ts'
 import { SessionRegistry } from './session/registry.ts'
+import { createSftpTap } from './sftp/tap.ts'
 import type { Carried, Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
@@ -50,7 +51,7 @@ export interface Gateway {
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
 export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
-  events.listen(logEvents(log))
+  events.listen(logEvents(log), { files: config.log.files })
   const [hostKeys, hostCertificates, users, keys, banner] = await Promise.all([
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
@@ -95,6 +96,8 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     binds: config,
     killTree: config.onDisconnect === 'killTree',
     logCommands: config.log.commands,
+    tapSftp: (session) =>
+      events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     hostSuffixes: config.hostSuffixes,
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })

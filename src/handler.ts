@@ -18,7 +18,8 @@ import { createGate, demandEntry, sessionActions } from './policy/gate.ts'
 import type { Action, Origin, Policy } from './policy/policy.ts'
 import { printable } from './printable.ts'
 import { pump } from './pump.ts'
-import type { SessionRecord, SessionRegistry } from './session/registry.ts'
+import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
+import type { SftpTap } from './sftp/tap.ts'
 import type { AuthContext } from './ssh/auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
@@ -45,6 +46,8 @@ export interface HandlerDependencies {
   readonly killTree: boolean
   readonly binds: BindSettings
   readonly logCommands: boolean
+  /** Reads along with an sftp session, where somebody wants to know. */
+  readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
   /** Serve one more SSH connection, over this stream. */
@@ -218,6 +221,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             return exec
           },
           record,
+          start.kind === 'subsystem' ? deps.tapSftp(record.snapshot()) : undefined,
         )
         // Its end may only be what our hanging up made of it.
         killed.signal.throwIfAborted()

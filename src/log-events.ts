@@ -76,6 +76,13 @@ function line(event: GatewayEvent): Line | undefined {
     case 'session-stopped':
     case 'session-refused':
       return undefined
+    case 'sftp': {
+      const { session, operation } = event
+      const { name, ...facts } = operation
+      const who = { connection: session.connectionId, identity: session.identity.name, session: session.id }
+      const where = { container: session.container.name, user: session.user }
+      return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
+    }
     case 'engine-up':
       return { level: 'info', msg: 'engine answers', engine: event.endpoint }
     case 'engine-down':

@@ -8,6 +8,13 @@ export interface Counters {
   addOut(bytes: number): void
 }
 
+/** Reads along with the bytes of a session, which pass untouched. */
+export interface Tap {
+  input(chunk: Buffer): void
+  output(fd: OutputFd, chunk: Buffer): void
+  end(): void
+}
+
 /**
  * Start a program for the session and stay until it ended. Window changes and signals that come before the program runs
  * are kept for it: the last size, every signal.
@@ -18,10 +25,12 @@ export async function pump(
   session: SshSession,
   start: (sink: OutputSink) => Promise<Exec | GuestExec>,
   counters: Counters,
+  tap?: Tap,
 ): Promise<ExitStatus> {
   const sink: OutputSink = {
     write(fd: OutputFd, chunk: Buffer) {
       counters.addOut(chunk.length)
+      tap?.output(fd, chunk)
       return session.write(fd, chunk)
     },
   }
@@ -53,7 +62,10 @@ export async function pump(
     if (size) running.resize(size)
     for (const name of signals) running.signal(name)
     if ('onUnread' in running) running.onUnread(() => session.stopReading())
-    session.stdin.on('data', (chunk: Buffer) => counters.addIn(chunk.length))
+    session.stdin.on('data', (chunk: Buffer) => {
+      counters.addIn(chunk.length)
+      tap?.input(chunk)
+    })
     session.stdin.on('error', close)
     session.stdin.pipe(running.stdin)
     return await running.exit
@@ -61,5 +73,6 @@ export async function pump(
     session.closed.removeEventListener('abort', close)
     session.stdin.unpipe(running.stdin)
     running.close()
+    tap?.end()
   }
 }

@@ -17,7 +17,7 @@ afterAll(() => rmSync(directory, { recursive: true }))
 describe('the log', () => {
   it('writes one JSON object a line, with level and time in words', async () => {
     const file = join(directory, 'json.log')
-    const { log, close } = await createLog({ level: 'info', format: 'json', file, commands: false })
+    const { log, close } = await createLog({ level: 'info', format: 'json', file, commands: false, files: false })
     log.child({ connection: 'c1', target: 'dev@web' }).warn({ n: 1 }, 'text')
     log.debug('not this')
     await close()
@@ -34,7 +34,7 @@ describe('the log', () => {
 
   it('keeps secrets out, however deep', async () => {
     const file = join(directory, 'secret.log')
-    const { log, close } = await createLog({ level: 'info', format: 'json', file, commands: false })
+    const { log, close } = await createLog({ level: 'info', format: 'json', file, commands: false, files: false })
     log.info({ password: 's3cret', x11: { cookie: 's3cret' }, a: { b: { token: 's3cret' } } }, 'x')
     await close()
     const text = readFileSync(file, 'utf8')
@@ -44,7 +44,7 @@ describe('the log', () => {
 
   it('is readable on request, and shows hostile text without obeying it', async () => {
     const file = join(directory, 'pretty.log')
-    const { log, close } = await createLog({ level: 'info', format: 'pretty', file, commands: false })
+    const { log, close } = await createLog({ level: 'info', format: 'pretty', file, commands: false, files: false })
     log.info({ user: '\u001b[2J\u009b1mroot\\u001b' }, 'login \u001b]0;title\u0007 \b\r end \\')
     await close()
     const text = readFileSync(file, 'utf8')
@@ -61,7 +61,13 @@ describe('the log', () => {
 
   it('opens its file anew after it was moved', async () => {
     const file = join(directory, 'rotated.log')
-    const { log, reopen, close } = await createLog({ level: 'info', format: 'json', file, commands: false })
+    const { log, reopen, close } = await createLog({
+      level: 'info',
+      format: 'json',
+      file,
+      commands: false,
+      files: false,
+    })
     log.info('one')
     await until('one is written', () => readFileSync(file, 'utf8').includes('one'))
     renameSync(file, `${file}.1`)

@@ -165,6 +165,10 @@ const log = z.strictObject({
     .boolean()
     .default(false)
     .describe('Log the command text of sessions. Commands may hold secrets, hence off.'),
+  files: z
+    .boolean()
+    .default(false)
+    .describe('Log what sftp sessions do to files: opened, bytes read and written, renamed, removed, made, changed.'),
 })
 
 export const configSchema = z.strictObject({

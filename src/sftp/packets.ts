@@ -1,0 +1,141 @@
+/**
+ * SFTP packets found in a stream that is cut anywhere, without holding it: of each packet only the first bytes are kept,
+ * as many as its type needs, and the data of a READ or WRITE is skipped over.
+ */
+
+/** draft-ietf-secsh-filexfer-02 §3. */
+export const SFTP = {
+  OPEN: 3,
+  CLOSE: 4,
+  READ: 5,
+  WRITE: 6,
+  SETSTAT: 9,
+  FSETSTAT: 10,
+  REMOVE: 13,
+  MKDIR: 14,
+  RMDIR: 15,
+  RENAME: 18,
+  SYMLINK: 20,
+  STATUS: 101,
+  HANDLE: 102,
+  DATA: 103,
+  EXTENDED: 200,
+} as const
+
+/** Type, id, a handle (256 bytes at most, §6.3), two numbers. */
+const SHORT = 300
+/** Two paths of Linux's length. What is longer is cut; no server opens it. */
+const LONG = 2 * 4096 + 512
+const PATHS = new Set<number>([
+  SFTP.OPEN,
+  SFTP.SETSTAT,
+  SFTP.REMOVE,
+  SFTP.MKDIR,
+  SFTP.RMDIR,
+  SFTP.RENAME,
+  SFTP.SYMLINK,
+  SFTP.EXTENDED,
+])
+
+const LENGTH = 4
+const HEAD = LENGTH + 1
+
+export class SftpPackets {
+  /** The first bytes of a packet, from its type on, lent; `length` is all of it. */
+  readonly #packet: (head: Buffer, length: number) => void
+  #held: Buffer | undefined
+  #have = 0
+  #skip = 0
+
+  constructor(packet: (head: Buffer, length: number) => void) {
+    this.#packet = packet
+  }
+
+  feed(chunk: Buffer): void {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#skip > 0) {
+        const skipped = Math.min(this.#skip, chunk.length - at)
+        this.#skip -= skipped
+        at += skipped
+      } else if (this.#have === 0 && this.#isWhole(chunk, at)) {
+        at = this.#take(chunk, at)
+      } else {
+        at = this.#hold(chunk, at)
+      }
+    }
+  }
+
+  #isWhole(chunk: Buffer, at: number): boolean {
+    return chunk.length - at >= HEAD && chunk.length - at >= LENGTH + kept(chunk, at)
+  }
+
+  /** A packet whose head is there: answers where its head ends. */
+  #take(bytes: Buffer, at: number): number {
+    const length = bytes.readUInt32BE(at)
+    const from = at + LENGTH
+    const to = from + kept(bytes, at)
+    this.#skip = from + length - to
+    if (length > 0) this.#packet(bytes.subarray(from, to), length)
+    return to
+  }
+
+  /** One that is cut: byte for byte until its head is whole. */
+  #hold(chunk: Buffer, at: number): number {
+    this.#held ??= Buffer.allocUnsafe(LENGTH + LONG)
+    const held = this.#held
+    const want = this.#have < HEAD ? HEAD : LENGTH + kept(held, 0)
+    const copied = chunk.copy(held, this.#have, at, at + want - this.#have)
+    this.#have += copied
+    // An empty packet ends before its type.
+    const empty = this.#have >= LENGTH && held.readUInt32BE(0) === 0
+    if (empty) {
+      const beyond = this.#have - LENGTH
+      this.#have = 0
+      return at + copied - beyond
+    }
+    if (this.#have >= HEAD && this.#have >= LENGTH + kept(held, 0)) {
+      this.#have = 0
+      this.#take(held, 0)
+    }
+    return at + copied
+  }
+}
+
+/** How many bytes of the packet at `at` are kept. */
+function kept(bytes: Buffer, at: number): number {
+  const type = bytes[at + LENGTH] ?? 0
+  return Math.min(bytes.readUInt32BE(at), PATHS.has(type) ? LONG : SHORT)
+}
+
+/** Fields of a packet's head, in order; what was cut off reads as nothing. */
+export class SftpFields {
+  readonly #bytes: Buffer
+  #at: number
+
+  constructor(bytes: Buffer, at: number) {
+    this.#bytes = bytes
+    this.#at = at
+  }
+
+  u32(): number {
+    const at = this.#at
+    this.#at += 4
+    return this.#at <= this.#bytes.length ? this.#bytes.readUInt32BE(at) : 0
+  }
+
+  u64(): number {
+    return this.u32() * 2 ** 32 + this.u32()
+  }
+
+  string(): Buffer {
+    const length = this.u32()
+    const from = this.#at
+    this.#at += length
+    return this.#bytes.subarray(from, this.#at)
+  }
+
+  text(): string {
+    return this.string().toString()
+  }
+}

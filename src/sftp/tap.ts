@@ -1,0 +1,202 @@
+/**
+ * Reads along with an SFTP session and tells what was done to files. The bytes pass untouched; a request is told when its
+ * answer came. Client and server may both be hostile: what they can make it hold is bounded, and an id used twice or never
+ * answered is told as UNKNOWN, not forgotten.
+ */
+import { resultOf, type SftpAttributes, type SftpOperation, type SftpRequest, type SftpResult } from './operations.ts'
+import { SFTP, SftpFields, SftpPackets } from './packets.ts'
+
+const MAX_PENDING = 4096
+const MAX_FILES = 4096
+
+interface File {
+  readonly path: string
+  bytesRead: number
+  bytesWritten: number
+}
+
+/** A request's answer. The rest of it: the handle of HANDLE, the length of DATA. */
+type Answered = (result: SftpResult, rest?: SftpFields) => void
+
+export interface SftpTap {
+  input(chunk: Buffer): void
+  output(fd: 1 | 2, chunk: Buffer): void
+  /** The session is over: what was not answered, and files that were not closed. */
+  end(): void
+}
+
+export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap {
+  const pending = new Map<number, Answered>()
+  /** By handle. Looked up when an answer comes: a client may guess a handle and use it before it is told. */
+  const files = new Map<string, File>()
+
+  function answer(id: number, result: SftpResult, rest?: SftpFields): void {
+    const answered = pending.get(id)
+    pending.delete(id)
+    answered?.(result, rest)
+  }
+
+  function expect(id: number, answered: Answered): void {
+    answer(id, 'UNKNOWN')
+    const [oldest] = pending.keys()
+    if (pending.size >= MAX_PENDING && oldest !== undefined) answer(oldest, 'UNKNOWN')
+    pending.set(id, answered)
+  }
+
+  function telling(request: SftpRequest): Answered {
+    return (result) => tell({ ...request, result })
+  }
+
+  function opening(path: string, access: readonly string[]): Answered {
+    return (result, handle) => {
+      tell({ name: 'open', path, access, result })
+      if (handle && result === 'OK' && files.size < MAX_FILES) {
+        files.set(keyOf(handle), { path, bytesRead: 0, bytesWritten: 0 })
+      }
+    }
+  }
+
+  function closing(handle: string): Answered {
+    return (result) => {
+      const file = files.get(handle)
+      files.delete(handle)
+      // A directory's, or nobody's.
+      if (file) tell({ name: 'close', ...file, result })
+    }
+  }
+
+  function onFile(handle: string, then: (file: File, result: SftpResult, rest?: SftpFields) => void): Answered {
+    return (result, rest) => {
+      const file = files.get(handle)
+      if (file) then(file, result, rest)
+    }
+  }
+
+  function waitFor(type: number, fields: SftpFields): Answered | undefined {
+    switch (type) {
+      case SFTP.READ:
+        return onFile(keyOf(fields), (file, result, data) => {
+          if (data && result === 'OK') file.bytesRead += data.u32()
+        })
+      case SFTP.WRITE: {
+        const handle = keyOf(fields)
+        fields.u64()
+        const bytes = fields.u32()
+        return onFile(handle, (file, result) => {
+          if (result === 'OK') file.bytesWritten += bytes
+        })
+      }
+      case SFTP.OPEN:
+        return opening(fields.text(), accessOf(fields.u32()))
+      case SFTP.CLOSE:
+        return closing(keyOf(fields))
+      case SFTP.FSETSTAT: {
+        const handle = keyOf(fields)
+        const attributes = attributesOf(fields)
+        return onFile(handle, ({ path }, result) => tell({ name: 'setstat', path, attributes, result }))
+      }
+      case SFTP.EXTENDED:
+        return extended(fields)
+      default: {
+        const request = requestOf(type, fields)
+        return request && telling(request)
+      }
+    }
+  }
+
+  /** PROTOCOL §4 of OpenSSH: those that change something. */
+  function extended(fields: SftpFields): Answered | undefined {
+    switch (fields.text()) {
+      case 'posix-rename@openssh.com':
+        return telling({ name: 'rename', path: fields.text(), target: fields.text() })
+      case 'hardlink@openssh.com':
+        return telling({ name: 'hardlink', path: fields.text(), target: fields.text() })
+      case 'lsetstat@openssh.com':
+        return telling({ name: 'setstat', path: fields.text(), attributes: attributesOf(fields) })
+      case 'copy-data': {
+        const from = keyOf(fields)
+        fields.u64()
+        fields.u64()
+        const to = keyOf(fields)
+        return onFile(from, ({ path }, result) => {
+          tell({ name: 'copy', path, target: files.get(to)?.path ?? '', result })
+        })
+      }
+      default:
+        return undefined
+    }
+  }
+
+  const requests = new SftpPackets((head) => {
+    const fields = new SftpFields(head, 1)
+    const id = fields.u32()
+    const answered = waitFor(head[0] ?? 0, fields)
+    if (answered) expect(id, answered)
+  })
+
+  const replies = new SftpPackets((head) => {
+    const fields = new SftpFields(head, 1)
+    const id = fields.u32()
+    const type = head[0]
+    if (type === SFTP.HANDLE || type === SFTP.DATA) answer(id, 'OK', fields)
+    else if (type === SFTP.STATUS) answer(id, resultOf(fields.u32()))
+    // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer what is not told.
+  })
+
+  return {
+    input: (chunk) => requests.feed(chunk),
+    output: (fd, chunk) => {
+      if (fd === 1) replies.feed(chunk)
+    },
+    end() {
+      for (const id of [...pending.keys()]) answer(id, 'UNKNOWN')
+      for (const file of files.values()) tell({ name: 'close', ...file, result: 'UNKNOWN' })
+      files.clear()
+    },
+  }
+}
+
+/** A handle's bytes as a key of a Map. */
+function keyOf(fields: SftpFields): string {
+  return fields.string().toString('latin1')
+}
+
+function requestOf(type: number, fields: SftpFields): SftpRequest | undefined {
+  switch (type) {
+    case SFTP.REMOVE:
+      return { name: 'remove', path: fields.text() }
+    case SFTP.MKDIR:
+      return { name: 'mkdir', path: fields.text() }
+    case SFTP.RMDIR:
+      return { name: 'rmdir', path: fields.text() }
+    case SFTP.SETSTAT:
+      return { name: 'setstat', path: fields.text(), attributes: attributesOf(fields) }
+    case SFTP.RENAME:
+      return { name: 'rename', path: fields.text(), target: fields.text() }
+    case SFTP.SYMLINK: {
+      // OpenSSH has the two in the other order than the draft (PROTOCOL §4.1).
+      const target = fields.text()
+      return { name: 'symlink', path: fields.text(), target }
+    }
+    default:
+      return undefined
+  }
+}
+
+/** SSH_FXF_*, §6.3. */
+const ACCESS = ['read', 'write', 'append', 'create', 'truncate', 'exclusive']
+
+function accessOf(flags: number): string[] {
+  return ACCESS.filter((_, bit) => flags & (1 << bit))
+}
+
+/** §5. */
+function attributesOf(fields: SftpFields): SftpAttributes {
+  const flags = fields.u32()
+  const size = flags & 1 && { size: fields.u64() }
+  const owner = flags & 2 && { uid: fields.u32(), gid: fields.u32() }
+  const mode = flags & 4 && { mode: fields.u32() & 0o7777 }
+  if (flags & 8) fields.u32() // when it was read last
+  const modified = flags & 8 && { modified: fields.u32() }
+  return { ...size, ...owner, ...mode, ...modified }
+}
