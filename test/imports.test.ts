@@ -16,7 +16,6 @@ const ALLOWED: Record<string, readonly string[]> = {
   'tar.ts': [],
   'glob.ts': [],
   'address-list.ts': ['glob.ts'],
-  sftp: [],
   'events.ts': ['errors.ts', 'session', 'sftp', 'ssh'],
   'log-sink.ts': ['errors.ts'],
   'log.ts': ['errors.ts', 'config', 'log-sink.ts'],
