@@ -21,6 +21,7 @@ import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
 import { splitLoginName } from './login-name.ts'
 import { createPolicy } from './policy/policy.ts'
+import { readMotd } from './session/motd.ts'
 import { SessionRegistry } from './session/registry.ts'
 import { createSftpTap } from './sftp/tap.ts'
 import type { Carried, Endpoint } from './ssh/connection.ts'
@@ -98,6 +99,8 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     logCommands: config.log.commands,
     tapSftp: (session) =>
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
+    limits: () => config.limits,
+    motd: async () => (config.motd === undefined ? undefined : readMotd(config.motd)),
     hostSuffixes: config.hostSuffixes,
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })

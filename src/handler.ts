@@ -17,8 +17,10 @@ import { effectiveStart } from './policy/forced.ts'
 import { createGate, demandEntry, sessionActions } from './policy/gate.ts'
 import type { Action, Origin, Policy } from './policy/policy.ts'
 import { printable } from './printable.ts'
-import { pump } from './pump.ts'
+import { type Counters, pump } from './pump.ts'
+import { PerIdentity } from './session/per-identity.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
+import { limitTime, type TimeLimit, type TimeLimits } from './session/time-limits.ts'
 import type { SftpTap } from './sftp/tap.ts'
 import type { AuthContext } from './ssh/auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
@@ -48,10 +50,20 @@ export interface HandlerDependencies {
   readonly logCommands: boolean
   /** Reads along with an sftp session, where somebody wants to know. */
   readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
+  /** Asked at every use: they may change while sessions live. */
+  readonly limits: () => SessionLimits
+  /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
+  readonly motd: () => Promise<Buffer | undefined>
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
   /** Serve one more SSH connection, over this stream. */
   readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
+}
+
+export interface SessionLimits extends TimeLimits {
+  /** 0: any number. */
+  readonly maxSessionsPerIdentity: number
+  readonly maxConnectionsPerIdentity: number
 }
 
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
@@ -79,6 +91,7 @@ export interface Handler {
 }
 
 export function createHandler(deps: HandlerDependencies): Handler {
+  const connections = new PerIdentity()
   const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
 
   async function find(identity: Identity, origin: Origin, route: Route, signal: AbortSignal): Promise<Container> {
@@ -162,6 +175,11 @@ export function createHandler(deps: HandlerDependencies): Handler {
       const starting = new AbortController()
       let timer: NodeJS.Timeout | undefined
       const signal = AbortSignal.any([session.closed, killed.signal, starting.signal])
+      const clock = limitTime(
+        deps.limits(),
+        (text) => interrupt(session, `hatchway: ${text}`),
+        (why) => killed.abort(new HatchwayError('SESSION_EXPIRED', `session ended: ${why}`)),
+      )
       let sessionLog = log
       let record: SessionRecord | undefined
 
@@ -171,17 +189,20 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const { target, readOnly } = await enter(sessionActions(start, pty), signal, (line) => say(session, line))
         const { container, info } = target
         timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
-        record = deps.registry.open({
-          connectionId: connection.id,
-          identity,
-          remote: connection.remote,
-          container: { id: container.id, name: container.name },
-          user: info.name,
-          start: start.kind,
-          ...(start.kind === 'exec' && { command: start.command.toString() }),
-          ...(start.kind === 'subsystem' && { command: start.name }),
-          tty: pty !== undefined,
-        })
+        record = deps.registry.open(
+          {
+            connectionId: connection.id,
+            identity,
+            remote: connection.remote,
+            container: { id: container.id, name: container.name },
+            user: info.name,
+            start: start.kind,
+            ...(start.kind === 'exec' && { command: start.command.toString() }),
+            ...(start.kind === 'subsystem' && { command: start.name }),
+            tty: pty !== undefined,
+          },
+          deps.limits().maxSessionsPerIdentity,
+        )
         record.onKill((reason) => killed.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
         if (refusesLogin(info.shell))
@@ -208,6 +229,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || readOnly, asRoot }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
+        if (start.kind === 'shell' && pty) await greet(session)
         const live = record
         const status = await pump(
           session,
@@ -215,12 +237,13 @@ export function createHandler(deps: HandlerDependencies): Handler {
             const exec = await run(sink)
             clearTimeout(timer)
             live.running()
+            clock.start()
             const command = deps.logCommands && start.kind === 'exec' ? { command: start.command.toString() } : {}
             sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
             killed.signal.addEventListener('abort', () => exec.close(), { once: true })
             return exec
           },
-          record,
+          counting(record, clock),
           start.kind === 'subsystem' ? deps.tapSftp(record.snapshot()) : undefined,
         )
         // Its end may only be what our hanging up made of it.
@@ -244,7 +267,26 @@ export function createHandler(deps: HandlerDependencies): Handler {
         await tell(session, failure)
       } finally {
         clearTimeout(timer)
+        clock.stop()
       }
+    }
+
+    async function greet(session: SshSession): Promise<void> {
+      try {
+        const text = await deps.motd()
+        if (text) session.write(1, text)
+      } catch (error) {
+        log.warn({ err: error }, 'the motd cannot be read')
+      }
+    }
+
+    const max = deps.limits().maxConnectionsPerIdentity
+    const leave = connections.take(identity.name, max)
+    if (leave) connection.closed.addEventListener('abort', leave, { once: true })
+    else {
+      const message = `${identity.name} has ${max} connection${max === 1 ? '' : 's'} already, and may have no more`
+      log.warn({ code: 'TOO_MANY_CONNECTIONS' }, message)
+      connection.disconnect(`hatchway: ${message}`, 'too-many-connections')
     }
 
     // Decided now: what a connection is to does not change when a container of that name comes or goes.
@@ -295,9 +337,27 @@ function say(session: SshSession, line: string): void {
 
 /** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */
 async function tell(session: SshSession, failure: HatchwayError): Promise<void> {
-  const line = failure.code === 'LOGIN_REFUSED' ? failure.message : `hatchway: ${failure.message}`
-  session.write(session.pty ? 1 : 2, Buffer.from(session.pty ? `\r\n${line}\r\n` : `${line}\n`))
+  interrupt(session, failure.code === 'LOGIN_REFUSED' ? failure.message : `hatchway: ${failure.message}`)
   await session.exit({ code: failure.exitCode })
+}
+
+/** In the middle of whatever a terminal shows. */
+function interrupt(session: SshSession, line: string): void {
+  session.write(session.pty ? 1 : 2, Buffer.from(session.pty ? `\r\n${line}\r\n` : `${line}\n`))
+}
+
+/** What passes is counted, and keeps the session from being idle. */
+function counting(record: SessionRecord, clock: TimeLimit): Counters {
+  return {
+    addIn(bytes) {
+      clock.touch()
+      record.addIn(bytes)
+    },
+    addOut(bytes) {
+      clock.touch()
+      record.addOut(bytes)
+    },
+  }
 }
 
 function tooSlow(): HatchwayError {

@@ -142,6 +142,17 @@ const limits = z.strictObject({
   unusedConnectionTimeout: duration()
     .prefault('none')
     .describe('A connection that has no channel for that long is closed.'),
+  sessionIdleTimeout: duration()
+    .prefault('none')
+    .describe('A session that carries no byte, either way, for that long ends. Its user is warned before.'),
+  sessionMaxTime: duration().prefault('none').describe('A session ends after that time, whatever it does.'),
+  sessionTimeoutWarning: duration()
+    .prefault('1m')
+    .describe('So long before its end by these two a session says so; of a short limit, half of it.'),
+  maxSessionsPerIdentity: count().prefault('none').describe('Open sessions of one identity, in all its connections.'),
+  maxConnectionsPerIdentity: count()
+    .prefault('none')
+    .describe('Connections of one identity at a time. A jump through the gateway (ssh -J) is two.'),
 })
 
 const proxyProtocol = z.strictObject({
@@ -358,6 +369,11 @@ export const configSchema = z.strictObject({
     description: 'A file whose text is sent before authentication (Banner).',
     examples: ['/etc/issue.net'],
   }),
+  motd: fileName.optional().meta({
+    description:
+      'A file whose text is shown at the start of a login shell on a terminal (PrintMotd), read at each login. Containers have their own /etc/motd, which only their own login programs show.',
+    examples: ['/etc/motd'],
+  }),
   controlSocket: fileName.optional().meta({
     description:
       'The socket that `hatchway sessions` and `hatchway kill` talk to. Default: one for each gateway in $XDG_RUNTIME_DIR/hatchway, ~/.hatchway or, for root, /run/hatchway/control.',
@@ -381,6 +397,7 @@ export const PATH_KEYS: readonly string[] = [
   'authorizedPrincipalsFile',
   'revokedKeys',
   'banner',
+  'motd',
   'controlSocket',
   'log.file',
 ]

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { ExitStatus } from '../engine/engine.ts'
 import { type FailureCode, HatchwayError } from '../errors.ts'
 import type { Endpoint } from '../ssh/connection.ts'
+import { PerIdentity } from './per-identity.ts'
 
 /** What is known when a session is opened. */
 export interface SessionFacts {
@@ -63,6 +64,7 @@ export class SessionRegistry {
   readonly #live = new Map<string, Entry>()
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
+  readonly #perIdentity = new PerIdentity()
   readonly #events: RegistryEvents
   #closed = false
 
@@ -79,13 +81,27 @@ export class SessionRegistry {
     this.#closed = true
   }
 
-  /** @throws HatchwayError SESSION_KILLED during a shutdown */
-  open(facts: SessionFacts): SessionRecord {
+  /**
+   * `perIdentity`: how many an identity may have, 0: any number.
+   * @throws HatchwayError SESSION_KILLED during a shutdown, TOO_MANY_SESSIONS
+   */
+  open(facts: SessionFacts, perIdentity = 0): SessionRecord {
     if (this.#closed) throw new HatchwayError('SESSION_KILLED', 'the gateway is shutting down')
+    const { name } = facts.identity
+    const leave = this.#perIdentity.take(name, perIdentity)
+    if (!leave) {
+      throw new HatchwayError(
+        'TOO_MANY_SESSIONS',
+        `${name} has ${perIdentity} session${perIdentity === 1 ? '' : 's'} already, and may have no more`,
+      )
+    }
     const kept = facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND) }
     const entry = new Entry(this.#freshId(), kept, {
       running: (session) => this.#events.running?.(session),
-      stopped: (session) => this.#remember(session),
+      stopped: (session) => {
+        leave()
+        this.#remember(session)
+      },
     })
     this.#live.set(entry.id, entry)
     this.#events.created?.(entry.snapshot())

@@ -1,5 +1,6 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
 import type { Duplex } from 'node:stream'
+import { inWords } from '../duration.ts'
 import { Channel, WINDOW } from './channel.ts'
 import { ChannelStream } from './channel-stream.ts'
 import { type ChannelTimeout, ChannelTimeouts } from './channel-timeouts.ts'
@@ -268,7 +269,7 @@ export class ConnectionLayer {
       return
     }
     this.#unused ??= setTimeout(() => {
-      this.#transport.disconnect(DisconnectReason.BY_APPLICATION, `no channel was open for ${limit / 1000} seconds`)
+      this.#transport.disconnect(DisconnectReason.BY_APPLICATION, `no channel was open for ${inWords(limit)}`)
     }, limit).unref()
   }
 

@@ -70,6 +70,6 @@ export interface SshConnection<Identity> {
   openForwarded(bind: ForwardBind, originator: Endpoint): Promise<Duplex>
   openAgent(): Promise<Duplex>
   openX11(originator: Endpoint): Promise<Duplex>
-  /** RFC 4253 §11.1 disconnect (reason 11 BY_APPLICATION) with a sentence, then close. Idempotent. */
-  disconnect(message: string): void
+  /** RFC 4253 §11.1 disconnect (reason 11 BY_APPLICATION unless said) with a sentence, then close. Idempotent. */
+  disconnect(message: string, reason?: 'too-many-connections'): void
 }

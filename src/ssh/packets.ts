@@ -43,6 +43,7 @@ export const DisconnectReason = {
   SERVICE_NOT_AVAILABLE: 7,
   CONNECTION_LOST: 10,
   BY_APPLICATION: 11,
+  TOO_MANY_CONNECTIONS: 12,
 } as const
 
 /** A packet whose fields do not fit in it: the peer is broken or hostile, the connection ends. */

@@ -157,9 +157,9 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     observe({ type: 'fault', connectionId: id, error })
   }
 
-  function disconnect(message: string): void {
+  function disconnect(message: string, reason?: 'too-many-connections'): void {
     end ??= 'ours'
-    transport.disconnect(DisconnectReason.BY_APPLICATION, message)
+    transport.disconnect(reason ? DisconnectReason.TOO_MANY_CONNECTIONS : DisconnectReason.BY_APPLICATION, message)
   }
 
   return { disconnect }

@@ -59,6 +59,11 @@ describe('configuration', () => {
       rekeyLimit: { bytes: 1024 ** 3, milliseconds: 3_600_000 },
       channelTimeout: [],
       unusedConnectionTimeout: 0,
+      sessionIdleTimeout: 0,
+      sessionMaxTime: 0,
+      sessionTimeoutWarning: 60_000,
+      maxSessionsPerIdentity: 0,
+      maxConnectionsPerIdentity: 0,
     })
   })
 

@@ -148,7 +148,7 @@ test('UnusedConnectionTimeout: a connection without a channel is closed, and tol
   server = await startServer({ limits: { unusedConnectionTimeout: 500 } })
   const { code, stderr } = await ssh(server, [], { first: ['-N'] })
   expect(code).toBe(255)
-  expect(stderr.toString()).toContain('no channel was open for 0.5 seconds')
+  expect(stderr.toString()).toContain('no channel was open for 500 milliseconds')
 })
 
 test('UnusedConnectionTimeout: a session keeps the connection, and its end starts the time', async () => {

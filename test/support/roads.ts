@@ -32,6 +32,10 @@ export interface RoadOptions {
   readonly containerArgs?: readonly string[]
   readonly guest?: GatewayOptions['guest']
   readonly gatewayArgs?: readonly string[]
+  /** HATCHWAY_* settings. */
+  readonly gatewayEnv?: Readonly<Record<string, string>>
+  /** The same for sshd, as lines of sshd_config(5). */
+  readonly sshdConfig?: string
 }
 
 export async function openRoad(name: RoadName, options: RoadOptions = {}): Promise<Road> {
@@ -43,7 +47,7 @@ export async function openRoad(name: RoadName, options: RoadOptions = {}): Promi
   }
   try {
     const args = options.containerArgs ?? []
-    const server = name === 'sshd' ? await startSshd(keys, { args }) : undefined
+    const server = name === 'sshd' ? await startSshd(keys, { args }, options.sshdConfig) : undefined
     const container = server?.container ?? (await startContainer('debian', { args, name: testName('web') }))
     closers.push(() => container.remove())
     const gateway = server
@@ -53,6 +57,7 @@ export async function openRoad(name: RoadName, options: RoadOptions = {}): Promi
           engine: name === 'hatchway cli' ? 'cli' : 'docker',
           ...(options.guest ? { guest: options.guest } : {}),
           ...(options.gatewayArgs ? { args: options.gatewayArgs } : {}),
+          ...(options.gatewayEnv ? { env: options.gatewayEnv } : {}),
         })
     if (gateway) closers.push(() => gateway.stop())
     const target = server?.target ?? gateway?.target(`dev@${container.name}`)
