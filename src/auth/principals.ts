@@ -1,7 +1,8 @@
 /**
  * Which principals of a certificate may log in under a name. sshd asks the account's name, or, where they are configured,
  * AuthorizedPrincipalsFile and AuthorizedPrincipalsCommand instead (auth2-pubkey.c, user_cert_trusted_ca). Here the
- * account is the user inside that was asked for, and `authorizedPrincipals` lists principals for every login.
+ * account is the user inside that was asked for, `authorizedPrincipals` lists principals for every login, and those that
+ * users and rules of the configuration name count unless it does.
  */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
@@ -21,7 +22,8 @@ export type PrincipalSettings = Pick<
   | 'authorizedPrincipalsFile'
   | 'authorizedPrincipalsCommand'
   | 'authorizedPrincipalsCommandUser'
->
+> &
+  Partial<Pick<Config, 'users' | 'rules'>>
 
 /** A principal that is allowed, with the options of its line where it has one. */
 export interface AllowedPrincipal {
@@ -42,6 +44,7 @@ export async function openPrincipals(
     authorizedPrincipalsFile: file,
     authorizedPrincipalsCommand: command,
   } = settings
+  const named = namedPrincipals(settings)
   if (file !== undefined) checkTokens('authorizedPrincipalsFile', file, 'un')
   const helper =
     command === undefined
@@ -71,9 +74,8 @@ export async function openPrincipals(
 
   return async (certificate, context) => {
     if (patterns === undefined && file === undefined && !helper) {
-      return loginPrincipals(context.user, readLogin).some((name) => certificate.principals.includes(name))
-        ? {}
-        : undefined
+      const asked = loginPrincipals(context.user, readLogin)
+      return certificate.principals.some((name) => asked.includes(name) || anyGlobMatches(named, name)) ? {} : undefined
     }
     const isListed = (principal: string) => patterns && anyGlobMatches(patterns, principal)
     if (certificate.principals.some(isListed)) return {}
@@ -83,6 +85,12 @@ export async function openPrincipals(
     const output = await helper({ ...tokens, ...certificateTokens(certificate) }, context.signal)
     return firstLine(output ?? '', 'authorizedPrincipalsCommand', certificate, context, log)
   }
+}
+
+/** Who stands in the configuration by a principal is meant to get in with it; what then is allowed, the rules say. */
+function namedPrincipals({ users = {}, rules = [] }: PrincipalSettings): string[] {
+  const people = Object.values(users).flatMap(({ principals = [] }) => principals)
+  return [...people, ...rules.flatMap(({ effect, who }) => (effect === 'allow' ? (who?.principals ?? []) : []))]
 }
 
 /** For "dev@web" those of dev, as sshd has it for an account, and those of dev@web itself. */

@@ -249,7 +249,7 @@ export const configSchema = z.strictObject({
     .optional()
     .meta({
       description:
-        'Principals of which a certificate of a trusted authority must have one, * and ? as in sshd; ["*"] leaves it to the rules. Default: the user inside that is asked for (dev), or the login name (dev@web).',
+        'Principals of which a certificate of a trusted authority must have one, * and ? as in sshd; ["*"] leaves it to the rules. Default: the user inside that is asked for (dev), the login name (dev@web), and what users and rules name.',
       examples: [['hatchway', 'team-*']],
     }),
   authorizedPrincipalsFile: fileName.optional().meta({

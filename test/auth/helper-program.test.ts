@@ -245,6 +245,33 @@ describe('principals', () => {
     expect((await enter({ authorizedPrincipals }, principals)) !== undefined).toBe(accepted)
   })
 
+  it.each<[object, string, boolean]>([
+    [{ rules: [{ effect: 'allow', who: { principals: ['team-*'] } }] }, 'team-a', true],
+    [{ rules: [{ effect: 'allow', who: { principals: ['team-*'] } }] }, 'dev', true],
+    [{ rules: [{ effect: 'allow', who: { principals: ['team-*'] } }] }, 'ops', false],
+    [{ rules: [{ effect: 'deny', who: { principals: ['team-*'] } }] }, 'team-a', false],
+    [
+      { users: { alice: { principals: ['alice@example.com'], groups: [], keys: [], authorizedKeys: [] } } },
+      'alice@example.com',
+      true,
+    ],
+    [
+      { users: { alice: { principals: ['alice@example.com'], groups: [], keys: [], authorizedKeys: [] } } },
+      'bob@example.com',
+      false,
+    ],
+    [
+      {
+        users: { alice: { principals: ['a'], groups: [], keys: [], authorizedKeys: [] } },
+        authorizedPrincipals: ['x'],
+      },
+      'a',
+      false,
+    ],
+  ])('that %j names, and a certificate of %s: %s', async (settings, principals, accepted) => {
+    expect((await enter(settings, principals)) !== undefined).toBe(accepted)
+  })
+
   it.each([
     ['dev', 'dev@web', 'ops', true],
     ['dev', 'dev@web', 'limited', true],
