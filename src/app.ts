@@ -10,6 +10,7 @@ import { createUsedSteps } from './auth/used-steps.ts'
 import { openUsers } from './auth/users.ts'
 import type { Config } from './config/schema.ts'
 import { parseMethods } from './config/users.ts'
+import { createDestinations } from './destination.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
 import { HatchwayError } from './errors.ts'
@@ -27,6 +28,8 @@ import { createSftpTap } from './sftp/tap.ts'
 import type { Carried, Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
+import { openInstance } from './target/instance.ts'
+import { createMadeContainers } from './target/made.ts'
 import { createPlainRoad } from './target/plain.ts'
 import { parseRoute } from './target/route.ts'
 import { createStarter } from './target/start.ts'
@@ -85,12 +88,17 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   const road = createPlainRoad(engine)
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
   const starter = createStarter(engine, config, forget, log)
+  const made =
+    config.templates && Object.keys(config.templates).length > 0
+      ? createMadeContainers(engine, config.templates, await openInstance(join(config.keysDirectory, 'state')), log)
+      : undefined
+  const policy = createPolicy({ rules: config.rules, acceptEnv: config.environment.accept, engine: engine.endpoint })
+  const { hostSuffixes } = config
   const handler = createHandler({
     road,
-    containers,
-    starter,
+    destinations: createDestinations({ containers, starter, made, policy, hostSuffixes, log }),
     guests,
-    policy: createPolicy({ rules: config.rules, acceptEnv: config.environment.accept, engine: engine.endpoint }),
+    policy,
     registry,
     log,
     environment: config.environment.set,
@@ -101,7 +109,6 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     limits: () => config.limits,
     motd: async () => (config.motd === undefined ? undefined : readMotd(config.motd)),
-    hostSuffixes: config.hostSuffixes,
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const login = createLogin({
@@ -130,6 +137,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     server.disconnectAll('the gateway is shutting down')
     await guests?.close()
     await road.settled()
+    await made?.close()
     await engine.close()
   }
 

@@ -5,7 +5,8 @@
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
-import type { Container, ContainerSummary, OutputSink } from './engine/engine.ts'
+import type { Destinations } from './destination.ts'
+import type { OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import type { BindSettings } from './forward/bind.ts'
 import { createInward } from './forward/inward.ts'
@@ -14,9 +15,8 @@ import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { effectiveStart } from './policy/forced.ts'
-import { createGate, demandEntry, sessionActions } from './policy/gate.ts'
-import type { Action, Origin, Policy } from './policy/policy.ts'
-import { printable } from './printable.ts'
+import { createGate, sessionActions } from './policy/gate.ts'
+import type { Origin, Policy } from './policy/policy.ts'
 import { type Counters, pump } from './pump.ts'
 import { PerIdentity } from './session/per-identity.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
@@ -25,19 +25,17 @@ import type { SftpTap } from './sftp/tap.ts'
 import type { AuthContext } from './ssh/auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
-import type { Containers, Target } from './target/containers.ts'
+import type { Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
-import { asksForGateway, type Login, type Route, routeOf } from './target/route.ts'
+import { asksForGateway } from './target/route.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
-import type { Starter } from './target/start.ts'
 
 export interface HandlerDependencies {
   readonly road: PlainRoad
-  readonly containers: Containers
-  readonly starter: Starter
+  readonly destinations: Destinations
   /** Absent with `guest: off`. */
   readonly guests: GuestPool | undefined
   readonly policy: Policy
@@ -54,8 +52,6 @@ export interface HandlerDependencies {
   readonly limits: () => SessionLimits
   /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
-  /** Taken off host names: ".ctr". */
-  readonly hostSuffixes: readonly string[]
   /** Serve one more SSH connection, over this stream. */
   readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
 }
@@ -68,10 +64,6 @@ export interface SessionLimits extends TimeLimits {
 
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
 const START_LIMIT = 60_000
-
-/** Not running, and sftp works all the same: the engine copies files of a stopped container, too. */
-const WITH_FILES: readonly string[] = ['exited', 'created']
-const NOT_STARTED: readonly string[] = ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED']
 
 const INWARD: readonly string[] = ['agent', 'x11']
 
@@ -92,76 +84,30 @@ export interface Handler {
 
 export function createHandler(deps: HandlerDependencies): Handler {
   const connections = new PerIdentity()
-  const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
-
-  async function find(identity: Identity, origin: Origin, route: Route, signal: AbortSignal): Promise<Container> {
-    if (!('container' in route)) throw namesNoContainer(route)
-    const mayEnter = async (container: Container | ContainerSummary) =>
-      (await deps.policy({ identity, origin, container, action: { kind: 'enter' } })).allowed
-    return deps.containers.resolve(route.container, mayEnter, signal, origin.host !== undefined)
-  }
-
-  /** Container and user that a login means, running or not. Asked anew for each use: it may have been made again. */
-  async function resolve(identity: Identity, origin: Origin, signal: AbortSignal): Promise<Target> {
-    const route = routeFor(origin)
-    const container = await find(identity, origin, route, signal)
-    const info = await deps.containers.envInfo(container, route.user)
-    await demandEntry(deps.policy, { identity, origin, container, user: info }, deps.log)
-    return { container, info }
-  }
 
   async function admit(identity: Identity, context: AuthContext): Promise<string | undefined> {
+    const origin = originOf(context)
+    const route = deps.destinations.routeFor(origin)
     try {
-      await resolve(identity, originOf(context), context.signal)
+      await deps.destinations.check({ identity, origin }, route, context.signal)
       return undefined
     } catch (error) {
       // An engine that is down is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
-      if (asksForGateway(routeFor(originOf(context)), failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
+      if (asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
       deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
       return `hatchway: ${failure.message}`
     }
   }
 
-  async function isToGateway(identity: Identity, origin: Origin, signal: AbortSignal): Promise<boolean> {
-    const route = routeFor(origin)
-    if (!('container' in route && route.bare)) return asksForGateway(route, false)
-    const found = await find(identity, origin, route, signal).catch(asHatchwayError)
-    return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
-  }
-
   function connection(connection: SshConnection<Identity>): ConnectionHandlers {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
     const { identity } = connection
-    const origin = originOf({ ...connection, connectionId: connection.id })
-    const here = (signal: AbortSignal) => resolve(identity, origin, signal)
-    const gate = createGate(deps.policy, { identity, origin }, () => here(connection.closed), log)
+    const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
+    const destination = deps.destinations.open(who, connection.closed)
+    const gate = createGate(deps.policy, who, destination.now, log)
     const inward = createInward(connection, log)
-
-    /** Where this connection goes, running; started where it may be. `tell` has a line for who waits. */
-    async function enter(actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: (line: string) => void) {
-      const found = await here(signal)
-      const files = actions[0].kind === 'sftp' && WITH_FILES.includes(found.container.state)
-      // Before anything is started for it: what is refused must not leave a container running.
-      const [granted] = await Promise.all(actions.map((action) => gate.demand(action, found)))
-      const container = await deps.starter
-        .running(
-          found.container,
-          { may: () => gate.demand({ kind: 'start' }, found), tell, closed: connection.closed },
-          signal,
-        )
-        .catch((error: unknown) => {
-          const refused = error instanceof HatchwayError && NOT_STARTED.includes(error.code)
-          if (files && refused) return found.container
-          throw error
-        })
-      const target =
-        container === found.container
-          ? found
-          : { container, info: await deps.containers.envInfo(container, routeFor(origin).user) }
-      return { target, readOnly: granted?.readOnly ?? true }
-    }
 
     function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
@@ -186,7 +132,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
       session.accept()
       try {
         const { start, original, sftp } = effectiveStart(session.start, identity.restrictions.command)
-        const { target, readOnly } = await enter(sessionActions(start, pty), signal, (line) => say(session, line))
+        const actions = sessionActions(start, pty)
+        const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
         const { container, info } = target
         timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
         record = deps.registry.open(
@@ -208,12 +155,13 @@ export function createHandler(deps: HandlerDependencies): Handler {
         if (refusesLogin(info.shell))
           throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
 
+        const asked = await gate.sift(session, target)
         const env = sessionEnvironment({
           info,
           containerEnv: container.env,
           labels: container.labels,
           configured: deps.environment,
-          client: session.env,
+          client: asked.env,
           key: identity.restrictions.environment,
           ...(original !== undefined && { original }),
           remote: connection.remote,
@@ -221,12 +169,12 @@ export function createHandler(deps: HandlerDependencies): Handler {
           ...(pty && { term: pty.term }),
         })
         const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
-        env.push(...(await inward.environment(session, guest, env, info.home)))
+        env.push(...(await inward.environment(asked, guest, env, info.home)))
         const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
         const asRoot = () => gate.demand({ kind: 'sftp' }, { container, info: { ...info, name: 'root', uid: 0 } })
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
-            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || readOnly, asRoot }, sink, signal)
+            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly, asRoot }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
         if (start.kind === 'shell' && pty) await greet(session)
@@ -290,13 +238,21 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     // Decided now: what a connection is to does not change when a container of that name comes or goes.
-    const toGateway = isToGateway(identity, origin, connection.closed)
-    const inside = forwards({ connection, log, engine: deps.road.engine, binds: deps.binds, enter, guestFor })
+    const toGateway = deps.destinations.isToGateway(who, connection.closed)
+    const inside = forwards({
+      connection,
+      log,
+      engine: deps.road.engine,
+      binds: deps.binds,
+      enter: (action, signal) => destination.enter(gate, [action], signal),
+      guestFor,
+    })
     const jump = createJump({
       log,
       demandHost: async (host, signal) => {
-        const route = routeFor({ login: '', host })
-        if (!('template' in route)) await find(identity, { ...origin, host }, route, signal)
+        const route = deps.destinations.routeFor({ login: '', host })
+        if (!('template' in route))
+          await deps.destinations.find({ identity, origin: { ...who.origin, host } }, route, signal)
       },
       serve: (channel, host) => deps.inject(channel, connection.remote, connection.local, { host, identity }),
     })
@@ -314,14 +270,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
   }
 
   return { admit, connection }
-}
-
-function namesNoContainer(route: Route): HatchwayError {
-  const message =
-    'template' in route
-      ? `no template "${printable(route.template.name)}"`
-      : 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`'
-  return new HatchwayError('CONTAINER_NOT_FOUND', message)
 }
 
 function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {

@@ -43,3 +43,13 @@ export function limited(milliseconds: number, ...signals: readonly AbortSignal[]
   }
   return { signal: controller.signal, release }
 }
+
+/** Waits no longer than the signal lets it; what is waited for goes on, for others. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason)
+    if (signal.aborted) return aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}

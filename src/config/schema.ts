@@ -8,6 +8,7 @@ import type { Immutable } from './immutable.ts'
 import { parsed } from './parsed.ts'
 import { parsePenalties } from './penalties.ts'
 import { rules } from './rules.ts'
+import { templates } from './templates.ts'
 import { methods, users } from './users.ts'
 import {
   parseAlias,
@@ -332,6 +333,20 @@ export const configSchema = z.strictObject({
         'Stop a container that the gateway started, that long after the last connection to it ended. Default: it stays.',
       examples: ['15m'],
     }),
+  templates: templates.optional().meta({
+    description:
+      'Containers that are made for who asks: ssh dev@+NAME has a fresh one, gone with the connection, ssh dev@~NAME one that is kept for its owner (docs/connecting.md).',
+    examples: [
+      {
+        node: {
+          image: 'node:22',
+          user: 'node',
+          mounts: [{ type: 'volume', source: 'home-{owner}', target: '/home/node' }],
+          limits: { memory: '2g', cpus: 2, pids: 500 },
+        },
+      },
+    ],
+  }),
   onDisconnect: z
     .enum(['hangup', 'killTree'])
     .default('hangup')
@@ -405,6 +420,7 @@ export const PATH_KEYS: readonly string[] = [
 export type ConfigInput = z.input<typeof configSchema>
 /** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
 export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }
+export type Template = NonNullable<Config['templates']>[string]
 
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
   return z.toJSONSchema(configSchema, {

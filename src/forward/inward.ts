@@ -3,14 +3,14 @@ import type { Logger } from 'pino'
 import { asHatchwayError } from '../errors.ts'
 import type { Guest } from '../guest/guest.ts'
 import { within } from '../limit.ts'
+import type { Asked } from '../policy/gate.ts'
 import type { SshConnection } from '../ssh/connection.ts'
-import type { SshSession } from '../ssh/session.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
 import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
 
 export interface Inward {
   /** "KEY=value" for the session; a forward that cannot be had is left out with a log line, as sshd goes on without. */
-  environment(session: SshSession, guest: Guest | undefined, env: readonly string[], home: string): Promise<string[]>
+  environment(session: Asked, guest: Guest | undefined, env: readonly string[], home: string): Promise<string[]>
 }
 
 const LIMIT = 15_000

@@ -21,7 +21,7 @@ interface ForwardDependencies {
   readonly connection: SshConnection<Identity>
   readonly log: Logger
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
-  readonly enter: (actions: readonly [Action], signal: AbortSignal) => Promise<{ readonly target: Target }>
+  readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
   readonly engine: Engine
   readonly binds: BindSettings
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
@@ -39,7 +39,7 @@ export function forwards(
 
   /** The connection's container and the helper in it, after the policy said yes. @throws HatchwayError */
   async function insideOf(action: Action, signal: AbortSignal) {
-    const { target } = await deps.enter([action], signal)
+    const { target } = await deps.enter(action, signal)
     return { container: target.container, guest: await deps.guestFor(target, signal) }
   }
 

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { HatchwayError } from '../errors.ts'
 import type { SshAction } from '../ssh/connection.ts'
-import type { SessionStart } from '../ssh/session.ts'
+import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { Target } from '../target/containers.ts'
 import type { Action, Decision, Policy, Request } from './policy.ts'
 
@@ -13,14 +13,21 @@ export interface Gate {
   demand(action: Action, target: Target): Promise<Granted>
   /** The answer to a channel request that comes before its session starts. */
   allow(action: SshAction): Promise<boolean>
+  /** What `allow` let pass because nobody knew yet where the session goes: the refused of it is taken out. */
+  sift(asked: Asked, target: Target): Promise<Asked>
 }
+
+/** What a session asked for before its start; all of it is asked anew. */
+export type Asked = Pick<SshSession, 'env' | 'agentForwarding' | 'x11'>
 
 export function createGate(
   policy: Policy,
   who: Pick<Request, 'identity' | 'origin'>,
-  resolve: () => Promise<Target>,
+  resolve: () => Promise<Target | undefined>,
   log: Logger,
 ): Gate {
+  let early = false
+
   async function ask(action: Action, { container, info }: Target): Promise<Decision> {
     const decision = await policy({ ...who, container, user: info, action })
     if (!decision.allowed) {
@@ -37,14 +44,28 @@ export function createGate(
       return decision
     },
     async allow(action) {
-      let target: Target
+      let target: Target | undefined
       try {
         target = await resolve()
       } catch {
         // The session that follows says why, on its terminal if it wants one; it asks for that again.
         return action.kind === 'pty'
       }
-      return (await ask(action, target)).allowed
+      if (target) return (await ask(action, target)).allowed
+      early = true
+      return true
+    },
+    async sift(asked, target) {
+      if (!early) return asked
+      const may = async (action: Action) => (await ask(action, target)).allowed
+      const env = new Map<string, string>()
+      for (const [name, value] of asked.env) if (await may({ kind: 'env', name })) env.set(name, value)
+      const { x11 } = asked
+      return {
+        env,
+        agentForwarding: asked.agentForwarding && (await may({ kind: 'agent' })),
+        ...(x11 && (await may({ kind: 'x11' })) && { x11 }),
+      }
     },
   }
 }

@@ -4,9 +4,11 @@
  *
  *     hatchway.allow=alice, @dev, SHA256:...    who: names, groups after "@", key fingerprints; patterns
  *     hatchway.users=dev, app                   as whom, as in a rule: root only where it is named
+ *     hatchway.owner=...                        what was made from a template is its owner's alone
  */
 import type { Identity } from '../auth/identity.ts'
 import { globMatches } from '../glob.ts'
+import { OWNER_LABEL, ownerOf } from './owner.ts'
 import { type InsideUser, userMatches } from './users.ts'
 
 export const ALLOW_LABEL = 'hatchway.allow'
@@ -18,9 +20,10 @@ const MAX_ENTRIES = 1000
 /** The label that keeps them out; undefined: none does. */
 export function refusingLabel(
   labels: Readonly<Record<string, string>>,
-  identity: Pick<Identity, 'name' | 'groups' | 'fingerprint'>,
+  identity: Pick<Identity, 'name' | 'groups' | 'fingerprint' | 'source'>,
   user: InsideUser | undefined,
-): typeof ALLOW_LABEL | typeof USERS_LABEL | undefined {
+): typeof ALLOW_LABEL | typeof USERS_LABEL | typeof OWNER_LABEL | undefined {
+  if (Object.hasOwn(labels, OWNER_LABEL) && labels[OWNER_LABEL] !== ownerOf(identity)) return OWNER_LABEL
   const who = entries(labels, ALLOW_LABEL)
   if (who && !who.some((entry) => isMeant(entry, identity))) return ALLOW_LABEL
   const users = entries(labels, USERS_LABEL)

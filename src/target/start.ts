@@ -5,7 +5,7 @@
 import type { Logger } from 'pino'
 import type { Container, Engine, Lifecycle } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { unlessAborted, within } from '../limit.ts'
 import { bringUp, STARTABLE, stateWord } from './bring-up.ts'
 
 /** Every engine call within has its own, shorter limit. */
@@ -77,7 +77,9 @@ export function createStarter(
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${name} is ${stateWord(state)}`)
     }
     await entrance.may()
-    entrance.tell?.(`${state === 'paused' ? 'unpausing' : 'starting'} container ${name} ...`)
+    // Of one that was just made for them they were told already.
+    if (!(entrance.own && state === 'created'))
+      entrance.tell?.(`${state === 'paused' ? 'unpausing' : 'starting'} container ${name} ...`)
     // One start for all who wait, so none of them may abort it: it has its own limit.
     let started = starts.get(id)
     if (!started) {
@@ -147,13 +149,4 @@ async function stopRun(engine: Engine, { id }: Container, startedAt: string): Pr
   if (now?.state !== 'running' || now.startedAt !== startedAt) return false
   await engine.lifecycle?.stop(id, STOP_GRACE, limit)
   return true
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason)
-    if (signal.aborted) return aborted()
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
 }

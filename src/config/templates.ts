@@ -1,0 +1,68 @@
+/** Templates of containers that are made for whoever asks: `ssh dev@+node`, `ssh dev@~node`. */
+import { z } from 'zod'
+
+const text = z.string().min(1)
+// The grammar of the engines' own references; no leading dash, so that no command line takes it for an option.
+const image = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,255}$/, 'expected an image such as node:22')
+const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a variable name')
+const value = z.string().refine((given) => !given.includes('\0'), 'a NUL byte cannot be in it')
+const inside = z.string().regex(/^\//, 'expected an absolute path inside the container')
+
+const memory = z
+  .union([z.string(), z.number()])
+  .transform((given, context) => {
+    const [, digits = '', unit = ''] = /^(\d{1,15})([bkmg]?)$/i.exec(String(given)) ?? []
+    const bytes = Number(digits) * 1024 ** 'bkmg'.indexOf(unit.toLowerCase() || 'b')
+    if (digits !== '' && Number.isSafeInteger(bytes) && bytes > 0) return bytes
+    context.issues.push({ code: 'custom', input: given, message: 'expected a size such as 512m or 2g' })
+    return z.NEVER
+  })
+  .optional()
+
+const mount = z
+  .strictObject({
+    type: z.enum(['bind', 'volume', 'tmpfs']).default('volume'),
+    source: text
+      .optional()
+      .describe('Host path or volume name; {owner} in it is who the container is made for, as 32 hex digits.'),
+    target: inside,
+    readOnly: z.boolean().default(false),
+  })
+  .superRefine(({ type, source }, context) => {
+    const complain = (message: string) => context.addIssue({ code: 'custom', message, path: ['source'] })
+    if (type === 'bind' && !source?.startsWith('/')) complain('a bind mount needs an absolute host path')
+    if (type === 'tmpfs' && source !== undefined) complain('a tmpfs has no source')
+  })
+
+const template = z.strictObject({
+  image,
+  command: z
+    .array(value)
+    .optional()
+    .describe(
+      "What keeps it running, instead of the image's entrypoint and command; []: those. Default: a shell that waits and reaps (needs /bin/sh).",
+    ),
+  user: text.optional().describe('As whom one is inside who names no user.'),
+  workdir: inside.optional(),
+  env: z.record(envName, value).default({}),
+  labels: z
+    .record(z.string().regex(/^(?!hatchway\.(?!allow$|users$))[^=\s]+$/, 'expected a label that is not ours'), value)
+    .default({}),
+  mounts: z.array(mount).default([]),
+  network: text.optional(),
+  limits: z
+    .strictObject({
+      memory,
+      cpus: z.number().positive().max(1024).optional(),
+      pids: z.int().min(1).optional(),
+    })
+    .prefault({}),
+  init: z.boolean().default(false).describe("The engine's own init as process 1."),
+  pull: z.enum(['missing', 'always', 'never']).default('missing'),
+  perIdentity: z.int().min(1).max(1000).default(5).describe('Fresh ones at once for one identity.'),
+})
+
+/** Docker takes no longer names than 253; ours adds little. */
+const templateName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, 'expected a name such as node')
+
+export const templates = z.record(templateName, template)

@@ -1,0 +1,146 @@
+/**
+ * Where a connection leads: its login names a container or a template; the policy says whether there is one for this
+ * identity; a template's container is made, one that does not run is started.
+ */
+
+import type { Logger } from 'pino'
+import type { Container, ContainerSummary } from './engine/engine.ts'
+import { asHatchwayError, HatchwayError } from './errors.ts'
+import { demandEntry, type Gate, type Granted } from './policy/gate.ts'
+import { ownerOf } from './policy/owner.ts'
+import type { Action, Policy, Request } from './policy/policy.ts'
+import type { Containers, Target } from './target/containers.ts'
+import type { MadeContainers, Tell } from './target/made.ts'
+import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute } from './target/route.ts'
+import type { Starter } from './target/start.ts'
+import { noTemplate, type Plan, planned } from './target/template.ts'
+
+export interface DestinationDependencies {
+  readonly containers: Containers
+  readonly starter: Starter
+  /** Absent where the configuration has no templates. */
+  readonly made: MadeContainers | undefined
+  readonly policy: Policy
+  /** Taken off host names: ".ctr". */
+  readonly hostSuffixes: readonly string[]
+  readonly log: Logger
+}
+
+export type Who = Pick<Request, 'identity' | 'origin'>
+
+export interface Destinations {
+  routeFor(login: Login): Route
+  /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
+  find(who: Who, route: Route, signal: AbortSignal): Promise<Container>
+  /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
+  check(who: Who, route: Route, signal: AbortSignal): Promise<void>
+  /** The connection names nothing, or a word that is no container: it can jump and pick. */
+  isToGateway(who: Who, signal: AbortSignal): Promise<boolean>
+  /** Of one connection. */
+  open(who: Who, closed: AbortSignal): Destination
+}
+
+export interface Destination {
+  /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
+  now(): Promise<Target | undefined>
+  /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
+  enter(gate: Gate, actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: Tell): Promise<Entered>
+}
+
+export interface Entered {
+  readonly target: Target
+  /** The answer to the first action. */
+  readonly granted: Granted
+}
+
+export function createDestinations(deps: DestinationDependencies): Destinations {
+  const { containers, policy, made } = deps
+  const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
+
+  async function find(who: Who, route: Route, signal: AbortSignal): Promise<Container> {
+    if (!('container' in route)) throw namesNoContainer(route)
+    const mayEnter = async (container: Container | ContainerSummary) =>
+      (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
+    return containers.resolve(route.container, mayEnter, signal, who.origin.host !== undefined)
+  }
+
+  /** Running or not. Asked anew for each use: it may have been made again. */
+  async function resolve(who: Who, route: Route, signal: AbortSignal): Promise<Target> {
+    return inside(who, await find(who, route, signal), route.user)
+  }
+
+  async function inside(who: Who, container: Container, user: string | undefined): Promise<Target> {
+    const info = await containers.envInfo(container, user)
+    await demandEntry(policy, { ...who, container, user: info }, deps.log)
+    return { container, info }
+  }
+
+  /** The container that a template would be made into. A template they may not use is not there. */
+  async function plan(who: Who, route: TemplateRoute): Promise<Plan> {
+    const { name: template, kind } = route.template
+    const found = made?.plan(route, ownerOf(who.identity))
+    const action = { kind: 'create', template, personal: kind === 'personal' } as const
+    const decision = found && (await policy({ ...who, container: planned(found), action }))
+    if (!found || !decision?.allowed) throw noTemplate(template)
+    return found
+  }
+
+  async function check(who: Who, route: Route, signal: AbortSignal): Promise<void> {
+    await ('template' in route ? plan(who, route) : resolve(who, route, signal))
+  }
+
+  async function isToGateway(who: Who, signal: AbortSignal): Promise<boolean> {
+    const route = routeFor(who.origin)
+    if (!('container' in route && route.bare)) return asksForGateway(route, false)
+    const found = await find(who, route, signal).catch(asHatchwayError)
+    return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
+  }
+
+  function open(who: Who, closed: AbortSignal): Destination {
+    const route = routeFor(who.origin)
+
+    async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
+      if (!('template' in route)) return resolve(who, route, signal)
+      if (!made) throw noTemplate(route.template.name)
+      return inside(who, await made.container(await plan(who, route), closed, tell, signal), route.user)
+    }
+
+    return {
+      now: async () => ('template' in route ? undefined : resolve(who, route, closed)),
+
+      async enter(gate, actions, signal, tell = () => {}) {
+        const found = await here(signal, tell)
+        // Before anything is started for it: what is refused must not leave a container running.
+        const [first, ...others] = actions
+        const granted = await gate.demand(first, found)
+        for (const action of others) await gate.demand(action, found)
+        const own = 'template' in route
+        const may = async () => own || gate.demand({ kind: 'start' }, found)
+        const container = await deps.starter
+          .running(found.container, { may, tell, closed, own }, signal)
+          .catch((error: unknown) => {
+            if (first.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
+            throw error
+          })
+        if (container === found.container) return { target: found, granted }
+        return { target: await inside(who, container, route.user), granted }
+      },
+    }
+  }
+
+  return { routeFor, find, check, isToGateway, open }
+}
+
+/** sftp works all the same: the engine copies files of a stopped container, too. */
+function hasFiles({ state }: Container): boolean {
+  return state === 'exited' || state === 'created'
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof HatchwayError && ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED'].includes(error.code)
+}
+
+function namesNoContainer(route: Route): HatchwayError {
+  if ('template' in route) return noTemplate(route.template.name)
+  return new HatchwayError('CONTAINER_NOT_FOUND', 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`')
+}

@@ -1,0 +1,81 @@
+/**
+ * Which gateway is this, and which others live? An installation has an id for good; each process of it has one more and
+ * a socket of that name, which nobody can connect to any more once the process is gone, however it went.
+ */
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+
+const ID = /^[0-9a-f]{32}$/
+const ANSWER = 2000
+
+export interface Instance {
+  /** Of the installation: all gateways with this state folder. */
+  readonly gateway: string
+  /** Of this process. */
+  readonly id: string
+  /** Does the process of that id live? Only for those of this installation. */
+  lives(id: string): Promise<boolean>
+  close(): Promise<void>
+}
+
+export async function openInstance(stateFolder: string): Promise<Instance> {
+  const folder = join(stateFolder, 'instances')
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const gateway = await installationId(join(stateFolder, 'gateway-id'))
+  const id = randomBytes(16).toString('hex')
+  // A socket's path may have 107 bytes, a state folder's any number: through the folder's descriptor it is short.
+  const directory = await open(folder, 'r')
+  const path = (of: string) => (process.platform === 'linux' ? `/proc/self/fd/${directory.fd}/${of}` : join(folder, of))
+  const server = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path(id), resolve)
+  })
+  server.unref()
+
+  return {
+    gateway,
+    id,
+    async lives(other) {
+      if (other === id) return true
+      if (!ID.test(other)) return false
+      const lives = await answers(path(other))
+      if (!lives) await rm(join(folder, other), { force: true })
+      return lives
+    },
+    async close() {
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+      await directory.close()
+    },
+  }
+}
+
+async function installationId(file: string): Promise<string> {
+  const fresh = randomBytes(16).toString('hex')
+  // Linked when it is whole: of two that start at once the first one's id is both's.
+  const draft = `${file}.${fresh}`
+  await writeFile(draft, `${fresh}\n`, { mode: 0o600 })
+  await link(draft, file).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  })
+  await rm(draft)
+  return (await readFile(file, 'utf8')).trim()
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    const done = (lives: boolean) => {
+      socket.destroy()
+      resolve(lives)
+    }
+    socket.setTimeout(ANSWER, () => done(true))
+    socket.once('connect', () => done(true))
+    socket.once('error', (error) => {
+      const code = 'code' in error ? error.code : undefined
+      done(!(code === 'ECONNREFUSED' || code === 'ENOENT'))
+    })
+  })
+}
