@@ -310,7 +310,7 @@ export class UserAuth<Identity> {
 
   async #fail(context: AuthContext, result: AuthResult, began: number): Promise<void> {
     const { transport } = this.#options
-    await sleep(refusalDelay(context.user, performance.now() - began), undefined, { ref: false })
+    await sleep(refusalDelay(performance.now() - began), undefined, { ref: false })
     if (transport.closed) return
     this.#count(context, result)
     if (!transport.closed) this.#refuse(false)

@@ -1,0 +1,224 @@
+/**
+ * Authentication requests and user names made of garbage: deterministic, 320 000 inputs. Readers throw MalformedPacket
+ * or answer; the whole of UserAuth, fed with them, lets nobody in, throws nothing and leaves nothing open.
+ */
+import { expect, test } from 'vitest'
+import { splitLoginName } from '../../src/login-name.ts'
+import type { Dialogue } from '../../src/ssh/auth.ts'
+import { readAnswers, readInteractive, readPassword, readPublicKey, readRequest } from '../../src/ssh/auth-requests.ts'
+import { fields, MalformedPacket, Message, PacketReader, packet } from '../../src/ssh/packets.ts'
+import { parseUserKey } from '../../src/ssh/public-key.ts'
+import type { Transport } from '../../src/ssh/transport.ts'
+import { UserAuth } from '../../src/ssh/userauth.ts'
+import { parseRoute } from '../../src/target/route.ts'
+
+/** xorshift32. */
+function random(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) % below
+  }
+}
+
+const METHODS = ['none', 'publickey', 'password', 'keyboard-interactive', 'hostbased', 'x']
+const KEY = fields('ssh-ed25519', Buffer.alloc(32, 7))
+
+/** A request as a client might send it, with right and wrong parts. */
+function request(pick: (below: number) => number): Buffer {
+  const method = METHODS[pick(METHODS.length)] ?? ''
+  const rest =
+    method === 'publickey'
+      ? [pick(2) === 0, 'ssh-ed25519', KEY, ...(pick(2) ? [fields('ssh-ed25519', Buffer.alloc(64, 1))] : [])]
+      : method === 'password'
+        ? [pick(4) === 0, 'x'.repeat(pick(2000)), ...(pick(8) ? [] : ['new'])]
+        : ['', ['', 'totp', 'pam,totp', ','][pick(4)] ?? '']
+  return packet(Message.USERAUTH_REQUEST, 'dev@web', pick(64) ? 'ssh-connection' : 'x', method, ...rest)
+}
+
+/** The same with bytes changed, cut off, doubled or put in. */
+function mutated(bytes: Buffer, pick: (below: number) => number): Buffer {
+  let result = Buffer.from(bytes)
+  for (let times = pick(4); times > 0; times--) {
+    const at = pick(result.length + 1)
+    const kind = pick(5)
+    if (kind === 0) result = result.subarray(0, at)
+    else if (kind === 1) result = Buffer.concat([result.subarray(0, at), Buffer.of(pick(256)), result.subarray(at)])
+    else if (kind === 2) result = Buffer.concat([result, result.subarray(at)])
+    else if (kind === 3 && at + 4 <= result.length)
+      result.writeUInt32BE([0, 0xffffffff, 0x7fffffff, 5][pick(4)] ?? 0, at)
+    else if (at < result.length) result[at] = pick(256)
+  }
+  return result
+}
+
+test('100 000 requests: each reader answers or says that the packet is malformed', () => {
+  const pick = random(1)
+  let answered = 0
+  for (let i = 0; i < 100_000; i++) {
+    const bytes = mutated(request(pick), pick)
+    for (const read of [readRequest, readPublicKey, readPassword, readInteractive, readThree]) {
+      try {
+        const reader = new PacketReader(bytes, Math.min(1, bytes.length))
+        if (read !== readRequest) readRequest(reader)
+        const answer = read(reader)
+        answered++
+        if (Buffer.isBuffer(answer) && answer.length > 1024) expect.unreachable('a password that is too long')
+      } catch (error) {
+        if (!(error instanceof MalformedPacket)) throw error
+      }
+    }
+  }
+  expect(answered).toBeGreaterThan(50_000)
+})
+
+const readThree = (reader: PacketReader) => readAnswers(reader, 3)
+
+test('100 000 user names: a name claimed can be one, and nothing of the rest is lost', () => {
+  const pick = random(2)
+  const pieces = [
+    'alice',
+    'dev',
+    'web',
+    '=',
+    '@',
+    '+',
+    '%',
+    '~',
+    '/',
+    '',
+    ' ',
+    '\0',
+    '\n',
+    '=='.repeat(40),
+    'é',
+    '\ud800',
+    '-',
+    '..',
+  ]
+  for (let i = 0; i < 100_000; i++) {
+    const name = Array.from({ length: pick(9) }, () => pieces[pick(pieces.length)]).join('')
+    const { claimed, address } = splitLoginName(name)
+    parseRoute(name)
+    const whole = claimed === undefined ? [address, `=${address}`] : [`${claimed}=${address}`]
+    const possible = claimed === undefined || /^[A-Za-z0-9_][A-Za-z0-9_.@-]*$/.test(claimed)
+    // Not expect() each time: that alone would take most of a minute.
+    if (!whole.includes(name) || !possible) expect.unreachable(JSON.stringify(name))
+  }
+})
+
+test('20 000 packets to the whole of it: nobody is let in, and every exchange that was begun has ended', async () => {
+  const pick = random(3)
+  const faults: unknown[] = []
+  let open = 0
+  let begun = 0
+  let connections = 0
+  let refused = 0
+
+  async function* ask(): Dialogue<string> {
+    open++
+    begun++
+    try {
+      for (let i = 0; i < 3; i++) yield { prompts: [{ text: '?', echo: false }] }
+      return undefined
+    } finally {
+      open--
+    }
+  }
+
+  /** What UserAuth needs of a transport, without a network. */
+  function connect() {
+    let closed = false
+    connections++
+    const transport: Pick<
+      Transport,
+      'send' | 'disconnect' | 'unimplemented' | 'authenticated' | 'sessionId' | 'closed'
+    > = {
+      get closed() {
+        return closed
+      },
+      sessionId: Buffer.alloc(32, 9),
+      send: (bytes) => {
+        if (bytes[0] === Message.USERAUTH_FAILURE) refused++
+        return true
+      },
+      disconnect: () => {
+        closed = true
+      },
+      unimplemented: () => {},
+      authenticated: () => {
+        throw new Error('let in')
+      },
+    }
+    const auth = new UserAuth<string>({
+      transport: transport as Transport,
+      authenticator: {
+        publicKey: async () => 'alice',
+        password: async () => undefined,
+        keyboardInteractive: ask,
+        methods: () => [
+          ['publickey'],
+          ['password', 'publickey'],
+          ['keyboard-interactive'],
+          ['keyboard-interactive:totp'],
+        ],
+      },
+      carried: undefined,
+      maxAuthTries: 6,
+      context: (user) => ({
+        connectionId: 'c',
+        user,
+        remote: { address: '', port: 0 },
+        local: { address: '', port: 0 },
+        signal: new AbortController().signal,
+      }),
+      banner: () => undefined,
+      decided: () => {},
+      fault: (error) => faults.push(error),
+      succeeded: () => faults.push(new Error('let in')),
+    })
+    auth.packet(Message.SERVICE_REQUEST, packet(Message.SERVICE_REQUEST, 'ssh-userauth'))
+    return { auth, isClosed: () => closed }
+  }
+
+  /** As a transport does: a packet that cannot be read ends the connection. */
+  function feed({ auth, isClosed }: ReturnType<typeof connect>, bytes: Buffer): boolean {
+    try {
+      auth.packet(bytes[0] ?? 0, bytes)
+    } catch (error) {
+      if (!(error instanceof MalformedPacket)) throw error
+      return true
+    }
+    return isClosed()
+  }
+
+  let connection = connect()
+  for (let i = 0; i < 20_000; i++) {
+    const answer = packet(Message.USERAUTH_INFO_RESPONSE, 1, 'x'.repeat(pick(3)))
+    const sent = pick(3) ? request(pick) : answer
+    const over = feed(connection, pick(6) ? sent : mutated(sent, pick))
+    if (pick(3) === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (!over && pick(200)) continue
+    connection.auth.end()
+    connection = connect()
+  }
+  connection.auth.end()
+  // What still waits for its least time to be refused.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect(faults).toEqual([])
+  expect(open).toBe(0)
+  expect(begun).toBeGreaterThan(100)
+  expect(connections).toBeGreaterThan(100)
+  expect(refused).toBeGreaterThan(100)
+})
+
+test('100 000 keys: an algorithm and a blob that do not fit are none', () => {
+  const pick = random(4)
+  for (let i = 0; i < 100_000; i++) {
+    const blob = mutated(KEY, pick)
+    const key = parseUserKey(['ssh-ed25519', 'ssh-ed25519-cert-v01@openssh.com', 'rsa-sha2-256'][pick(3)] ?? '', blob)
+    if (key && blob.length !== KEY.length) expect.unreachable(blob.toString('hex'))
+  }
+})
