@@ -32,6 +32,13 @@ export function createLogin({ keys, users, usedSteps, methods, log }: LoginDepen
   const anyTotp = users.all.some((user) => user.totp)
   const anybodys = [...methods, ...users.all.flatMap((user) => user.authenticationMethods ?? [])]
 
+  if (
+    anybodys.flat().some((method) => method !== 'publickey') &&
+    !users.all.some((user) => user.passwordHash ?? user.totp)
+  ) {
+    log.warn('authenticationMethods ask for a password or a code, and no user has one')
+  }
+
   /** Whose password or code it has to be: of whoever is proved, else of whom the login name claims. */
   function subject(context: AuthContext, proven: Identity | undefined): User | undefined {
     return users.find(proven ? proven.name : splitLoginName(context.user).claimed)
