@@ -51,6 +51,12 @@ export function addressText({ family, value }: Address): string {
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
 }
 
+/** An IPv4 client of a socket for both is told as IPv4, so that every rule about addresses means it; RFC 5952 for IPv6. */
+export function plainAddress(text: string): string {
+  const parsed = text.includes('%') ? undefined : parseAddress(text)
+  return parsed ? addressText(parsed) : text
+}
+
 function v4(text: string): bigint {
   return text.split('.').reduce((value, part) => (value << 8n) | BigInt(part), 0n)
 }

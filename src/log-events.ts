@@ -18,13 +18,24 @@ interface Line {
   readonly [field: string]: unknown
 }
 
+/** Who is refused again and again must not fill the disk at the level of a warning; a closed port probe is nothing. */
+const DROP_LEVEL = {
+  'max-startups': 'warn',
+  'per-source-max-startups': 'warn',
+  penalty: 'info',
+  'refuse-connection': 'info',
+  'proxy-header': 'warn',
+  'proxy-request': 'info',
+  arrival: 'debug',
+} as const
+
 function line(event: GatewayEvent): Line | undefined {
   switch (event.type) {
     case 'connect':
       return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
     case 'drop':
       return {
-        level: event.reason === 'penalty' ? 'info' : 'warn',
+        level: DROP_LEVEL[event.reason],
         msg: 'connection dropped',
         remote: at(event.remote),
         reason: event.reason,

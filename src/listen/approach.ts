@@ -1,5 +1,5 @@
 /** What may come on a socket before SSH: the PROXY header of proxies that are listed, then the name of a host. */
-import { type Block, contains, parseAddress } from '../address.ts'
+import { type Block, contains, parseAddress, plainAddress } from '../address.ts'
 import { type Approach, type Arrival, ArrivalError } from '../ssh/arrival.ts'
 import { knock } from './knock.ts'
 import { parseProxyHeader } from './proxy-header.ts'
@@ -18,8 +18,10 @@ export function createApproach({ proxies }: ApproachOptions): Approach {
 
   return {
     isProxy,
-    async arrive(arrival, signal) {
+    async arrive(arrival, signal, behind) {
       const arrived = isProxy(arrival.remote) ? await behindProxy(arrival, signal) : arrival
+      // A proxy that speaks for itself (a health check) is nobody's source.
+      if (arrived !== arrival) behind(arrived.remote)
       const host = await knock(arrived.stream, signal)
       return host === undefined ? arrived : { ...arrived, host }
     },
@@ -43,5 +45,10 @@ async function behindProxy(arrival: Arrival, signal: AbortSignal): Promise<Arriv
   }
   if (header.kind === 'invalid') throw new ArrivalError('proxy-header', header.reason)
   if (header.kind !== 'complete' || !header.ends) return arrival
-  return { ...arrival, remote: header.ends.source, local: header.ends.destination }
+  const { source, destination } = header.ends
+  return { ...arrival, remote: plainEnd(source), local: plainEnd(destination) }
+}
+
+function plainEnd({ address, port }: Arrival['remote']): Arrival['remote'] {
+  return { address: plainAddress(address), port }
 }

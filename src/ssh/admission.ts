@@ -10,7 +10,7 @@ export interface Drop {
   readonly reason: DropReason
   /** For the log. */
   readonly detail?: string
-  /** What the client reads; OpenSSH's shows it. */
+  /** What the client reads; OpenSSH's shows it with -v. */
   readonly text: string
 }
 

@@ -12,13 +12,14 @@ export interface Arrival {
 }
 
 export interface Approach {
-  /** This peer speaks for others: who is behind it is known only once `arrive` resolved. */
+  /** This peer speaks for others: who is behind it, `arrive` finds out. */
   isProxy(peer: Endpoint): boolean
   /**
    * Read what comes first. Resolves with where SSH goes on, or with undefined where it was no SSH and has been answered.
    * What it rejects with is logged, and the stream closed. `signal` is the login grace time, and the stream's end.
+   * `behind` is told at once who a proxy speaks for, and throws when they are refused: nothing more is read then.
    */
-  arrive(arrival: Arrival, signal: AbortSignal): Promise<Arrival | undefined>
+  arrive(arrival: Arrival, signal: AbortSignal, behind: (remote: Endpoint) => void): Promise<Arrival | undefined>
 }
 
 /** As the log says it. */

@@ -1,7 +1,7 @@
 /** The SSH server: listeners, sshd's limits on new connections, and one serveConnection() for each. */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { addressText, parseAddress } from '../address.ts'
+import { plainAddress } from '../address.ts'
 import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
@@ -9,11 +9,13 @@ import type { AuthContext, Authenticator } from './auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
-import type { Penalty } from './penalties.ts'
+import type { Misdeed, Penalty } from './penalties.ts'
 import { type ServerConnection, serveConnection } from './server-connection.ts'
 
 /** For a refusal to reach a client that reads slowly. */
 const FAREWELL_LIMIT = 2_000
+/** setTimeout() takes no more. */
+const MAX_TIME = 2 ** 31 - 1
 
 /** Told as facts happen; the listener logs and counts. No secrets in them. */
 export type SshServerEvent =
@@ -101,50 +103,51 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       socket.destroy()
       return
     }
-    const remote = { address: plain(remoteAddress), port: remotePort ?? 0 }
-    const arrival = { stream: socket, remote, local: { address: plain(localAddress), port: localPort ?? 0 } }
+    const remote = { address: plainAddress(remoteAddress), port: remotePort ?? 0 }
+    const arrival = { stream: socket, remote, local: { address: plainAddress(localAddress), port: localPort ?? 0 } }
     if (!approach) {
       inject(socket, remote, arrival.local)
       return
     }
-    const isProxy = approach.isProxy(remote)
-    const place = admission.enter(isProxy ? undefined : remote)
+    const place = admission.enter(approach.isProxy(remote) ? undefined : remote)
     if ('reason' in place) {
       drop(arrival, place)
       return
     }
-    void approachAndServe(approach, arrival, isProxy, place)
+    void approachAndServe(approach, arrival, place)
   }
 
-  async function approachAndServe(approach: Approach, arrival: Arrival, isProxy: boolean, place: Place): Promise<void> {
+  async function approachAndServe(approach: Approach, arrival: Arrival, place: Place): Promise<void> {
     const { stream } = arrival
-    const { loginGraceTime } = options.limits()
     const abort = new AbortController()
     const gone = () => abort.abort(new Error('the connection is gone'))
-    const timer = setTimeout(() => abort.abort(new Error('login grace time exceeded')), loginGraceTime || 2 ** 31 - 1)
-    timer.unref()
+    let misdeed: Misdeed = 'noauth'
+    const grace = setTimeout(() => {
+      misdeed = 'grace-exceeded'
+      abort.abort(new Error('login grace time exceeded'))
+    }, options.limits().loginGraceTime || MAX_TIME)
+    grace.unref()
     stream.on('error', () => {})
     stream.once('close', gone)
+    let { remote } = arrival
+    let refused: Drop | undefined
     try {
-      const arrived = await approach.arrive(arrival, abort.signal)
-      // A proxy that speaks for itself (a health check) is nobody's source.
-      const behind = isProxy && arrived !== undefined && arrived.remote !== arrival.remote
-      const refused = behind ? place.identify(arrived.remote) : undefined
-      if (refused && arrived) {
-        place.left()
-        drop(arrived, refused)
-      } else if (arrived) {
-        const remote = { ...arrived.remote, address: plain(arrived.remote.address) }
-        serve({ ...arrived, remote }, place, arrived.host === undefined ? {} : { host: arrived.host })
-      } else place.left()
+      const arrived = await approach.arrive(arrival, abort.signal, (behind) => {
+        remote = behind
+        refused = place.identify(behind)
+        if (refused) throw new Error(refused.reason)
+      })
+      if (arrived) serve(arrived, place, arrived.host === undefined ? {} : { host: arrived.host })
+      else place.left(misdeed)
     } catch (error) {
-      place.left()
+      place.left(refused ? undefined : misdeed)
+      if (refused) return drop({ ...arrival, remote }, refused)
       stream.destroy()
       const reason = error instanceof ArrivalError ? error.reason : 'arrival'
       const detail = error instanceof Error ? error.message : String(error)
-      server.observe({ type: 'drop', remote: arrival.remote, reason, detail })
+      server.observe({ type: 'drop', remote, reason, detail })
     } finally {
-      clearTimeout(timer)
+      clearTimeout(grace)
       stream.off('close', gone)
     }
   }
@@ -218,12 +221,6 @@ let connectionCount = 0
 function nextConnectionId(): string {
   connectionCount++
   return `c${connectionCount.toString(36)}`
-}
-
-/** An IPv4 client of a socket for both is told as IPv4, so that every rule about addresses means it. */
-function plain(address: string): string {
-  const parsed = parseAddress(address)
-  return parsed && !address.includes('%') ? addressText(parsed) : address
 }
 
 /** A listener that throws must not end a connection, or the process. */

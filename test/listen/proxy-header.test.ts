@@ -1,7 +1,8 @@
 /** The PROXY header, by its specification, and against bytes that nobody meant to send. */
 import { randomBytes, randomInt } from 'node:crypto'
+import { isIP } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { parseProxyHeader } from '../../src/listen/proxy-header.ts'
+import { type ProxyHeader, parseProxyHeader } from '../../src/listen/proxy-header.ts'
 import { v1, v2 } from './headers.ts'
 
 const parse = (text: string | Buffer) => parseProxyHeader(typeof text === 'string' ? Buffer.from(text, 'latin1') : text)
@@ -127,17 +128,22 @@ test('300,000 headers bent at random are an answer each, and a complete one is i
     const bytes = bend(inputs % 10 === 0 ? randomBytes(randomInt(200)) : Buffer.concat([seed, Buffer.from('SSH-2.0-')]))
     const header = parseProxyHeader(bytes)
     kinds[header.kind]++
-    if (header.kind === 'incomplete') expect(header.need).toBeGreaterThan(bytes.length)
-    if (header.kind !== 'complete') continue
-    expect(header.length).toBeLessThanOrEqual(bytes.length)
-    for (const end of header.ends ? [header.ends.source, header.ends.destination] : []) {
-      expect(end.address).toMatch(/^[0-9a-f.:]+$/i)
-      expect(end.port >= 0 && end.port <= 65_535).toBe(true)
-    }
+    if (!isSound(header, bytes.length)) expect.fail(`${bytes.toString('hex')}: ${JSON.stringify(header)}`)
   }
   expect(inputs).toBeGreaterThanOrEqual(200_000)
   for (const count of Object.values(kinds)) expect(count).toBeGreaterThan(1000)
 }, 60_000)
+
+function isSound(header: ProxyHeader, sent: number): boolean {
+  if (header.kind === 'incomplete') return header.need > sent
+  if (header.kind === 'invalid') return header.reason !== ''
+  const { length, ends } = header
+  return (
+    length <= sent &&
+    (!ends ||
+      [ends.source, ends.destination].every(({ address, port }) => isIP(address) > 0 && port >= 0 && port < 65_536))
+  )
+}
 
 /** A byte changed, cut or doubled, a few times. */
 function bend(bytes: Buffer): Buffer {

@@ -116,6 +116,19 @@ test('ClientAliveInterval: a client that answers stays, a frozen one is dropped'
   child.kill('SIGKILL')
 })
 
+test('ClientAliveCountMax 0: a frozen client is asked, and never dropped', async () => {
+  server = await startServer({
+    session: (session) => session.accept(),
+    limits: { clientAliveInterval: 100, clientAliveCountMax: 0 },
+  })
+  const child = start('ssh', ['-N', ...server.options, '127.0.0.1'])
+  await expect.poll(() => server.connections.length, { timeout: 10_000 }).toBe(1)
+  child.kill('SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  expect(server.connections[0]?.closed.aborted).toBe(false)
+  child.kill('SIGKILL')
+})
+
 test('close() stops listening and leaves connections; disconnectAll() tells them why', async () => {
   server = await startServer({ session: (session) => session.accept() })
   const second = await server.server.listen('127.0.0.1', 0)

@@ -86,6 +86,8 @@ export interface TestServer {
 
 export interface TestServerOptions {
   readonly limits?: Partial<SshLimits>
+  /** Instead: they may change. */
+  readonly allLimits?: () => SshLimits
   readonly approach?: Approach
   readonly ciphers?: readonly string[]
   readonly hostKeys?: readonly Buffer[]
@@ -116,7 +118,7 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
   const connections: SshConnection<string>[] = []
   const server = createSshServer<string>({
     hostKeys,
-    limits: () => ({ ...LIMITS, ...options.limits }),
+    limits: options.allLimits ?? (() => ({ ...LIMITS, ...options.limits })),
     ...(options.approach && { approach: options.approach }),
     ciphers: options.ciphers ?? CIPHERS,
     authenticator: {
