@@ -31,8 +31,7 @@ async function main() {
     const ours = await startOurs(folder, running, 'src/ssh', 'serve')
     const stock = await startOurs(folder, running, 'stock ssh2', 'serve-stock')
     const targets = [ours, stock]
-    if (existsSync(SSHD)) targets.push(await startSshd(folder, running))
-    else console.log(`${SSHD} is not installed: no comparison`)
+    targets.push(await startSshd(folder, running))
     await zeros(folder, targets)
     await logins(folder, [ours, stock])
     await idle(folder, ours)
@@ -108,42 +107,48 @@ async function startOurs(folder, running, name, role) {
   return { name, port: Number(line), user: 'bench', command: 'zeros', ...gauges(child.pid) }
 }
 
+/** This machine's, else that of the test image on this machine's network. */
 async function startSshd(folder, running) {
   const port = await freePort()
-  mkdirSync('/run/sshd', { recursive: true })
   const config = join(folder, 'sshd_config')
   writeFileSync(
     config,
     `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${join(folder, 'host')}\nAuthorizedKeysFile ${join(folder, 'user.pub')}\nStrictModes no\nPidFile none\nUsePAM no\n`,
   )
+  const local = existsSync(SSHD)
+  const [user, pid] = local
+    ? [userInfo().username, startHere(config, running)]
+    : ['root', await startInImage(folder, config, running)]
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  return { name: 'sshd + head', port, user, command: `head -c ${MEGABYTES}000000 /dev/zero`, ...gauges(pid) }
+}
+
+function startHere(config, running) {
+  mkdirSync('/run/sshd', { recursive: true })
   const child = spawn(SSHD, ['-D', '-f', config], { stdio: 'ignore' })
   running.push(child)
-  await new Promise((resolve) => setTimeout(resolve, 1000))
-  return {
-    name: 'sshd + head',
-    port,
-    user: userInfo().username,
-    command: `head -c ${MEGABYTES}000000 /dev/zero`,
-    ...gauges(child.pid),
-  }
+  return child.pid
+}
+
+async function startInImage(folder, config, running) {
+  const name = `hw-bench-sshd-${process.pid}`
+  const script = `mkdir -p /run/sshd; exec ${SSHD} -D -f ${config}`
+  const place = ['--network', 'host', '-v', `${folder}:${folder}:ro`, '--entrypoint', 'sh']
+  await command('docker', 'run', '-d', '--rm', '--name', name, ...place, 'hatchway-debian', '-c', script)
+  running.push({ kill: () => spawn('docker', ['rm', '-f', name], { stdio: 'ignore' }) })
+  return Number(await command('docker', 'inspect', '-f', '{{.State.Pid}}', name))
 }
 
 async function serve(hostKey, userKey) {
   endWithParent()
   const { createSshServer } = await import('../dist/ssh/server.js')
+  const { loadConfig } = await import('../dist/config/load.js')
+  const { limits } = loadConfig({ file: '/dev/null', env: {} }).config
   const blob = Buffer.from(readFileSync(userKey, 'utf8').split(' ')[1], 'base64')
   const server = createSshServer({
     hostKeys: [readFileSync(hostKey)],
     ciphers: [CIPHER],
-    limits: {
-      maxAuthTries: 6,
-      loginGraceTime: 120_000,
-      maxStartups: { start: 1000, rate: 30, full: 2000 },
-      maxSessions: 10,
-      clientAliveInterval: 0,
-      clientAliveCountMax: 3,
-      rekeyLimit: { bytes: 2 ** 30, milliseconds: 3_600_000 },
-    },
+    limits: () => ({ ...limits, maxStartups: { start: 1000, rate: 30, full: 2000 } }),
     authenticator: { publicKey: async (key) => (key.blob.equals(blob) ? 'bench' : undefined) },
     observe: () => {},
     connection: () => ({

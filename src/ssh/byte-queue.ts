@@ -5,6 +5,9 @@
 
 const SMALL_BLOCK = 4 * 1024
 const LARGE_BLOCK = 32 * 1024
+/** Drained blocks for the next burst: a stream whose client is slower than its program fills and drains all the time. */
+const KEEP_BLOCKS = 64
+const spare: Buffer[] = []
 
 interface Block {
   readonly bytes: Buffer
@@ -21,13 +24,12 @@ export class ByteQueue {
   }
 
   push(chunk: Buffer): void {
-    let at = 0
     const tail = this.#blocks.at(-1)
-    if (tail) at = fill(tail, chunk, 0)
-    if (at < chunk.length) {
-      const size = Math.max(chunk.length - at, this.#length < SMALL_BLOCK ? SMALL_BLOCK : LARGE_BLOCK)
-      const block = { bytes: Buffer.allocUnsafe(size), start: 0, end: 0 }
-      fill(block, chunk, at)
+    let at = tail ? fill(tail, chunk, 0) : 0
+    while (at < chunk.length) {
+      const isSmall = chunk.length - at <= SMALL_BLOCK && this.#length < SMALL_BLOCK
+      const block = { bytes: isSmall ? Buffer.allocUnsafe(SMALL_BLOCK) : takeBlock(), start: 0, end: 0 }
+      at = fill(block, chunk, at)
       this.#blocks.push(block)
     }
     this.#length += chunk.length
@@ -53,7 +55,9 @@ export class ByteQueue {
       block.bytes.copy(target, at + count - left, block.start, block.start + size)
       block.start += size
       left -= size
-      if (block.start === block.end) this.#blocks.shift()
+      if (block.start < block.end) continue
+      this.#blocks.shift()
+      if (block.bytes.length === LARGE_BLOCK && spare.length < KEEP_BLOCKS) spare.push(block.bytes)
     }
     this.#length -= count
   }
@@ -62,6 +66,10 @@ export class ByteQueue {
     this.#blocks.length = 0
     this.#length = 0
   }
+}
+
+function takeBlock(): Buffer {
+  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK)
 }
 
 function fill(block: Block, chunk: Buffer, from: number): number {

@@ -45,9 +45,12 @@ export class ChannelWriter {
   write(fd: 1 | 2, chunk: Buffer): boolean {
     if (this.#stopped) return true
     let sent = 0
-    while (this.#waiting.length === 0 && sent < chunk.length && this.#canSend()) {
-      const from = sent
-      sent += this.#send(fd, chunk.length - from, (target, at, size) => chunk.copy(target, at, from, from + size))
+    // What was begun is sent whole, window permitting: a piece over the connection's mark costs less than a copy that waits.
+    if (this.#waiting.length === 0 && this.#canSend()) {
+      while (sent < chunk.length && this.#window > 0 && !this.#transport.exchanging) {
+        const from = sent
+        sent += this.#send(fd, chunk.length - from, (target, at, size) => chunk.copy(target, at, from, from + size))
+      }
     }
     if (sent < chunk.length) this.#queue(fd, sent > 0 ? chunk.subarray(sent) : chunk)
     if (this.#ready()) return true

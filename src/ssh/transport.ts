@@ -107,7 +107,12 @@ export class Transport {
 
   /** Channel data may be sent now; if not, wait with `whenWritable`. */
   get writable(): boolean {
-    return this.#protocol._kexinit === undefined && !this.#output.congested
+    return !this.exchanging && !this.#output.congested
+  }
+
+  /** In a key exchange: no channel data may leave (RFC 4253 §7.1). */
+  get exchanging(): boolean {
+    return this.#protocol._kexinit !== undefined
   }
 
   whenWritable(waiter: () => void): void {
