@@ -21,14 +21,14 @@ import {
   parseRekeyLimit,
 } from './values.ts'
 
-/** ssh2 can do these; sshd's defaults without CBC. */
+/** ssh2 can do these; sshd's defaults without CBC. What is fast with AES hardware comes first. */
 const CIPHERS = [
-  'chacha20-poly1305@openssh.com',
   'aes128-gcm@openssh.com',
   'aes256-gcm@openssh.com',
   'aes128-ctr',
   'aes192-ctr',
   'aes256-ctr',
+  'chacha20-poly1305@openssh.com',
 ] as const
 
 /** sshd's default (CASignatureAlgorithms), which is without SHA-1, too. */

@@ -8,8 +8,15 @@ const NO_FORWARD = 'connecting and listening inside is done by the helper'
 const NO_X11 = 'X11 needs a listening port inside, which the helper makes'
 const NO_AGENT = 'an agent socket inside is made by the helper'
 
+/** Ours, on every road. */
+const GATEWAY = {
+  'auth-wrong-user':
+    'a plain word that names no container may be the login of a jump (ssh -J): with a good key it is refused in its session, in words',
+}
+
 /** What an engine's own exec cannot do, whichever driver asks it. */
 const PLAIN = {
+  ...GATEWAY,
   'exit-signal-term': 'engines tell 128 + n for a death by signal, as they do for exit 128 + n',
   'pty-modes': "no engine takes RFC 4254's terminal modes",
   'x11-display': NO_X11,
@@ -34,8 +41,8 @@ const PLAIN = {
 }
 
 export const KNOWN_FAILURES: Readonly<Record<ParityRoad, Readonly<Record<string, string>>>> = {
-  docker: {},
-  cli: {},
+  docker: GATEWAY,
+  cli: GATEWAY,
   sshd: {},
   'docker, guest off': PLAIN,
   'cli, guest off': PLAIN,
