@@ -2,14 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { openAuthenticator } from './auth/authenticator.ts'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
-import { createLogin } from './auth/login.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
-import { openUsers } from './auth/users.ts'
+import type { LoadedConfig } from './config/load.ts'
+import { changedKeys, needRestart, PEOPLE_KEYS, whyNotLive } from './config/reload.ts'
 import type { Config } from './config/schema.ts'
-import { parseMethods } from './config/users.ts'
 import { createDestinations } from './destination.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
@@ -20,8 +18,10 @@ import { createHandler } from './handler.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
-import { splitLoginName } from './login-name.ts'
-import { createPolicy } from './policy/policy.ts'
+import { followed, openPeople } from './people.ts'
+import { createPolicyKeeper } from './policy/keeper.ts'
+import { openExternal } from './policy/open-external.ts'
+import type { PolicySettings } from './policy/policy.ts'
 import { readMotd } from './session/motd.ts'
 import { SessionRegistry } from './session/registry.ts'
 import { createSftpTap } from './sftp/tap.ts'
@@ -31,7 +31,6 @@ import { Containers } from './target/containers.ts'
 import { openInstance } from './target/instance.ts'
 import { createMadeContainers } from './target/made.ts'
 import { createPlainRoad } from './target/plain.ts'
-import { parseRoute } from './target/route.ts'
 import { createStarter } from './target/start.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
@@ -44,25 +43,43 @@ export interface Gateway {
   readonly registry: SessionRegistry
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
   inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): void
-  /** Look at key files now; resolves with the number of keys. */
-  reload(): Promise<number>
+  /**
+   * Look at key files now and take over what may change of a configuration that was read again.
+   * @throws HatchwayError CONFIG_INVALID: everything stays as it was
+   */
+  reload(next?: LoadedConfig): Promise<Reloaded>
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
   drain(signal: AbortSignal): Promise<boolean>
   /** End everything now. Idempotent. */
   close(): Promise<void>
 }
 
+/** What a reload did. */
+export interface Reloaded {
+  /** Keys that may log in. */
+  readonly keys: number
+  /** Keys of the configuration that changed and need a restart. */
+  readonly restart: readonly string[]
+  /** Sessions and forwards that are not permitted any more. */
+  readonly ended: number
+}
+
+/** Hours of rules and ends of keys come without an event. */
+const REVIEW_EVERY = 30_000
+
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
-export async function startGateway(config: Config, log: Logger): Promise<Gateway> {
+export async function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
-  const [hostKeys, hostCertificates, users, keys, banner] = await Promise.all([
+  const usedSteps = createUsedSteps(join(config.keysDirectory, 'state', 'totp'))
+  const [hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
-    openUsers(config.users),
-    openAuthenticator(config, log, readLogin),
+    openPeople(config, usedSteps, log),
     config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
+  let current = config
+  let people = firstPeople
   const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
   const containers = new Containers(engine, config.aliases)
   const stopped = new AbortController()
@@ -92,45 +109,72 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     config.templates && Object.keys(config.templates).length > 0
       ? createMadeContainers(engine, config.templates, await openInstance(join(config.keysDirectory, 'state')), log)
       : undefined
-  const policy = createPolicy({ rules: config.rules, acceptEnv: config.environment.accept, engine: engine.endpoint })
+  const policySettings = (settings: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
+    const common = { acceptEnv: settings.environment.accept, engine: engine.endpoint }
+    const external = openExternal(settings.authorization, common, log)
+    return { ...common, rules: settings.rules, where: (index) => where?.(['rules', index]), external }
+  }
+  const policy = createPolicyKeeper(policySettings(config, where), log)
   const { hostSuffixes } = config
   const handler = createHandler({
     road,
-    destinations: createDestinations({ containers, starter, made, policy, hostSuffixes, log }),
+    destinations: createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log }),
     guests,
     policy,
     registry,
     log,
-    environment: config.environment.set,
+    environment: () => current.environment.set,
     binds: config,
-    killTree: config.onDisconnect === 'killTree',
+    killTree: () => current.onDisconnect === 'killTree',
     logCommands: config.log.commands,
     tapSftp: (session) =>
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
-    limits: () => config.limits,
+    limits: () => current.limits,
     motd: async () => (config.motd === undefined ? undefined : readMotd(config.motd)),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
-  })
-  const login = createLogin({
-    keys,
-    users,
-    usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')),
-    methods: parseMethods(config.authenticationMethods) ?? [],
-    log,
   })
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map((key) => key.privateKey),
     hostCertificates,
-    limits: () => config.limits,
-    approach: createApproach({ proxies: () => config.proxyProtocol.from }),
+    limits: () => current.limits,
+    approach: createApproach({ proxies: () => current.proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { ...login, fido: keys.fido, admit: handler.admit },
+    authenticator: { ...followed(() => people), admit: handler.admit },
     ...(banner !== undefined && { banner: () => banner }),
     connection: handler.connection,
     observe: (event) => events.emit(event),
   })
 
+  async function reload(next?: LoadedConfig): Promise<Reloaded> {
+    const restart = next ? await takeOver(next) : []
+    const keys = await people.keys.reload()
+    return { keys, restart, ended: await review() }
+  }
+
+  /** All that may fail comes first, so that it is all or nothing. Answers what needs a restart. */
+  async function takeOver(next: LoadedConfig): Promise<readonly string[]> {
+    const reason = whyNotLive(current, next.config)
+    if (reason !== undefined) throw new HatchwayError('CONFIG_INVALID', reason)
+    const changed = changedKeys(current, next.config)
+    const settings = policySettings(next.config, next.where)
+    if (PEOPLE_KEYS.some((key) => changed.includes(key))) people = await openPeople(next.config, usedSteps, log)
+    policy.use(settings)
+    current = next.config
+    return needRestart(changed)
+  }
+
+  async function review(): Promise<number> {
+    if (!current.endWithdrawn) return 0
+    return policy.review(async (identity) =>
+      (await people.keys.stillListed(identity)) ? people.users.renew(identity) : undefined,
+    )
+  }
+  const reviews = setInterval(() => {
+    review().catch((error: unknown) => log.error({ err: error }, 'sessions could not be reviewed'))
+  }, REVIEW_EVERY).unref()
+
   async function close(): Promise<void> {
+    clearInterval(reviews)
     stopped.abort()
     starter.close()
     await server.close()
@@ -156,7 +200,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
     engine,
     registry,
     inject: server.inject,
-    reload: () => keys.reload(),
+    reload,
     async drain(signal) {
       await server.close()
       events.emit({ type: 'draining', sessions: registry.size })
@@ -173,12 +217,6 @@ async function readConfigured(file: string): Promise<Buffer> {
   } catch (error) {
     throw new HatchwayError('CONFIG_INVALID', `cannot read ${file}`, { cause: error })
   }
-}
-
-function readLogin(sshUser: string) {
-  const { address } = splitLoginName(sshUser)
-  const { user } = parseRoute(sshUser)
-  return { address, ...(user !== undefined && { user }) }
 }
 
 function engineChoice({ engine }: Config) {

@@ -22,11 +22,23 @@ export interface ControlStatus {
   readonly endpoints: readonly { readonly address: string; readonly port: number }[]
 }
 
+export interface ControlReload {
+  /** Keys that may log in. */
+  readonly keys: number
+  /** Why the configuration stays as it was. */
+  readonly problems: readonly string[]
+  /** Keys of the configuration that need a restart. */
+  readonly restart: readonly string[]
+  /** Sessions and forwards that were ended. */
+  readonly ended: number
+}
+
 export interface ControlHandlers {
   status(): ControlStatus
   sessions(options: { readonly stopped: boolean }): readonly SessionSnapshot[]
   kill(id: string): boolean
-  reload(): Promise<number>
+  /** What it did, as JSON. */
+  reload(): Promise<ControlReload>
 }
 
 export interface Control {
@@ -127,7 +139,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     case 'POST /sessions/ID/kill':
       return send(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
     case 'POST /reload':
-      return send(response, 200, { keys: await handlers.reload() })
+      return send(response, 200, await handlers.reload())
     default:
       return send(response, 404, { error: 'no such call' })
   }

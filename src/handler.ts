@@ -9,14 +9,15 @@ import type { Destinations } from './destination.ts'
 import type { OutputSink } from './engine/engine.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import type { BindSettings } from './forward/bind.ts'
-import { createInward } from './forward/inward.ts'
+import { createInward, type HoldInward } from './forward/inward.ts'
 import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
-import type { Origin, Policy } from './policy/policy.ts'
+import type { PolicyKeeper } from './policy/keeper.ts'
+import type { Origin } from './policy/policy.ts'
 import { type Counters, pump } from './pump.ts'
 import { PerIdentity } from './session/per-identity.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
@@ -38,12 +39,12 @@ export interface HandlerDependencies {
   readonly destinations: Destinations
   /** Absent with `guest: off`. */
   readonly guests: GuestPool | undefined
-  readonly policy: Policy
+  readonly policy: PolicyKeeper
   readonly registry: SessionRegistry
   readonly log: Logger
   /** Set in every session. */
-  readonly environment: Readonly<Record<string, string>>
-  readonly killTree: boolean
+  readonly environment: () => Readonly<Record<string, string>>
+  readonly killTree: () => boolean
   readonly binds: BindSettings
   readonly logCommands: boolean
   /** Reads along with an sftp session, where somebody wants to know. */
@@ -106,7 +107,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const { identity } = connection
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
     const destination = deps.destinations.open(who, connection.closed)
-    const gate = createGate(deps.policy, who, destination.now, log)
+    const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
     const inward = createInward(connection, log)
 
     function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
@@ -128,6 +129,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       )
       let sessionLog = log
       let record: SessionRecord | undefined
+      let letGo = () => {}
 
       session.accept()
       try {
@@ -150,6 +152,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
           },
           deps.limits().maxSessionsPerIdentity,
         )
+        letGo = gate.hold(actions, target, () => killed.abort(withdrawn()))
         record.onKill((reason) => killed.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
         if (refusesLogin(info.shell))
@@ -160,7 +163,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
           info,
           containerEnv: container.env,
           labels: container.labels,
-          configured: deps.environment,
+          configured: deps.environment(),
           client: asked.env,
           key: identity.restrictions.environment,
           ...(original !== undefined && { original }),
@@ -169,8 +172,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
           ...(pty && { term: pty.term }),
         })
         const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
-        env.push(...(await inward.environment(asked, guest, env, info.home)))
-        const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree }
+        const hold: HoldInward = (action, end) => gate.hold([action], target, end)
+        env.push(...(await inward.environment(asked, guest, env, info.home, hold)))
+        const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree() }
         const asRoot = () => gate.demand({ kind: 'sftp' }, { container, info: { ...info, name: 'root', uid: 0 } })
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
@@ -216,6 +220,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       } finally {
         clearTimeout(timer)
         clock.stop()
+        letGo()
       }
     }
 
@@ -246,6 +251,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       binds: deps.binds,
       enter: (action, signal) => destination.enter(gate, [action], signal),
       guestFor,
+      hold: gate.hold,
     })
     const jump = createJump({
       log,
@@ -306,6 +312,10 @@ function counting(record: SessionRecord, clock: TimeLimit): Counters {
       record.addOut(bytes)
     },
   }
+}
+
+function withdrawn(): HatchwayError {
+  return new HatchwayError('SESSION_KILLED', 'session ended: it is not permitted any more')
 }
 
 function tooSlow(): HatchwayError {

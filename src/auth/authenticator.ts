@@ -21,6 +21,8 @@ import { openRevocations } from './revocation.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
+  /** False: the key that let them in is not in any file any more. What comes from a program or an authority is not asked again. */
+  stillListed(identity: Identity): Promise<boolean>
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
   reload(): Promise<number>
 }
@@ -128,6 +130,10 @@ export async function openAuthenticator(
   return {
     publicKey: ({ blob }, context) => publicKey(blob, context),
     fido: createFidoCheck(config.pubkeyAuthOptions ?? [], log),
+    async stillListed({ fingerprint: print, principals, source }) {
+      const ofFile = print !== '' && principals.length === 0 && !source.startsWith('authorizedKeysCommand:')
+      return !ofFile || files.has(print)
+    },
     reload: files.reload,
   }
 }

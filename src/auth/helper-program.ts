@@ -77,7 +77,8 @@ async function accountFor({ key, user }: HelperSettings): Promise<Account> {
   return account
 }
 
-function whyUnsafe(program: string): string | undefined {
+/** Why a program of the operator is not run: others may change it. */
+export function whyUnsafe(program: string): string | undefined {
   try {
     const real = realpathSync(program)
     const stats = statSync(real)

@@ -29,6 +29,8 @@ export interface KeyLines {
   readonly lines: LineSource
   /** Look at all files now; resolves with the number of keys. */
   count(): Promise<number>
+  /** Whether a key of that fingerprint may log in. */
+  has(fingerprint: string): Promise<boolean>
   /** As count(), of a look that begins after this call. */
   reload(): Promise<number>
 }
@@ -87,6 +89,10 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
       return lines.get(lineId(certificate?.authority ?? blob, certificate !== undefined)) ?? []
     },
     count,
+    async has(print) {
+      await current()
+      return [...lines.values()].some(([line]) => line?.key.fingerprint === print && !line.key.options.certAuthority)
+    },
     async reload() {
       // A look that has begun may have passed the file that just changed.
       await running

@@ -24,6 +24,8 @@ export interface Users {
    * it goes by its fingerprint, whatever its comment says, as comments may come from anybody (authorizedKeysCommand).
    */
   own(identity: Identity): Identity
+  /** The same person with today's groups; undefined: one of the configuration who is not there any more. */
+  renew(identity: Identity): Identity | undefined
 }
 
 /** @throws HatchwayError CONFIG_INVALID: a secret's file that cannot be used */
@@ -66,13 +68,20 @@ export async function openUsers(config: Config['users']): Promise<Users> {
     return owners.size === 1 ? [...owners][0] : undefined
   }
 
+  function own(identity: Identity): Identity {
+    const owner = ownerOf(identity)
+    if (owner) return { ...identity, name: owner.name, groups: [...new Set([...identity.groups, ...owner.groups])] }
+    return byName.has(identity.name) ? { ...identity, name: identity.fingerprint } : identity
+  }
+
   return {
     all,
     find: (name) => (name === undefined ? undefined : byName.get(name)),
-    own(identity) {
-      const owner = ownerOf(identity)
-      if (owner) return { ...identity, name: owner.name, groups: [...new Set([...identity.groups, ...owner.groups])] }
-      return byName.has(identity.name) ? { ...identity, name: identity.fingerprint } : identity
+    own,
+    renew(identity) {
+      if (identity.source !== `user ${identity.name}`) return own({ ...identity, groups: [] })
+      const user = byName.get(identity.name)
+      return user && { ...identity, groups: user.groups }
     },
   }
 }

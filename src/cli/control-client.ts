@@ -56,8 +56,15 @@ export async function killSession(configured: string | undefined, id: string): P
 }
 
 /** The number of keys each gateway has now. */
-export async function reloadKeys(configured: string | undefined): Promise<number[]> {
-  return (await ask(configured, 'POST', '/reload', z.object({ keys: z.number() }))).map(({ keys }) => keys)
+const ReloadAnswer = z.object({
+  keys: z.number(),
+  problems: z.array(z.string()),
+  restart: z.array(z.string()),
+  ended: z.number(),
+})
+
+export async function reloadGateways(configured: string | undefined): Promise<z.infer<typeof ReloadAnswer>[]> {
+  return ask(configured, 'POST', '/reload', ReloadAnswer)
 }
 
 async function ask<T>(

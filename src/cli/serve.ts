@@ -9,13 +9,15 @@ import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
 import { hangUp, later } from './hang-up.ts'
+import { createReloader, type Reloader } from './reloader.ts'
 
 /** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */
 const FAREWELL = 1_000
 /** Whatever hangs in close(), the process ends. */
 const CLOSE_LIMIT = 5_000
 
-export async function serve({ config, file, warnings }: LoadedConfig): Promise<number> {
+export async function serve(loaded: LoadedConfig): Promise<number> {
+  const { config, file, warnings } = loaded
   const { log, reopen, close: closeLog } = await createLog(config.log)
   surviveOwnFaults(log)
   for (const warning of warnings) log.warn(warning)
@@ -26,22 +28,21 @@ export async function serve({ config, file, warnings }: LoadedConfig): Promise<n
   const signals = listenToSignals()
   let gateway: Gateway
   try {
-    gateway = await startGateway(config, log)
+    gateway = await startGateway(config, log, loaded.where)
   } catch (error) {
     await closeLog()
     throw error
   }
-  const control = await openControlSocket(config, gateway, log)
+  const reloader = createReloader(loaded, gateway, log)
+  const control = await openControlSocket(config, gateway, reloader, log)
   announce(gateway, config, log)
 
   signals.onReload(() => {
     reopen()
-    gateway.reload().then(
-      (keys) => log.info({ keys }, 'keys reloaded'),
-      (error: unknown) => log.error({ err: error }, 'keys could not be reloaded'),
-    )
+    reloader.reload().catch((error: unknown) => log.error({ err: error }, 'the configuration could not be reloaded'))
   })
   await signals.firstStop
+  reloader.close()
   const secondStop = signals.secondStop
   await drain(gateway, config.shutdownGrace, secondStop, log)
   await Promise.race([
@@ -106,14 +107,19 @@ function listenToSignals(): Signals {
 }
 
 /** Nobody can list or kill sessions without it, but people can still work: only a configured one is a must. */
-async function openControlSocket(config: Config, gateway: Gateway, log: Logger): Promise<Control | undefined> {
+async function openControlSocket(
+  config: Config,
+  gateway: Gateway,
+  reloader: Reloader,
+  log: Logger,
+): Promise<Control | undefined> {
   const startedAt = Date.now()
   try {
     const control = await openControl(config.controlSocket, {
       status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints }),
       sessions: (options) => gateway.registry.list(options),
       kill: (id) => gateway.registry.kill(id),
-      reload: () => gateway.reload(),
+      reload: () => reloader.reload(),
     })
     log.debug({ path: control.path }, 'control socket')
     return control

@@ -1,6 +1,7 @@
 /** `hatchway sessions`, `kill` and `reload`: what runs through the gateways of this user. */
+import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { allSessions, killSession, reloadKeys, type SessionRow } from './control-client.ts'
+import { allSessions, killSession, reloadGateways, type SessionRow } from './control-client.ts'
 import { CliFailure } from './failure.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
@@ -30,8 +31,15 @@ export async function kill(config: Config, id: string): Promise<string> {
 }
 
 export async function reload(config: Config): Promise<string> {
-  const keys = await reloadKeys(config.controlSocket)
-  return keys.map((count) => `reloaded: ${count} keys may log in\n`).join('')
+  const answers = await reloadGateways(config.controlSocket)
+  const problems = answers.flatMap((answer) => answer.problems)
+  if (problems.length > 0) throw new ConfigError([...problems, 'the configuration stays as it was; keys were reloaded'])
+  return answers
+    .map(({ keys, restart, ended }) => {
+      const later = restart.length > 0 ? `, needs a restart: ${restart.join(', ')}` : ''
+      return `reloaded: ${keys} keys may log in${ended > 0 ? `, ${ended} sessions and forwards ended` : ''}${later}\n`
+    })
+    .join('')
 }
 
 const COLUMNS: readonly Column<SessionRow>[] = [

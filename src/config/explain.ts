@@ -1,7 +1,8 @@
 /** Schema issues as sentences that name file, line and key. */
 import type { z } from 'zod'
-import { type Layer, leaves } from './layers.ts'
+import { isRecord, type Layer } from './layers.ts'
 import { nearest } from './nearest.ts'
+import { configJsonSchema } from './schema.ts'
 
 export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): string[] {
   const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))
@@ -11,16 +12,35 @@ export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): s
     return `${where === undefined ? '' : `${where}: `}${name === '' ? '' : `${name}: `}${message}`
   }
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...path, key], unknownKey(path, key)))
+  if (issue.code === 'invalid_union') {
+    // Of the alternatives the one that got furthest is the one that was meant.
+    const furthest = issue.errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0] ?? []
+    if (depthOf(furthest) > 0) {
+      return furthest.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, layers))
+    }
+  }
   if (issue.code === 'invalid_key') return [at(path, issue.issues.map((inner) => inner.message).join(', '))]
   return [at(path, issue.message)]
 }
 
+function depthOf(issues: readonly z.core.$ZodIssue[]): number {
+  return Math.max(0, ...issues.map(({ path }) => path.length))
+}
+
 function unknownKey(path: readonly (string | number)[], key: string): string {
-  const siblings = leaves().flatMap((leaf) =>
-    path.every((part, depth) => leaf.path[depth] === part) ? (leaf.path[path.length] ?? []) : [],
-  )
-  const near = nearest(key, [...new Set(siblings)])
+  const near = nearest(key, keysAt(configJsonSchema(), path))
   return near === undefined ? 'there is no such key' : `there is no such key; is ${near} meant?`
+}
+
+/** The keys that may stand at a path, through lists, names and alternatives. */
+function keysAt(schema: unknown, path: readonly (string | number)[]): string[] {
+  if (!isRecord(schema)) return []
+  if (Array.isArray(schema.anyOf)) return schema.anyOf.flatMap((inner: unknown) => keysAt(inner, path))
+  const [first, ...rest] = path
+  const properties = isRecord(schema.properties) ? schema.properties : {}
+  if (first === undefined) return Object.keys(properties)
+  if (typeof first === 'number') return keysAt(schema.items, rest)
+  return keysAt(properties[first] ?? schema.additionalProperties, rest)
 }
 
 /** zod's own sentences, made to say what was found. Undefined: keep zod's. */

@@ -12,6 +12,7 @@ import {
   fileLayer,
   flagLayer,
   isRecord,
+  type KeyPath,
   type Layer,
   leaves,
 } from './layers.ts'
@@ -48,6 +49,10 @@ export interface LoadedConfig {
   readonly file?: string
   /** Not wrong enough to refuse. */
   readonly warnings: readonly string[]
+  /** Where a key stands: "hatchway.yaml:12". */
+  where(key: KeyPath): string | undefined
+  /** The same sources, read now. @throws ConfigError */
+  again(): LoadedConfig
 }
 
 export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
@@ -68,7 +73,13 @@ export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
   )
   if (!result.success) throw new ConfigError(result.error.issues.flatMap((issue) => problemsOf(issue, layers)))
   const config = { ...result.data, keysDirectory: result.data.keysDirectory ?? defaultKeysDirectory(env, home) }
-  return { config, warnings: unknownVariables(env), ...(file !== undefined && { file }) }
+  return {
+    config,
+    warnings: unknownVariables(env),
+    ...(file !== undefined && { file }),
+    where: (key) => layers.map((layer) => layer.where(key)).findLast((found) => found !== undefined),
+    again: () => loadConfig({ ...sources, file }),
+  }
 }
 
 function usualPlaces(env: NodeJS.ProcessEnv, home: string): string[] {

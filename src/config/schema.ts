@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { parseBlock } from '../address.ts'
+import { authorization } from './authorization.ts'
 import type { Immutable } from './immutable.ts'
 import { parsed } from './parsed.ts'
 import { parsePenalties } from './penalties.ts'
@@ -308,6 +309,9 @@ export const configSchema = z.strictObject({
     .describe(
       'Whether sessions and forwards end that the rules, read again, no longer allow; they are also looked at every half minute, for hours and expiry.',
     ),
+  authorization: authorization
+    .prefault({})
+    .describe('Somebody else who decides, too: asked for all that the rules allow, or, without rules, for everything.'),
   engine: engine.prefault({}).describe('The container engine.'),
   guest: z
     .enum(['auto', 'off', 'require'])
@@ -411,6 +415,7 @@ export const PATH_KEYS: readonly string[] = [
   'trustedUserCAKeys',
   'authorizedPrincipalsFile',
   'revokedKeys',
+  'authorization.ca',
   'banner',
   'motd',
   'controlSocket',

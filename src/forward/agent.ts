@@ -13,6 +13,7 @@ const PLACES = ['/tmp', '/dev/shm', '/var/tmp', '/run']
 export interface AgentSocket {
   readonly path: string
   readonly guest: Guest
+  close(): void
 }
 
 /** @throws HatchwayError, GuestRefusal where no directory can be written */
@@ -32,7 +33,7 @@ export async function openAgentSocket(
         signal,
       )
       closeWith(connection, listener)
-      return { path, guest }
+      return { path, guest, close: () => void listener.close() }
     } catch (error) {
       if (!(error instanceof GuestRefusal)) throw error
       refused = error

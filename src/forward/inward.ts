@@ -8,9 +8,18 @@ import type { SshConnection } from '../ssh/connection.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
 import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
 
+/** What was granted goes on; `end` is called when it is withdrawn. */
+export type HoldInward = (action: { readonly kind: 'agent' | 'x11' }, end: () => void) => void
+
 export interface Inward {
   /** "KEY=value" for the session; a forward that cannot be had is left out with a log line, as sshd goes on without. */
-  environment(session: Asked, guest: Guest | undefined, env: readonly string[], home: string): Promise<string[]>
+  environment(
+    session: Asked,
+    guest: Guest | undefined,
+    env: readonly string[],
+    home: string,
+    hold: HoldInward,
+  ): Promise<string[]>
 }
 
 const LIMIT = 15_000
@@ -29,7 +38,7 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
   }
 
   return {
-    async environment(session, guest, env, home) {
+    async environment(session, guest, env, home, hold) {
       const added: string[] = []
       if (!guest) {
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
@@ -38,7 +47,14 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       const signal = () => within(LIMIT, connection.closed)
       try {
         if (session.agentForwarding) {
-          agent = shared(agent, () => openAgentSocket(connection, guest, signal()))
+          agent = shared(agent, async () => {
+            const opened = await openAgentSocket(connection, guest, signal())
+            hold({ kind: 'agent' }, () => {
+              agent = undefined
+              opened.close()
+            })
+            return opened
+          })
           added.push(`SSH_AUTH_SOCK=${(await agent).path}`)
         }
       } catch (error) {
@@ -46,7 +62,14 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       }
       try {
         if (session.x11) {
-          display = shared(display, () => openDisplay(connection, guest, signal()))
+          display = shared(display, async () => {
+            const made = await openDisplay(connection, guest, signal())
+            hold({ kind: 'x11' }, () => {
+              display = undefined
+              made.close()
+            })
+            return made
+          })
           const opened = await display
           await addCookie(opened, session.x11, env, home)
           added.push(`DISPLAY=${displayName(opened, session.x11)}`)

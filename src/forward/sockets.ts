@@ -25,6 +25,8 @@ interface ForwardDependencies {
   readonly engine: Engine
   readonly binds: BindSettings
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
+  /** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+  readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
 }
 
 export function forwards(
@@ -40,17 +42,24 @@ export function forwards(
   /** The connection's container and the helper in it, after the policy said yes. @throws HatchwayError */
   async function insideOf(action: Action, signal: AbortSignal) {
     const { target } = await deps.enter(action, signal)
-    return { container: target.container, guest: await deps.guestFor(target, signal) }
+    const hold = (end: () => void) => deps.hold([action], target, end)
+    return { container: target.container, guest: await deps.guestFor(target, signal), hold }
   }
 
   return {
     async direct(target, signal): Promise<Duplex | OpenFailure> {
       const limit = limited(START_LIMIT, signal)
       try {
-        const { container, guest } = await insideOf(localAction(target), limit.signal)
-        if (guest) return await guest.connect(target, limit.signal)
-        if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-        return await connectFromOutside(deps.engine, container, target, limit.signal)
+        const { container, guest, hold } = await insideOf(localAction(target), limit.signal)
+        const connect = () => {
+          if (guest) return guest.connect(target, limit.signal)
+          if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+          return connectFromOutside(deps.engine, container, target, limit.signal)
+        }
+        const stream = await connect()
+        const letGo = hold(() => stream.destroy())
+        stream.once('close', letGo)
+        return stream
       } catch (error) {
         if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
         const failure = asHatchwayError(error)
@@ -66,11 +75,16 @@ export function forwards(
       const limit = limited(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
-        const { guest } = await insideOf(remoteAction(bind), limit.signal)
+        const { guest, hold } = await insideOf(remoteAction(bind), limit.signal)
         if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+        const accepted = new Set<Duplex>()
         const listener = await guest.listen(
           bindInside(bind, deps.binds),
-          ({ stream, address, port }) => void joinInward(stream, connection.openForwarded(bound, { address, port })),
+          ({ stream, address, port }) => {
+            accepted.add(stream)
+            stream.once('close', () => accepted.delete(stream))
+            void joinInward(stream, connection.openForwarded(bound, { address, port }))
+          },
           limit.signal,
         )
         const bound: ForwardBind = bind.kind === 'tcp' ? { ...bind, port: listener.port } : bind
@@ -80,7 +94,14 @@ export function forwards(
         }
         const name = describe(bound)
         listeners.set(name, listener)
-        void listener.ended.then(() => listeners.delete(name))
+        const letGo = hold(() => {
+          void listener.close()
+          for (const stream of accepted) stream.destroy()
+        })
+        void listener.ended.then(() => {
+          listeners.delete(name)
+          letGo()
+        })
         return listener.port
       } catch (error) {
         const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)

@@ -18,6 +18,7 @@ const XAUTH_LIMIT = 10_000
 export interface Display {
   readonly number: number
   readonly guest: Guest
+  close(): void
 }
 
 /** @throws HatchwayError, GuestRefusal when no display is free */
@@ -34,7 +35,7 @@ export async function openDisplay(
         signal,
       )
       closeWith(connection, listener)
-      return { number, guest }
+      return { number, guest, close: () => void listener.close() }
     } catch (error) {
       const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
       if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error

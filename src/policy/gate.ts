@@ -4,6 +4,7 @@ import { HatchwayError } from '../errors.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { Target } from '../target/containers.ts'
+import type { PolicyKeeper } from './keeper.ts'
 import type { Action, Decision, Policy, Request } from './policy.ts'
 
 export type Granted = Extract<Decision, { allowed: true }>
@@ -15,21 +16,28 @@ export interface Gate {
   allow(action: SshAction): Promise<boolean>
   /** What `allow` let pass because nobody knew yet where the session goes: the refused of it is taken out. */
   sift(asked: Asked, target: Target): Promise<Asked>
+  /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
+  hold(actions: readonly Action[], target: Target, end: () => void): () => void
 }
 
 /** What a session asked for before its start; all of it is asked anew. */
 export type Asked = Pick<SshSession, 'env' | 'agentForwarding' | 'x11'>
 
 export function createGate(
-  policy: Policy,
+  policy: PolicyKeeper,
   who: Pick<Request, 'identity' | 'origin'>,
   resolve: () => Promise<Target | undefined>,
+  closed: AbortSignal,
   log: Logger,
 ): Gate {
   let early = false
+  const holding = new Set<() => void>()
+  closed.addEventListener('abort', () => {
+    for (const letGo of holding) letGo()
+  })
 
   async function ask(action: Action, { container, info }: Target): Promise<Decision> {
-    const decision = await policy({ ...who, container, user: info, action })
+    const decision = await policy.decide({ ...who, container, user: info, action })
     if (!decision.allowed) {
       const level = action.kind === 'env' ? 'debug' : 'warn'
       log[level]({ ...facts(action), container: container.name, user: info.name, by: decision.by }, 'refused')
@@ -66,6 +74,20 @@ export function createGate(
         agentForwarding: asked.agentForwarding && (await may({ kind: 'agent' })),
         ...(x11 && (await may({ kind: 'x11' })) && { x11 }),
       }
+    },
+    hold(actions, { container, info }, end) {
+      const requests = actions.map((action) => ({ ...who, container, user: info, action }))
+      const release = policy.hold(requests, () => {
+        holding.delete(letGo)
+        end()
+      })
+      const letGo = () => {
+        holding.delete(letGo)
+        release()
+      }
+      holding.add(letGo)
+      if (closed.aborted) letGo()
+      return letGo
     },
   }
 }

@@ -6,9 +6,11 @@ import type { Identity } from '../auth/identity.ts'
 import type { Rule } from '../config/rules.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 import { anyGlobMatches } from '../glob.ts'
+import { byRules } from './by-rules.ts'
+import type { External } from './external.ts'
 import { refusingLabel } from './labels.ts'
 import { takenAway } from './restrictions.ts'
-import { compileRules, firstRule, type RuleTable } from './rules.ts'
+import { compileRules } from './rules.ts'
 import type { InsideUser } from './users.ts'
 import { sentence } from './words.ts'
 
@@ -69,10 +71,14 @@ export type Decision = {
 export interface PolicySettings {
   /** Absent: whoever was let in may do everything. */
   readonly rules?: readonly Rule[] | undefined
+  /** Where in the configuration a rule stands, from 0: "hatchway.yaml:12". */
+  readonly where?: ((index: number) => string | undefined) | undefined
   /** Patterns of environment names a client may set: AcceptEnv of sshd_config(5), "*" and "?". */
   readonly acceptEnv: readonly string[]
   /** Where the engine is, for rules that name it. */
   readonly engine: string
+  /** Asked where all of this says yes. */
+  readonly external?: External | undefined
 }
 
 /** Asynchronous: a decision may be somebody else's, asked over HTTP. */
@@ -83,13 +89,19 @@ export type Step = (by: string, why: string) => void
 
 export function createPolicy(settings: PolicySettings): Policy {
   const decide = compilePolicy(settings)
-  return async (request) => decide(request, new Date())
+  const { external } = settings
+  return async (request) => {
+    const own = decide(request, new Date())
+    if (!own.allowed || !external) return own
+    const theirs = await external(request)
+    return theirs.allowed ? { ...theirs, readOnly: own.readOnly || theirs.readOnly } : theirs
+  }
 }
 
 /** Pure: the same settings and request at the same time, the same decision. */
 export function compilePolicy(settings: PolicySettings): (request: Request, now: Date, step?: Step) => Decision {
-  const { rules, acceptEnv, engine } = settings
-  const table = rules && compileRules(rules, acceptEnv, engine)
+  const { rules, acceptEnv, engine, where } = settings
+  const table = rules && compileRules(rules, acceptEnv, engine, where)
   return (request, now, step = () => undefined) => {
     const { identity, container, user, action } = request
     const taken = takenAway(identity.restrictions, action, now.getTime())
@@ -99,16 +111,9 @@ export function compilePolicy(settings: PolicySettings): (request: Request, now:
     if (label !== undefined) return { allowed: false, by: `label ${label}`, reason: sentence(request) }
     step('labels', 'none says no')
     if (table) return byRules(table, request, now, step)
-    if (action.kind !== 'env' || anyGlobMatches(acceptEnv, action.name))
-      return { allowed: true, by: 'no rules', readOnly: false }
-    return { allowed: false, by: 'environment.accept', reason: sentence(request) }
+    if (action.kind === 'env' && !anyGlobMatches(acceptEnv, action.name)) {
+      return { allowed: false, by: 'environment.accept', reason: sentence(request) }
+    }
+    return { allowed: true, by: 'no rules', readOnly: false }
   }
-}
-
-function byRules(table: RuleTable, request: Request, now: Date, step: Step): Decision {
-  const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))
-  if (!verdict) return { allowed: false, by: 'no rule', reason: sentence(request) }
-  const { allowed, by, readOnly } = verdict
-  if (allowed) return { allowed, by: by.title, readOnly }
-  return { allowed, by: by.title, reason: sentence(request, by.rule.message) }
 }

@@ -32,16 +32,25 @@ export interface Verdict {
   readonly readOnly: boolean
 }
 
-export function compileRules(rules: readonly Rule[], acceptEnv: readonly string[], engine: string): RuleTable {
+export function compileRules(
+  rules: readonly Rule[],
+  acceptEnv: readonly string[],
+  engine: string,
+  where: (index: number) => string | undefined = () => undefined,
+): RuleTable {
   return {
     acceptEnv,
     engine,
     rules: rules.map((rule, index) => ({
       rule,
-      title: `rule ${index + 1}${rule.name === undefined ? '' : ` "${rule.name}"`}`,
+      title: titleOf(index, rule, where(index)),
       hours: rule.when?.map(compileHours),
     })),
   }
+}
+
+function titleOf(index: number, { name }: Rule, where: string | undefined): string {
+  return `rule ${index + 1}${name === undefined ? '' : ` "${name}"`}${where === undefined ? '' : ` (${where})`}`
 }
 
 /** Undefined: no rule applies. `skipped` is told of each that does not. */

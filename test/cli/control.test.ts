@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { allSessions, killSession, reloadKeys } from '../../src/cli/control-client.ts'
+import { allSessions, killSession, reloadGateways } from '../../src/cli/control-client.ts'
 import { type Control, type ControlHandlers, openControl } from '../../src/control.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import { run } from '../support/containers.ts'
@@ -30,7 +30,7 @@ function handlers(): ControlHandlers {
     status: () => ({ pid: 42, startedAt: 1, endpoints: [{ address: '127.0.0.1', port: 2222 }] }),
     sessions: (options) => registry.list(options),
     kill: (id) => registry.kill(id),
-    reload: async () => 3,
+    reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
   }
 }
 
@@ -78,7 +78,7 @@ describe('the control socket', () => {
 
   it('has keys read anew', async () => {
     await control()
-    expect(await reloadKeys(path)).toEqual([3])
+    expect(await reloadGateways(path)).toEqual([{ keys: 3, problems: [], restart: [], ended: 0 }])
   })
 
   it('takes the place of a socket that a killed gateway left', async () => {

@@ -187,7 +187,7 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
     await run('mv', [file, `${file}.1`])
     process.kill(pid, 'SIGHUP')
     await until('the new file', () => statSync(file, { throwIfNoEntry: false }) !== undefined)
-    await until('keys are read', () => log().some(({ msg }) => msg === 'keys reloaded'))
+    await until('keys are read', () => log().some(({ msg }) => msg === 'configuration and keys reloaded'))
     process.kill(pid, 'SIGINT')
     expect((await started).code).toBe(0)
   })

@@ -1,0 +1,85 @@
+/** Reading the configuration again, by SIGHUP, by `hatchway reload` and when its file changes; a broken one changes nothing. */
+import { unwatchFile, watchFile } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import type { Gateway, Reloaded } from '../app.ts'
+import { ConfigError, type LoadedConfig } from '../config/load.ts'
+import { asHatchwayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { later } from './hang-up.ts'
+
+export interface ReloadReport extends Reloaded {
+  /** Why the configuration stays as it was; empty: it was taken over. */
+  readonly problems: readonly string[]
+}
+
+export interface Reloader {
+  reload(): Promise<ReloadReport>
+  close(): void
+}
+
+/** stat(2) that often: it sees what inotify does not, a link that now leads elsewhere or a file of another host. */
+const LOOK_EVERY = 1_000
+/** Not written for that long: who writes it is done. */
+const QUIET = 500
+
+export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logger): Reloader {
+  const { file } = loaded
+  let last: Promise<unknown> = Promise.resolve()
+  let closed = false
+
+  /** One after the other: the newest file wins. */
+  function reload(): Promise<ReloadReport> {
+    const next = last.then(once, once)
+    last = next
+    return next
+  }
+
+  async function once(): Promise<ReloadReport> {
+    let problems: readonly string[] = []
+    try {
+      const next = loaded.again()
+      for (const warning of next.warnings) log.warn(warning)
+      const done = await gateway.reload(next)
+      if (done.restart.length > 0) log.warn({ keys: done.restart }, 'changed, but needs a restart of the gateway')
+      log.info({ keys: done.keys, ended: done.ended }, 'configuration and keys reloaded')
+      return { ...done, problems }
+    } catch (error) {
+      const failure = asHatchwayError(error)
+      if (failure.code !== 'CONFIG_INVALID') throw error
+      problems = error instanceof ConfigError ? error.problems : [failure.message]
+    }
+    log.error({ problems }, 'the configuration cannot be used: the old one stays')
+    return { ...(await gateway.reload()), problems }
+  }
+
+  async function changed(path: string): Promise<void> {
+    for (let before = '', now = await versionOf(path); before !== now && !closed; now = await versionOf(path)) {
+      before = now
+      await later(QUIET)
+    }
+    if (!closed) await reload()
+  }
+
+  const look = () => {
+    if (file === undefined) return
+    log.info({ file }, 'the configuration file changed')
+    changed(file).catch((error: unknown) => log.error({ err: error }, 'the configuration could not be read again'))
+  }
+  if (file !== undefined) watchFile(file, { interval: LOOK_EVERY, persistent: false }, look)
+  return {
+    reload,
+    close() {
+      closed = true
+      if (file !== undefined) unwatchFile(file, look)
+    },
+  }
+}
+
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs } = await stat(path)
+    return `${ino} ${size} ${mtimeMs}`
+  } catch {
+    return 'missing'
+  }
+}

@@ -1,0 +1,49 @@
+/** A question to a program: on its stdin, answered on its stdout. Not 0 at its end is no answer. */
+import { isAbsolute } from 'node:path'
+import { execa } from 'execa'
+import { whyUnsafe } from '../auth/helper-program.ts'
+import { HatchwayError } from '../errors.ts'
+import { MAX_ANSWER } from './ask-webhook.ts'
+import type { Ask } from './external.ts'
+
+/** Nothing of the gateway's own environment, which may hold secrets. */
+const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }
+
+/** @throws HatchwayError CONFIG_INVALID */
+export function commandAsker([program = '', ...args]: readonly string[]): Ask {
+  if (!isAbsolute(program))
+    throw new HatchwayError('CONFIG_INVALID', `authorization.command: ${program} is not an absolute path`)
+  return async (question, signal) => {
+    const reason = whyUnsafe(program)
+    if (reason !== undefined) throw new Error(reason)
+    signal.throwIfAborted()
+    const child = execa(program, args, {
+      input: question,
+      stderr: 'ignore',
+      encoding: 'utf8',
+      maxBuffer: MAX_ANSWER,
+      env: ENVIRONMENT,
+      extendEnv: false,
+      detached: true,
+    })
+    child.catch(() => undefined)
+    // What it started itself may hold its stdout for ever: all of its process group goes, and the limit is ours.
+    const late = new Promise<never>((_, reject) => {
+      const end = () => {
+        if (child.pid !== undefined && child.exitCode === null) endGroup(child.pid)
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', end, { once: true })
+    })
+    const { stdout } = await Promise.race([child, late])
+    return stdout
+  }
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It was faster.
+  }
+}

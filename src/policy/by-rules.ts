@@ -1,0 +1,12 @@
+/** A table's verdict as a decision, with the sentence for who is refused. */
+import type { Decision, Request, Step } from './policy.ts'
+import { firstRule, type RuleTable } from './rules.ts'
+import { sentence } from './words.ts'
+
+export function byRules(table: RuleTable, request: Request, now: Date, step: Step = () => undefined): Decision {
+  const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))
+  if (!verdict) return { allowed: false, by: 'no rule', reason: sentence(request) }
+  const { allowed, by, readOnly } = verdict
+  if (allowed) return { allowed, by: by.title, readOnly }
+  return { allowed, by: by.title, reason: sentence(request, by.rule.message) }
+}

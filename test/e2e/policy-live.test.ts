@@ -1,0 +1,268 @@
+/** Rules that change while people are inside, and somebody else who decides. */
+import { spawn } from 'node:child_process'
+import { chmod, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { RuleInput } from '../../src/config/rules.ts'
+import { questionSchema } from '../../src/policy/external-schema.ts'
+import { docker, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { type PolicyWorld, policyWorld } from '../support/policy.ts'
+import { freePort } from '../support/port.ts'
+import { until } from '../support/wait.ts'
+
+let container: TestContainer
+beforeAll(async () => {
+  container = await startContainer('debian', { args: ['--label', 'hw-team=blue'] })
+})
+afterAll(() => container?.remove())
+
+/** Says hello to who connects, and keeps them. */
+const LISTENER = `import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", 7070))
+s.listen()
+kept = []
+while True:
+    kept.append(s.accept()[0])
+    kept[-1].send(b"hello")`
+
+const heard = (world: PolicyWorld, msg: RegExp) => world.log().filter((line) => msg.test(String(line.msg)))
+
+describe('rules that change', () => {
+  const everything: RuleInput = { users: ['*'] }
+  let world: PolicyWorld
+  beforeAll(async () => {
+    world = await policyWorld({ alice: '', bob: '' }, { endWithdrawn: true, rules: [everything] })
+  })
+  afterAll(() => world?.close())
+
+  const reloads = () => heard(world, /^(configuration and keys reloaded|the configuration cannot be used)/).length
+  async function change(config: Parameters<PolicyWorld['configure']>[0]): Promise<void> {
+    const before = reloads()
+    await world.configure(config)
+    await until('the file is read', () => reloads() > before, 15_000)
+  }
+  const can = async (person: string) =>
+    (await (await world.as(person, `dev@${container.name}`)).exec('true')).code === 0
+
+  test('a new file counts for the next login, without a restart', async () => {
+    expect([await can('alice'), await can('bob')]).toEqual([true, true])
+    await change({ endWithdrawn: true, rules: [{ ...everything, who: { identities: ['alice'] } }] })
+    expect([await can('alice'), await can('bob')]).toEqual([true, false])
+    await change({ endWithdrawn: true, rules: [everything] })
+    expect(await can('bob')).toBe(true)
+  })
+
+  test('a broken file changes nothing and says file, line and key', async () => {
+    await change('rules:\n  - users: [dev]\n    actions: { exe: true }\n')
+    expect(await can('bob')).toBe(true)
+    const problems = String(heard(world, /cannot be used/).at(-1)?.problems)
+    expect(problems).toContain(`${world.config}:3: rules.0.actions.exe: there is no such key; is exec meant?`)
+  })
+
+  test('a file without rules does not open everything', async () => {
+    await change('')
+    expect(String(heard(world, /cannot be used/).at(-1)?.problems)).toContain('rules: they are gone')
+    const client = await world.as('bob', `root@${container.name}`)
+    expect((await client.exec('true')).code).toBe(255)
+  })
+
+  test('SIGHUP reads it, too; what needs a restart is said', async () => {
+    const before = reloads()
+    await world.configure({
+      endWithdrawn: true,
+      rules: [everything],
+      maxSessions: undefined,
+      hostSuffixes: ['.x'],
+    } as never)
+    process.kill(world.gateway.pid, 'SIGHUP')
+    await until('it is read', () => reloads() > before)
+    expect(heard(world, /needs a restart/).at(-1)?.keys).toEqual(['hostSuffixes'])
+  })
+
+  test('sessions and forwards that are not permitted any more end; others go on', async () => {
+    await change({ endWithdrawn: true, rules: [everything] })
+    const [mine, theirs, port] = [testMark(), testMark(), await freePort()]
+    await docker('exec', '-d', container.name, 'python3', '-c', LISTENER)
+    const bob = await world.as('bob', `dev@${container.name}`)
+    const alice = await world.as('alice', `dev@${container.name}`)
+    const gone = bob.ssh(['t', `echo ${theirs}; exec -a ${theirs} sleep 100`], { limit: 60_000 })
+    const forward = spawn('ssh', ['-F', bob.config, '-N', '-L', `127.0.0.1:${port}:127.0.0.1:7070`, 't'], {
+      stdio: 'ignore',
+    })
+    const stays = alice.ssh(['t', `exec -a ${mine} sleep 100`], { limit: 60_000 })
+    try {
+      await until('both run', async () => (await container.count(mine)) === 1 && (await container.count(theirs)) === 1)
+      const socket = await until('the forward works', async () => {
+        const attempt = connect(port, '127.0.0.1')
+        const first = await new Promise<boolean>((resolve) => {
+          attempt.once('data', () => resolve(true))
+          attempt.once('error', () => resolve(false))
+          attempt.once('close', () => resolve(false))
+        })
+        return first && attempt
+      })
+      const closed = new Promise((resolve) => socket.once('close', resolve))
+      await change({ endWithdrawn: true, rules: [{ ...everything, who: { identities: ['alice'] } }] })
+      const { code, stderr } = await gone
+      expect([code, stderr.toString()]).toEqual([255, 'hatchway: session ended: it is not permitted any more\n'])
+      await closed
+      await until('the program is gone', async () => (await container.count(theirs)) === 0)
+      expect(await container.count(mine)).toBe(1)
+      const withdrawn = heard(world, /^withdrawn$/)
+      expect(withdrawn.map(({ identity, action, by }) => [identity, action, by])).toEqual(
+        expect.arrayContaining([
+          ['bob', 'exec', 'no rule'],
+          ['bob', 'forward-local', 'no rule'],
+        ]),
+      )
+      expect(withdrawn.every(({ identity }) => identity === 'bob')).toBe(true)
+    } finally {
+      forward.kill()
+      await container.count(mine, 'kill')
+      await container.count(theirs, 'kill')
+      await stays
+    }
+  })
+})
+
+describe('somebody else who decides', () => {
+  let world: PolicyWorld
+  let server: Server
+  let answer: (question: ReturnType<typeof questionSchema.parse>) => unknown
+  let questions: ReturnType<typeof questionSchema.parse>[] = []
+  let headers: unknown
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      const chunks: Buffer[] = []
+      headers = request.headers['x-token']
+      request.on('data', (chunk: Buffer) => chunks.push(chunk))
+      request.on('end', () => {
+        const question = questionSchema.strict().parse(JSON.parse(Buffer.concat(chunks).toString()))
+        questions.push(question)
+        const said = answer(question)
+        if (said !== 'nothing') response.end(typeof said === 'string' ? said : JSON.stringify(said))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/may`
+    world = await policyWorld(
+      { alice: '' },
+      { authorization: { webhook: url, headers: { 'X-Token': 's3cret' }, timeout: '2s' } },
+    )
+  })
+  afterAll(async () => {
+    await world?.close()
+    server?.closeAllConnections()
+    server?.close()
+  })
+
+  const go = async (command = 'id -un', user = 'dev') => {
+    questions = []
+    const client = await world.as('alice', `${user}@${container.name}`, ['LogLevel INFO'])
+    const { code, stdout, stderr } = await client.exec(command)
+    return { code, stdout: stdout.toString().trim(), stderr: stderr.toString() }
+  }
+
+  test('is told who, from where, which container and user, and what', async () => {
+    answer = () => ({ allow: true })
+    expect(await go('echo $((6*7))')).toMatchObject({ code: 0, stdout: '42' })
+    expect(headers).toBe('s3cret')
+    expect(questions.find(({ action }) => action.kind === 'exec')).toMatchObject({
+      version: 1,
+      identity: { name: 'alice', method: 'publickey' },
+      connection: { login: `dev@${container.name}`, remote: { address: '127.0.0.1' } },
+      container: { id: container.id, name: container.name, labels: { 'hw-team': 'blue' } },
+      user: { name: 'dev', uid: 1000 },
+      action: { kind: 'exec', command: 'echo $((6*7))' },
+    })
+    expect(world.gateway.log()).not.toContain('s3cret')
+  })
+
+  test('a no with a text is what the user reads', async () => {
+    answer = ({ action }) =>
+      action.kind === 'exec' ? { allow: false, message: 'not\u001b[31m today' } : { allow: true }
+    const { code, stderr } = await go()
+    expect(code).toBe(255)
+    expect(stderr).toContain(`this command in ${container.name} as dev is not permitted: not\\x1b[31m today`)
+  })
+
+  test('a container it keeps to itself is one that is not there', async () => {
+    answer = ({ action, user }) => ({ allow: action.kind !== 'enter' || user !== undefined })
+    const { code, stderr } = await go()
+    expect([code, stderr.includes(`no container "${container.name}"`)]).toEqual([255, true])
+    expect(stderr).not.toContain('did you mean')
+  })
+
+  test('rules decide for the rest of the connection, and it is asked no more', async () => {
+    answer = () => ({ rules: [{ users: ['dev'], actions: { exec: ['id *'] } }] })
+    expect(await go('id -un')).toMatchObject({ code: 0, stdout: 'dev' })
+    // The login and the connection are asked for once each.
+    expect(questions.length).toBe(2)
+    expect((await go('whoami')).stderr).toContain('is not permitted')
+    expect((await go('id -u', 'root')).stderr).toContain(`entering ${container.name} as root is not permitted`)
+  })
+
+  test.each([
+    ['not JSON', () => 'yes'],
+    ['not an answer', () => ({ allowed: true })],
+    ['more than was asked', () => ({ allow: true, rules: [] })],
+    ['rules that are none', () => ({ rules: [{ user: ['dev'] }] })],
+    ['nothing in time', () => 'nothing'],
+    ['a flood', () => ' '.repeat(5_000_000)],
+  ])('%s is a no, with a log line', async (_, said) => {
+    answer = said
+    const before = heard(world, /the webhook for authorization failed: refused/).length
+    const { code, stderr } = await go()
+    expect(code).toBe(255)
+    // Known only to who may know of it: the login itself is refused.
+    expect(stderr).toMatch(/no container|cannot be decided/)
+    expect(heard(world, /the webhook for authorization failed: refused/).length).toBeGreaterThan(before)
+  })
+
+  test('a webhook that is down is a no, with a log line', async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+    expect((await go()).code).toBe(255)
+    const line = heard(world, /the webhook for authorization failed: refused/).at(-1)
+    expect(line).toMatchObject({ level: 'error', identity: 'alice' })
+    expect(String(line?.err)).toContain('ECONNREFUSED')
+  })
+})
+
+describe('a command that decides', () => {
+  test('reads the question and answers; not 0 and too late are no', async () => {
+    const world = await policyWorld({ alice: '' }, {})
+    try {
+      const program = join(world.folder, 'may')
+      await writeFile(
+        program,
+        `#!/usr/bin/python3
+import json, sys, time, os
+question = json.load(sys.stdin)
+command = question["action"].get("command", "")
+if "late" in command:
+    os.system("sleep 60")
+if "fail" in command:
+    sys.exit(1)
+json.dump({"allow": "no" not in command and "HATCHWAY" not in str(os.environ)}, sys.stdout)
+`,
+      )
+      await chmod(program, 0o755)
+      await world.configure({ authorization: { command: [program], timeout: '3s' } })
+      await until('it is read', () => heard(world, /^configuration and keys reloaded/).length > 0, 15_000)
+      const client = await world.as('alice', `dev@${container.name}`)
+      const code = async (command: string) => (await client.exec(command)).code
+      expect([await code('true yes'), await code('true no'), await code('true fail'), await code('true late')]).toEqual(
+        [0, 255, 255, 255],
+      )
+      expect(heard(world, /the command for authorization failed: refused/).length).toBe(2)
+    } finally {
+      await world.close()
+    }
+  })
+})
