@@ -56,6 +56,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   sftp: ['errors.ts', 'engine'],
   'pump.ts': ['engine', 'guest', 'ssh'],
   forward: ['errors.ts', 'limit.ts', 'auth', 'engine', 'guest', 'policy', 'ssh', 'target'],
+  'people.ts': ['auth', 'config', 'login-name.ts', 'ssh', 'target'],
   'destination.ts': ['errors.ts', 'engine', 'policy', 'target'],
   'handler.ts': [
     'errors.ts',

@@ -24,38 +24,35 @@ export function parseWebhook(text: string): Webhook | undefined {
 // What is wrong with a header is said without its value, which may be a secret.
 const header = z.string({ error: 'expected a text' }).regex(/^[\t\x20-\x7e]*$/, 'expected printable ASCII')
 
-export const authorization = z
-  .strictObject({
-    webhook: parsed(z.string(), parseWebhook, 'http://, https:// or unix:///SOCKET[:/PATH], without a password in it')
-      .optional()
-      .meta({
-        description: 'A URL that is asked by POST; it answers what may be done.',
-        examples: ['https://authz.example/hatchway'],
-      }),
-    headers: z
-      .record(z.string().regex(/^[A-Za-z0-9-]+$/, 'expected a header name'), header)
-      .default({})
-      .describe('Sent with each question, such as Authorization.'),
-    ca: z
-      .string()
-      .min(1)
-      .optional()
-      .meta({
-        description: 'A file of authorities (PEM) that the webhook is trusted by, instead of the system’s.',
-        examples: ['/etc/hatchway/authz-ca.pem'],
-      }),
-    command: z
-      .array(z.string().min(1))
-      .min(1)
-      .optional()
-      .meta({
-        description: 'A program that is asked on its stdin instead, and answers on its stdout.',
-        examples: [['/usr/local/bin/may-they']],
-      }),
-    timeout: parsed(z.union([z.string(), z.number()]), parseDuration, 'a time such as 3s')
-      .prefault('3s')
-      .describe('Without a whole answer by then it is no.'),
-  })
-  .refine(({ webhook, command }) => webhook === undefined || command === undefined, {
-    error: 'webhook and command: only one of them',
-  })
+export const authorization = z.strictObject({
+  webhook: parsed(z.string(), parseWebhook, 'http://, https:// or unix:///SOCKET[:/PATH], without a password in it')
+    .optional()
+    .meta({
+      description: 'A URL that is asked by POST; it answers what may be done.',
+      examples: ['https://authz.example/hatchway'],
+    }),
+  headers: z
+    .record(z.string().regex(/^[A-Za-z0-9-]+$/, 'expected a header name'), header)
+    .default({})
+    .describe('Sent with each question, such as Authorization.'),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description: 'A file of authorities (PEM) that the webhook is trusted by, instead of the system’s.',
+      examples: ['/etc/hatchway/authz-ca.pem'],
+    }),
+  command: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        'A program that is asked on its stdin, and answers on its stdout. Where there is a webhook, too, both must say yes.',
+      examples: [['/usr/local/bin/may-they']],
+    }),
+  timeout: parsed(z.union([z.string(), z.number()]), parseDuration, 'a time such as 3s')
+    .prefault('3s')
+    .describe('Without a whole answer by then it is no.'),
+})

@@ -12,7 +12,19 @@ export function openExternal(
   log: Logger,
 ): External | undefined {
   const settings = { timeout, acceptEnv, engine }
-  if (webhook) return createExternal({ ...settings, name: 'webhook', ask: webhookAsker(webhook, headers, ca) }, log)
-  if (command) return createExternal({ ...settings, name: 'command', ask: commandAsker(command) }, log)
-  return undefined
+  const all: External[] = []
+  if (webhook) all.push(createExternal({ ...settings, name: 'webhook', ask: webhookAsker(webhook, headers, ca) }, log))
+  if (command) all.push(createExternal({ ...settings, name: 'command', ask: commandAsker(command) }, log))
+  const [first, second] = all
+  return first && second ? both(first, second) : first
+}
+
+/** Each may refuse, and the second is not asked what the first refused. */
+function both(first: External, second: External): External {
+  return async (request) => {
+    const one = await first(request)
+    if (!one.allowed) return one
+    const two = await second(request)
+    return two.allowed ? { ...two, readOnly: one.readOnly || two.readOnly } : two
+  }
 }
