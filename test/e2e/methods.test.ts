@@ -1,11 +1,12 @@
 /** Passwords, verification codes and chains with real clients, beside sshd where sshd can do the same: issue 7, 5. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hashPassword } from '../../src/auth/password-hash.ts'
 import { codeAt } from '../../src/auth/totp.ts'
 import { parseTotp } from '../../src/config/secrets.ts'
+import { connectPeer, Message, packet } from '../ssh/peer.ts'
 import { type Askpass, createAskpass } from '../support/askpass.ts'
 import { docker, run, startContainer, type TestContainer } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
@@ -139,6 +140,28 @@ describe('a password', () => {
     }
     expect([await as(''), await as('alice='), await as('bob=')]).toEqual([0, 0, 255])
   })
+})
+
+test('many who try passwords keep each other waiting, and nobody with a key', async () => {
+  const target = await gateway('publickey password')
+  const connection = { port: target.port, privateKey: readFileSync(keys.ed25519) }
+  const username = login('alice=')
+  const peers = await Promise.all(
+    // One less than maxStartups begins to drop at, with the login that follows.
+    Array.from({ length: 8 }, () =>
+      connectPeer(connection, { authenticate: false, hide: [51, 52], username, readyTimeout: 0 }),
+    ),
+  )
+  // Requests sent ahead: a queue of 40 passwords of 0.2 s each, at least.
+  const wrong = packet(Message.USERAUTH_REQUEST, username, 'ssh-connection', 'password', false, 'wrong')
+  for (const peer of peers) for (let i = 0; i < 5; i++) peer.send(wrong)
+  const ssh = await client(target.target(login()), 'PreferredAuthentications publickey')
+  expect((await ssh.exec('true')).code).toBe(0)
+  const answered = peers.flatMap((peer) => peer.packets.filter(({ type }) => type === Message.USERAUTH_FAILURE))
+  expect(answered.length).toBeLessThan(40)
+  // They are answered nonetheless, each in its turn.
+  for (const peer of peers) for (let i = 0; i < 5; i++) await peer.next(Message.USERAUTH_FAILURE)
+  for (const peer of peers) peer.close()
 })
 
 describe('keyboard-interactive', () => {
