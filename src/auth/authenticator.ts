@@ -55,6 +55,8 @@ export async function openAuthenticator(
   const isAuthority = openAuthorities(trustedUserCAKeys, log)
   const allowedPrincipal = await openPrincipals(config, readLogin, log)
   const revocations = openRevocations(config.revokedKeys ?? [], log)
+  // Nobody's key: what cannot be read is told at the start, and not at somebody's login.
+  await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
   await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
 
   /** A text: why not. */

@@ -96,8 +96,11 @@ export function flagLayer(flags: readonly Flag[], home: string): Layer {
   }
 }
 
+/** Between words: authorized|Keys, CA|Keys. */
+const WORD_START = /(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g
+
 export function environmentName(path: readonly string[]): string {
-  return `HATCHWAY_${path.map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_')}`
+  return `HATCHWAY_${path.map((part) => part.replace(WORD_START, '_').toUpperCase()).join('_')}`
 }
 
 export interface Leaf {
