@@ -16,7 +16,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'login-name.ts': [],
   'tar.ts': [],
   'glob.ts': [],
-  'address-list.ts': ['glob.ts'],
+  'address-list.ts': ['address.ts', 'glob.ts'],
   'events.ts': ['errors.ts', 'session', 'sftp', 'ssh'],
   'log-sink.ts': ['errors.ts'],
   'log.ts': ['errors.ts', 'config', 'log-sink.ts'],
