@@ -1,46 +1,23 @@
 /** The log as a reader of the event stream. Sessions are not here: the handler logs those, with their causes. */
 import type { GatewayEvent, Listener } from './events.ts'
 import type { Logger } from './log.ts'
-import type { Endpoint } from './ssh/connection.ts'
+import { createDropLines } from './log-drops.ts'
+import { at, type Line } from './log-line.ts'
 
 export function logEvents(log: Logger): Listener {
+  const drop = createDropLines()
   return (event) => {
-    const facts = line(event)
+    const facts = event.type === 'drop' ? drop(event) : line(event)
     if (!facts) return
     const { level, msg, ...fields } = facts
     log[level](fields, msg)
   }
 }
 
-interface Line {
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
-  readonly msg: string
-  readonly [field: string]: unknown
-}
-
-/** Who is refused again and again must not fill the disk at the level of a warning; a closed port probe is nothing. */
-const DROP_LEVEL = {
-  'max-startups': 'warn',
-  'per-source-max-startups': 'warn',
-  penalty: 'info',
-  'refuse-connection': 'info',
-  'proxy-header': 'warn',
-  'proxy-request': 'info',
-  arrival: 'debug',
-} as const
-
-function line(event: GatewayEvent): Line | undefined {
+function line(event: Exclude<GatewayEvent, { type: 'drop' }>): Line | undefined {
   switch (event.type) {
     case 'connect':
       return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
-    case 'drop':
-      return {
-        level: DROP_LEVEL[event.reason],
-        msg: 'connection dropped',
-        remote: at(event.remote),
-        reason: event.reason,
-        detail: event.detail,
-      }
     case 'penalty':
       return {
         level: event.active ? 'info' : 'debug',
@@ -103,10 +80,4 @@ function line(event: GatewayEvent): Line | undefined {
     case 'keys-reloaded':
       return { level: 'info', msg: 'keys reloaded', keys: event.keys }
   }
-}
-
-function at(endpoint: Endpoint): string {
-  return endpoint.address.includes(':')
-    ? `[${endpoint.address}]:${endpoint.port}`
-    : `${endpoint.address}:${endpoint.port}`
 }

@@ -1,13 +1,16 @@
 /** Limits of sessions and connections with the real clients; where Debian's sshd (9.2) has them, beside it. Issue 7. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { testMark } from '../support/containers.ts'
+import { startContainer, type TestContainer, testMark, testName } from '../support/containers.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
 import type { Terminal } from '../support/pty.ts'
 import { GATEWAY_ROADS, openRoad, ROADS, type Road } from '../support/roads.ts'
+import { type Keys, makeKeys, makeSshClient } from '../support/ssh.ts'
 import { sleep, until } from '../support/wait.ts'
 
 const terminals: Terminal[] = []
@@ -271,4 +274,71 @@ describe.each(WITH_REFERENCE)('PerSourceMaxStartups on %s', (name) => {
     await until('there is room', async () => (await road.client.exec('true')).code === 0)
     inside.kill()
   }, 40_000)
+})
+
+describe.each(ONE_GATEWAY)('behind a listed proxy, %s', () => {
+  let keys: Keys
+  let gateway: Gateway
+  let container: TestContainer
+  let proxy: Server
+  let header = ''
+  const sockets: Socket[] = []
+  beforeAll(async () => {
+    keys = await makeKeys()
+    const line = await readFile(`${keys.ed25519}.pub`, 'utf8')
+    await writeFile(keys.authorized, `from="192.0.2.0/24" ${line}`)
+    container = await startContainer('debian', { name: testName('web') })
+    gateway = await startGateway({ keys, engine: 'docker', env: { HATCHWAY_PROXY_PROTOCOL_FROM: '127.0.0.0/24' } })
+    // What HAProxy's send-proxy does.
+    proxy = createServer((client) => {
+      const upstream = connect(gateway.port, gateway.host)
+      sockets.push(client, upstream)
+      client.on('error', () => upstream.destroy())
+      upstream.on('error', () => client.destroy())
+      upstream.write(header)
+      client.pipe(upstream).pipe(client)
+    }).listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+  })
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy()
+    proxy?.close()
+    await gateway?.stop()
+    await container?.remove()
+    await keys?.close()
+  })
+
+  const login = async (command: string) => {
+    const { port } = proxy.address() as AddressInfo
+    const client = await makeSshClient({ host: '127.0.0.1', port, user: `dev@${container.name}`, key: keys.ed25519 })
+    const result = await client.exec(command)
+    await client.close()
+    return result
+  }
+
+  test('the session and from= see the true address', async () => {
+    header = 'PROXY TCP4 192.0.2.7 198.51.100.1 50000 2222\r\n'
+    const { code, stdout } = await login('echo "$SSH_CONNECTION"')
+    expect([code, stdout.toString()]).toEqual([0, '192.0.2.7 50000 198.51.100.1 2222\n'])
+    header = 'PROXY TCP4 203.0.113.7 198.51.100.1 50000 2222\r\n'
+    const refused = await login('true')
+    expect([refused.code, refused.stderr.toString()]).toEqual([255, expect.stringContaining('Permission denied')])
+  }, 40_000)
+
+  test('a broken header is closed, and the log says why', async () => {
+    header = 'PROXY TCP4 nobody 198.51.100.1 50000 2222\r\n'
+    expect((await login('true')).code).toBe(255)
+    const lines = () =>
+      gateway
+        .log()
+        .split('\n')
+        .filter((line) => line.includes('"proxy-header"'))
+    await until('it is logged', () => lines().length > 0)
+    expect(JSON.parse(lines()[0] ?? '')).toMatchObject({
+      msg: 'connection dropped',
+      level: 'warn',
+      remote: expect.stringMatching(/^127\.0\.0\.1:/),
+      detail: 'version 1: no address',
+    })
+  })
 })

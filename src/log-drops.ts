@@ -1,0 +1,36 @@
+/**
+ * Dropped connections in the log. A flood of them must not fill the disk: of each reason one line a minute has its level,
+ * the others are for debugging (sshd does so with MaxStartups).
+ */
+import type { GatewayEvent } from './events.ts'
+import { at, type Line } from './log-line.ts'
+
+type Drop = Extract<GatewayEvent, { type: 'drop' }>
+
+const LEVEL = {
+  'max-startups': 'warn',
+  'per-source-max-startups': 'warn',
+  penalty: 'info',
+  'refuse-connection': 'info',
+  'proxy-header': 'warn',
+  'proxy-request': 'info',
+  // A port that is opened and closed is nothing.
+  arrival: 'debug',
+} as const satisfies Record<Drop['reason'], Line['level']>
+
+const INTERVAL = 60_000
+
+export function createDropLines(now: () => number = () => performance.now()): (event: Drop) => Line {
+  const seen = new Map<Drop['reason'], { until: number; unsaid: number }>()
+  return ({ reason, remote, detail }) => {
+    const line = { msg: 'connection dropped', remote: at(remote), reason, detail }
+    const last = seen.get(reason)
+    if (last && now() < last.until) {
+      last.unsaid++
+      return { level: 'debug', ...line }
+    }
+    seen.set(reason, { until: now() + INTERVAL, unsaid: 0 })
+    // How many since the last line that was said.
+    return { level: LEVEL[reason], ...line, ...(last && last.unsaid > 0 && { unsaid: last.unsaid }) }
+  }
+}
