@@ -127,6 +127,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     binds: config,
     killTree: () => current.onDisconnect === 'killTree',
     logCommands: config.log.commands,
+    pickLines: config.picker === 'lines',
     tapSftp: (session) =>
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     limits: () => current.limits,

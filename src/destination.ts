@@ -6,6 +6,8 @@
 import type { Logger } from 'pino'
 import type { Container, ContainerSummary } from './engine/engine.ts'
 import { asHatchwayError, HatchwayError } from './errors.ts'
+import type { Question } from './picker/ask.ts'
+import { containerEntry, type Entry, templateEntry } from './picker/entry.ts'
 import { demandEntry, type Gate, type Granted } from './policy/gate.ts'
 import { ownerOf } from './policy/owner.ts'
 import type { Action, Policy, Request } from './policy/policy.ts'
@@ -34,13 +36,15 @@ export interface Destinations {
   find(who: Who, route: Route, signal: AbortSignal): Promise<Container>
   /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
   check(who: Who, route: Route, signal: AbortSignal): Promise<void>
-  /** The connection names nothing, or a word that is no container: it can jump and pick. */
-  isToGateway(who: Who, signal: AbortSignal): Promise<boolean>
   /** Of one connection. */
   open(who: Who, closed: AbortSignal): Destination
 }
 
 export interface Destination {
+  /** It names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go. */
+  readonly toGateway: Promise<boolean>
+  /** To be asked where to; undefined: that is known. */
+  unknown(): Promise<Question | undefined>
   /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
   now(): Promise<Target | undefined>
   /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
@@ -86,7 +90,15 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   }
 
   async function check(who: Who, route: Route, signal: AbortSignal): Promise<void> {
-    await ('template' in route ? plan(who, route) : resolve(who, route, signal))
+    try {
+      await ('template' in route ? plan(who, route) : resolve(who, route, signal))
+    } catch (error) {
+      const failure = asHatchwayError(error)
+      if (!asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) throw error
+      // To jump and to pick there must be something.
+      const { done } = await entries(who, signal).next()
+      if (done) throw error
+    }
   }
 
   async function isToGateway(who: Who, signal: AbortSignal): Promise<boolean> {
@@ -96,8 +108,38 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
   }
 
+  async function* entries(who: Who, signal: AbortSignal): AsyncGenerator<Entry> {
+    const mayEnter = async (container: ContainerSummary) =>
+      (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
+    for await (const container of containers.visible(mayEnter, signal)) yield containerEntry(container)
+    for (const name of made?.names ?? []) {
+      for (const kind of ['fresh', 'personal'] as const) {
+        const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)
+        if (planned) yield templateEntry(name, kind, planned.spec.image)
+      }
+    }
+  }
+
   function open(who: Who, closed: AbortSignal): Destination {
-    const route = routeFor(who.origin)
+    let route = routeFor(who.origin)
+    const toGateway = isToGateway(who, closed)
+    const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
+
+    async function unknown(): Promise<Question | undefined> {
+      if (!asked() || !(await toGateway)) return undefined
+      return {
+        ...('container' in route && { word: route.container }),
+        async entries(signal) {
+          const found: Entry[] = []
+          for await (const entry of entries(who, signal)) found.push(entry)
+          return found
+        },
+        choose: (ref) => {
+          // A leading "=": no name of the gateway's before it.
+          route = routeOf({ login: `=${route.user ?? ''}@${ref}` })
+        },
+      }
+    }
 
     async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
       if (!('template' in route)) return resolve(who, route, signal)
@@ -106,7 +148,9 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
 
     return {
-      now: async () => ('template' in route ? undefined : resolve(who, route, closed)),
+      toGateway,
+      unknown,
+      now: async () => ('template' in route || (await unknown()) ? undefined : resolve(who, route, closed)),
 
       async enter(gate, actions, signal, tell = () => {}) {
         const found = await here(signal, tell)
@@ -128,7 +172,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
   }
 
-  return { routeFor, find, check, isToGateway, open }
+  return { routeFor, find, check, open }
 }
 
 /** sftp works all the same: the engine copies files of a stopped container, too. */

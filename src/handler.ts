@@ -14,6 +14,7 @@ import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
+import { askWhere } from './picker/ask.ts'
 import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
 import type { PolicyKeeper } from './policy/keeper.ts'
@@ -30,7 +31,6 @@ import type { Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
 import { refusesLogin, sessionProgram } from './target/program.ts'
-import { asksForGateway } from './target/route.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
 
@@ -47,6 +47,8 @@ export interface HandlerDependencies {
   readonly killTree: () => boolean
   readonly binds: BindSettings
   readonly logCommands: boolean
+  /** The picker is numbered lines for everybody. */
+  readonly pickLines: boolean
   /** Reads along with an sftp session, where somebody wants to know. */
   readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
   /** Asked at every use: they may change while sessions live. */
@@ -96,7 +98,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
       // An engine that is down is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
-      if (asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) return undefined
       deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
       return `hatchway: ${failure.message}`
     }
@@ -116,7 +117,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     async function serve(session: SshSession): Promise<void> {
-      const { pty } = session
       const killed = new AbortController()
       // What starts within the limit may run for ever: the limit is lifted once the program runs.
       const starting = new AbortController()
@@ -133,6 +133,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
       session.accept()
       try {
+        const question = session.start.kind === 'shell' ? await destination.unknown() : undefined
+        const answer = question ? await askWhere(session, question, deps.pickLines, signal) : { pty: session.pty }
+        if ('code' in answer) return await session.exit(answer)
+        const { pty } = answer
         const { start, original, sftp } = effectiveStart(session.start, identity.restrictions.command)
         const actions = sessionActions(start, pty)
         const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
@@ -242,8 +246,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
       connection.disconnect(`hatchway: ${message}`, 'too-many-connections')
     }
 
-    // Decided now: what a connection is to does not change when a container of that name comes or goes.
-    const toGateway = deps.destinations.isToGateway(who, connection.closed)
     const inside = forwards({
       connection,
       log,
@@ -271,7 +273,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         void serve(session)
       },
       ...inside,
-      direct: async (target, signal) => ((await toGateway) ? jump(target, signal) : inside.direct(target, signal)),
+      direct: async (target, signal) =>
+        (await destination.toGateway) ? jump(target, signal) : inside.direct(target, signal),
     }
   }
 

@@ -59,7 +59,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   'pump.ts': ['engine', 'guest', 'ssh'],
   forward: ['errors.ts', 'limit.ts', 'auth', 'engine', 'guest', 'policy', 'ssh', 'target'],
   'people.ts': ['auth', 'config', 'login-name.ts', 'ssh', 'target'],
-  'destination.ts': ['errors.ts', 'engine', 'policy', 'target'],
+  picker: ['errors.ts', 'limit.ts', 'printable.ts', 'engine', 'ssh', 'target'],
+  'destination.ts': ['errors.ts', 'engine', 'picker', 'policy', 'target'],
   'handler.ts': [
     'errors.ts',
     'auth',
@@ -67,6 +68,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     'engine',
     'forward',
     'guest',
+    'picker',
     'policy',
     'pump.ts',
     'session',

@@ -337,6 +337,12 @@ export const configSchema = z.strictObject({
         'Stop a container that the gateway started, that long after the last connection to it ended. Default: it stays.',
       examples: ['15m'],
     }),
+  picker: z
+    .enum(['search', 'lines'])
+    .default('search')
+    .describe(
+      'How it is asked on a terminal which container, where none was named. lines: numbered lines and a typed answer, for everybody; else for TERM=dumb and who sends HATCHWAY_PICKER=lines.',
+    ),
   templates: templates.optional().meta({
     description:
       'Containers that are made for who asks: ssh dev@+NAME has a fresh one, gone with the connection, ssh dev@~NAME one that is kept for its owner (docs/connecting.md).',

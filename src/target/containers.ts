@@ -80,6 +80,14 @@ export class Containers {
     return look(await this.#listed.value)
   }
 
+  /** All that this identity may enter, as of now. @throws HatchwayError ENGINE_* */
+  async *visible(
+    mayEnter: (container: ContainerSummary) => Promise<boolean>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ContainerSummary> {
+    for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) yield container
+  }
+
   /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
   async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`

@@ -1,0 +1,44 @@
+/** A session that nobody knows where to: it is asked on a terminal, and told without one. */
+import { HatchwayError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import type { PtyRequest, SshSession } from '../ssh/session.ts'
+import { type Entry, sorted } from './entry.ts'
+import { list, pick } from './pick.ts'
+
+export interface Question {
+  /** The word that named no container; absent: nothing was named. */
+  readonly word?: string
+  /** What this identity may enter. */
+  entries(signal: AbortSignal): Promise<Entry[]>
+  /** For this and all later sessions of the connection. */
+  choose(ref: string): void
+}
+
+export type Answer = { readonly pty: PtyRequest } | { readonly code: number }
+
+/** As ssh itself for a command line that lacks something. */
+const NOT_NAMED = 2
+/** 128 + SIGINT, as a shell says it. */
+const LEFT = 130
+
+/** @returns the terminal as it is after the choice, or how the session ends */
+export async function askWhere(
+  session: SshSession,
+  question: Question,
+  linesOnly: boolean,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { word } = question
+  const entries = sorted(await question.entries(signal), word)
+  const why = word === undefined ? 'no container named' : `no container "${printable(word.slice(0, 80))}"`
+  if (entries.length === 0) throw new HatchwayError('CONTAINER_NOT_FOUND', `${why}, and none that you may enter`)
+  if (!session.pty) {
+    list(session, entries)
+    session.write(2, Buffer.from(`hatchway: ${why}; name one of these: ssh USER@CONTAINER@GATEWAY\n`))
+    return { code: NOT_NAMED }
+  }
+  const picked = await pick(session, session.pty, `${why}; which one?`, entries, linesOnly, signal)
+  if (!picked) return { code: LEFT }
+  question.choose(picked.entry.ref)
+  return { pty: picked.pty }
+}

@@ -1,0 +1,79 @@
+/** The picker for a screen reader, a braille line, a teletype: numbered lines, and an answer that is typed. */
+import type { Writable } from 'node:stream'
+import { printable } from '../printable.ts'
+import { type Entry, matching } from './entry.ts'
+import type { PromptTerminal } from './terminal.ts'
+
+export async function numberedLines(
+  message: string,
+  entries: readonly Entry[],
+  { input, output }: PromptTerminal,
+  signal: AbortSignal,
+): Promise<Entry> {
+  let shown = entries
+  const show = () => {
+    for (const [at, entry] of shown.entries()) output.write(`${at + 1}: ${spoken(entry)}\n`)
+  }
+  output.write(`${message}\n`)
+  show()
+  for (;;) {
+    output.write('number or name: ')
+    const answer = (await readLine(input, output, signal)).trim()
+    const entry = answered(shown, entries, answer)
+    if (entry) return entry
+    const narrowed = matching(entries, answer)
+    if (narrowed.length > 0 && answer !== '') {
+      shown = narrowed
+      output.write(`${narrowed.length} match ${printable(answer)}\n`)
+    } else {
+      shown = entries
+      if (answer !== '') output.write(`nothing matches ${printable(answer)}\n`)
+    }
+    show()
+  }
+}
+
+function answered(shown: readonly Entry[], all: readonly Entry[], answer: string): Entry | undefined {
+  const named = all.find((entry) => entry.ref === answer)
+  if (named) return named
+  if (/^\d{1,5}$/.test(answer)) return shown[Number(answer) - 1]
+  const found = answer === '' ? [] : matching(all, answer)
+  return found.length === 1 ? found[0] : undefined
+}
+
+function spoken({ name, status, image }: Entry): string {
+  return [name, status, image].filter(Boolean).join(', ')
+}
+
+/** The client's terminal is raw: it is us who echo. Only what a teletype can do: characters, and one backspace. */
+function readLine(input: PromptTerminal['input'], output: Writable, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let line = ''
+    const settle = (act: () => void) => {
+      input.off('data', onData)
+      signal.removeEventListener('abort', aborted)
+      act()
+    }
+    const aborted = () => settle(() => reject(signal.reason))
+    const onData = (chunk: Buffer) => {
+      for (const char of chunk.toString('latin1')) {
+        if (char === '\r' || char === '\n') {
+          output.write('\n')
+          return settle(() => resolve(Buffer.from(line, 'latin1').toString()))
+        }
+        if (char === '\x7f' || char === '\b') {
+          if (line !== '') output.write('\b \b')
+          line = line.slice(0, -1)
+        } else if (char >= ' ' && line.length < LINE_LIMIT) {
+          line += char
+          output.write(Buffer.from(char, 'latin1'))
+        }
+      }
+    }
+    if (signal.aborted) return aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    input.on('data', onData)
+  })
+}
+
+const LINE_LIMIT = 256

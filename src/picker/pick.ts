@@ -1,0 +1,49 @@
+/** Which container, asked on the session's own terminal. */
+import { within } from '../limit.ts'
+import type { PtyRequest, SshSession } from '../ssh/session.ts'
+import type { Entry } from './entry.ts'
+import { numberedLines } from './lines.ts'
+import { promptTerminal } from './terminal.ts'
+
+/** Nobody is asked for ever. */
+const LIMIT = 10 * 60_000
+
+export interface Picked {
+  readonly entry: Entry
+  /** Its size may have changed while it was asked. */
+  readonly pty: PtyRequest
+}
+
+/** Undefined: they left without an answer. Rejects with the reason of `signal`. */
+export async function pick(
+  session: SshSession,
+  pty: PtyRequest,
+  message: string,
+  entries: readonly Entry[],
+  linesOnly: boolean,
+  signal: AbortSignal,
+): Promise<Picked | undefined> {
+  const terminal = promptTerminal(session, pty)
+  const limit = within(LIMIT, signal, terminal.left)
+  try {
+    const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
+    const colours = !session.env.get('NO_COLOR')
+    // The prompt library is loaded by who needs it: `hatchway stdio` starts for every connection.
+    const entry = plain
+      ? await numberedLines(message, entries, terminal, limit)
+      : await (await import('./search.ts')).search({ message, entries, terminal, colours }, limit)
+    return { entry, pty: terminal.pty() }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (limit.aborted) return undefined
+    throw error
+  } finally {
+    terminal.close()
+  }
+}
+
+/** For a client without a terminal: a line each, name, state and image between tabs. */
+export function list(session: SshSession, entries: readonly Entry[]): void {
+  const lines = entries.map(({ name, status, image }) => `${name}\t${status}\t${image}\n`)
+  session.write(1, Buffer.from(lines.join('')))
+}

@@ -1,0 +1,85 @@
+/** The picker for those who see: a list that what is typed narrows. */
+import {
+  createPrompt,
+  isDownKey,
+  isEnterKey,
+  isTabKey,
+  isUpKey,
+  useEffect,
+  useKeypress,
+  usePagination,
+  useState,
+} from '@inquirer/core'
+import { type Entry, matching, row } from './entry.ts'
+import type { PromptTerminal } from './terminal.ts'
+
+interface Question {
+  readonly message: string
+  readonly entries: readonly Entry[]
+  readonly terminal: PromptTerminal
+  readonly colours: boolean
+}
+
+const POINTER = '> '
+const NOTHING: Entry = { ref: '', name: '', status: '', image: '', running: false }
+
+const prompt = createPrompt<Entry, Question>(({ message, entries, terminal, colours }, done) => {
+  const [typed, setTyped] = useState('')
+  const [active, setActive] = useState(0)
+  const [chosen, setChosen] = useState<Entry | undefined>(undefined)
+  const [size, setSize] = useState(sizeOf(terminal))
+  const found = matching(entries, typed)
+
+  useEffect(() => {
+    const resized = () => setSize(sizeOf(terminal))
+    terminal.output.on('resize', resized)
+    return () => void terminal.output.off('resize', resized)
+  }, [])
+
+  useKeypress((key, line) => {
+    if (isEnterKey(key)) {
+      const entry = found[active]
+      if (entry) {
+        setChosen(entry)
+        done(entry)
+      } else {
+        // readline has emptied its line.
+        line.write(typed)
+      }
+    } else if (isTabKey(key)) {
+      line.clearLine(0)
+      line.write(typed)
+    } else if (isUpKey(key) || isDownKey(key)) {
+      if (found.length > 0) setActive((active + (isUpKey(key) ? found.length - 1 : 1)) % found.length)
+    } else {
+      setTyped(line.line)
+      setActive(0)
+    }
+  })
+
+  const [columns, rows] = size.split(' ').map(Number)
+  const width = Math.max(20, (columns ?? 80) - POINTER.length - 1)
+  const page = usePagination({
+    items: found.length > 0 ? found : [NOTHING],
+    active: found.length > 0 ? active : 0,
+    pageSize: Math.max(3, Math.min(15, (rows ?? 24) - 5)),
+    loop: false,
+    renderItem({ item, isActive }) {
+      if (item === NOTHING) return '  nothing matches'
+      const line = `${isActive ? POINTER : '  '}${row(item, width)}`
+      return isActive && colours ? `\x1b[1;36m${line}\x1b[0m` : line
+    },
+  })
+  if (chosen) return `${message} ${chosen.name}`
+  const keys = `${found.length} of ${entries.length}; arrows, Enter, Ctrl-C`
+  return [`${message}\nsearch: ${typed}`, `${page}\n${colours ? `\x1b[2m${keys}\x1b[0m` : keys}`]
+})
+
+export function search(question: Question, signal: AbortSignal): Promise<Entry> {
+  const { input, output } = question.terminal
+  return prompt(question, { input, output, signal })
+}
+
+function sizeOf({ output }: PromptTerminal): string {
+  return `${output.columns} ${output.rows}`
+}

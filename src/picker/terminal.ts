@@ -1,0 +1,92 @@
+/**
+ * A session's terminal as the streams that a prompt wants. There is no pty yet, so nobody makes CR LF of LF, and keys
+ * come raw. What was typed ahead of the answer stays for the shell.
+ */
+import { Readable, Writable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { PtyRequest, SshSession } from '../ssh/session.ts'
+
+const [CTRL_C, CTRL_D, LF, CR] = [3, 4, 10, 13]
+
+export interface PromptTerminal {
+  readonly input: Readable
+  /** With `columns` and `rows` as a tty.WriteStream has them; emits 'resize'. */
+  readonly output: Writable & { readonly columns: number; readonly rows: number }
+  /** Aborts when they leave: Ctrl-C, Ctrl-D, the end of their input. */
+  readonly left: AbortSignal
+  /** The pty as it is now: its size may have changed. */
+  pty(): PtyRequest
+  /** Hands input back to the session. */
+  close(): void
+}
+
+export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTerminal {
+  const left = new AbortController()
+  const { stdin } = session
+  let pty = asked
+  let closed = false
+  let drained: (() => void) | undefined
+  let congested = false
+
+  const output = Object.defineProperties(
+    new Writable({
+      decodeStrings: false,
+      write(chunk: Buffer | string, _encoding, done) {
+        // latin1: a byte of an echoed character must stay what it is.
+        const bytes = Buffer.from(chunk).toString('latin1').replaceAll(/\r?\n/g, '\r\n')
+        congested = !session.write(1, Buffer.from(bytes, 'latin1'))
+        done()
+      },
+    }),
+    { columns: { get: () => pty.cols || 80 }, rows: { get: () => pty.rows || 24 }, isTTY: { value: true } },
+  ) as PromptTerminal['output']
+  const input = new Readable({ read() {} })
+  output.on('error', () => {})
+  input.on('error', () => {})
+
+  session.listen({
+    resize(size) {
+      pty = { ...pty, ...size }
+      output.emit('resize')
+    },
+    drain() {
+      congested = false
+      drained?.()
+    },
+  })
+
+  /** A key at a time, so that nothing behind the answer is swallowed; and none while the screen is not taken. */
+  async function feed(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; at++) {
+      if (closed) return stdin.unshift(chunk.subarray(at))
+      const key = chunk[at]
+      if (key === CTRL_C || key === CTRL_D) return left.abort()
+      if (congested) await new Promise<void>((resolve) => (drained = resolve))
+      input.push(chunk.subarray(at, at + 1))
+      if (key === CR || key === LF) await turn()
+    }
+    if (!closed) stdin.resume()
+  }
+
+  const onData = (chunk: Buffer) => {
+    stdin.pause()
+    void feed(chunk)
+  }
+  const onEnd = () => left.abort()
+  stdin.on('data', onData)
+  stdin.once('end', onEnd)
+
+  return {
+    input,
+    output,
+    left: left.signal,
+    pty: () => pty,
+    close() {
+      closed = true
+      stdin.pause()
+      stdin.off('data', onData)
+      stdin.off('end', onEnd)
+      drained?.()
+    },
+  }
+}

@@ -1,0 +1,279 @@
+/** `ssh gateway` with no container named: issue 8, point 6. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+import { type Gateway, startGateway } from '../support/gateway.ts'
+import type { Terminal } from '../support/pty.ts'
+import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
+
+const P = `hw-test-pick-${process.pid}`
+const LONG = 60_000
+const ESC = '\x1b'
+
+describe('the picker', () => {
+  let dir: string
+  let keys: Keys
+  let gateway: Gateway
+  let web: TestContainer
+  let db: TestContainer
+  const closers: (() => unknown)[] = []
+
+  const start = (name: string, config: string) => {
+    const file = join(dir, `${name}.yaml`)
+    return writeFile(file, config).then(() => startGateway({ keys, engine: 'docker', args: ['--config', file] }))
+  }
+  const as = async (user: string, extra: string[] = [], at = gateway): Promise<SshClient> => {
+    const client = await makeSshClient(at.target(user), ['LogLevel INFO', ...extra])
+    closers.push(() => client.close())
+    return client
+  }
+  const terminal = async (
+    user: string,
+    options: { extra?: string[]; cols?: number; rows?: number; term?: string } = {},
+  ): Promise<Terminal> => {
+    const it = (await as(user, options.extra)).terminal(['-t', 't'], options)
+    closers.push(() => it.kill())
+    return it
+  }
+
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'hw-test-picker-'))
+    keys = await makeKeys()
+    gateway = await start(
+      'ours',
+      `
+rules: [{ containers: { names: ['${P}-*', 'hatchway-${P}-*'] }, users: [root, dev] }]
+templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
+`,
+    )
+    web = await startContainer('busybox', { name: `${P}-web`, args: ['--user', 'dev'] })
+    db = await startContainer('debian', { name: `${P}-data` })
+    // Not theirs: never shown.
+    const other = await startContainer('busybox', { name: `hw-test-other-${process.pid}` })
+    closers.push(() => other.remove())
+  }, LONG)
+  afterAll(async () => {
+    for (const close of closers.reverse()) await close()
+    await gateway?.stop()
+    await web?.remove()
+    await db?.remove()
+    await keys?.close()
+    await rm(dir, { recursive: true, force: true })
+  }, LONG)
+
+  test(
+    'asks, narrows as one types, and goes on in what was chosen',
+    async () => {
+      const it = await terminal('alice', { cols: 80 })
+      const screen = await it.expect(`no container "alice"; which one?`).then(() => it.expect('arrows, Enter'))
+      expect(screen).toBeDefined()
+      expect(it.output()).toMatch(new RegExp(`> ${P}-data +Up .* hatchway-debian`))
+      expect(it.output()).toContain(`+${P}`)
+      expect(it.output()).not.toContain(`hw-test-other-${process.pid}`)
+      it.send('web')
+      await it.expect('1 of 4')
+      it.send('\r')
+      it.send('echo "<$HATCHWAY_IMAGE $(id -un)>"; stty size; exit 6\n')
+      await it.expect('<busybox dev>')
+      await it.expect('24 80')
+      expect(await it.exit()).toBe(6)
+    },
+    LONG,
+  )
+
+  test(
+    'arrows move, and what is typed ahead of the answer is the shell’s',
+    async () => {
+      const it = await terminal('@')
+      await it.expect('no container named; which one?')
+      await it.expect('arrows, Enter')
+      it.send(`${ESC}[B\recho "<$HATCHWAY_IMAGE>"; exit 7\r`)
+      await it.expect('<busybox>')
+      expect(await it.exit()).toBe(7)
+    },
+    LONG,
+  )
+
+  test(
+    'a slip of the finger has the near name first',
+    async () => {
+      const it = await terminal(`${P}-wbe`)
+      await it.expect(`no container "${P}-wbe"; which one?`)
+      await it.expect(`> ${P}-web`)
+      it.send('\r')
+      it.send('exit 8\r')
+      expect(await it.exit()).toBe(8)
+    },
+    LONG,
+  )
+
+  test(
+    'USER@ keeps the user',
+    async () => {
+      const it = await terminal('dev@')
+      await it.expect('arrows, Enter')
+      it.send('data\r')
+      it.send('id -un; exit 9\r')
+      await it.expect(/^dev\r$/m)
+      expect(await it.exit()).toBe(9)
+    },
+    LONG,
+  )
+
+  test(
+    'at 40 columns no line is wider, and a new size counts for the list and the shell',
+    async () => {
+      const it = await terminal('alice', { cols: 40, rows: 20 })
+      await it.expect('arrows, Enter')
+      const widest = Math.max(
+        ...stripVTControlCharacters(it.output().slice(it.output().indexOf('no container')))
+          .split(/[\r\n]+/)
+          .map((line) => line.length),
+      )
+      expect(widest).toBeLessThanOrEqual(40)
+      expect(it.output()).toMatch(new RegExp(`> ${P}-data +Up`))
+      it.resize(100, 30)
+      await it.expect(/hatchway-debian/)
+      it.send('web\r')
+      it.send('stty size; exit 3\r')
+      await it.expect('30 100')
+      expect(await it.exit()).toBe(3)
+    },
+    LONG,
+  )
+
+  test(
+    'colours are left out for NO_COLOR',
+    async () => {
+      const coloured = await terminal('alice')
+      await coloured.expect('arrows, Enter')
+      expect(coloured.output()).toContain(`${ESC}[1;36m> `)
+      coloured.send('\x03')
+      const plain = await terminal('alice', { extra: ['SetEnv NO_COLOR=1'] })
+      await plain.expect('arrows, Enter')
+      expect(plain.output()).not.toContain(`${ESC}[1;36m`)
+      expect(plain.output()).not.toContain(`${ESC}[2m`)
+      plain.send('\x03')
+      expect([await coloured.exit(), await plain.exit()]).toEqual([130, 130])
+    },
+    LONG,
+  )
+
+  test.each([
+    ['TERM=dumb', { term: 'dumb' }],
+    ['HATCHWAY_PICKER=lines', { extra: ['SetEnv HATCHWAY_PICKER=lines'] }],
+  ])(
+    '%s: numbered lines, a typed answer, not one control sequence',
+    async (_name, options) => {
+      const it = await terminal('alice', options)
+      await it.expect('number or name: ')
+      expect(it.output()).toMatch(new RegExp(`^1: ${P}-data, Up [^,]*, hatchway-debian`, 'm'))
+      it.send('nonsensx\x7f\r')
+      await it.expect('nothing matches nonsens\r\n')
+      await it.expect('number or name: ')
+      it.send(`${P}\r`)
+      await it.expect(`4 match ${P}`)
+      await it.expect('number or name: ')
+      expect(it.output()).not.toContain(ESC)
+      it.send('2\r')
+      it.send('echo "<$HATCHWAY_IMAGE>"; exit 4\r')
+      await it.expect('<busybox>')
+      expect(await it.exit()).toBe(4)
+    },
+    LONG,
+  )
+
+  test.each([
+    ['Ctrl-C', '\x03'],
+    ['Ctrl-D', '\x04'],
+  ])(
+    '%s leaves, and nothing was entered',
+    async (_name, key) => {
+      const it = await terminal('alice')
+      await it.expect('arrows, Enter')
+      it.send(key)
+      expect(await it.exit()).toBe(130)
+    },
+    LONG,
+  )
+
+  test(
+    'a client that vanishes leaves nothing behind',
+    async () => {
+      const it = await terminal('alice')
+      await it.expect('arrows, Enter')
+      it.kill('SIGKILL')
+      // It serves on.
+      expect((await (await as(`dev@${web.name}`)).exec('echo on')).stdout.toString()).toBe('on\n')
+      expect(gateway.log()).not.toContain('fault')
+    },
+    LONG,
+  )
+
+  test(
+    'without a terminal it is a list, and exit 2',
+    async () => {
+      const { code, stdout, stderr } = await (await as('alice')).ssh(['-T', 't'])
+      expect(code).toBe(2)
+      const rows = stdout.toString().trimEnd().split('\n')
+      expect(rows).toHaveLength(4)
+      expect(rows[0]).toMatch(new RegExp(`^${P}-data\tUp [^\t]*\thatchway-debian`))
+      expect(stderr.toString()).toContain('hatchway: no container "alice"; name one of these')
+    },
+    LONG,
+  )
+
+  test(
+    'a command is refused with the sentence as ever',
+    async () => {
+      const { code, stdout, stderr } = await (await as(`${P}-wbe`)).exec('true')
+      expect([code, stdout.toString()]).toEqual([255, ''])
+      expect(stderr.toString()).toContain(`no container "${P}-wbe"; did you mean ${P}-web`)
+    },
+    LONG,
+  )
+
+  test(
+    'the choice counts for the whole connection, a template’s container too',
+    async () => {
+      const control = ['ControlMaster auto', `ControlPath ${join(dir, 'ctl')}`, 'ControlPersist 30']
+      const client = await as('alice', control)
+      const it = client.terminal(['-t', 't'])
+      closers.push(() => it.kill())
+      await it.expect('arrows, Enter')
+      it.send(`+${P}`)
+      await it.expect('1 of 4')
+      it.send('\r')
+      await it.expect('making container')
+      it.send('echo "<$(hostname)>"\r')
+      const [, host] = /<([0-9a-f]{12})>/.exec(await it.expect(/<[0-9a-f]{12}>/)) ?? []
+      const again = await client.exec('hostname', { limit: 30_000 })
+      expect(again.stdout.toString().trim()).toBe(host)
+      it.send('exit\r')
+      await it.exit()
+      await client.ssh(['-O', 'exit', 't'])
+      expect(
+        await docker('ps', '-q', '--filter', `name=hatchway-${P}`).then((ids) => ids.split('\n').length),
+      ).toBeLessThan(2)
+    },
+    LONG,
+  )
+
+  test(
+    'who may enter nothing is refused at the login',
+    async () => {
+      const nobody = await start('nobody', 'rules: []\n')
+      try {
+        const { code, stderr } = await (await as('alice', [], nobody)).ssh(['-T', 't'])
+        expect(code).toBe(255)
+        expect(stderr.toString()).toMatch(/hatchway: no container "alice"[\s\S]*Permission denied/)
+      } finally {
+        await nobody.stop()
+      }
+    },
+    LONG,
+  )
+})
