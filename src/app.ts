@@ -71,6 +71,9 @@ const REVIEW_EVERY = 30_000
 export async function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
+  // At the same time: `hatchway stdio` is waited for.
+  const opening = openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
+  opening.catch(() => {})
   const usedSteps = createUsedSteps(join(config.keysDirectory, 'state', 'totp'))
   const [hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
     loadHostKeys(config),
@@ -80,7 +83,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   ])
   let current = config
   let people = firstPeople
-  const engine = await openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
+  const engine = await opening
   const containers = new Containers(engine, config.aliases)
   const stopped = new AbortController()
   containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))

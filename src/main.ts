@@ -2,7 +2,10 @@
 /** The process edge: arguments, exit code. Each command's code is loaded when it runs, so that every command starts fast. */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { keepCompiledCode } from './cli/compile-cache.ts'
 import type { ConfigFlags } from './cli/flags.ts'
+
+keepCompiledCode()
 
 const program = new Command('hatchway')
   .description('SSH into any running container, with nothing installed inside it')
@@ -32,12 +35,12 @@ gatewayOptions(program.command('serve').description('run the gateway'))
     exit(await serve(configFrom(flags)))
   })
 
-gatewayOptions(program.command('stdio').description('serve one SSH connection on stdin and stdout')).action(
-  async (flags: ConfigFlags) => {
+gatewayOptions(program.command('stdio').description('serve one SSH connection on stdin and stdout'))
+  .option('--container <name>', 'the container; the SSH user name is then only the user in it')
+  .action(async ({ container, ...flags }: ConfigFlags & { container?: string }) => {
     const [{ stdio }, { configFrom }] = await Promise.all([import('./cli/stdio.ts'), import('./cli/flags.ts')])
-    exit(await stdio(configFrom({ logLevel: 'warn', ...flags })))
-  },
-)
+    exit(await stdio(configFrom({ logLevel: 'warn', ...flags }), container))
+  })
 
 program
   .command('ls')

@@ -1,7 +1,6 @@
 /** An account of this machine by its name: of /etc/passwd, else of whatever else the machine asks (getent: LDAP, SSSD). */
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
-import { execa } from 'execa'
 
 export interface Account {
   readonly name: string
@@ -16,6 +15,8 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   const local = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => accountOf(line))
   const found = local.find((account) => account?.name === name)
   if (found) return found
+  // Loaded where it is needed: `hatchway stdio` is started for every connection.
+  const { execa } = await import('execa')
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_LIMIT, stdin: 'ignore' })
   const account = accountOf(asked.stdout)
   return account?.name === name ? account : undefined

@@ -6,7 +6,6 @@
  */
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
-import { execa } from 'execa'
 import type { Logger } from 'pino'
 import { HatchwayError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -91,6 +90,8 @@ export function whyUnsafe(program: string): string | undefined {
 }
 
 async function run(program: string, args: readonly string[], account: Account, limit: number, signal: AbortSignal) {
+  // Loaded where it is needed: `hatchway stdio` is started for every connection.
+  const { execa } = await import('execa')
   const { name, uid, gid, home } = account
   const lang = process.env.LANG
   // A process group of its own: what the program started ends with it.

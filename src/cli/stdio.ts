@@ -11,7 +11,7 @@ import { hangUp, later } from './hang-up.ts'
 const CLOSE_LIMIT = 3_000
 const HERE = { address: '127.0.0.1', port: 0 }
 
-export async function stdio({ config, warnings }: LoadedConfig): Promise<number> {
+export async function stdio({ config, warnings }: LoadedConfig, host?: string): Promise<number> {
   const { log, close: closeLog } = await createLog(config.log)
   for (const warning of warnings) log.warn(warning)
   try {
@@ -23,7 +23,7 @@ export async function stdio({ config, warnings }: LoadedConfig): Promise<number>
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve())
     })
     const { address: remote, local } = peer()
-    gateway.inject(stream, remote, local)
+    gateway.inject(stream, remote, local, host === undefined ? {} : { host })
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
     await Promise.race([gateway.close(), later(CLOSE_LIMIT)])

@@ -1,7 +1,11 @@
 /** Where settings come from: file, environment, flags. Each layer can say where in it a key stands. */
+import { createRequire } from 'node:module'
 import { isAbsolute, resolve } from 'node:path'
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import type * as Yaml from 'yaml'
 import { configJsonSchema, PATH_KEYS } from './schema.ts'
+
+/** Loaded when there is a file to read: it takes as long as all the rest of the configuration. */
+const yaml: () => typeof Yaml = () => createRequire(import.meta.url)('yaml')
 
 export type KeyPath = readonly (string | number)[]
 
@@ -20,6 +24,7 @@ export interface PathContext {
 
 /** YAML with positions. Anchors are expanded with the library's own bound, duplicates of a key are its errors. */
 export function fileLayer(text: string, file: string, home: string): Layer {
+  const { LineCounter, parseDocument } = yaml()
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, uniqueKeys: true })
   const line = (offset: number) => `${file}:${lines.linePos(offset).line}`
@@ -42,7 +47,8 @@ export function fileLayer(text: string, file: string, home: string): Layer {
 }
 
 /** The offset of the deepest part of `key` that exists; undefined when not even its first part does. */
-function offsetOf(root: Node | null, key: KeyPath): number | undefined {
+function offsetOf(root: Yaml.Node | null, key: KeyPath): number | undefined {
+  const { isMap, isScalar } = yaml()
   let node: unknown = root
   let offset: number | undefined
   for (const part of key) {
@@ -65,7 +71,8 @@ function offsetOf(root: Node | null, key: KeyPath): number | undefined {
 export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
   const tree: Record<string, unknown> = {}
   const names = new Map<string, string>()
-  for (const leaf of leaves()) {
+  // The schema is only gone through when there is something to find.
+  for (const leaf of anyOfOurs(env) ? leaves() : []) {
     const name = environmentName(leaf.path)
     const text = env[name]
     if (text === undefined) continue
@@ -77,6 +84,11 @@ export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
     where: (key) => whereIn(names, key),
     problems: [],
   }
+}
+
+/** Is there any variable that could be ours? */
+export function anyOfOurs(env: NodeJS.ProcessEnv): boolean {
+  return Object.keys(env).some((name) => name.startsWith('HATCHWAY_'))
 }
 
 export interface Flag {
@@ -127,7 +139,7 @@ function leavesOf(schema: unknown, path: readonly string[]): Leaf[] {
 function fromText(text: string, type: string): unknown {
   if (type === 'array') return text.split(',').map((item) => item.trim())
   if (type === 'string' || type === 'mixed') return text
-  const document = parseDocument(text)
+  const document = yaml().parseDocument(text)
   const value: unknown = document.errors.length > 0 ? text : document.toJS()
   return value
 }
@@ -194,7 +206,7 @@ function isCollection(node: unknown): node is { get(key: number, keep: true): un
   return isRecord(node) && 'items' in node && typeof node.get === 'function'
 }
 
-function isRanged(node: unknown): node is Node & { range: [number, number, number] } {
+function isRanged(node: unknown): node is Yaml.Node & { range: [number, number, number] } {
   return isRecord(node) && Array.isArray(node.range)
 }
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { HatchwayError } from '../errors.ts'
 import { problemsOf, sentence } from './explain.ts'
 import {
+  anyOfOurs,
   environmentLayer,
   environmentName,
   type Flag,
@@ -112,6 +113,7 @@ function merge(under: unknown, over: unknown, path = ''): unknown {
 }
 
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  if (!anyOfOurs(env)) return []
   const known = leaves().map((leaf) => environmentName(leaf.path))
   return Object.keys(env)
     .filter((name) => name.startsWith('HATCHWAY_') && !known.includes(name) && !OTHER_VARIABLES.test(name))

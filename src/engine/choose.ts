@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { within } from '../limit.ts'
-import { createCliEngine } from './cli.ts'
 import { FLAVOURS } from './cli-flavour.ts'
 import { createDockerEngine } from './docker.ts'
 import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
@@ -51,19 +50,25 @@ export async function openEngine(
   }
   const binaries = choice.kind === 'docker' ? [] : choice.cli !== undefined ? [choice.cli] : Object.keys(FLAVOURS)
   for (const binary of binaries) {
-    const engine = await works(createCliEngine({ binary }))
+    const engine = await works(await cliEngine(binary))
     if (engine !== undefined) return engine
   }
 
   if (choice.lazy) {
     const [first] = addresses
     if (first !== undefined) return createDockerEngine({ endpoint: first })
-    if (binaries[0] !== undefined) return createCliEngine({ binary: binaries[0] })
+    if (binaries[0] !== undefined) return cliEngine(binaries[0])
   }
   throw new HatchwayError(
     'ENGINE_UNAVAILABLE',
     `no container engine works here; tried ${tried.length === 0 ? 'nothing' : tried.join('; ')}`,
   )
+}
+
+/** Loaded where it is needed. */
+async function cliEngine(binary: string): Promise<Engine> {
+  const { createCliEngine } = await import('./cli.ts')
+  return createCliEngine({ binary })
 }
 
 /** What was named by the user alone, else every place where a Docker-compatible API usually is; the likeliest first. */

@@ -1,5 +1,4 @@
 /** Short calls of the CLI: one child each, bounded in time and output, its errors as HatchwayErrors. */
-import { execa } from 'execa'
 import { HatchwayError } from '../errors.ts'
 import { type About, engineError, engineTimeout, unreachable } from './engine-words.ts'
 
@@ -34,6 +33,8 @@ export function createCli(binary: string): Cli {
   async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
     options.signal.throwIfAborted()
     const deadline = options.deadline ?? DEADLINE
+    // Loaded where it is needed: with an API socket it never is.
+    const { execa } = await import('execa')
     const result = await execa(binary, args, {
       reject: false,
       encoding: 'buffer',
