@@ -132,12 +132,37 @@ config
   .description('print a file with every key, its default and what it means')
   .action(async () => print((await import('./cli/config.ts')).configExample()))
 
-gatewayOptions(program.command('config-ssh').description('Host entries for ~/.ssh/config, one for each container'))
+gatewayOptions(program.command('config-ssh').description('make containers hosts of your ssh: ssh USER@NAME'))
   .option('--listen <host:port>', 'where the gateway listens', collect)
-  .requiredOption('--dry-run', 'only print them (writing them is not there yet)')
-  .action(async ({ dryRun: _, ...flags }: ConfigFlags & { dryRun: boolean }) => {
-    const [{ configSsh }, { configFrom }] = await Promise.all([import('./cli/config-ssh.ts'), import('./cli/flags.ts')])
-    print(await configSsh(configFrom(flags).config))
+  .addOption(socketOption())
+  .option('--ssh-config <file>', 'your own configuration of ssh (default: ~/.ssh/config)')
+  .option('--dry-run', 'only show what would change', false)
+  .option('--yes', 'put the Include line there without asking', false)
+  .option('--watch', 'go on, and follow containers as they come and go', false)
+  .option('--uninstall', 'take everything out again', false)
+  .action(async ({ dryRun, yes, watch, uninstall, sshConfig, ...flags }: ConfigFlags & ConfigSshFlags) => {
+    const [{ configSsh }, { configFrom, againFlags }] = await Promise.all([
+      import('./cli/config-ssh.ts'),
+      import('./cli/flags.ts'),
+    ])
+    const options = { dryRun, yes, watch, uninstall, sshConfig, again: againFlags(flags) }
+    await configSsh(configFrom(flags).config, options, print)
+  })
+
+gatewayOptions(
+  program.command('connect').description('for ProxyCommand: to a container, by the gateway or without one'),
+)
+  .argument('<container>')
+  .requiredOption('--gateway <host:port>', 'asked first; where nothing listens, this process serves')
+  .action(async (container: string, { gateway, ...flags }: ConfigFlags & { gateway: string }) => {
+    const [{ connect }, { parseListen }] = await Promise.all([import('./cli/connect.ts'), import('./config/values.ts')])
+    const address = parseListen(gateway)
+    if (!address) return program.error('error: --gateway: expected HOST:PORT', { exitCode: 2 })
+    const serveHere = async () => {
+      const [{ stdio }, { configFrom }] = await Promise.all([import('./cli/stdio.ts'), import('./cli/flags.ts')])
+      return stdio(configFrom({ logLevel: 'warn', ...flags }), container)
+    }
+    exit(await connect(address, container, serveHere))
   })
 
 program
@@ -149,6 +174,14 @@ program
 if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[2]))) {
   const { default: completion } = await import('@bomb.sh/tab/commander')
   completion(program, { completionCommandName: 'completion' })
+}
+
+interface ConfigSshFlags {
+  readonly dryRun: boolean
+  readonly yes: boolean
+  readonly watch: boolean
+  readonly uninstall: boolean
+  readonly sshConfig?: string
 }
 
 // `hatchway ls | head`: a reader that has enough is no failure.

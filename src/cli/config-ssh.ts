@@ -1,36 +1,195 @@
-/** `hatchway config-ssh --dry-run`: Host entries for ~/.ssh/config, one for each running container. */
-
+/** `hatchway config-ssh`: after it, `ssh dev@web`, scp, rsync and IDEs know the containers as hosts. */
 import { existsSync } from 'node:fs'
+import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { loadHostKeys } from '../auth/hostkeys.ts'
 import { ownKey } from '../auth/key-files.ts'
+import { home } from '../auth/safe-file.ts'
+import { PACKAGE_ROOT } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
+import type { Engine } from '../engine/engine.ts'
+import { createLog, type Logger } from '../log.ts'
+import { allSessions } from './control-client.ts'
+import { CliFailure } from './failure.ts'
+import { entries, knownHostsText } from './ssh-config/entries.ts'
+import { apply, type Change, changes, difference, planned } from './ssh-config/files.ts'
+import { createHosts } from './ssh-config/hosts.ts'
+import { includeLine, withInclude, withoutInclude } from './ssh-config/include.ts'
+import { createTaken } from './ssh-config/taken.ts'
+
+export interface ConfigSshOptions {
+  readonly dryRun: boolean
+  readonly yes: boolean
+  readonly watch: boolean
+  readonly uninstall: boolean
+  /** The person's own file. */
+  readonly sshConfig: string | undefined
+  /** Flags that lead to the same configuration again, for `hatchway connect`. */
+  readonly again: readonly string[]
+}
+
+type Print = (text: string) => void
 
 const LIMIT = 20_000
-/** Also keeps patterns, blanks and options out of the user's file: a container's name is not ours. */
-const PLAIN_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+/** Events come in bursts: a compose project is a dozen. */
+const SETTLE = 300
 
-export async function configSsh(config: Config): Promise<string> {
-  const signal = AbortSignal.timeout(LIMIT)
-  const engine = await openEngine(config.engine, signal)
+export async function configSsh(config: Config, options: ConfigSshOptions, print: Print): Promise<void> {
+  const sshConfig = resolve(options.sshConfig ?? join(home(), '.ssh', 'config'))
+  const folder = join(sshConfig, '..', 'hatchway')
+  const files = { entries: join(folder, 'config'), knownHosts: join(folder, 'known_hosts') }
+  if (options.uninstall) return uninstall(sshConfig, folder, Object.values(files), options, print)
+
+  const { log, close } = await createLog({ ...config.log, level: 'warn' })
+  const engine = await openEngine(config.engine, AbortSignal.timeout(LIMIT))
   try {
-    const containers = await engine.list(signal)
-    const names = containers
-      .filter(({ state, name }) => state === 'running' && PLAIN_NAME.test(name))
-      .map(({ name }) => name)
-    return sshConfig(names.sort(), config)
+    const write = await createWriter(config, engine, sshConfig, files, options, log)
+    const own = await planned(sshConfig, (text) => withInclude(text, files.entries))
+    const { planned: ours, report } = await write.plan()
+    if (options.dryRun) {
+      const differences = await Promise.all([...ours, own].filter(changes).map(difference))
+      print(differences.length === 0 ? 'nothing would change\n' : differences.join('\n'))
+      print(report)
+      return
+    }
+    for (const change of ours.filter(changes)) await apply(change)
+    print(report)
+    if (changes(own)) await include(own, files.entries, options, print)
+    if (options.watch) await watch(engine, write, print)
   } finally {
     await engine.close()
+    await close()
   }
 }
 
-export function sshConfig(names: readonly string[], config: Config): string {
-  const [address = { host: '127.0.0.1', port: 2222 }] = config.listen
-  const host = address.host === '0.0.0.0' || address.host === '::' ? '127.0.0.1' : address.host
+async function include(own: Change, file: string, options: ConfigSshOptions, print: Print): Promise<void> {
+  if (!options.yes && !(await agrees(`Put this line at the top of ${own.file}?\n\n    ${includeLine(file)}\n\n`))) {
+    throw new CliFailure(
+      `${own.file} stays as it is; with --yes, or with this line in it, it is done: ${includeLine(file)}`,
+    )
+  }
+  await apply(own)
+  print(`${own.file} includes them.\n`)
+}
+
+async function agrees(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) return false
+  const line = createInterface({ input: process.stdin, output: process.stderr })
+  const closed = new AbortController()
+  line.once('close', () => closed.abort())
+  try {
+    return /^y(es)?$/i.test((await line.question(`${question}[y/N] `, { signal: closed.signal })).trim())
+  } catch {
+    return false
+  } finally {
+    line.close()
+  }
+}
+
+interface Writer {
+  plan(): Promise<{ readonly planned: readonly Change[]; readonly report: string }>
+}
+
+async function createWriter(
+  config: Config,
+  engine: Engine,
+  sshConfig: string,
+  files: { readonly entries: string; readonly knownHosts: string },
+  options: ConfigSshOptions,
+  log: Logger,
+): Promise<Writer> {
+  const sshFolder = join(sshConfig, '..')
+  const [hostKeys, gateway] = await Promise.all([loadHostKeys(config), gatewayAddress(config)])
+  const hosts = await createHosts(config, engine, sshFolder, log)
   const key = ownKey(config.keysDirectory)
-  const identity = config.authorizedKeys === undefined && existsSync(key) ? `  IdentityFile "${key}"\n` : ''
-  const blocks = names.map(
-    (name) =>
-      `Host ${name}\n  HostName ${host}\n  Port ${address.port}\n  User ${name}\n  HostKeyAlias hatchway\n${identity}`,
-  )
-  return `# Hatchway: containers that run now. For another user inside: ssh -l dev@NAME NAME\n${blocks.join('\n')}`
+  const connect = [process.execPath, join(PACKAGE_ROOT, 'dist', 'main.js'), 'connect', '--gateway', gateway]
+  const settings = {
+    connect: [...connect, ...options.again, '--'],
+    suffixes: config.hostSuffixes,
+    knownHosts: files.knownHosts,
+    identityFile: config.authorizedKeys === undefined && existsSync(key) ? key : undefined,
+  }
+  return {
+    async plan() {
+      const { before } = await planned(sshConfig, (text) => text)
+      const copyFolder = await mkdtemp(join(tmpdir(), 'hatchway-ssh-'))
+      try {
+        const copy = join(copyFolder, 'config')
+        await writeFile(copy, withoutInclude(before, files.entries), { mode: 0o600 })
+        const isTaken = await createTaken(copy, join(sshFolder, 'known_hosts'))
+        const { served, taken } = await hosts(isTaken, AbortSignal.timeout(LIMIT))
+        return {
+          planned: await Promise.all([
+            planned(files.knownHosts, () => knownHostsText(hostKeys)),
+            planned(files.entries, () => entries({ ...settings, hosts: served })),
+          ]),
+          report: summary(served, taken, config.hostSuffixes),
+        }
+      } finally {
+        await rm(copyFolder, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+function summary(served: readonly string[], taken: readonly string[], suffixes: readonly string[]): string {
+  const hosts = served.length === 0 ? 'no container to name now' : `hosts: ${served.join(', ')}`
+  const any = suffixes.map((suffix) => `; any container as NAME${suffix}`).join('')
+  const left = taken.map((name) => `${name} is a host you know already, and stays what it was\n`).join('')
+  return `${hosts}${any}\n${left}`
+}
+
+/** Where the gateway listens that runs with this configuration; else where it would. */
+async function gatewayAddress(config: Config): Promise<string> {
+  const running = await allSessions(config.controlSocket, false).catch(() => [])
+  const [wanted = { host: '127.0.0.1', port: 2222 }] = config.listen
+  const endpoints = running.flatMap((gateway) => gateway.endpoints)
+  const found = endpoints.find(({ port }) => port === wanted.port) ?? (wanted.port === 0 ? endpoints[0] : undefined)
+  const { host, port } = found ? { host: found.address, port: found.port } : wanted
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return reachable.includes(':') ? `[${reachable}]:${port}` : `${reachable}:${port}`
+}
+
+async function watch(engine: Engine, writer: Writer, print: Print): Promise<void> {
+  const stop = new AbortController()
+  // Not once(): execa's signal-exit takes a listener that has just removed itself for none, and kills the process.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
+  let due: NodeJS.Timeout | undefined
+  let last = Promise.resolve()
+  const rewrite = async () => {
+    const { planned: ours, report } = await writer.plan()
+    const changed = ours.filter(changes)
+    for (const change of changed) await apply(change)
+    if (changed.length > 0) print(report)
+  }
+  for await (const event of engine.events(stop.signal)) {
+    // An exec changes no container; every session is one.
+    if (event.type === 'container' && event.action.startsWith('exec')) continue
+    due ??= setTimeout(() => {
+      due = undefined
+      // An engine that is away comes back with an event.
+      last = last.then(rewrite).catch((error: unknown) => print(`${error instanceof Error ? error.message : error}\n`))
+    }, SETTLE)
+  }
+  clearTimeout(due)
+  await last
+}
+
+async function uninstall(
+  sshConfig: string,
+  folder: string,
+  files: readonly string[],
+  options: ConfigSshOptions,
+  print: Print,
+): Promise<void> {
+  const own = await planned(sshConfig, (text) => withoutInclude(text, join(folder, 'config')))
+  const gone = await Promise.all(files.map((file) => planned(file, () => undefined)))
+  const all = [own, ...gone].filter(changes)
+  if (options.dryRun) return print((await Promise.all(all.map(difference))).join('\n') || 'nothing would change\n')
+  for (const change of all) await apply(change)
+  await rmdir(folder).catch(() => {})
+  print(all.length === 0 ? 'there was nothing of ours\n' : `removed from ${sshConfig}\n`)
 }

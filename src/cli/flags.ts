@@ -1,4 +1,5 @@
 /** Command line options as a layer of the configuration. */
+import { resolve } from 'node:path'
 import type { Flag } from '../config/layers.ts'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 
@@ -11,6 +12,19 @@ export interface ConfigFlags {
   readonly keys?: string
   readonly logLevel?: string
   readonly controlSocket?: string
+}
+
+/** The flags that lead another process to the same configuration, wherever it is started. */
+export function againFlags(flags: ConfigFlags): string[] {
+  const { config, engine, guest, keys, authorizedKeys = [] } = flags
+  const given = (flag: string, value: string | undefined) => (value === undefined ? [] : [flag, value])
+  return [
+    ...given('--config', config && resolve(config)),
+    ...given('--engine', engine),
+    ...given('--guest', guest),
+    ...given('--keys', keys && resolve(keys)),
+    ...authorizedKeys.flatMap((file) => ['--authorized-keys', resolve(file)]),
+  ]
 }
 
 export function configFrom(flags: ConfigFlags): LoadedConfig {

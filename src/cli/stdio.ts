@@ -20,7 +20,8 @@ export async function stdio({ config, warnings }: LoadedConfig, host?: string): 
     const ended = new Promise<void>((resolve) => {
       stream.once('close', resolve)
       stream.once('error', () => resolve())
-      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve())
+      // Not once(): execa's signal-exit takes a listener that has just removed itself for none, and kills the process.
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
     const { address: remote, local } = peer()
     gateway.inject(stream, remote, local, host === undefined ? {} : { host })

@@ -51,6 +51,14 @@ export function nameKinds(aliases: Aliases, same: Same): readonly NameKind[] {
   ]
 }
 
+/** Every name of a container that is not its id or a folder's path: what a host could be called. */
+export function namesOf(container: ContainerSummary, aliases: Aliases): readonly string[] {
+  const label = container.labels[NAME_LABEL]
+  const given = Object.entries(aliases).flatMap(([name, alias]) => (isMeant(alias, container) ? [name] : []))
+  const [service] = composeNames(container)
+  return [container.name, ...given, ...(label ? [label] : []), ...(service ? [service] : [])]
+}
+
 function isMeant(alias: Alias, container: ContainerSummary): boolean {
   if (alias.kind === 'name') return container.name === alias.name
   if (alias.kind === 'compose') return composeNames(container).includes(alias.service)

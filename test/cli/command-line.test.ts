@@ -57,7 +57,8 @@ describe('what cannot be done', () => {
     [['serve', '--guest', 'perhaps'], 2, /^hatchway: --guest: guest: expected one of auto, off, require/],
     [['ls', '--engine', 'cli', '--config', '/nonexistent.yaml'], 2, /nonexistent\.yaml: cannot be read/],
     [['nonsense'], 1, /unknown command/],
-    [['config-ssh'], 1, /--dry-run/],
+    [['connect', 'web', '--gateway', 'nowhere'], 2, /--gateway: expected HOST:PORT/],
+    [['connect', 'we b', '--gateway', '127.0.0.1:1'], 255, /no name of a container/],
   ])('%j is told in one line, exit %i', async (args, code, message) => {
     const result = await hatchway(args)
     expect(result).toMatchObject({ code, out: '', err: expect.stringMatching(message) })
@@ -101,14 +102,6 @@ describe('hatchway ls', () => {
     const row = out.split('\n').find((line) => line.startsWith(container.name))
     expect(row).toContain('team=\\x1b[31mred')
     expect(out).not.toContain('\u001b')
-  })
-
-  it('writes a Host entry that the real client understands', async () => {
-    const { out } = await hatchway(['config-ssh', '--dry-run'])
-    const file = join(directory, 'ssh_config')
-    writeFileSync(file, out)
-    const { stdout } = await run('ssh', ['-G', '-F', file, container.name])
-    expect(stdout.toString()).toMatch(new RegExp(`^user ${container.name}\nhostname 127.0.0.1\nport 2222$`, 'm'))
   })
 })
 

@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { sshConfig } from '../../src/cli/config-ssh.ts'
 import { nodeVersion } from '../../src/cli/examine.ts'
 import { portList } from '../../src/cli/ports.ts'
 import { warningsOf } from '../../src/cli/warnings.ts'
-import { loadConfig } from '../../src/config/load.ts'
 import type { ContainerSummary, PortBinding } from '../../src/engine/engine.ts'
 
 function port(containerPort: number, hostAddress?: string, hostPort?: number): PortBinding {
@@ -63,19 +61,3 @@ it.each([
   ['18.30.0', 'fail'],
   ['22.1.0', 'ok'],
 ])('doctor says of node %s: %s', (version, state) => expect(nodeVersion(version).state).toBe(state))
-
-it('writes Host entries that go to the listening address', () => {
-  const flags = [
-    { flag: '--listen', key: ['listen'], value: ['0.0.0.0:2200'] },
-    { flag: '--authorized-keys', key: ['authorizedKeys'], value: ['/x'] },
-  ]
-  const { config } = loadConfig({ file: '/dev/null', env: {}, flags })
-  expect(sshConfig(['web'], config).split('\n').slice(1)).toEqual([
-    'Host web',
-    '  HostName 127.0.0.1',
-    '  Port 2200',
-    '  User web',
-    '  HostKeyAlias hatchway',
-    '',
-  ])
-})

@@ -1,0 +1,65 @@
+/**
+ * `hatchway connect`: a ProxyCommand, on the way from ssh to a container by its name. By HTTP CONNECT to the gateway that
+ * runs; where none listens, this process is one for this connection.
+ */
+import { connect as dial, type Socket } from 'node:net'
+import { parseHost } from '../listen/host-name.ts'
+import { take } from '../listen/take.ts'
+import { CliFailure } from './failure.ts'
+
+const DIAL_LIMIT = 10_000
+const ANSWER_LIMIT = 10_000
+const MAX_ANSWER = 4 * 1024
+const SSH_PORT = 22
+
+export async function connect(
+  gateway: { readonly host: string; readonly port: number },
+  host: string,
+  serveHere: () => Promise<number>,
+): Promise<number> {
+  if (!('host' in parseHost(host, SSH_PORT))) throw new CliFailure('that is no name of a container', 255)
+  const where = `${gateway.host}:${gateway.port}`
+  const socket = await open(gateway).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNREFUSED') return undefined
+    throw new CliFailure(`cannot reach the gateway at ${where}: ${error.message}`, 255, { cause: error })
+  })
+  if (!socket) return serveHere()
+  socket.on('error', () => socket.destroy())
+  socket.write(`CONNECT ${host}:${SSH_PORT} HTTP/1.1\r\nHost: ${host}:${SSH_PORT}\r\n\r\n`)
+  const status = await answer(socket).catch((error: unknown) =>
+    error instanceof Error ? error.message : String(error),
+  )
+  if (!/^HTTP\/1\.[01] 200 /.test(status)) {
+    socket.destroy()
+    throw new CliFailure(`what listens at ${where} is no gateway of Hatchway`, 255, { cause: status })
+  }
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  process.stdin.pipe(socket).pipe(process.stdout)
+  await closed
+  return 0
+}
+
+function open({ host, port }: { readonly host: string; readonly port: number }): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = dial({ host, port, noDelay: true, allowHalfOpen: true, signal: AbortSignal.timeout(DIAL_LIMIT) })
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      resolve(socket)
+    })
+  })
+}
+
+/** The head of the answer; what follows it is SSH, and stays in the socket. */
+async function answer(socket: Socket): Promise<string> {
+  const head = await take(
+    socket,
+    (bytes) => {
+      const end = bytes.indexOf('\r\n\r\n')
+      if (end < 0 && bytes.length < MAX_ANSWER) return { need: bytes.length + 1 }
+      return { taken: end < 0 ? bytes.length : end + 4 }
+    },
+    AbortSignal.timeout(ANSWER_LIMIT),
+  )
+  return head.toString('latin1')
+}

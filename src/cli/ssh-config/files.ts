@@ -1,0 +1,49 @@
+/** Files of a person's: changed as a whole or not at all, and shown before. */
+import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { CliFailure } from '../failure.ts'
+
+export interface Change {
+  readonly file: string
+  readonly before: string
+  /** Undefined: there shall be none. */
+  readonly after: string | undefined
+}
+
+export async function planned(file: string, after: (before: string) => string | undefined): Promise<Change> {
+  const before = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw new CliFailure(`cannot read ${file}: ${error.message}`, 1, { cause: error })
+  })
+  return { file, before, after: after(before) }
+}
+
+export function changes({ before, after }: Change): boolean {
+  return before !== (after ?? '')
+}
+
+/** In a dotfiles collection the file is a link: what it leads to is replaced, with the mode it has. */
+export async function apply({ file, after }: Change): Promise<void> {
+  if (after === undefined) return rm(file, { force: true })
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    const real = await realpath(file).catch(() => file)
+    const mode = await stat(real).then(
+      ({ mode }) => mode & 0o777,
+      () => 0o600,
+    )
+    const fresh = join(dirname(real), `.${basename(real)}.hatchway-${process.pid}`)
+    await rm(fresh, { force: true })
+    await writeFile(fresh, after, { mode, flag: 'wx' })
+    await rename(fresh, real)
+  } catch (error) {
+    throw new CliFailure(`cannot write ${file}: ${error instanceof Error ? error.message : error}`, 1, { cause: error })
+  }
+}
+
+export async function difference({ file, before, after }: Change): Promise<string> {
+  const { createTwoFilesPatch } = await import('diff')
+  const patch = createTwoFilesPatch(file, file, before, after ?? '', undefined, undefined, { context: 3 })
+  // Its first line is a ruler.
+  return patch.replace(/^=+\n/, '')
+}

@@ -1,0 +1,22 @@
+/** Our one line in a person's own ssh_config, as pure text: put in once, at the top, and taken out again. */
+
+const COMMENT = '# Containers: `hatchway config-ssh --uninstall` takes this out'
+
+/** At the top, for an Include further down would belong to the Host before it. */
+export function withInclude(text: string, file: string): string {
+  const line = includeLine(file)
+  const has = text.split('\n').some((existing) => existing.trim() === line)
+  return has ? text : `${COMMENT}\n${line}\n${text === '' ? '' : '\n'}${text}`
+}
+
+/** What was there before `withInclude`, to the byte; a line that was moved is found, too. */
+export function withoutInclude(text: string, file: string): string {
+  const block = `${COMMENT}\n${includeLine(file)}\n`
+  if (text.startsWith(block)) return text.slice(block.length).replace(/^\n/, '')
+  const lines = text.split('\n').filter((line) => line !== COMMENT && line.trim() !== includeLine(file))
+  return lines.join('\n')
+}
+
+export function includeLine(file: string): string {
+  return `Include "${file}"`
+}

@@ -1,0 +1,44 @@
+/**
+ * Hosts that a person knows already. An entry of ours comes first in their ssh_config, and a container may be called as
+ * anybody likes who can make one: "github.com" must go on leading where it led. So a name with a dot is only served with
+ * our suffix, and so is one that ssh, known_hosts or /etc/hosts know.
+ */
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { execa } from 'execa'
+
+const LIMIT = 5_000
+
+/** `config`: the person's ssh_config without our line. */
+export async function createTaken(config: string, knownHosts: string): Promise<(name: string) => Promise<boolean>> {
+  const ours = ['localhost', hostname().toLowerCase(), ...(await namesOfHostsFile())]
+  const unheardOf = `hatchway-${process.pid}-unheard-of`
+  const plain = await settingsOf(unheardOf, config)
+
+  return async (name) => {
+    if (ours.includes(name.toLowerCase())) return true
+    // ssh is asked itself: it follows Include, Match and patterns. What it knows of this name, it does not of another.
+    const settings = await settingsOf(name, config)
+    if (settings !== undefined && plain !== undefined && settings !== plain) return true
+    const asked = await execa('ssh-keygen', ['-F', name, '-f', knownHosts], { reject: false, timeout: LIMIT })
+    return asked.exitCode === 0
+  }
+}
+
+/** All but the name itself; undefined: no ssh to ask. */
+async function settingsOf(name: string, config: string): Promise<string | undefined> {
+  const { exitCode, stdout } = await execa('ssh', ['-G', '-F', config, '--', name], { reject: false, timeout: LIMIT })
+  if (exitCode !== 0) return undefined
+  return stdout
+    .split('\n')
+    .filter((line) => line !== `host ${name}` && line !== `hostname ${name.toLowerCase()}`)
+    .join('\n')
+}
+
+async function namesOfHostsFile(): Promise<string[]> {
+  const text = await readFile('/etc/hosts', 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .flatMap((line) => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
+    .map((name) => name.toLowerCase())
+}
