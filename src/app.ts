@@ -134,7 +134,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     tapSftp: (session) =>
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     limits: () => current.limits,
-    motd: async () => (config.motd === undefined ? undefined : readMotd(config.motd)),
+    motd: async () => (current.motd === undefined ? undefined : readMotd(current.motd)),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const server = createSshServer<Identity>({

@@ -26,6 +26,7 @@ const LIVE: readonly (keyof Config)[] = [
   'authorization',
   'environment',
   'limits',
+  'motd',
   'proxyProtocol',
   'onDisconnect',
 ]

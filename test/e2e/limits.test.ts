@@ -342,3 +342,30 @@ describe.each(ONE_GATEWAY)('behind a listed proxy, %s', () => {
     })
   })
 })
+
+describe.each(ONE_GATEWAY)('a configuration that is read again, %s', () => {
+  test('limits and motd count for the next connection', async () => {
+    const [keys, folder] = [await makeKeys(), await mkdtemp(join(tmpdir(), 'hw-test-reload-'))]
+    const container = await startContainer('debian', { name: testName('web') })
+    const config = join(folder, 'hatchway.yaml')
+    await writeFile(config, 'limits: { maxSessions: 0 }\n')
+    const gateway = await startGateway({ keys, engine: 'docker', args: ['--config', config] })
+    const client = await makeSshClient(gateway.target(`dev@${container.name}`))
+    try {
+      expect((await client.exec('true')).code).toBe(255)
+      await writeFile(join(folder, 'motd'), 'of the day\n')
+      await writeFile(config, 'motd: motd\n')
+      process.kill(gateway.pid, 'SIGHUP')
+      await until('a session is let in', async () => (await client.exec('true')).code === 0)
+      const terminal = client.terminal(['-tt', 't'])
+      terminals.push(terminal)
+      await terminal.expect('of the day')
+    } finally {
+      await client.close()
+      await gateway.stop()
+      await container.remove()
+      await keys.close()
+      await rm(folder, { recursive: true, force: true })
+    }
+  }, 60_000)
+})

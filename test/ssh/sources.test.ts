@@ -125,7 +125,7 @@ describe.each([
     halfway.write('SSH-2.0-slow\r\n')
     const asking = dial('127.0.0.7')
     asking.write('CONN')
-    for (const socket of [silent, halfway, asking]) await once(socket.resume(), 'close')
+    await Promise.all([silent, halfway, asking].map((socket) => once(socket.resume(), 'close')))
     await expect
       .poll(() =>
         given()
