@@ -10,7 +10,7 @@ import type { Terminal } from '../support/pty.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 
 const P = `hw-test-pick-${process.pid}`
-const LONG = 60_000
+const LONG = 120_000
 const ESC = '\x1b'
 
 describe('the picker', () => {
@@ -249,8 +249,8 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
       it.send('\r')
       await it.expect('making container')
       it.send('echo "<$(hostname)>"\r')
-      const [, host] = /<([0-9a-f]{12})>/.exec(await it.expect(/<[0-9a-f]{12}>/)) ?? []
-      const again = await client.exec('hostname', { limit: 30_000 })
+      const [, host] = /<([0-9a-f]{12})>/.exec(await it.expect(/<[0-9a-f]{12}>/, 45_000)) ?? []
+      const again = await client.exec('hostname', { limit: 45_000 })
       expect(again.stdout.toString().trim()).toBe(host)
       it.send('exit\r')
       await it.exit()
