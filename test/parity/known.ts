@@ -25,7 +25,6 @@ const PLAIN = {
   'fwd-L-20mb': NO_FORWARD,
   'fwd-L-30-conns': NO_FORWARD,
   'fwd-W': NO_FORWARD,
-  'fwd-J': NO_FORWARD,
   'fwd-D-curl': NO_FORWARD,
   'fwd-R-port0': NO_FORWARD,
   'fwd-R-loopback': NO_FORWARD,
