@@ -21,7 +21,10 @@ import { openRevocations } from './revocation.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
-  /** False: the key that let them in is not in any file any more. What comes from a program or an authority is not asked again. */
+  /**
+   * False: the key that let them in is revoked, or not in any file any more. What comes from a program or an authority is
+   * not asked for again.
+   */
   stillListed(identity: Identity): Promise<boolean>
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
   reload(): Promise<number>
@@ -130,9 +133,13 @@ export async function openAuthenticator(
   }
 
   return {
-    publicKey: ({ blob }, context) => publicKey(blob, context),
+    async publicKey({ blob }, context) {
+      const identity = await publicKey(blob, context)
+      return identity && { ...identity, credential: blob }
+    },
     fido: createFidoCheck(config.pubkeyAuthOptions ?? [], log),
-    async stillListed({ fingerprint: print, principals, source }) {
+    async stillListed({ fingerprint: print, principals, source, credential }) {
+      if (credential && (await revocations.why(...revocable(credential))) !== undefined) return false
       const ofFile = print !== '' && principals.length === 0 && !source.startsWith('authorizedKeysCommand:')
       return !ofFile || files.has(print)
     },
@@ -163,6 +170,12 @@ function identityOf(key: AuthorizedKey, source: string, restrictions: Restrictio
     principals: [],
     restrictions,
   }
+}
+
+/** What a revocation may be of. */
+function revocable(credential: Buffer): [Buffer, Certificate | undefined] {
+  const certificate = isCertificate(credential) ? parseCertificate(credential) : undefined
+  return [certificate?.key ?? credential, certificate]
 }
 
 function shown(text: string): string {

@@ -9,6 +9,8 @@ export interface Identity {
   /** "SHA256:...", as ssh-keygen -l prints it; "" where no key was used. */
   readonly fingerprint: string
   readonly keyComment: string
+  /** The key or certificate itself, which may yet be revoked. */
+  readonly credential?: Buffer
   /** Where it is authorised: "FILE:LINE", "ca FINGERPRINT", "user NAME". */
   readonly source: string
   /** Of the configuration or of who authenticated it; names that rules may ask for. */

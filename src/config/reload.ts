@@ -1,9 +1,10 @@
 /** What may change in a running gateway, and what may not. */
 import type { Config } from './schema.ts'
 
-/** What says who may log in. */
+/** What says who may log in; rules, because the principals they name may. */
 export const PEOPLE_KEYS = [
   'users',
+  'rules',
   'authenticationMethods',
   'authorizedKeys',
   'authorizedKeysCommand',
@@ -21,7 +22,6 @@ export const PEOPLE_KEYS = [
 /** Top-level keys that a reload applies: those above, and what is asked at each use. */
 const LIVE: readonly (keyof Config)[] = [
   ...PEOPLE_KEYS,
-  'rules',
   'endWithdrawn',
   'authorization',
   'environment',

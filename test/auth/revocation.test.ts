@@ -4,10 +4,12 @@ import { readFileSync, rmSync, truncateSync } from 'node:fs'
 import { execa } from 'execa'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openAuthenticator } from '../../src/auth/authenticator.ts'
 import { parseCertificate } from '../../src/auth/certificate.ts'
 import { isKrl, parseKrl, revokesCertificate, revokesKey } from '../../src/auth/krl.ts'
 import { openRevocations } from '../../src/auth/revocation.ts'
 import { wireString } from '../../src/auth/wire.ts'
+import type { AuthContext } from '../../src/ssh/auth.ts'
 import { KeyFolder, startKeyServer } from './key-server.ts'
 
 const folder = new KeyFolder()
@@ -186,6 +188,39 @@ describe('revoked keys', () => {
     expect(lines.filter((line) => line.includes('no key is accepted'))).toHaveLength(1)
     await list(`krl-broken-0`, 'serial: 1', '-s', 'ca.pub')
     expect(await why(folder.blob('plain'))).toBeUndefined()
+  })
+
+  it('are found of whoever is in already', async () => {
+    const revoked = folder.file('later', '# nobody yet\n')
+    const context: AuthContext = {
+      connectionId: 'c1',
+      user: 'dev@web',
+      remote: { address: '127.0.0.1', port: 1 },
+      local: { address: '127.0.0.1', port: 2222 },
+      signal: new AbortController().signal,
+    }
+    const { publicKey, stillListed } = await openAuthenticator(
+      {
+        keysDirectory: folder.path,
+        authorizedKeys: [folder.file('authorized', `${folder.publicLine('plain')}\n`)],
+        trustedUserCAKeys: [folder.file('trusted', `${folder.publicLine('ca')}\n`)],
+        authorizedPrincipals: ['dev'],
+        authorizedPrincipalsFile: undefined,
+        authorizedPrincipalsCommand: undefined,
+        authorizedPrincipalsCommandUser: undefined,
+        revokedKeys: [revoked],
+      },
+      log,
+    )
+    const blobs = ['plain', 'one-cert', 'seven-cert'].map((name) => folder.blob(name))
+    const identities = await Promise.all(blobs.map((blob) => publicKey({ algorithm: '', blob }, context)))
+    const still = () => Promise.all(identities.map((identity) => stillListed(identity!)))
+    expect(await still()).toEqual([true, true, true])
+    await folder.keygen(
+      ...['-q', '-k', '-f', revoked, '-s', 'ca.pub'],
+      folder.file('spec', `key: ${folder.publicLine('plain')}\nserial: 7\n`),
+    )
+    expect(await still()).toEqual([false, true, false])
   })
 
   it('keep out who holds them, from the next login on', async () => {
