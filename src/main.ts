@@ -2,10 +2,7 @@
 /** The process edge: arguments, exit code. Each command's code is loaded when it runs, so that every command starts fast. */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { keepCompiledCode } from './cli/compile-cache.ts'
 import type { ConfigFlags } from './cli/flags.ts'
-
-keepCompiledCode()
 
 const program = new Command('hatchway')
   .description('SSH into any running container, with nothing installed inside it')
