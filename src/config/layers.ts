@@ -26,7 +26,13 @@ export interface PathContext {
 export function fileLayer(text: string, file: string, home: string): Layer {
   const { LineCounter, parseDocument } = yaml()
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true, uniqueKeys: true })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    strict: true,
+    uniqueKeys: true,
+    logLevel: 'error',
+  })
   const line = (offset: number) => `${file}:${lines.linePos(offset).line}`
   const problems = [...document.errors, ...document.warnings].map((e) => `${line(e.pos[0])}: ${oneLine(e.message)}`)
   let tree: Record<string, unknown> = {}

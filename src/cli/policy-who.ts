@@ -1,0 +1,55 @@
+/** Whom `hatchway policy explain` is about: a user of the configuration, or the comment of a key in a file. */
+import type { Identity } from '../auth/identity.ts'
+import { configuredKeys, keyFilePaths, readKeyFile } from '../auth/key-files.ts'
+import { UNRESTRICTED } from '../auth/restrictions.ts'
+import { openUsers } from '../auth/users.ts'
+import type { Config } from '../config/schema.ts'
+
+export interface WhoOptions {
+  /** SHA256:..., where they have several keys. */
+  readonly key?: string | undefined
+  readonly groups: readonly string[]
+  readonly principals: readonly string[]
+}
+
+/** As a login would know them; with no key of theirs found, as whoever a certificate or password makes of that name. */
+export async function identityNamed(config: Config, name: string, options: WhoOptions): Promise<Identity> {
+  const users = await openUsers(config.users)
+  const theirs = (await allKeys(config))
+    .map((identity) => users.own(identity))
+    .filter((identity) => identity.name === name && (options.key ?? identity.fingerprint) === identity.fingerprint)
+  const found = theirs[0] ?? nobody(name, options.key ?? '', users.find(name)?.groups ?? [])
+  return {
+    ...found,
+    groups: [...found.groups, ...options.groups],
+    principals: [...found.principals, ...options.principals],
+  }
+}
+
+async function allKeys(config: Config): Promise<Identity[]> {
+  const paths = [...Object.values(config.users).flatMap((user) => user.authorizedKeys), ...(await keyFilePaths(config))]
+  const files = await Promise.all(paths.map((path) => readKeyFile(path, undefined)))
+  return [...configuredKeys(config.users), ...files].flatMap((file) =>
+    (file?.parsed?.keys ?? [])
+      .filter(({ options }) => !options.certAuthority)
+      .map(({ fingerprint, comment, options, line }) => ({
+        ...nobody(comment || fingerprint, fingerprint, []),
+        keyComment: comment,
+        source: `${file?.path}:${line}`,
+        restrictions: options.restrictions,
+      })),
+  )
+}
+
+function nobody(name: string, fingerprint: string, groups: readonly string[]): Identity {
+  return {
+    name,
+    method: 'publickey',
+    fingerprint,
+    keyComment: '',
+    source: '',
+    groups,
+    principals: [],
+    restrictions: UNRESTRICTED,
+  }
+}

@@ -1,0 +1,154 @@
+/** `hatchway policy explain | check | schema`: the rules, asked without a gateway. */
+import type { LoadedConfig } from '../config/load.ts'
+import { openEngine } from '../engine/choose.ts'
+import { externalJsonSchemas } from '../policy/external-schema.ts'
+import { advice } from '../policy/lint.ts'
+import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
+import { words } from '../policy/words.ts'
+import { Containers } from '../target/containers.ts'
+import { parseRoute } from '../target/route.ts'
+import { CliFailure } from './failure.ts'
+import { identityNamed, type WhoOptions } from './policy-who.ts'
+
+const LIMIT = 20_000
+
+export interface ExplainOptions extends WhoOptions {
+  readonly from: string
+  /** When it would be asked. */
+  readonly at?: string | undefined
+  readonly json: boolean
+}
+
+export interface Explanation {
+  readonly text: string
+  readonly allowed: boolean
+}
+
+export async function explain(
+  { config, where }: LoadedConfig,
+  who: string,
+  login: string,
+  what: readonly string[],
+  options: ExplainOptions,
+): Promise<Explanation> {
+  const action = parseAction(what)
+  const now = options.at === undefined ? new Date() : new Date(options.at)
+  if (Number.isNaN(now.getTime())) throw new CliFailure(`"${options.at}" is no time such as 2027-01-12T12:00:00Z`, 2)
+  const route = parseRoute(login)
+  if (!('container' in route)) throw new CliFailure(`"${login}" names no container`, 2)
+  const identity = await identityNamed(config, who, options)
+  const signal = AbortSignal.timeout(LIMIT)
+  const engine = await openEngine(config.engine, signal)
+  try {
+    const containers = new Containers(engine, config.aliases)
+    const container = await containers.resolve(route.container, async () => true, signal)
+    const user = await containers.envInfo(container, route.user)
+    const origin = { connectionId: '', login, remote: { address: options.from, port: 0 } }
+    const request: Request = { identity, origin, container, user, action }
+    const settings = { acceptEnv: config.environment.accept, engine: engine.endpoint, rules: config.rules }
+    const steps: { by: string; why: string }[] = []
+    const decide = compilePolicy({ ...settings, where: (index) => where(['rules', index]) })
+    const decision = decide(request, now, (by, why) => steps.push({ by, why }))
+    const asked = decision.allowed && (config.authorization.webhook ?? config.authorization.command) !== undefined
+    const facts = {
+      decision,
+      steps,
+      ...(asked && { note: 'authorization is asked, too' }),
+      identity: { name: identity.name, groups: identity.groups, key: identity.fingerprint, source: identity.source },
+      container: { name: container.name, image: container.image, engine: engine.endpoint },
+      user: { name: user.name, uid: user.uid },
+      action: words(action),
+      from: options.from,
+      at: now.toISOString(),
+    }
+    return { allowed: decision.allowed, text: options.json ? `${JSON.stringify(facts, null, 2)}\n` : prose(facts) }
+  } finally {
+    await engine.close()
+  }
+}
+
+function prose(facts: {
+  readonly decision: {
+    readonly allowed: boolean
+    readonly by: string
+    readonly readOnly?: boolean
+    readonly reason?: string
+  }
+  readonly steps: readonly { readonly by: string; readonly why: string }[]
+  readonly note?: string
+  readonly identity: {
+    readonly name: string
+    readonly groups: readonly string[]
+    readonly key: string
+    readonly source: string
+  }
+  readonly container: { readonly name: string; readonly image: string; readonly engine: string }
+  readonly user: { readonly name: string; readonly uid: number }
+  readonly action: string
+  readonly from: string
+  readonly at: string
+}): string {
+  const { decision, steps, identity, container, user } = facts
+  const verdict = decision.allowed ? `allowed${decision.readOnly ? ', to read only' : ''}` : 'refused'
+  const width = Math.max(...steps.map(({ by }) => by.length), decision.by.length)
+  const key = identity.key === '' ? 'no key of that name was found' : `key ${identity.key} (${identity.source})`
+  return [
+    `${verdict} by ${decision.by}${decision.reason === undefined ? '' : `: ${decision.reason}`}`,
+    ...(facts.note === undefined ? [] : [facts.note]),
+    '',
+    `who     ${identity.name}, ${identity.groups.length > 0 ? `groups ${identity.groups.join(', ')}` : 'no groups'}, ${key}`,
+    `where   ${container.name}, image ${container.image}, engine ${container.engine}`,
+    `as      ${user.name} (uid ${user.uid})`,
+    `what    ${facts.action}`,
+    `from    ${facts.from} at ${facts.at}`,
+    '',
+    ...steps.map(({ by, why }) => `${by.padEnd(width)}  ${why}`),
+    `${decision.by.padEnd(width)}  decides: ${verdict}`,
+    '',
+  ].join('\n')
+}
+
+const ACTIONS =
+  'enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, forward-remote HOST:PORT, forward-socket PATH'
+
+function parseAction([kind = 'enter', ...rest]: readonly string[]): Action {
+  const text = rest.join(' ')
+  switch (kind) {
+    case 'enter':
+    case 'start':
+    case 'shell':
+    case 'sftp':
+    case 'pty':
+    case 'agent':
+    case 'x11':
+      return { kind }
+    case 'exec':
+      return { kind, command: Buffer.from(text) }
+    case 'env':
+      if (text !== '') return { kind, name: text }
+      break
+    case 'forward-socket':
+      if (text !== '') return { kind, path: text, direction: 'local' }
+      break
+    case 'forward-local':
+    case 'forward-remote': {
+      const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text)
+      if (match) return { kind, host: match[1] ?? match[2] ?? '', port: Number(match[3]) }
+    }
+  }
+  throw new CliFailure(`"${[kind, text].join(' ').trim()}" is none of ${ACTIONS}`, 2)
+}
+
+/** Loading has thrown already if anything is wrong. */
+export function policyCheck({ config, file, warnings, where }: LoadedConfig): string {
+  const said = advice(config).map(({ rule, text }) => {
+    const place = rule === undefined ? file : (where(['rules', rule]) ?? file)
+    return `${place === undefined ? '' : `${place}: `}${rule === undefined ? '' : `rules.${rule}: `}${text}`
+  })
+  const count = config.rules === undefined ? 'no rules' : `${config.rules.length} rules`
+  return `${[...warnings, ...said, `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
+}
+
+export function policySchema(): string {
+  return `${JSON.stringify(externalJsonSchemas(), null, 2)}\n`
+}

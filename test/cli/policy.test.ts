@@ -1,0 +1,100 @@
+/** `hatchway policy explain | check | schema` as a person types it. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { MAIN } from '../support/gateway.ts'
+
+// Each call is a node of its own, and some tests make five.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 })
+
+let folder: string
+let config: string
+let container: TestContainer
+
+const CONFIG = `users:
+  alice: { groups: [dev] }
+rules:
+  - name: nights
+    effect: deny
+    when: ['22:00-06:00 UTC']
+    message: come back tomorrow
+  - name: developers
+    who: { groups: [dev] }
+    users: ['*']
+    actions: { exec: ['id', 'id *'], sftp: read-only, forwardLocal: ['localhost:5432'] }
+`
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hw-test-explain-'))
+  config = join(folder, 'hatchway.yaml')
+  const keys = join(folder, 'keys')
+  const made = await run('ssh-keygen', ['-q', '-N', '', '-t', 'ed25519', '-C', 'kim', '-f', join(folder, 'key')])
+  expect(made.code).toBe(0)
+  const line = (await run('cat', [join(folder, 'key.pub')])).stdout.toString()
+  await writeFile(keys, `restrict,expiry-time="20270201" ${line}`, { mode: 0o600 })
+  await writeFile(config, `${CONFIG}authorizedKeys: [${keys}]\n`)
+  container = await startContainer('busybox')
+})
+afterAll(async () => {
+  await container?.remove()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function hatchway(...args: string[]) {
+  const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'policy', ...args, '--config', config], {
+    limit: 60_000,
+  })
+  return { code, out: stdout.toString(), err: stderr.toString() }
+}
+const explain = (who: string, user: string, ...more: string[]) =>
+  hatchway('explain', who, `${user}@${container.name}`, ...more, '--at', '2027-01-12T12:00:00Z')
+
+test('which rule decided, where it stands, and why the others did not', async () => {
+  const { code, out } = await explain('alice', 'dev', 'sftp')
+  expect([code, out.split('\n')[0]]).toEqual([0, `allowed, to read only by rule 2 "developers" (${config}:8)`])
+  expect(out).toMatch(/rule 1 "nights" \(.*:4\) +does not apply: when/)
+  expect(out).toContain('alice, groups dev')
+})
+
+test('refused: exit code 1, and the sentence of the rule', async () => {
+  const night = await hatchway('explain', 'alice', `dev@${container.name}`, 'sftp', '--at', '2027-01-12T23:00:00Z')
+  expect([night.code, night.out]).toEqual([1, expect.stringContaining('rule 1 "nights"')])
+  expect(night.out).toContain('come back tomorrow')
+  expect((await explain('alice', 'root', 'sftp')).out).toMatch(/rule 2 .*does not apply: users/)
+  expect((await explain('bob', 'dev', 'sftp')).out).toMatch(/rule 2 .*does not apply: who/)
+  expect((await explain('bob', 'dev', 'sftp', '--group', 'dev')).code).toBe(0)
+})
+
+test('commands, forwards and bad words', async () => {
+  expect((await explain('alice', 'dev', 'exec', 'id -un')).code).toBe(0)
+  expect((await explain('alice', 'dev', 'exec', 'id; sh')).code).toBe(1)
+  expect((await explain('alice', 'dev', 'forward-local', 'localhost:5432')).code).toBe(0)
+  expect((await explain('alice', 'dev', 'forward-local', 'localhost:5433')).code).toBe(1)
+  const bad = await explain('alice', 'dev', 'dance')
+  expect([bad.code, bad.err]).toEqual([2, expect.stringContaining('"dance" is none of enter, start, shell')])
+})
+
+test('the options of a key that goes by the name count', async () => {
+  const { code, out } = await explain('kim', 'dev', 'pty')
+  expect([code, out.split('\n')[0]]).toEqual([1, 'refused by key: the key does not permit a terminal'])
+  expect(out).toMatch(/key SHA256:\S+ \(.*keys:1\)/)
+})
+
+test('JSON', async () => {
+  const { out } = await explain('alice', 'dev', 'sftp', '--json')
+  expect(JSON.parse(out)).toMatchObject({
+    decision: { allowed: true, readOnly: true },
+    user: { name: 'dev', uid: 1000 },
+    steps: [{ by: 'key' }, { by: 'labels' }, { why: 'does not apply: when' }],
+  })
+})
+
+test('check says what may not be meant; schema is JSON', async () => {
+  const { code, out } = await hatchway('check')
+  expect(code).toBe(0)
+  expect(out).toContain(`${config}:8: rules.1: sftp is to read only, but shell or exec can write all the same`)
+  const schema = await run(process.execPath, [MAIN, 'policy', 'schema'])
+  expect(JSON.parse(schema.stdout.toString())).toMatchObject({ question: { type: 'object' }, answer: { anyOf: {} } })
+})
