@@ -3,7 +3,6 @@ import { expect, test } from 'vitest'
 import { fileLayer } from '../../src/config/layers.ts'
 import { parseHostPort, parseWindow } from '../../src/config/rule-values.ts'
 import { type RuleInput, rules } from '../../src/config/rules.ts'
-import { configSchema } from '../../src/config/schema.ts'
 import { compilePolicy, type Request } from '../../src/policy/policy.ts'
 import { ENGINE, NOON, PEOPLE, request } from './world.ts'
 
@@ -164,7 +163,7 @@ test(
     who: { identities: [alice, '*'], groups: [dev] }
     containers: { names: ['web-*'], labels: { team: blue } }
     users: [dev, root]
-    actions: { exec: ['git *'], sftp: read-only, forwardLocal: ['localhost:80'] }
+    actions: { exec: ['git *'], sftp: true, forwardLocal: ['localhost:80'] }
     from: [10.0.0.0/8]
     when: ['Mon-Fri 08:00-18:00 UTC']
   - {}
@@ -204,7 +203,7 @@ endWithdrawn: true
       }
       const layer = fileLayer(text, 'x.yaml', '/home/x')
       if (layer.problems.length > 0) continue
-      const result = configSchema.safeParse(layer.tree)
+      const result = rules.safeParse(layer.tree.rules)
       if (result.success) parsed++
     }
     expect(parsed).toBeGreaterThan(500)
