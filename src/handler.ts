@@ -19,10 +19,12 @@ import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
 import type { PolicyKeeper } from './policy/keeper.ts'
 import type { Origin } from './policy/policy.ts'
-import { type Counters, pump } from './pump.ts'
+import { pump } from './pump.ts'
+import { greet } from './session/motd.ts'
 import { PerIdentity } from './session/per-identity.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
-import { limitTime, type TimeLimit, type TimeLimits } from './session/time-limits.ts'
+import { interrupt, say, tell } from './session/tell.ts'
+import { counted, limitTime, type TimeLimits } from './session/time-limits.ts'
 import type { SftpTap } from './sftp/tap.ts'
 import type { AuthContext } from './ssh/auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
@@ -185,7 +187,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly, asRoot }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
-        if (start.kind === 'shell' && pty) await greet(session)
+        if (start.kind === 'shell' && pty) await greet(session, deps.motd, log)
         const live = record
         const status = await pump(
           session,
@@ -199,7 +201,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             killed.signal.addEventListener('abort', () => exec.close(), { once: true })
             return exec
           },
-          counting(record, clock),
+          counted(record, clock),
           start.kind === 'subsystem' ? deps.tapSftp(record.snapshot()) : undefined,
         )
         // Its end may only be what our hanging up made of it.
@@ -228,24 +230,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       }
     }
 
-    async function greet(session: SshSession): Promise<void> {
-      try {
-        const text = await deps.motd()
-        if (text) session.write(1, text)
-      } catch (error) {
-        log.warn({ err: error }, 'the motd cannot be read')
-      }
-    }
-
-    const max = deps.limits().maxConnectionsPerIdentity
-    const leave = connections.take(identity.name, max)
-    if (leave) connection.closed.addEventListener('abort', leave, { once: true })
-    else {
-      const message = `${identity.name} has ${max} connection${max === 1 ? '' : 's'} already, and may have no more`
-      log.warn({ code: 'TOO_MANY_CONNECTIONS' }, message)
-      connection.disconnect(`hatchway: ${message}`, 'too-many-connections')
-    }
-
+    connections.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
     const inside = forwards({
       connection,
       log,
@@ -284,37 +269,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
 function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {
   const { connectionId, user, host, remote } = context
   return { connectionId, login: user, ...(host !== undefined && { host }), remote }
-}
-
-/** A line for a person who waits. A client of a subsystem may take anything it does not know for an error. */
-function say(session: SshSession, line: string): void {
-  if (session.start.kind === 'subsystem') return
-  session.write(session.pty ? 1 : 2, Buffer.from(`hatchway: ${line}${session.pty ? '\r\n' : '\n'}`))
-}
-
-/** One line on stderr, then the failure's exit code. On a terminal a line begins at its left edge. */
-async function tell(session: SshSession, failure: HatchwayError): Promise<void> {
-  interrupt(session, failure.code === 'LOGIN_REFUSED' ? failure.message : `hatchway: ${failure.message}`)
-  await session.exit({ code: failure.exitCode })
-}
-
-/** In the middle of whatever a terminal shows. */
-function interrupt(session: SshSession, line: string): void {
-  session.write(session.pty ? 1 : 2, Buffer.from(session.pty ? `\r\n${line}\r\n` : `${line}\n`))
-}
-
-/** What passes is counted, and keeps the session from being idle. */
-function counting(record: SessionRecord, clock: TimeLimit): Counters {
-  return {
-    addIn(bytes) {
-      clock.touch()
-      record.addIn(bytes)
-    },
-    addOut(bytes) {
-      clock.touch()
-      record.addOut(bytes)
-    },
-  }
 }
 
 function withdrawn(): HatchwayError {

@@ -1,5 +1,5 @@
 /** What may change in a running gateway, and what may not. */
-import type { Config } from './schema.ts'
+import { type Config, configSchema } from './schema.ts'
 
 /** What says who may log in; rules, because the principals they name may. */
 export const PEOPLE_KEYS = [
@@ -41,13 +41,20 @@ export function needRestart(keys: readonly (keyof Config)[]): (keyof Config)[] {
   return keys.filter((key) => !LIVE.includes(key))
 }
 
-/** Why the new configuration must not replace the old one unasked; undefined: it may. */
+/** What narrows, and whose absence is the default: whatever the others say, more is permitted without it. */
+const NARROWING = ['rules', 'authorization', 'authenticationMethods', 'authorizedKeys', 'revokedKeys'] as const
+
+/**
+ * Why the new configuration must not replace the old one unasked; undefined: it may. A file that was cut short, or is
+ * being written, lacks what narrows, too, and nobody means that.
+ */
 export function whyNotLive(before: Config, after: Config): string | undefined {
-  // A file that was cut short, or is being written, has no rules either: nobody means that everything is permitted.
-  if (before.rules !== undefined && after.rules === undefined) {
-    return 'rules: they are gone, which would permit everything; restart the gateway if that is meant'
-  }
-  return undefined
+  const defaults = { ...configSchema.parse({}), keysDirectory: before.keysDirectory }
+  const changed = changedKeys(before, after)
+  const set = changedKeys(after, defaults)
+  const lost = NARROWING.filter((key) => changed.includes(key) && !set.includes(key))
+  if (lost.length === 0) return undefined
+  return `${lost.join(', ')}: gone, which would permit more; restart the gateway if that is meant`
 }
 
 /** Addresses are numbers too long for JSON. */

@@ -1,5 +1,7 @@
 /** PrintMotd: the operator's message to who logs in with a shell on a terminal, read anew for each, as sshd does. */
 import { open } from 'node:fs/promises'
+import type { Logger } from 'pino'
+import type { SshSession } from '../ssh/session.ts'
 
 /** More would scroll away unread. */
 const MAX_MOTD = 64 * 1024
@@ -13,5 +15,19 @@ export async function readMotd(path: string): Promise<Buffer> {
     return Buffer.from(buffer.toString('latin1', 0, bytesRead).replaceAll(/\r?\n/g, '\r\n'), 'latin1')
   } finally {
     await file.close()
+  }
+}
+
+/** What who logs in with a shell on a terminal reads first; a session without it is a session. */
+export async function greet(
+  session: Pick<SshSession, 'write'>,
+  motd: () => Promise<Buffer | undefined>,
+  log: Logger,
+): Promise<void> {
+  try {
+    const text = await motd()
+    if (text) session.write(1, text)
+  } catch (error) {
+    log.warn({ err: error }, 'the motd cannot be read')
   }
 }

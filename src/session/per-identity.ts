@@ -1,3 +1,6 @@
+import type { Logger } from 'pino'
+import type { SshConnection } from '../ssh/connection.ts'
+
 /** How many of something each identity has. Only who has some is kept. */
 export class PerIdentity {
   readonly #counts = new Map<string, number>()
@@ -15,5 +18,18 @@ export class PerIdentity {
       if (left > 0) this.#counts.set(name, left)
       else this.#counts.delete(name)
     }
+  }
+
+  /** A connection more; one too many is told so and ends. */
+  limit(connection: SshConnection<{ readonly name: string }>, max: number, log: Logger): void {
+    const { name } = connection.identity
+    const leave = this.take(name, max)
+    if (leave) {
+      connection.closed.addEventListener('abort', leave, { once: true })
+      return
+    }
+    const message = `${name} has ${max} connection${max === 1 ? '' : 's'} already, and may have no more`
+    log.warn({ code: 'TOO_MANY_CONNECTIONS' }, message)
+    connection.disconnect(`hatchway: ${message}`, 'too-many-connections')
   }
 }

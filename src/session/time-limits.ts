@@ -83,3 +83,22 @@ export function limitTime(limits: TimeLimits, warn: (text: string) => void, end:
 function graceOf(limit: number, { sessionTimeoutWarning }: TimeLimits): number {
   return Math.min(sessionTimeoutWarning, Math.floor(limit / 2))
 }
+
+/** Counters for which what passes also keeps the session from being idle. */
+export function counted(counters: ByteCounters, clock: TimeLimit): ByteCounters {
+  return {
+    addIn(bytes) {
+      clock.touch()
+      counters.addIn(bytes)
+    },
+    addOut(bytes) {
+      clock.touch()
+      counters.addOut(bytes)
+    },
+  }
+}
+
+interface ByteCounters {
+  addIn(bytes: number): void
+  addOut(bytes: number): void
+}
