@@ -11,7 +11,9 @@ import { asHatchwayError } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
 import { allSessions } from './control-client.ts'
 import type { Finding } from './doctor.ts'
+import { examineClock } from './examine-clock.ts'
 import { examineGuest } from './examine-guest.ts'
+import { examineSsh } from './examine-ssh.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
 const ENGINE_LIMIT = 20_000
@@ -34,7 +36,8 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     loginKeys(config),
     hostKeys(config),
     Promise.all(config.listen.map((address) => port(address, config))),
-    Promise.all([nativeCrypto(), pty(), helper(config)]),
+    Promise.all([nativeCrypto(), pty(), helper(config), examineClock()]),
+    examineSsh(),
     login === undefined ? [] : examineGuest(config, login),
   ])
   return [node, { check: 'config', state: 'ok', found: file ?? 'no file: the defaults' }, ...groups.flat()]

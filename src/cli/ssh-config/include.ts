@@ -4,9 +4,12 @@ const COMMENT = '# Containers: `hatchway config-ssh --uninstall` takes this out'
 
 /** At the top, for an Include further down would belong to the Host before it. */
 export function withInclude(text: string, file: string): string {
+  return hasInclude(text, file) ? text : `${COMMENT}\n${includeLine(file)}\n${text === '' ? '' : '\n'}${text}`
+}
+
+export function hasInclude(text: string, file: string): boolean {
   const line = includeLine(file)
-  const has = text.split('\n').some((existing) => existing.trim() === line)
-  return has ? text : `${COMMENT}\n${line}\n${text === '' ? '' : '\n'}${text}`
+  return text.split('\n').some((existing) => existing.trim() === line)
 }
 
 /** What was there before `withInclude`, to the byte; a line that was moved is found, too. */

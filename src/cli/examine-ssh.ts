@@ -1,0 +1,45 @@
+/** `hatchway doctor`: the ssh client on this machine, and whether it knows the containers as hosts. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { home } from '../auth/safe-file.ts'
+import type { Finding } from './doctor.ts'
+import { hasInclude } from './ssh-config/include.ts'
+
+const LIMIT = 5_000
+
+export async function examineSsh(sshFolder = join(home(), '.ssh')): Promise<Finding[]> {
+  return [await client(), containersAsHosts(sshFolder)]
+}
+
+async function client(): Promise<Finding> {
+  const check = 'ssh client'
+  const { stderr, failed } = await execa('ssh', ['-V'], { reject: false, timeout: LIMIT })
+  const [, major, minor] = /^OpenSSH_(\d+)\.(\d+)/.exec(stderr) ?? []
+  const found = stderr.split('\n')[0] ?? ''
+  if (failed) {
+    const advice = 'install openssh-client, or connect from a machine that has it'
+    return { check, state: 'warn', found: 'no ssh command here', advice }
+  }
+  // 7.3 brought ProxyJump and Include.
+  const old = major !== undefined && Number(major) * 100 + Number(minor) < 703
+  if (old) return { check, state: 'warn', found, advice: '`ssh -J` and `hatchway config-ssh` need OpenSSH 7.3' }
+  return { check, state: 'ok', found }
+}
+
+function containersAsHosts(folder: string): Finding {
+  const check = 'ssh config'
+  const own = join(folder, 'config')
+  const entries = join(folder, 'hatchway', 'config')
+  try {
+    if (!existsSync(own) || !hasInclude(readFileSync(own, 'utf8'), entries)) {
+      return { check, state: 'ok', found: '`hatchway config-ssh` makes `ssh dev@CONTAINER` work; it has not been run' }
+    }
+    if (existsSync(entries)) return { check, state: 'ok', found: `${own} includes ${entries}` }
+    const found = `${own} includes ${entries}, which is not there`
+    return { check, state: 'warn', found, advice: '`hatchway config-ssh` writes it, --uninstall takes the line out' }
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error)
+    return { check, state: 'warn', found, advice: `see that ${own} can be read` }
+  }
+}
