@@ -179,7 +179,7 @@ suite('ends', ({ run, start }) => {
     const pids = await family(client.spawn(['bash', '-c', FAMILY]))
     client.stopPings()
     expect(await client.exited(4000)).toBe(0)
-    expect(living(pids)).toEqual(['nohup', 'setsid'])
+    expect(living(pids)).toEqual(['detached', 'nohup', 'setsid'])
     expect(client.stderr).toContain('no PING within the lease')
     killAll(pids)
   })
