@@ -1,6 +1,5 @@
 /** A question to a program: on its stdin, answered on its stdout. Not 0 at its end is no answer. */
 import { isAbsolute } from 'node:path'
-import { execa } from 'execa'
 import { whyUnsafe } from '../auth/helper-program.ts'
 import { HatchwayError } from '../errors.ts'
 import { MAX_ANSWER } from './ask-webhook.ts'
@@ -16,6 +15,8 @@ export function commandAsker([program = '', ...args]: readonly string[]): Ask {
   return async (question, signal) => {
     const reason = whyUnsafe(program)
     if (reason !== undefined) throw new Error(reason)
+    // Here, and not above: a hundred files that most gateways never need, at every start of `hatchway stdio`.
+    const { execa } = await import('execa')
     signal.throwIfAborted()
     const child = execa(program, args, {
       input: question,

@@ -5,8 +5,6 @@
 import path from 'node:path'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { GuestRefusal } from '../guest/guest.ts'
-import { archiveFiles } from '../sftp/archive-files.ts'
-import { serveSftp } from '../sftp/server.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
@@ -44,6 +42,11 @@ export async function runSftp(
       if (!(error instanceof GuestRefusal)) throw error
     }
   }
+  // Only where they are needed: they are a good part of a start.
+  const [{ archiveFiles }, { serveSftp }] = await Promise.all([
+    import('../sftp/archive-files.ts'),
+    import('../sftp/server.ts'),
+  ])
   const closed = new AbortController()
   const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
   if (place.container.state === 'running') {
