@@ -8,12 +8,13 @@ import { summarize, table } from './lib/report.mjs'
 import { runRow } from './lib/rounds.mjs'
 import { bulkRows } from './lib/rows/bulk.mjs'
 import { coldRow, connectRow, defaultKexRow } from './lib/rows/connect.mjs'
+import { cycleRows } from './lib/rows/cycles.mjs'
 import { echoRow } from './lib/rows/echo.mjs'
 import { firstRow } from './lib/rows/first.mjs'
-import { forwardRow } from './lib/rows/forward.mjs'
+import { forwardBulkRow, forwardIdleRow, forwardRow } from './lib/rows/forward.mjs'
 import { channelRow, liveRow } from './lib/rows/live.mjs'
 import { memoryRow, thousandRow } from './lib/rows/memory.mjs'
-import { largeRow, smallRow } from './lib/rows/sftp.mjs'
+import { largeRow, scpRow, smallRow, treeRow } from './lib/rows/sftp.mjs'
 import { closeAll, stopOnSignals, stopped } from './lib/stop.mjs'
 import { TARGETS } from './lib/targets.mjs'
 
@@ -28,9 +29,14 @@ const ROWS = [
   firstRow,
   echoRow,
   forwardRow,
+  forwardIdleRow,
   ...bulkRows,
+  forwardBulkRow,
   largeRow,
   smallRow,
+  scpRow,
+  treeRow,
+  ...cycleRows,
   thousandRow,
 ]
 

@@ -55,3 +55,18 @@ export function openChannel(client, command, options = {}) {
     })
   })
 }
+
+/** A connection to a port of the container's loopback: its stream, and a promise of its end. */
+export function forwardOut(client, port) {
+  return new Promise((resolve, reject) => {
+    client.forwardOut('127.0.0.1', 1, '127.0.0.1', port, (error, stream) => {
+      if (error) return reject(error)
+      // Listened to at once: all that comes may be in the bytes that are being read right now.
+      const closed = new Promise((resolve) => stream.once('close', resolve))
+      stream.on('error', () => {})
+      stream.once('end', () => stream.end())
+      stream.resume()
+      resolve({ stream, closed })
+    })
+  })
+}

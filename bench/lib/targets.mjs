@@ -61,7 +61,7 @@ KbdInteractiveAuthentication no
 UsePAM no
 UseDNS no
 MaxStartups 100
-Subsystem sftp /usr/lib/openssh/sftp-server
+Subsystem sftp internal-sftp
 `
   await container.inside('cat >/etc/ssh/hw_config', config)
   await container.inside('cat >/etc/ssh/hw_keys && touch /etc/ssh/hw_ready', readFileSync(setup.keys.authorized))
