@@ -1,7 +1,7 @@
 /** How sessions end when something else than the program ends them: issue 2, point 6. */
 import { spawn } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { docker, type Finished, testMark } from '../support/containers.ts'
+import { docker, type Finished, pauseContainer, testMark } from '../support/containers.ts'
 import type { Terminal } from '../support/pty.ts'
 import { GATEWAY_ROADS, openRoad, ROADS, type Road } from '../support/roads.ts'
 import { sleep, until } from '../support/wait.ts'
@@ -98,7 +98,7 @@ describe.each(GATEWAY_ROADS)('a container that ends under a session on %s', (nam
     open.push(terminal)
     terminal.send('before\n')
     await terminal.expect(/before\r\n.*before/s)
-    await docker('pause', road.container.name)
+    await pauseContainer(road.container.name)
     try {
       const { code, stderr } = await road.client.exec('true')
       expect([code, lines(stderr)]).toEqual([255, [expect.stringContaining('is paused')]])

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { docker, startContainer, type TestContainer, testName } from '../support/containers.ts'
+import { docker, pauseContainer, startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { GATEWAY_ROADS, openRoad, type Road } from '../support/roads.ts'
 import { sleep, until } from '../support/wait.ts'
 
@@ -70,7 +70,7 @@ describe.each(GATEWAY_ROADS)('start on connect on %s', (name) => {
   })
 
   test('a paused container is unpaused', async () => {
-    await docker('pause', web.name)
+    await pauseContainer(web.name)
     const { code, stderr } = await (await road.as(`dev@${web.name}`)).exec('true')
     expect([code, stderr.toString()]).toEqual([0, `hatchway: unpausing container ${web.name} ...\n`])
     expect(await state(web.name)).toBe('running')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { docker, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { docker, pauseContainer, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { type BuiltGateway, buildGateway } from './gateway-process.ts'
 import { cannotHave, type PrivateEngine, startPrivateEngine } from './private-engine.ts'
@@ -73,7 +73,7 @@ describe('ends', () => {
     const guest = await world.guest(container)
     const { exec, sink } = await started(guest, 'while :; do echo tick; sleep 0.1; done')
     await until('ticks', () => sink.bytes > 0)
-    await docker('pause', container.name)
+    await pauseContainer(container.name)
     await sleep(6000)
     await docker('unpause', container.name)
     const before = sink.bytes

@@ -51,6 +51,22 @@ export async function docker(...args: string[]): Promise<string> {
   return result.stdout.toString().trim()
 }
 
+/**
+ * `docker pause`, once no exec is about to start: runc's then freezes half-way, and Docker 20.10 never gives the container
+ * back. The gateway's own execs (a helper that is delivered, its file removed) come after a session has begun.
+ */
+export async function pauseContainer(name: string): Promise<void> {
+  const execs = () => docker('inspect', '-f', '{{.ExecIDs}}', name)
+  let known = await execs()
+  for (let calm = 0, tries = 0; calm < 4 && tries < 60; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    const now = await execs()
+    calm = now === known ? calm + 1 : 0
+    known = now
+  }
+  await docker('pause', name)
+}
+
 export type TestImage = 'debian' | 'busybox' | 'scratch'
 
 export interface TestContainer {
