@@ -6,13 +6,14 @@ import { CliFailure } from './failure.ts'
 
 export async function readSecret(question: string): Promise<string> {
   if (!process.stdin.isTTY) return /^[^\r\n]*/.exec(await text(process.stdin))?.[0] ?? ''
-  process.stderr.write(question)
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() })
   // A terminal's readline turns its echo off, and would show what is typed itself.
   const line = createInterface({ input: process.stdin, output: unseen, terminal: true, historySize: 0 })
   const interrupted = new AbortController()
   line.once('SIGINT', () => interrupted.abort())
   line.once('close', () => interrupted.abort())
+  // Not before the echo is off: who pastes, or types at once, would see it.
+  process.stderr.write(question)
   try {
     return await line.question('', { signal: interrupted.signal })
   } catch (error) {

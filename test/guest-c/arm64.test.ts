@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { emulatedArm64 } from './binary.ts'
 import { T, u8, u32 } from './client.ts'
-import { suite } from './suite.ts'
+import { alive, suite } from './suite.ts'
 
 suite(
   'arm64',
@@ -38,7 +38,7 @@ suite(
         const pids = (await channel.waitText(/\d+ \d+\n/, 15_000)).trim().split(' ').map(Number)
         channel.close(mode)
         await channel.closed()
-        for (const pid of pids) await expect.poll(() => living(pid), { timeout: 5000 }).toBe(false)
+        for (const pid of pids) await expect.poll(() => alive(pid), { timeout: 5000 }).toBe(false)
       }
     })
 
@@ -62,12 +62,3 @@ suite(
   },
   [emulatedArm64()],
 )
-
-function living(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
