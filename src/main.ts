@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 /** The process edge: arguments, exit code. Each command's code is loaded when it runs, so that every command starts fast. */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import type { ConfigFlags } from './cli/flags.ts'
+import { PACKAGE_ROOT } from './package-root.ts'
 
 interface ExplainFlags extends ConfigFlags {
   readonly from: string
@@ -44,8 +46,8 @@ gatewayOptions(program.command('serve').description('run the gateway'))
 gatewayOptions(program.command('stdio').description('serve one SSH connection on stdin and stdout'))
   .option('--container <name>', 'the container; the SSH user name is then only the user in it')
   .action(async ({ container, ...flags }: ConfigFlags & { container?: string }) => {
-    const [{ stdio }, { configFrom }] = await Promise.all([import('./cli/stdio.ts'), import('./cli/flags.ts')])
-    exit(await stdio(configFrom({ logLevel: 'warn', ...flags }), container))
+    const { stdio } = await import('./cli/stdio.ts')
+    exit(await stdio(flags, container))
   })
 
 program
@@ -203,11 +205,7 @@ gatewayOptions(
     const [{ connect }, { parseListen }] = await Promise.all([import('./cli/connect.ts'), import('./config/values.ts')])
     const address = parseListen(gateway)
     if (!address) return program.error('error: --gateway: expected HOST:PORT', { exitCode: 2 })
-    const serveHere = async () => {
-      const [{ stdio }, { configFrom }] = await Promise.all([import('./cli/stdio.ts'), import('./cli/flags.ts')])
-      return stdio(configFrom({ logLevel: 'warn', ...flags }), container)
-    }
-    exit(await connect(address, container, serveHere))
+    exit(await connect(address, container, async () => (await import('./cli/stdio.ts')).stdio(flags, container)))
   })
 
 program
@@ -269,6 +267,6 @@ function exit(code: number): never {
 }
 
 function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const text = readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')
   return /"version": "([^"]+)"/.exec(text)?.[1] ?? '0'
 }

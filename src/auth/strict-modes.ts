@@ -4,7 +4,7 @@
  */
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { PACKAGE_ROOT } from '../config/load.ts'
+import { PACKAGE_ROOT } from '../package-root.ts'
 
 const STICKY = 0o1000
 

@@ -3,15 +3,22 @@
  * Nothing but the protocol may go to stdout.
  */
 import { Duplex } from 'node:stream'
-import { startGateway } from '../app.ts'
-import type { LoadedConfig } from '../config/load.ts'
-import { createLog } from '../log.ts'
-import { hangUp, later } from './hang-up.ts'
+import { GREETING } from '../ssh/greeting.ts'
+import type { ConfigFlags } from './flags.ts'
 
 const CLOSE_LIMIT = 3_000
 const HERE = { address: '127.0.0.1', port: 0 }
 
-export async function stdio({ config, warnings }: LoadedConfig, host?: string): Promise<number> {
+export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
+  // First of all: the client makes its keys while the rest of this program loads.
+  process.stdout.write(GREETING)
+  const [{ startGateway }, { configFrom }, { createLog }, { hangUp, later }] = await Promise.all([
+    import('../app.ts'),
+    import('./flags.ts'),
+    import('../log.ts'),
+    import('./hang-up.ts'),
+  ])
+  const { config, warnings } = configFrom({ logLevel: 'warn', ...flags })
   const { log, close: closeLog } = await createLog(config.log)
   for (const warning of warnings) log.warn(warning)
   try {
@@ -24,7 +31,7 @@ export async function stdio({ config, warnings }: LoadedConfig, host?: string): 
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
     const { address: remote, local } = peer()
-    gateway.inject(stream, remote, local, host === undefined ? {} : { host })
+    gateway.inject(stream, remote, local, { greeted: true, ...(host !== undefined && { host }) })
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
     await Promise.race([gateway.close(), later(CLOSE_LIMIT)])

@@ -1,9 +1,9 @@
 /** File + environment + flags → Config. Everything wrong is told at once, with file, line and key. */
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { HatchwayError } from '../errors.ts'
+import { PACKAGE_ROOT } from '../package-root.ts'
 import { problemsOf, sentence } from './explain.ts'
 import {
   anyOfOurs,
@@ -20,8 +20,6 @@ import {
 import { nearest } from './nearest.ts'
 import { type Config, configSchema } from './schema.ts'
 
-/** src/config or dist/config → the package. */
-export const PACKAGE_ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const MAX_FILE = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
 const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/

@@ -13,6 +13,8 @@ export interface Carried<Identity> {
   readonly host?: string
   /** Who was proved on the connection that carries this one: its own login needs no other proof. */
   readonly identity?: Identity
+  /** GREETING has been sent to it. */
+  readonly greeted?: boolean
 }
 
 /** Takes over a channel that a client opened. */

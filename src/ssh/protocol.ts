@@ -6,6 +6,8 @@ import { type ParsedKey, type StockCipher, type StockKeyExchange, type StockProt
 
 export interface ProtocolOptions {
   readonly ident: string
+  /** Somebody else has sent `ident`. */
+  readonly greeted: boolean
   readonly hostKeys: HostKeys
   readonly offer: object
   readonly output: PacketOutput
@@ -24,12 +26,17 @@ export interface ProtocolOptions {
 
 export function createProtocol(options: ProtocolOptions): StockProtocol {
   const { hostKeys, output } = options
+  // ssh2's first write is the line with its identification.
+  let silent = options.greeted
   const protocol = new ssh2.Protocol({
     server: true,
     ident: Buffer.from(options.ident),
     hostKeys: hostKeys.byAlgorithm,
     offer: options.offer,
-    onWrite: (data) => output.write(data),
+    onWrite: (data) => {
+      if (!silent) output.write(data)
+      silent = false
+    },
     onError: options.failed,
     onHeader: ({ identRaw }) => options.identified(identRaw.replace(/^SSH-[\d.]+-/, '')),
     messageHandlers: { DISCONNECT: (_, reason, text) => options.disconnected(reason, text) },

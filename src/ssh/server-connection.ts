@@ -47,6 +47,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     hostKeys: options.hostKeys,
     offer: options.offer,
     rekeyLimit: limits.rekeyLimit,
+    greeted: options.carried.greeted === true,
     packet: (type, payload) => (layer ?? auth).packet(type, payload),
     fault,
     closed: (reason) => {

@@ -3,6 +3,7 @@
  * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
  */
 import type { Duplex } from 'node:stream'
+import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { PacketOutput } from './output.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
@@ -10,12 +11,6 @@ import { createProtocol } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
 import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
-
-/**
- * Starts with "OpenSSH" because clients send eow@openssh.com only to such servers (compat.c); no version number, so that
- * no client works around a bug we do not have.
- */
-export const IDENT = 'OpenSSH_compatible_Hatchway'
 
 /** Replies to a client that does not read them: above this we stop reading its requests, too. */
 const PAUSE_INPUT = 4 * 1024 * 1024
@@ -30,6 +25,8 @@ export interface TransportOptions {
   /** A KexInit of ssh2. */
   readonly offer: object
   readonly rekeyLimit: RekeyLimit
+  /** Our identification has been sent. */
+  readonly greeted: boolean
   /** A packet above the transport layer. What it throws ends the connection. */
   readonly packet: (type: number, payload: Buffer) => void
   /** What a client sent made code throw what no code throws on purpose. */
@@ -57,6 +54,7 @@ export class Transport {
     this.#output = new PacketOutput(stream, () => this.#drained())
     this.#protocol = createProtocol({
       ident: IDENT,
+      greeted: options.greeted,
       hostKeys: options.hostKeys,
       offer: options.offer,
       output: this.#output,

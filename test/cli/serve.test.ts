@@ -229,6 +229,16 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
 })
 
 describe('hatchway stdio', { timeout: TIMEOUT }, () => {
+  it('says its identification before anything can fail, once, and what failed to stderr', async () => {
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'stdio', '--guest', 'perhaps'])
+    expect([code, stdout.toString()]).toEqual([2, 'SSH-2.0-OpenSSH_compatible_Hatchway\r\n'])
+    expect(stderr.toString()).toMatch(/^hatchway: --guest: .*\n$/)
+    const flags = ['--keys', join(directory, 'keys'), '--authorized-keys', keys.authorized]
+    const served = await run(process.execPath, [MAIN, 'stdio', ...flags], { input: 'SSH-2.0-test\r\n' })
+    expect(served.stdout.toString('latin1').split('SSH-2.0-')).toHaveLength(2)
+    expect(served.stdout.toString('latin1')).toContain('curve25519-sha256')
+  })
+
   it('leaves nothing inside when the client is killed', async () => {
     const flags = `--keys ${join(directory, 'keys')} --authorized-keys ${keys.authorized} --engine docker --guest off`
     const target = { host: 'anything', port: 22, user: container.name, key: keys.ed25519 }

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { exampleConfig } from '../../src/config/example.ts'
 import { leaves } from '../../src/config/layers.ts'
-import { loadConfig, PACKAGE_ROOT } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { configJsonSchema, PATH_KEYS } from '../../src/config/schema.ts'
+import { PACKAGE_ROOT } from '../../src/package-root.ts'
 
 const file = join(PACKAGE_ROOT, 'config', 'hatchway.yaml')
 

@@ -4,15 +4,15 @@ import { once } from 'node:events'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { execa } from 'execa'
+import { rolldown } from 'rolldown'
 import { until } from '../support/wait.ts'
 
 const PROJECT = resolve(import.meta.dirname, '../..')
 
 /** Acquires, runs the script, says "up" when it runs, and stays. */
 const PROGRAM = `
-import { createDockerEngine } from './dist/engine/docker.js'
-import { createGuestPool } from './dist/guest/pool.js'
+import { createDockerEngine } from '${PROJECT}/src/engine/docker.ts'
+import { createGuestPool } from '${PROJECT}/src/guest/pool.ts'
 const { container, script, settings, user } = JSON.parse(process.argv[2])
 const engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
 const say = (fields, message) => console.error(message, JSON.stringify(fields))
@@ -41,18 +41,12 @@ export interface BuiltGateway {
 
 export async function buildGateway(): Promise<BuiltGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'hw-test-built-'))
-  const project = join(PROJECT, 'tsconfig.build.json')
-  await execa(
-    'npx',
-    ['tsc', '-p', project, '--outDir', join(folder, 'dist'), '--incremental', 'false', '--tsBuildInfoFile', 'null'],
-    {
-      cwd: PROJECT,
-    },
-  )
   await symlink(join(PROJECT, 'guest'), join(folder, 'guest'))
   await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
   await writeFile(join(folder, 'package.json'), '{"type":"module"}')
-  await writeFile(join(folder, 'program.js'), PROGRAM)
+  await writeFile(join(folder, 'gateway.js'), PROGRAM)
+  const bundle = await rolldown({ input: join(folder, 'gateway.js'), platform: 'node', external: ['ssh2', 'node-pty'] })
+  await bundle.write({ file: join(folder, 'program.js'), codeSplitting: false })
   return {
     start(arguments_) {
       const child = spawn(process.execPath, [join(folder, 'program.js'), JSON.stringify(arguments_)], {

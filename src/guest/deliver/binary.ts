@@ -1,6 +1,8 @@
 /** The helper's file for an engine's machine, and the archives that carry it. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PACKAGE_ROOT } from '../../package-root.ts'
 import { tarball } from './tar.ts'
 
 /** Every name the helper gets in a container's file system begins so; `PATH sweep` looks for it. */
@@ -16,13 +18,10 @@ export interface GuestBinary {
   readonly holderImage: { readonly repository: string; readonly tag: string; readonly tar: Buffer }
 }
 
-/** Beside src/ and dist/ alike. */
-const FOLDER = new URL('../../../guest/bin/', import.meta.url)
-
 /** Undefined: no helper was built for this machine. */
 export async function loadBinary(arch: string): Promise<GuestBinary | undefined> {
   if (!/^[a-z0-9]+$/.test(arch)) return undefined
-  const bytes = await readFile(new URL(`hatchway-guest-${arch}`, FOLDER)).catch(() => undefined)
+  const bytes = await readFile(join(PACKAGE_ROOT, 'guest', 'bin', `hatchway-guest-${arch}`)).catch(() => undefined)
   if (bytes === undefined) return undefined
   const tar = tarball([
     { name: HOLDER_PROGRAM.slice(1), mode: 0o755, bytes },
