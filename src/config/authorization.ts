@@ -1,6 +1,7 @@
 /** `authorization` of the configuration: somebody else who decides, too (docs/policy.md). */
 import { z } from 'zod'
 import { parsed } from './parsed.ts'
+import { fileName, text, textOrNumber } from './primitives.ts'
 import { parseDuration } from './values.ts'
 
 /** Where a webhook is: over http(s), or over a unix socket ("unix:///run/authz.sock", "unix:///run/authz.sock:/path"). */
@@ -35,16 +36,12 @@ export const authorization = z.strictObject({
     .record(z.string().regex(/^[A-Za-z0-9-]+$/, 'expected a header name'), header)
     .default({})
     .describe('Sent with each question, such as Authorization.'),
-  ca: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({
-      description: 'A file of authorities (PEM) that the webhook is trusted by, instead of the system’s.',
-      examples: ['/etc/hatchway/authz-ca.pem'],
-    }),
+  ca: fileName.optional().meta({
+    description: 'A file of authorities (PEM) that the webhook is trusted by, instead of the system’s.',
+    examples: ['/etc/hatchway/authz-ca.pem'],
+  }),
   command: z
-    .array(z.string().min(1))
+    .array(text)
     .min(1)
     .optional()
     .meta({
@@ -52,7 +49,7 @@ export const authorization = z.strictObject({
         'A program that is asked on its stdin, and answers on its stdout. Where there is a webhook, too, both must say yes.',
       examples: [['/usr/local/bin/may-they']],
     }),
-  timeout: parsed(z.union([z.string(), z.number()]), parseDuration, 'a time such as 3s')
+  timeout: parsed(textOrNumber, parseDuration, 'a time such as 3s')
     .prefault('3s')
     .describe('Without a whole answer by then it is no.'),
 })

@@ -1,23 +1,9 @@
 /** What may change in a running gateway, and what may not. */
+import { authentication } from './authentication.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** What says who may log in; rules, because the principals they name may. */
-export const PEOPLE_KEYS = [
-  'users',
-  'rules',
-  'authenticationMethods',
-  'authorizedKeys',
-  'authorizedKeysCommand',
-  'authorizedKeysCommandUser',
-  'trustedUserCAKeys',
-  'caSignatureAlgorithms',
-  'authorizedPrincipals',
-  'authorizedPrincipalsFile',
-  'authorizedPrincipalsCommand',
-  'authorizedPrincipalsCommandUser',
-  'revokedKeys',
-  'pubkeyAuthOptions',
-] as const satisfies readonly (keyof Config)[]
+export const PEOPLE_KEYS: readonly (keyof Config)[] = [...authentication.keyof().options, 'rules']
 
 /** Top-level keys that a reload applies: those above, and what is asked at each use. */
 const LIVE: readonly (keyof Config)[] = [

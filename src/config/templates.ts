@@ -1,15 +1,13 @@
 /** Templates of containers that are made for whoever asks: `ssh dev@+node`, `ssh dev@~node`. */
 import { z } from 'zod'
+import { envName, text, textOrNumber } from './primitives.ts'
 
-const text = z.string().min(1)
 // The grammar of the engines' own references; no leading dash, so that no command line takes it for an option.
 const image = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,255}$/, 'expected an image such as node:22')
-const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a variable name')
 const value = z.string().refine((given) => !given.includes('\0'), 'a NUL byte cannot be in it')
 const inside = z.string().regex(/^\//, 'expected an absolute path inside the container')
 
-const memory = z
-  .union([z.string(), z.number()])
+const memory = textOrNumber
   .transform((given, context) => {
     const [, digits = '', unit = ''] = /^(\d{1,15})([bkmg]?)$/i.exec(String(given)) ?? []
     const bytes = Number(digits) * 1024 ** 'bkmg'.indexOf(unit.toLowerCase() || 'b')

@@ -1,6 +1,7 @@
 /** `users` and `authenticationMethods` of the configuration. */
 import { z } from 'zod'
 import { USER_NAME } from '../login-name.ts'
+import { text } from './primitives.ts'
 import { parsePasswordHash, parseTotp } from './secrets.ts'
 
 const METHOD = /^(publickey|password|keyboard-interactive(:(password|totp))?)$/
@@ -31,8 +32,6 @@ const totpSecret = z
   .refine((text) => parseTotp(text) !== undefined, {
     error: 'expected a secret in base32 of 16 letters or more, or an otpauth://totp/ URI with 6 to 8 digits',
   })
-
-const text = z.string().min(1)
 
 const user = z.strictObject({
   groups: z

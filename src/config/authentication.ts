@@ -1,0 +1,87 @@
+/** Who may log in: keys, certificates and their authorities, passwords and people. Named as in sshd_config(5). */
+import { z } from 'zod'
+import { command, fileName, text } from './primitives.ts'
+import { methods, users } from './users.ts'
+
+/** sshd's default (CASignatureAlgorithms), which is without SHA-1, too. */
+const CA_ALGORITHMS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'sk-ssh-ed25519@openssh.com',
+  'sk-ecdsa-sha2-nistp256@openssh.com',
+  'rsa-sha2-512',
+  'rsa-sha2-256',
+] as const
+
+export const authentication = z.strictObject({
+  authorizedKeys: z
+    .array(fileName)
+    .optional()
+    .meta({
+      description:
+        'authorized_keys files of those who may enter. Default: ~/.ssh/authorized_keys and ~/.ssh/*.pub of who starts the gateway, and authorized_keys in keysDirectory.',
+      examples: [['/etc/hatchway/authorized_keys']],
+    }),
+  authorizedKeysCommand: command.optional().meta({
+    description:
+      'A program that prints lines of authorized_keys for a login (AuthorizedKeysCommand), asked before the files. %u the user inside asked for, %n the whole login name, %f %k %t fingerprint, key and type offered, %C addresses and ports, %% a percent sign.',
+    examples: [['/usr/local/bin/keys-of', '%u', '%f']],
+  }),
+  authorizedKeysCommandUser: text.optional().meta({
+    description: 'Runs it (AuthorizedKeysCommandUser); must be set where the gateway is root, and can only be then.',
+    examples: ['nobody'],
+  }),
+  trustedUserCAKeys: z
+    .array(fileName)
+    .default([])
+    .describe('Files with public keys of authorities whose user certificates are accepted (TrustedUserCAKeys).'),
+  caSignatureAlgorithms: z
+    .array(z.enum(CA_ALGORITHMS))
+    .min(1)
+    .default([...CA_ALGORITHMS])
+    .describe('How an authority may sign (CASignatureAlgorithms). There is no SHA-1 to allow.'),
+  authorizedPrincipals: z
+    .array(text)
+    .optional()
+    .meta({
+      description:
+        'Principals of which a certificate of a trusted authority must have one, * and ? as in sshd; ["*"] leaves it to the rules. Default: the user inside that is asked for (dev), the login name (dev@web), and what users and rules name.',
+      examples: [['hatchway', 'team-*']],
+    }),
+  authorizedPrincipalsFile: fileName.optional().meta({
+    description:
+      'A file with principals, a line each, options before them (AuthorizedPrincipalsFile), asked instead of that default. %u the user inside asked for, %n the whole login name.',
+    examples: ['/etc/hatchway/principals/%u'],
+  }),
+  authorizedPrincipalsCommand: command.optional().meta({
+    description:
+      'A program that prints such lines (AuthorizedPrincipalsCommand). Tokens of authorizedKeysCommand, and %i %s key id and serial of the certificate, %F %K %T fingerprint, key and type of its authority.',
+    examples: [['/usr/local/bin/principals-of', '%u', '%i']],
+  }),
+  authorizedPrincipalsCommandUser: text.optional().meta({
+    description: 'Runs it (AuthorizedPrincipalsCommandUser), as authorizedKeysCommandUser.',
+    examples: ['nobody'],
+  }),
+  revokedKeys: z
+    .array(fileName)
+    .default([])
+    .describe(
+      'Key revocation lists (ssh-keygen -k) or files of public keys that are accepted no more (RevokedKeys). While one cannot be read no key is accepted.',
+    ),
+  pubkeyAuthOptions: z
+    .array(z.enum(['touch-required', 'verify-required']))
+    .default([])
+    .describe('What every FIDO key must do, whatever its line says (PubkeyAuthOptions).'),
+  authenticationMethods: methods
+    .default(['publickey'])
+    .describe(
+      'What a login needs (AuthenticationMethods): lists of publickey, password and keyboard-interactive[:password|:totp], each a comma between what must follow; one completed list lets in. A password needs a user here who has one.',
+    ),
+  users: users
+    .default({})
+    .describe(
+      'People by name: their keys, passwords, codes and groups. A login without a key says who it is before an equals sign: alice=dev@web.',
+    ),
+})

@@ -1,0 +1,68 @@
+/** How containers are reached, chosen, brought up and made. */
+import { z } from 'zod'
+import { duration, text } from './primitives.ts'
+import { templates } from './templates.ts'
+
+const engine = z.strictObject({
+  kind: z
+    .enum(['auto', 'docker', 'cli'])
+    .default('auto')
+    .describe('docker: the Engine API socket. cli: a docker-compatible command line. auto: the socket if it answers.'),
+  endpoint: text.optional().meta({
+    description: 'Where the Engine API is. Default: DOCKER_HOST, else the usual sockets of Docker and Podman.',
+    examples: ['unix:///var/run/docker.sock'],
+  }),
+  cli: text.optional().meta({
+    description:
+      'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',
+    examples: ['docker'],
+  }),
+})
+
+export const containers = z.strictObject({
+  engine: engine.prefault({}).describe('The container engine.'),
+  guest: z
+    .enum(['auto', 'off', 'require'])
+    .default('auto')
+    .describe('The guest helper inside containers. auto: where it can be delivered. require: refuse sessions without.'),
+  guestMount: z
+    .string()
+    .regex(/^\//, 'expected an absolute path inside the containers')
+    .optional()
+    .meta({
+      description:
+        'Where containers have the helper mounted, if you mount it into them yourself (read-only, executable). Tried first.',
+      examples: ['/opt/hatchway-guest'],
+    }),
+  startOnConnect: z
+    .boolean()
+    .default(false)
+    .describe('Start a container that is stopped, and unpause one that is paused, when somebody who may wants in.'),
+  stopAfter: duration()
+    .optional()
+    .meta({
+      description:
+        'Stop a container that the gateway started, that long after the last connection to it ended. Default: it stays.',
+      examples: ['15m'],
+    }),
+  picker: z
+    .enum(['search', 'lines'])
+    .default('search')
+    .describe(
+      'How it is asked on a terminal which container, where none was named. lines: numbered lines and a typed answer, for everybody; else for TERM=dumb and who sends HATCHWAY_PICKER=lines.',
+    ),
+  templates: templates.optional().meta({
+    description:
+      'Containers that are made for who asks: ssh dev@+NAME has a fresh one, gone with the connection, ssh dev@~NAME one that is kept for its owner (docs/connecting.md).',
+    examples: [
+      {
+        node: {
+          image: 'node:22',
+          user: 'node',
+          mounts: [{ type: 'volume', source: 'home-{owner}', target: '/home/node' }],
+          limits: { memory: '2g', cpus: 2, pids: 500 },
+        },
+      },
+    ],
+  }),
+})
