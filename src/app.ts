@@ -121,7 +121,15 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const { hostSuffixes } = config
   const handler = createHandler({
     road,
-    destinations: createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log }),
+    destinations: createDestinations({
+      containers,
+      starter,
+      made,
+      policy: policy.decide,
+      prepare: (container) => guests?.prepare(container),
+      hostSuffixes,
+      log,
+    }),
     guests,
     policy,
     registry,
