@@ -1,15 +1,14 @@
 /**
  * User authentication, RFC 4252, with sshd's rules (auth2.c): one user name, tries counted, methods in chains with
- * partial success. What a method proves is the Authenticator's business; the order of packets is this file's.
+ * partial success. What a method proves is auth-verifier.ts's; the order of packets is this file's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
 import { AuthProgress, type Proof, type Verdict } from './auth-progress.ts'
-import { readInteractive, readPassword, readPublicKey, readRequest } from './auth-requests.ts'
-import { Exchange, type Proved } from './keyboard-interactive.ts'
-import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
-import { fingerprint, parseUserKey } from './public-key.ts'
+import { readRequest } from './auth-requests.ts'
+import { AuthVerifier, type MethodRequest } from './auth-verifier.ts'
+import { DisconnectReason, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import type { Transport } from './transport.ts'
 
 /** Requests a client may send ahead of our answers. */
@@ -43,16 +42,11 @@ export interface UserAuthOptions<Identity> {
   readonly succeeded: (identity: Identity, user: string) => void
 }
 
-interface Request {
-  readonly method: string
-  readonly payload: Buffer
-  readonly reader: PacketReader
-}
-
 export class UserAuth<Identity> {
   readonly #options: UserAuthOptions<Identity>
   readonly #progress: AuthProgress<Identity>
-  readonly #pending: Request[] = []
+  readonly #verifier: AuthVerifier<Identity>
+  readonly #pending: MethodRequest[] = []
   #context: AuthContext | undefined
   #serviceAccepted = false
   #busy = false
@@ -60,11 +54,11 @@ export class UserAuth<Identity> {
   #attempted = false
   #failures = 0
   #done = false
-  #exchange: Exchange<Identity> | undefined
 
   constructor(options: UserAuthOptions<Identity>) {
     this.#options = options
     this.#progress = new AuthProgress(options.authenticator)
+    this.#verifier = new AuthVerifier({ ...options, progress: this.#progress })
   }
 
   /** More than asking which methods there are. */
@@ -83,9 +77,12 @@ export class UserAuth<Identity> {
       this.#request(payload, reader)
       return
     }
-    if (type === Message.USERAUTH_INFO_RESPONSE && this.#exchange?.waiting && this.#context) {
-      this.#answered(this.#exchange, reader, this.#context)
-      return
+    if (type === Message.USERAUTH_INFO_RESPONSE && this.#context) {
+      const answered = this.#verifier.answer(reader)
+      if (answered) {
+        this.#work('keyboard-interactive', this.#context, answered)
+        return
+      }
     }
     // RFC 4252 §6: nothing of the connection protocol before authentication.
     if (type >= Message.GLOBAL_REQUEST && type <= Message.CHANNEL_FAILURE) {
@@ -99,7 +96,7 @@ export class UserAuth<Identity> {
   end(): void {
     this.#done = true
     this.#pending.length = 0
-    this.#abandon()
+    this.#verifier.end()
   }
 
   #service(name: string): void {
@@ -178,8 +175,11 @@ export class UserAuth<Identity> {
   }
 
   /** What the method proves; undefined: it was answered, and nothing is decided yet. */
-  async #decide({ method, payload, reader }: Request, context: AuthContext): Promise<Proof<Identity> | undefined> {
-    this.#abandon(context)
+  async #decide(request: MethodRequest, context: AuthContext): Promise<Proof<Identity> | undefined> {
+    const { method } = request
+    // What had been answered was a try: uncounted, a client could guess passwords for ever by turning away before the
+    // last question.
+    if (this.#verifier.abandon()) this.#count(context, { method: 'keyboard-interactive', result: 'refused' })
     if (this.#options.transport.closed) return undefined
     if (++this.#requests > MAX_REQUESTS) {
       this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
@@ -191,85 +191,8 @@ export class UserAuth<Identity> {
     // The first `none` asks which methods there are; sshd does not count it.
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)
-    if (devices.length > 0 && method === 'publickey') return this.#publicKey(payload, reader, context)
-    if (devices.length > 0 && method === 'password') return this.#password(reader, context)
-    if (devices.length > 0 && method === 'keyboard-interactive') return this.#interactive(devices, reader, context)
-    return { method: printable(method), identity: undefined }
-  }
-
-  async #publicKey(payload: Buffer, reader: PacketReader, context: AuthContext): Promise<Proof<Identity> | undefined> {
-    const { transport, authenticator } = this.#options
-    const { algorithm, blob, signature, signedLength } = readPublicKey(reader)
-    const key = parseUserKey(algorithm, blob)
-    const print = key?.fingerprint ?? fingerprint(blob)
-    const refused: Proof<Identity> = { method: 'publickey', identity: undefined, fingerprint: print }
-    if (!key || this.#progress.used(key)) return refused
-    const identity = await authenticator.publicKey({ algorithm, blob }, context)
-    if (identity === undefined) return refused
-    if (!signature) {
-      if (!transport.closed) transport.send(packet(Message.USERAUTH_PK_OK, algorithm, blob))
-      return undefined
-    }
-    const data = fields(transport.sessionId, { raw: payload.subarray(0, signedLength) })
-    const signed = key.verify(data, signature)
-    if (!signed) return refused
-    const { fido } = signed
-    const enough = !fido || (authenticator.fido?.(identity, fido) ?? fido.touched)
-    return enough ? { ...refused, identity, key } : refused
-  }
-
-  async #password(reader: PacketReader, context: AuthContext): Promise<Proof<Identity>> {
-    const password = readPassword(reader)
-    const identity =
-      password && (await this.#options.authenticator.password?.(password, context, this.#progress.proven))
-    return { method: 'password', identity }
-  }
-
-  /** The client's own list narrows the devices (auth2-chall.c). */
-  #interactive(
-    devices: readonly string[],
-    reader: PacketReader,
-    context: AuthContext,
-  ): Promise<Proof<Identity> | undefined> {
-    const { transport, authenticator } = this.#options
-    const wanted = readInteractive(reader)
-    const exchange = new Exchange<Identity>(
-      devices.filter((device) => device === '' || wanted === undefined || wanted.includes(device)),
-      (device) => authenticator.keyboardInteractive?.(device, context, this.#progress.proven),
-      (packet) => void (transport.closed || transport.send(packet)),
-    )
-    return this.#turn(exchange, exchange.start())
-  }
-
-  #answered(exchange: Exchange<Identity>, reader: PacketReader, context: AuthContext): void {
-    const next = exchange.answer(reader)
-    this.#exchange = undefined
-    this.#work('keyboard-interactive', context, () => this.#turn(exchange, next()))
-  }
-
-  async #turn(
-    exchange: Exchange<Identity>,
-    turn: Promise<Proved<Identity> | undefined | 'asked'>,
-  ): Promise<Proof<Identity> | undefined> {
-    const outcome = await turn
-    if (outcome !== 'asked') {
-      return { method: 'keyboard-interactive', identity: outcome?.identity, ...(outcome && { device: outcome.device }) }
-    }
-    this.#exchange = exchange
-    if (this.#done) this.#abandon()
-    return undefined
-  }
-
-  /**
-   * Another request ends an exchange (RFC 4256 §3.1). One that had been answered was a try: uncounted, a client could
-   * guess passwords for ever by turning away before the last question.
-   */
-  #abandon(context?: AuthContext): void {
-    const exchange = this.#exchange
-    if (!exchange) return
-    this.#exchange = undefined
-    exchange.end().catch((error: unknown) => this.#options.fault(error))
-    if (context && exchange.answered) this.#count(context, { method: 'keyboard-interactive', result: 'refused' })
+    if (devices.length === 0) return { method: printable(method), identity: undefined }
+    return this.#verifier.verify(request, devices, context)
   }
 
   async #conclude(proof: Proof<Identity>, context: AuthContext, began: number): Promise<void> {
