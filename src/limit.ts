@@ -44,6 +44,20 @@ export function limited(milliseconds: number, ...signals: readonly AbortSignal[]
   return { signal: controller.signal, release }
 }
 
+/** The same around one piece of work, with the limit released at its end. */
+export async function withLimit<T>(
+  milliseconds: number,
+  signals: readonly AbortSignal[],
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { signal, release } = limited(milliseconds, ...signals)
+  try {
+    return await work(signal)
+  } finally {
+    release()
+  }
+}
+
 /** Waits no longer than the signal lets it; what is waited for goes on, for others. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

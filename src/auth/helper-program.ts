@@ -8,6 +8,7 @@ import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import type { Logger } from 'pino'
 import { HatchwayError } from '../errors.ts'
+import { limited } from '../limit.ts'
 import { printable } from '../printable.ts'
 import { type Account, findAccount, ownAccount } from './accounts.ts'
 import { splitArguments } from './argv.ts'
@@ -107,12 +108,12 @@ async function run(program: string, args: readonly string[], account: Account, l
     stripFinalNewline: false,
     ...(uid !== process.getuid?.() && { uid, gid }),
   })
-  const over = AbortSignal.any([signal, AbortSignal.timeout(limit)])
+  const { signal: over, release } = limited(limit, signal)
   const stopped = new Promise<undefined>((resolve) => {
     if (over.aborted) resolve(undefined)
     over.addEventListener('abort', () => resolve(undefined), { once: true })
   })
-  const result = await Promise.race([child, stopped])
+  const result = await Promise.race([child, stopped]).finally(release)
   if (!result) {
     killGroup(child.pid)
     // A child of the program's may have left the group and hold its output open.

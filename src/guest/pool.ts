@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { unlessAborted, withLimit } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
 import { createAhead } from './deliver/ahead.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
@@ -117,8 +117,12 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     return known
   }
 
-  async function arrive(key: string, container: Container, user: GuestUser): Promise<Live | Impossible> {
-    const signal = within(DELIVERY_LIMIT, closed.signal)
+  async function arrive(
+    key: string,
+    container: Container,
+    user: GuestUser,
+    signal: AbortSignal,
+  ): Promise<Live | Impossible> {
     const about = { container: container.name, user: user.exec }
     const binary = await binaryFor(signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
@@ -200,7 +204,9 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     let coming = arriving.get(key)
     if (coming === undefined) {
       // Not the caller's signal: others may wait for the same helper.
-      coming = arrive(key, container, user).finally(() => arriving.delete(key))
+      coming = withLimit(DELIVERY_LIMIT, [closed.signal], (limit) => arrive(key, container, user, limit)).finally(() =>
+        arriving.delete(key),
+      )
       arriving.set(key, coming)
       coming.catch(() => {})
     }
@@ -216,12 +222,13 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       for (const known of [live, arriving, impossible]) {
         for (const key of known.keys()) if (key.startsWith(run)) return
       }
-      ahead.begin(run, async () => {
-        const signal = within(DELIVERY_LIMIT, closed.signal)
-        const binary = await binaryFor(signal)
-        if (binary === undefined) throw new HatchwayError('GUEST_FAILED', 'no helper was built for its processor')
-        return place({ engine, container, binary, journal, serveAs: serve, signal })
-      })
+      ahead.begin(run, () =>
+        withLimit(DELIVERY_LIMIT, [closed.signal], async (signal) => {
+          const binary = await binaryFor(signal)
+          if (binary === undefined) throw new HatchwayError('GUEST_FAILED', 'no helper was built for its processor')
+          return place({ engine, container, binary, journal, serveAs: serve, signal })
+        }),
+      )
     },
 
     async acquire(container, user, signal) {
@@ -272,13 +279,4 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.set(key, value)
   const [oldest] = map.keys()
   if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest)
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason)
-    if (signal.aborted) aborted()
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
 }

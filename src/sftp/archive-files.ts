@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import * as tar from 'tar-stream'
 import type { Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { limited, withLimit } from '../limit.ts'
 import type { Spool } from './spool.ts'
 import { type Node, SftpError } from './wire.ts'
 
@@ -48,17 +49,18 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
 
   /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
   async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
-    const signal = AbortSignal.any([closed, AbortSignal.timeout(limit)])
-    const source = await open(file, signal)
-    if (!source) return
+    const { signal, release } = limited(limit, closed)
     const extract = tar.extract()
-    const flow = pipeline(source, extract, { signal })
-    flow.catch(() => undefined)
     try {
+      const source = await open(file, signal)
+      if (!source) return
+      const flow = pipeline(source, extract, { signal })
+      flow.catch(() => undefined)
       for await (const entry of extract) yield entry
       await flow
     } finally {
-      source.destroy()
+      release()
+      // The pipeline destroys its source with it.
       extract.destroy()
     }
   }
@@ -112,9 +114,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         ...{ name: path.posix.basename(file), mode: node.mode, uid: node.uid, gid: node.gid },
         mtime: new Date(node.mtime * 1000),
       }
-      const signal = AbortSignal.any([closed, AbortSignal.timeout(CALL_LIMIT)])
-      const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
-      const fill = async () => {
+      const fill = async (signal: AbortSignal) => {
         if (node.type === 'file') {
           const entry = pack.entry({ ...header, type: 'file', size: content?.size ?? 0 })
           await pipeline(Readable.from(content?.content() ?? []), entry, { signal })
@@ -123,7 +123,10 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         pack.finalize()
       }
       // Where both fail it is the engine that knows why.
-      const [put, filled] = await Promise.allSettled([sent.finally(() => pack.destroy()), fill()])
+      const [put, filled] = await withLimit(CALL_LIMIT, [closed], (signal) => {
+        const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
+        return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
+      })
       if (put.status === 'rejected') throw asSftpError(put.reason)
       if (filled.status === 'rejected') throw filled.reason
       remember(file, node)
