@@ -1,13 +1,14 @@
-/** The gateway's end of one helper: HELLO to the end, the table of channels, the lease. */
+/** The gateway's end of one helper, from HELLO to the end: requests, frames, the lease. */
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { limited } from '../limit.ts'
-import type { Channel, Opening } from './channel.ts'
+import type { Channel, ChannelLink, Opening } from './channel.ts'
+import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
 import type { DirectLine } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
-import type { Hello, HelperFrames } from './frames.ts'
-import { FrameParser, frame, OUT_OF_TURN, ProtocolError, TYPE } from './frames.ts'
+import { FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
+import { frame, ProtocolError, TYPE } from './frames.ts'
 import type {
   Guest,
   GuestAccepted,
@@ -24,15 +25,13 @@ import { errnoName } from './linux.ts'
 import { Listener } from './listener.ts'
 import { Output } from './output.ts'
 import type { GuestLog } from './pool.ts'
-import { Program } from './program.ts'
+import { Program, type ProgramOptions } from './program.ts'
 import { connectRequest, initFrame, listenRequest, requestFrames, sftpRequest, spawnRequest } from './requests.ts'
 import { Socket } from './socket.ts'
 import { switchOver } from './switch.ts'
 
-const MAX_CHANNELS = 1024
 /** Worth a data path of its own. */
 const BULK = 4 * 1024 * 1024
-const HELPERS_ID = 0x80000000
 /** A request is answered by then, or its channel is closed. A connect inside may try several addresses. */
 const ANSWER_LIMIT = 150_000
 
@@ -49,7 +48,6 @@ export interface ConnectionSettings {
 
 export class GuestConnection implements Guest {
   readonly identity: { readonly uid: number; readonly gid: number }
-  readonly hello: Hello
   /** Called when the last channel has gone. */
   onIdle: () => void = () => {}
   /** Called whenever something was asked for: a program, a socket, a listener. */
@@ -59,15 +57,13 @@ export class GuestConnection implements Guest {
   readonly #exec: Exec
   readonly #settings: ConnectionSettings
   readonly #output: Output
-  readonly #channels = new Map<number, Channel>()
+  readonly #channels = new ChannelTable()
   readonly #life = new AbortController()
   readonly #lease: ReturnType<typeof createLease>
   readonly #parser: FrameParser
   #ending = false
   /** Its end is being explained; what it still says is not heard. */
   #judging = false
-  #accepted = 0
-  #nextId = 0
   #isBulky = false
   #bytes = 0
   #onSwitched: ((errno: number) => void) | undefined
@@ -75,7 +71,6 @@ export class GuestConnection implements Guest {
 
   constructor(exec: Exec, hello: Hello, settings: ConnectionSettings) {
     this.identity = { uid: hello.uid, gid: hello.gid }
-    this.hello = hello
     this.#exec = exec
     this.#settings = settings
     this.#output = new Output(exec.stdin)
@@ -115,28 +110,25 @@ export class GuestConnection implements Guest {
 
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: spec.tty !== undefined, killTree: spec.killTree, what: spec.program }
-    return this.#ask(
-      TYPE.SPAWN,
-      () => spawnRequest(spec, START_CREDIT),
-      signal,
-      (link) => {
-        const program = new Program(link, options, sink)
-        return { channel: program, opening: program.opening, cancel: () => program.close() }
-      },
-    )
+    return this.#run(TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
   }
 
   sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: false, killTree: true, what: 'sftp' }
-    return this.#ask(
-      TYPE.SFTP,
-      () => sftpRequest(sftp, START_CREDIT),
-      signal,
-      (link) => {
-        const program = new Program(link, options, sink)
-        return { channel: program, opening: program.opening, cancel: () => program.close() }
-      },
-    )
+    return this.#run(TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT), options, sink, signal)
+  }
+
+  #run(
+    type: number,
+    payload: () => Buffer,
+    options: ProgramOptions,
+    sink: OutputSink,
+    signal: AbortSignal,
+  ): Promise<GuestExec> {
+    return this.#ask(type, payload, signal, (link) => {
+      const program = new Program(link, options, sink)
+      return { channel: program, opening: program.opening, cancel: () => program.close() }
+    })
   }
 
   connect(address: GuestAddress, signal: AbortSignal): Promise<Duplex> {
@@ -169,13 +161,13 @@ export class GuestConnection implements Guest {
     type: number,
     payload: () => Buffer,
     signal: AbortSignal,
-    make: (link: { id: number; output: Output }) => { channel: Channel; opening: Opening<T>; cancel: () => void },
+    make: (link: ChannelLink) => { channel: Channel; opening: Opening<T>; cancel: () => void },
   ): Promise<T> {
     signal.throwIfAborted()
     if (this.#life.signal.aborted) throw this.#life.signal.reason
     if (this.#ending) throw failed('the guest helper has ended')
     if (this.#channels.size >= MAX_CHANNELS) throw new GuestRefusal('resources', 'EAGAIN', 'too many channels')
-    const id = this.#freeId()
+    const id = this.#channels.freeId()
     const frames = requestFrames(type, id, payload())
     if (frames === undefined) throw new GuestRefusal('exec', 'E2BIG', 'request')
     const { channel, opening, cancel } = make({ id, output: this.#output })
@@ -249,12 +241,6 @@ export class GuestConnection implements Guest {
     this.#finish(failed('the guest helper was closed'))
   }
 
-  #freeId(): number {
-    do this.#nextId = this.#nextId >= HELPERS_ID - 1 ? 1 : this.#nextId + 1
-    while (this.#channels.has(this.#nextId))
-    return this.#nextId
-  }
-
   #guarded(act: () => void): void {
     try {
       act()
@@ -274,44 +260,31 @@ export class GuestConnection implements Guest {
       this.#onSwitched = undefined
       answer(errno)
     },
-    opened: (id, value, credit) => this.#channel(id).opened(value, credit),
+    opened: (id, value, credit) => this.#channels.get(id).opened(value, credit),
     fail: (id, errno, stage) => {
-      this.#channel(id).refused({ errno, stage })
+      this.#channels.get(id).refused({ errno, stage })
       this.#remove(id)
     },
     accept: (id, listener, credit, port, address) => {
-      const from = this.#channel(listener)
-      if (!(from instanceof Listener)) throw new ProtocolError('ACCEPT of no listener')
-      if (this.#channels.has(id)) throw new ProtocolError(`ACCEPT on channel ${id}, which is open`)
-      if (this.#accepted >= MAX_CHANNELS) throw new ProtocolError('too many accepted channels')
-      this.#accepted += 1
-      // In the table first: the stream's user may close it at once.
-      const placeholder = from.accepts({ id, output: this.#output }, credit, port, address)
-      this.#channels.set(id, placeholder)
+      const from = this.#channels.accept(id, listener)
+      this.#channels.set(id, from.accepts({ id, output: this.#output }, credit, port, address))
     },
     data: (id, fd, piece) => {
       this.#bytes += piece.length
       this.#noticeBulk()
-      this.#channel(id).data(fd, piece)
+      this.#channels.get(id).data(fd, piece)
     },
-    eof: (id, fd) => this.#channel(id).eof(fd),
+    eof: (id, fd) => this.#channels.get(id).eof(fd),
     window: (id, bytes) => {
       this.#noticeBulk()
-      this.#channel(id).window(bytes)
+      this.#channels.get(id).window(bytes)
     },
-    exit: (id, kind, value, core) => this.#channel(id).exited(kind, value, core),
-    unread: (id) => this.#channel(id).unread(),
+    exit: (id, kind, value, core) => this.#channels.get(id).exited(kind, value, core),
+    unread: (id) => this.#channels.get(id).unread(),
     closed: (id) => {
-      this.#channel(id).channelClosed()
+      this.#channels.get(id).channelClosed()
       this.#remove(id)
     },
-  }
-
-  /** Every id in a helper's frame is one of the table, or the helper lies: CLOSED is always a channel's last frame. */
-  #channel(id: number): Channel {
-    const channel = this.#channels.get(id)
-    if (channel === undefined) throw new ProtocolError(`channel ${id} is not open`)
-    return channel
   }
 
   #noticeBulk(): void {
@@ -321,8 +294,7 @@ export class GuestConnection implements Guest {
   }
 
   #remove(id: number): void {
-    this.#channels.delete(id)
-    if (id >= HELPERS_ID) this.#accepted -= 1
+    this.#channels.remove(id)
     if (this.#channels.size === 0) this.onIdle()
   }
 
@@ -338,6 +310,7 @@ export class GuestConnection implements Guest {
     const found = this.#channels.size === 0 ? undefined : await this.#settings.diagnose().catch(() => undefined)
     this.#finish(found instanceof HatchwayError ? found : failed('the guest helper ended', cause))
   }
+
   #finish(error: HatchwayError): void {
     if (this.#life.signal.aborted) return
     this.#ending = true
@@ -346,8 +319,7 @@ export class GuestConnection implements Guest {
     this.#direct?.destroy()
     this.#exec.close()
     this.#life.abort(error)
-    for (const channel of this.#channels.values()) channel.lost(error)
-    this.#channels.clear()
+    this.#channels.lost(error)
   }
 }
 

@@ -1,6 +1,7 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
+import type { STAGES } from './frames.ts'
 
 /** A program to run: everything is decided, nothing is interpreted on the way. */
 export interface GuestSpawn {
@@ -103,7 +104,7 @@ export interface Guest {
   readonly ended: AbortSignal
 }
 
-export type GuestStage = 'resources' | 'pty' | 'exec' | 'resolve' | 'connect' | 'listen'
+export type GuestStage = (typeof STAGES)[number]
 
 /** The helper answered FAIL: a fact of the container, not a fault of the helper. */
 export class GuestRefusal extends Error {

@@ -3,7 +3,7 @@ import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { within } from '../limit.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
-import { FrameParser, type Hello, OUT_OF_TURN } from './frames.ts'
+import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
 import { StderrLog } from './stderr.ts'
 
 export type StartHelper = (sink: OutputSink, signal: AbortSignal) => Promise<Exec>

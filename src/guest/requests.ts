@@ -1,6 +1,13 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
-import { frame, MAX_PAYLOAD, TYPE } from './frames.ts'
-import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn, type SftpOptions } from './guest.ts'
+import { frame, MAX_PAYLOAD, PROTOCOL_VERSION, TYPE } from './frames.ts'
+import {
+  type GuestAddress,
+  type GuestBind,
+  GuestRefusal,
+  type GuestSpawn,
+  type GuestWindow,
+  type SftpOptions,
+} from './guest.ts'
 
 const MAX_REQUEST = 1024 * 1024
 const PTY = 1
@@ -16,7 +23,7 @@ export interface InitSettings {
 
 export function initFrame(settings: InitSettings): Buffer {
   const payload = Buffer.alloc(18)
-  payload.writeUInt16BE(1, 0)
+  payload.writeUInt16BE(PROTOCOL_VERSION, 0)
   payload.writeUInt32BE(settings.leaseMs, 2)
   payload.writeUInt32BE(settings.graceMs, 6)
   payload.writeUInt32BE(settings.maxChannels, 10)
@@ -83,21 +90,14 @@ export function requestFrames(type: number, channel: number, payload: Buffer): B
   return frames.length === 1 ? frames[0] : Buffer.concat(frames)
 }
 
-export function resizeFrame(channel: number, window: WindowPixels): Buffer {
+export function resizeFrame(channel: number, window: GuestWindow): Buffer {
   const payload = Buffer.alloc(8)
   writeWindow(payload, 0, window)
   return frame(TYPE.RESIZE, channel, payload)
 }
 
-interface WindowPixels {
-  readonly cols: number
-  readonly rows: number
-  readonly width?: number
-  readonly height?: number
-}
-
 /** struct winsize holds 16 bits a field; an SSH client may name 32. */
-function writeWindow(bytes: Buffer, at: number, window: WindowPixels): void {
+function writeWindow(bytes: Buffer, at: number, window: GuestWindow): void {
   const fields = [window.cols, window.rows, window.width ?? 0, window.height ?? 0]
   for (const [i, value] of fields.entries()) bytes.writeUInt16BE(Math.max(0, Math.min(value, 65535)), at + i * 2)
 }

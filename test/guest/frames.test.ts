@@ -1,6 +1,7 @@
 /** The parser of what a hostile helper writes: right on every cut, bounded and alive on everything else. */
 import { describe, expect, it } from 'vitest'
-import { FrameParser, frame, type HelperFrames, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
+import { FrameParser, type HelperFrames } from '../../src/guest/frame-parser.ts'
+import { frame, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
 import { helloPayload, u32 } from './fake-helper.ts'
 
 type Call = readonly [string, ...unknown[]]
@@ -44,7 +45,7 @@ function listener(): { calls: Call[]; frames: HelperFrames } {
 
 const accept = Buffer.concat([u32(3, 65536), Buffer.from([0x1f, 0x90]), u32(9), Buffer.from('127.0.0.1')])
 const EVERY: readonly (readonly [Buffer, Call])[] = [
-  [frame(TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { features: 1, uid: 1000, gid: 100, pid: 7 }]],
+  [frame(TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { uid: 1000, gid: 100 }]],
   [frame(TYPE.PONG, 0, Buffer.from([0, 0, 0, 0, 0, 0, 1, 2])), ['pong', 258n]],
   [frame(TYPE.SWITCHED, 0, u32(2)), ['switched', 2]],
   [frame(TYPE.OPENED, 1, u32(4242, 262144)), ['opened', 1, 4242, 262144]],
