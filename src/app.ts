@@ -11,7 +11,7 @@ import type { Config } from './config/schema.ts'
 import { createDestinations } from './destination.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
-import { HatchwayError } from './errors.ts'
+import { HatchwayError, messageOf } from './errors.ts'
 import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
@@ -202,7 +202,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     for (const { host, port } of config.listen) endpoints.push(await server.listen(host, port))
   } catch (error) {
     await close()
-    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${error instanceof Error ? error.message : error}`, {
+    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}`, {
       cause: error,
     })
   }

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect } from 'node:net'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { HatchwayError } from './errors.ts'
+import { HatchwayError, messageOf } from './errors.ts'
 import type { SessionSnapshot } from './session/registry.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
@@ -101,7 +101,7 @@ function makePrivate(directory: string): void {
     if ((stats.mode & 0o077) !== 0) chmodSync(directory, 0o700)
   } catch (error) {
     if (error instanceof HatchwayError) throw error
-    throw unusable(directory, `cannot be made (${error instanceof Error ? error.message : String(error)})`)
+    throw unusable(directory, `cannot be made (${messageOf(error)})`)
   }
 }
 

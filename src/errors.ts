@@ -48,6 +48,11 @@ export class HatchwayError extends Error {
   }
 }
 
+/** What any thrown value says; for the log, or for who runs the gateway. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** Any thrown value as a HatchwayError: what is not ours becomes INTERNAL, whose message tells a client nothing. */
 export function asHatchwayError(error: unknown): HatchwayError {
   if (error instanceof HatchwayError) return error

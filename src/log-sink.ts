@@ -4,6 +4,7 @@
  * destination, sonic-boom, retries ENOSPC for ever in its flush at exit: seen with /dev/full.)
  */
 import { closeSync, openSync, write, writeSync } from 'node:fs'
+import { messageOf } from './errors.ts'
 
 const MAX_QUEUE = 4 * 1024 * 1024
 const RETRY_AFTER = 100
@@ -53,7 +54,7 @@ export function openSink(file: string | undefined, complain: (text: string) => v
   function failed(error: unknown): void {
     if (failing) return
     failing = true
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     if (file !== undefined) complain(`hatchway: the log ${file} cannot be written (${reason}); running on without it`)
   }
 

@@ -1,6 +1,8 @@
 /** authorized_keys(5): lines to keys. Pure; sshd's auth2-pubkeyfile.c and auth-options.c are the reference. */
+
+import { fingerprint, MIN_RSA_BITS } from '../ssh/public-key.ts'
 import { type KeyOptions, NO_OPTIONS, optionsLength, parseKeyOptions } from './key-options.ts'
-import { fingerprint, publicFields, typeOf } from './openssh-key.ts'
+import { publicFields, typeOf } from './openssh-key.ts'
 
 export interface AuthorizedKey {
   readonly type: string
@@ -22,8 +24,6 @@ export interface ParsedKeys {
   readonly refused: readonly RefusedLine[]
 }
 
-/** RequiredRSASize. sshd 9.2 says 1024; below 2048 no key is made since 2010. */
-const MIN_RSA_BITS = 2048
 const KEY_TYPE = /^(ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-)[a-z0-9@.-]+$/
 
 export function parseAuthorizedKeys(text: string): ParsedKeys {

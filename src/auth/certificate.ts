@@ -1,6 +1,7 @@
 /** OpenSSH certificates taken apart, PROTOCOL.certkeys. Nothing is believed here: see certificate-terms.ts. */
 import { PacketReader } from '../ssh/packets.ts'
-import { fingerprint, typeOf } from './openssh-key.ts'
+import { certifiedType, fingerprint } from '../ssh/public-key.ts'
+import { typeOf } from './openssh-key.ts'
 import { wireString } from './wire.ts'
 
 export interface Certificate {
@@ -43,13 +44,12 @@ const PARTS: Readonly<Record<string, number>> = {
   'ssh-rsa': 2,
 }
 
-const SUFFIX = '-cert-v01@openssh.com'
 /** SSHKEY_CERT_MAX_PRINCIPALS. */
 const MAX_PRINCIPALS = 256
 const MAX_OPTIONS = 64
 
 export function isCertificate(blob: Buffer): boolean {
-  return typeOf(blob).endsWith(SUFFIX)
+  return certifiedType(typeOf(blob)) !== undefined
 }
 
 /** Undefined: not a certificate, or one whose bytes are not exactly its fields. */
@@ -63,18 +63,18 @@ export function parseCertificate(blob: Buffer): Certificate | undefined {
 
 function parse(blob: Buffer): Certificate | undefined {
   const reader = new PacketReader(blob)
-  const type = plainType(reader.text())
+  const type = certifiedType(reader.text()) ?? ''
   const parts = PARTS[type]
   if (parts === undefined) return undefined
   reader.string() // nonce
   const from = reader.offset
   for (let part = 0; part < parts; part++) reader.string()
   const key = Buffer.concat([wireString(type), blob.subarray(from, reader.offset)])
-  const serial = u64(reader)
+  const serial = reader.u64()
   const kind = reader.u32()
   const keyId = text(reader.string())
   const principals = strings(reader.string(), MAX_PRINCIPALS).map(text)
-  const [validAfter, validBefore] = [u64(reader), u64(reader)]
+  const [validAfter, validBefore] = [reader.u64(), reader.u64()]
   const [critical, extensions] = [options(reader.string()), options(reader.string())]
   reader.string() // reserved
   const authority = reader.string()
@@ -83,17 +83,6 @@ function parse(blob: Buffer): Certificate | undefined {
   if (reader.left > 0 || isCertificate(authority)) return undefined
   const facts = { serial, kind, keyId, principals, validAfter, validBefore, critical, extensions }
   return { blob, key, fingerprint: fingerprint(key), ...facts, authority, signed, signature }
-}
-
-/** "sk-ssh-ed25519-cert-v01@openssh.com" certifies a "sk-ssh-ed25519@openssh.com". */
-function plainType(type: string): string {
-  if (!type.endsWith(SUFFIX)) return ''
-  const base = type.slice(0, -SUFFIX.length)
-  return base.startsWith('sk-') ? `${base}@openssh.com` : base
-}
-
-function u64(reader: PacketReader): bigint {
-  return (BigInt(reader.u32()) << 32n) | BigInt(reader.u32())
 }
 
 function strings(bytes: Buffer, most: number): Buffer[] {

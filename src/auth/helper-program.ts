@@ -7,7 +7,7 @@
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import type { Logger } from 'pino'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError, messageOf } from '../errors.ts'
 import { limited } from '../limit.ts'
 import { printable } from '../printable.ts'
 import { type Account, findAccount, ownAccount } from './accounts.ts'
@@ -86,7 +86,7 @@ export function whyUnsafe(program: string): string | undefined {
     accessSync(real, constants.X_OK)
     return unsafe(real, stats, '/')
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return messageOf(error)
   }
 }
 

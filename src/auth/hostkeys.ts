@@ -3,9 +3,10 @@ import { readFile, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError, messageOf } from '../errors.ts'
+import { fingerprint } from '../ssh/public-key.ts'
 import { makeKeyFiles } from './make-key-files.ts'
-import { fingerprint, type KeyKind, publicBlobOf, typeOf } from './openssh-key.ts'
+import { type KeyKind, publicBlobOf, typeOf } from './openssh-key.ts'
 
 export interface HostKey {
   readonly file: string
@@ -24,17 +25,21 @@ const KINDS: readonly KeyKind[] = ['ed25519', 'ecdsa', 'rsa']
 /** @throws HatchwayError CONFIG_INVALID naming the file */
 export async function loadHostKeys(config: Pick<Config, 'hostKeys' | 'keysDirectory'>): Promise<HostKey[]> {
   if (config.hostKeys.length > 0) return Promise.all(config.hostKeys.map(readHostKey))
-  return Promise.all(KINDS.map((kind) => ownHostKey(config.keysDirectory, kind)))
+  return Promise.all(ownHostKeys(config.keysDirectory).map(({ file, kind }) => ownHostKey(file, kind)))
 }
 
-async function ownHostKey(directory: string, kind: KeyKind): Promise<HostKey> {
-  const file = join(directory, `ssh_host_${kind}_key`)
+/** Where those that Hatchway makes are kept. */
+export function ownHostKeys(directory: string): { readonly file: string; readonly kind: KeyKind }[] {
+  return KINDS.map((kind) => ({ file: join(directory, `ssh_host_${kind}_key`), kind }))
+}
+
+async function ownHostKey(file: string, kind: KeyKind): Promise<HostKey> {
   if (!(await exists(file))) {
     try {
       await makeKeyFiles(file, kind, `hatchway@${hostname()}`)
     } catch (error) {
       // Another gateway was faster: its key is as good.
-      if (!(await exists(file))) throw broken(file, `cannot be made (${message(error)})`, error)
+      if (!(await exists(file))) throw broken(file, `cannot be made (${messageOf(error)})`, error)
     }
   }
   return readHostKey(file)
@@ -52,7 +57,7 @@ async function readHostKey(file: string): Promise<HostKey> {
     return { file, type: typeOf(blob), fingerprint: fingerprint(blob), blob, privateKey }
   } catch (error) {
     if (error instanceof HatchwayError) throw error
-    throw broken(file, `cannot be used (${message(error)})`, error)
+    throw broken(file, `cannot be used (${messageOf(error)})`, error)
   }
 }
 
@@ -65,8 +70,4 @@ async function exists(file: string): Promise<boolean> {
 
 function broken(file: string, what: string, cause?: unknown): HatchwayError {
   return new HatchwayError('CONFIG_INVALID', `host key ${file} ${what}`, { cause })
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

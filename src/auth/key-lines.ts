@@ -2,12 +2,12 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { AuthContext } from '../ssh/auth.ts'
+import { fingerprint } from '../ssh/public-key.ts'
 import { type AuthorizedKey, parseAuthorizedKeys } from './authorized-keys.ts'
 import type { Certificate } from './certificate.ts'
 import { openHelper } from './helper-program.ts'
 import { configuredKeys, type KeyFile, keyFilePaths, readKeyFile } from './key-files.ts'
 import { KEY_TOKENS, keyTokens, loginTokens, type ReadLogin } from './login-tokens.ts'
-import { fingerprint } from './openssh-key.ts'
 
 export interface Offer {
   /** As the client offered it: a plain key, or the certificate. */

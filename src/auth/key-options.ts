@@ -130,7 +130,7 @@ export function parseKeyOptions(text: string): KeyOptions | string {
     if (fault !== undefined) return fault
     // An empty option between commas is none, as with sshd.
     if (option.lastIndex < text.length && text[option.lastIndex] !== ',')
-      return `an option that cannot be read (${near(text, option.lastIndex)})`
+      return `an option that cannot be read (${text.slice(option.lastIndex, option.lastIndex + 20)})`
     option.lastIndex++
   }
   if (draft.options.principals && !draft.options.certAuthority) return 'principals= without cert-authority'
@@ -164,8 +164,4 @@ function isPermit(value: string): boolean {
 
 function tooMany(permits: readonly string[]): string | undefined {
   return permits.length > MAX_PERMITS ? 'too many permitopen= or permitlisten=' : undefined
-}
-
-function near(text: string, at: number): string {
-  return text.slice(at, at + 20)
 }

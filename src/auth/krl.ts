@@ -82,9 +82,9 @@ function certificates(reader: PacketReader): RevokedCertificates {
   while (reader.left > 0) {
     const type = reader.byte()
     const body = new PacketReader(reader.string())
-    if (type === Sub.SERIALS) while (body.left > 0) found.serials.add(u64(body))
+    if (type === Sub.SERIALS) while (body.left > 0) found.serials.add(body.u64())
     else if (type === Sub.RANGE) found.ranges.push(range(body))
-    else if (type === Sub.BITMAP) found.bitmaps.push({ offset: u64(body), bits: bitmap(body.string()) })
+    else if (type === Sub.BITMAP) found.bitmaps.push({ offset: body.u64(), bits: bitmap(body.string()) })
     else if (type === Sub.KEY_IDS) while (body.left > 0) found.keyIds.add(body.text())
     else if (type === Sub.EXTENSION) extension(body.rest())
     else throw new Error(`a section of certificates of type ${type}`)
@@ -94,7 +94,7 @@ function certificates(reader: PacketReader): RevokedCertificates {
 }
 
 function range(reader: PacketReader): { low: bigint; high: bigint } {
-  const [low, high] = [u64(reader), u64(reader)]
+  const [low, high] = [reader.u64(), reader.u64()]
   if (low > high) throw new Error('a range that ends before it begins')
   return { low, high }
 }
@@ -112,10 +112,6 @@ function extension(body: Buffer): void {
   reader.string()
   if (reader.left > 0) throw new Error('bytes behind an extension')
   if (critical) throw new Error(`extension ${JSON.stringify(name.slice(0, 64))}`)
-}
-
-function u64(reader: PacketReader): bigint {
-  return (BigInt(reader.u32()) << 32n) | BigInt(reader.u32())
 }
 
 /** A plain key's blob. */

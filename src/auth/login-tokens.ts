@@ -1,14 +1,15 @@
 /** TOKENS of sshd_config(5) for one login: of its name and connection, its key, its certificate. */
 import type { AuthContext } from '../ssh/auth.ts'
+import { fingerprint } from '../ssh/public-key.ts'
 import type { Certificate } from './certificate.ts'
-import { fingerprint, typeOf } from './openssh-key.ts'
+import { typeOf } from './openssh-key.ts'
 import { safeName, type Tokens } from './tokens.ts'
 
 /** What a login name asks for: `address` is all of it but for who says so, `user` the user inside. */
 export type ReadLogin = (sshUser: string) => { readonly address: string; readonly user?: string }
 
 /** %u the user inside asked for, %n the whole login name, %C the connection. */
-export const LOGIN_TOKENS = 'unC'
+const LOGIN_TOKENS = 'unC'
 /** %f %k %t: the key that is offered. */
 export const KEY_TOKENS = `${LOGIN_TOKENS}fkt`
 /** %i key id, %s serial, %F %K %T the authority's key; %f %k %t the certificate's. */

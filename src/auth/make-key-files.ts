@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { fingerprint, type KeyKind, makeKey } from './openssh-key.ts'
+import { fingerprint } from '../ssh/public-key.ts'
+import { type KeyKind, makeKey } from './openssh-key.ts'
 
 export interface MadeKeyFiles {
   readonly file: string

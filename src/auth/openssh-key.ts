@@ -2,7 +2,7 @@
  * Keys in OpenSSH's own formats: the private file (PROTOCOL.key), the public line, the fingerprint. Written here with
  * node:crypto, as ssh-keygen need not be installed where the gateway runs.
  */
-import { createHash, createPrivateKey, generateKeyPair, type JsonWebKey, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPair, type JsonWebKey, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { readStrings, wireMpint, wireString } from './wire.ts'
 
@@ -33,11 +33,6 @@ function pair(kind: KeyKind) {
   if (kind === 'ed25519') return generate('ed25519')
   if (kind === 'ecdsa') return generate('ec', { namedCurve: 'P-256' })
   return generate('rsa', { modulusLength: 3072 })
-}
-
-/** "SHA256:...", as ssh-keygen -l prints it. */
-export function fingerprint(blob: Buffer): string {
-  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`
 }
 
 /** The key type in front of every public key blob, "" when there is none. */

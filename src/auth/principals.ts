@@ -94,7 +94,7 @@ function namedPrincipals({ users = {}, rules = [] }: PrincipalSettings): string[
 }
 
 /** For "dev@web" those of dev, as sshd has it for an account, and those of dev@web itself. */
-export function loginPrincipals(sshUser: string, readLogin: ReadLogin): string[] {
+function loginPrincipals(sshUser: string, readLogin: ReadLogin): string[] {
   const { address, user } = readLogin(sshUser)
   return [address, user ?? ''].filter((name) => name !== '')
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
+import { messageOf } from '../errors.ts'
 import { unsafe } from './strict-modes.ts'
 
 const MAX_FILE = 8 * 1024 * 1024
@@ -58,10 +59,6 @@ export async function readSafeFile<T>(
   } finally {
     await file.close()
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function isMissing(error: unknown): boolean {

@@ -10,6 +10,7 @@ import { home } from '../auth/safe-file.ts'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { Engine } from '../engine/engine.ts'
+import { messageOf } from '../errors.ts'
 import { createLog, type Logger } from '../log.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import { allSessions } from './control-client.ts'
@@ -171,7 +172,7 @@ async function watch(engine: Engine, writer: Writer, print: Print): Promise<void
     due ??= setTimeout(() => {
       due = undefined
       // An engine that is away comes back with an event.
-      last = last.then(rewrite).catch((error: unknown) => print(`${error instanceof Error ? error.message : error}\n`))
+      last = last.then(rewrite).catch((error: unknown) => print(`${messageOf(error)}\n`))
     }, SETTLE)
   }
   clearTimeout(due)

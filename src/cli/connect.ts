@@ -3,6 +3,7 @@
  * runs; where none listens, this process is one for this connection.
  */
 import { connect as dial, type Socket } from 'node:net'
+import { messageOf } from '../errors.ts'
 import { parseHost } from '../listen/host-name.ts'
 import { take } from '../listen/take.ts'
 import { CliFailure } from './failure.ts'
@@ -26,9 +27,7 @@ export async function connect(
   if (!socket) return serveHere()
   socket.on('error', () => socket.destroy())
   socket.write(`CONNECT ${host}:${SSH_PORT} HTTP/1.1\r\nHost: ${host}:${SSH_PORT}\r\n\r\n`)
-  const status = await answer(socket).catch((error: unknown) =>
-    error instanceof Error ? error.message : String(error),
-  )
+  const status = await answer(socket).catch((error: unknown) => messageOf(error))
   if (!/^HTTP\/1\.[01] 200 /.test(status)) {
     socket.destroy()
     throw new CliFailure(`what listens at ${where} is no gateway of Hatchway`, 255, { cause: status })

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { home } from '../auth/safe-file.ts'
+import { messageOf } from '../errors.ts'
 import type { Finding } from './doctor.ts'
 import { hasInclude } from './ssh-config/include.ts'
 
@@ -39,7 +40,7 @@ function containersAsHosts(folder: string): Finding {
     const found = `${own} includes ${entries}, which is not there`
     return { check, state: 'warn', found, advice: '`hatchway config-ssh` writes it, --uninstall takes the line out' }
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error)
+    const found = messageOf(error)
     return { check, state: 'warn', found, advice: `see that ${own} can be read` }
   }
 }

@@ -1,13 +1,13 @@
 /** The checks of `hatchway doctor`. Each looks at one thing, changes nothing, and cannot fail the others. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
-import { loadHostKeys } from '../auth/hostkeys.ts'
+import { dirname } from 'node:path'
+import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
-import { asHatchwayError } from '../errors.ts'
+import { asHatchwayError, messageOf } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
 import { allSessions } from './control-client.ts'
 import type { Finding } from './doctor.ts'
@@ -18,7 +18,6 @@ import { type ConfigFlags, configFrom } from './flags.ts'
 
 const ENGINE_LIMIT = 20_000
 const NODE_NEEDED = [20, 19] as const
-const KINDS = ['ed25519', 'ecdsa', 'rsa']
 
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
   const node = nodeVersion(process.versions.node)
@@ -113,8 +112,7 @@ async function loginKeys(config: Config): Promise<Finding[]> {
 
 async function hostKeys(config: Config): Promise<Finding[]> {
   const check = 'host keys'
-  const own = KINDS.map((kind) => join(config.keysDirectory, `ssh_host_${kind}_key`))
-  if (config.hostKeys.length === 0 && !own.every((file) => existsSync(file))) {
+  if (config.hostKeys.length === 0 && !ownHostKeys(config.keysDirectory).every(({ file }) => existsSync(file))) {
     const existing = nearestDirectory(config.keysDirectory)
     try {
       accessSync(existing, constants.W_OK)
@@ -169,7 +167,7 @@ async function nativeCrypto(): Promise<Finding> {
     const advice = 'install a C++ compiler and make, then `npm rebuild ssh2`'
     return { check, state: 'warn', found: 'no native binding of ssh2: ciphers take twice the CPU', advice }
   } catch (error) {
-    return { check, state: 'fail', found: error instanceof Error ? error.message : String(error), advice: 'npm ci' }
+    return { check, state: 'fail', found: messageOf(error), advice: 'npm ci' }
   }
 }
 
@@ -180,7 +178,7 @@ async function pty(): Promise<Finding> {
     return { check, state: 'ok', found: 'loads' }
   } catch (error) {
     const advice = 'install a C++ compiler and make, then `npm rebuild node-pty`; only the cli engine needs it'
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    const reason = messageOf(error).split('\n')[0]
     return { check, state: 'warn', found: `does not load: ${reason}`, advice }
   }
 }

@@ -41,7 +41,7 @@ export async function ls(config: Config, options: LsOptions): Promise<string> {
   }
 }
 
-export function lsRow(container: ContainerSummary): LsRow {
+function lsRow(container: ContainerSummary): LsRow {
   const { name, id, image, state, status, createdAt, labels, mounts } = container
   return {
     name,

@@ -10,7 +10,7 @@ export interface Webhook {
   readonly socketPath?: string | undefined
 }
 
-export function parseWebhook(text: string): Webhook | undefined {
+function parseWebhook(text: string): Webhook | undefined {
   const socket = /^unix:\/\/(\/[^:]+)(?::(\/.*))?$/.exec(text)
   if (socket?.[1] !== undefined)
     return { url: new URL(socket[2] ?? '/', 'http://localhost').href, socketPath: socket[1] }

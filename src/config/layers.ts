@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { isAbsolute, resolve } from 'node:path'
 import type * as Yaml from 'yaml'
+import { messageOf } from '../errors.ts'
 import { configJsonSchema, PATH_KEYS } from './schema.ts'
 
 /** Loaded when there is a file to read: it takes as long as all the rest of the configuration. */
@@ -42,7 +43,7 @@ export function fileLayer(text: string, file: string, home: string): Layer {
       if (isRecord(value)) tree = value
       else problems.push(`${file}:1: expected keys with values, as in "listen: [127.0.0.1:2222]"`)
     } catch (error) {
-      problems.push(`${file}: ${oneLine(error instanceof Error ? error.message : String(error))}`)
+      problems.push(`${file}: ${oneLine(messageOf(error))}`)
     }
   }
   const where = (key: KeyPath) => {

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError, messageOf } from '../errors.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import { problemsOf, sentence } from './explain.ts'
 import {
@@ -96,7 +96,7 @@ function readConfigFile(file: string): string {
     return readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    throw new ConfigError([`${file}: cannot be read (${error instanceof Error ? error.message : String(error)})`])
+    throw new ConfigError([`${file}: cannot be read (${messageOf(error)})`])
   }
 }
 

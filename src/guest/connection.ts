@@ -1,7 +1,7 @@
 /** The gateway's end of one helper, from HELLO to the end: requests, frames, the lease. */
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError, messageOf } from '../errors.ts'
 import { limited } from '../limit.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
@@ -212,7 +212,7 @@ export class GuestConnection implements Guest {
       return undefined
     } catch (error) {
       void this.#end(error)
-      return error instanceof Error ? error.message : String(error)
+      return messageOf(error)
     }
   }
 

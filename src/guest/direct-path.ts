@@ -1,6 +1,7 @@
 /** Which helpers get the direct data path, and how: once, in the background, when the pool finds them worth it. */
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
+import { messageOf } from '../errors.ts'
 import { within } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
@@ -61,9 +62,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
       const run = `${container.id} ${container.startedAt}`
       const reason =
         failures.get(run) ??
-        (await attempt(connection, container, user, binary).catch((error: unknown) =>
-          error instanceof Error ? error.message : String(error),
-        ))
+        (await attempt(connection, container, user, binary).catch((error: unknown) => messageOf(error)))
       reasons.set(connection, reason ?? 'gateway and engine share a host')
       const about = { container: container.name, user: user.exec }
       if (reason === undefined) return log.info(about, 'guest helper switched to the direct data path')

@@ -1,6 +1,6 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
 import type { Exec, OutputSink } from '../engine/engine.ts'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError, messageOf } from '../errors.ts'
 import { within } from '../limit.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
@@ -63,7 +63,7 @@ export async function openConnection(
   } catch (error) {
     exec?.close()
     const words = stderr.text || printable(Buffer.concat(early))
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     if (error instanceof HatchwayError) throw error
     throw new Error(words === '' ? reason : `${reason}: ${words}`, { cause: error })
   } finally {

@@ -1,5 +1,6 @@
 /** What may come on a socket before SSH: the PROXY header of proxies that are listed, then the name of a host. */
 import { type Block, contains, parseAddress, plainAddress } from '../address.ts'
+import { messageOf } from '../errors.ts'
 import { type Approach, type Arrival, ArrivalError } from '../ssh/arrival.ts'
 import { knock } from './knock.ts'
 import { parseProxyHeader } from './proxy-header.ts'
@@ -41,7 +42,7 @@ async function behindProxy(arrival: Arrival, signal: AbortSignal): Promise<Arriv
       signal,
     )
   } catch (error) {
-    throw new ArrivalError('proxy-header', error instanceof Error ? error.message : String(error))
+    throw new ArrivalError('proxy-header', messageOf(error))
   }
   if (header.kind === 'invalid') throw new ArrivalError('proxy-header', header.reason)
   if (header.kind !== 'complete' || !header.ends) return arrival

@@ -3,6 +3,7 @@
  * is relayed: the host names the container, and SSH begins on the same stream.
  */
 import type { Duplex } from 'node:stream'
+import { messageOf } from '../errors.ts'
 import { within } from '../limit.ts'
 import { ArrivalError } from '../ssh/arrival.ts'
 import { httpConnect } from './http-connect.ts'
@@ -35,7 +36,7 @@ export async function knock(stream: Duplex, signal: AbortSignal): Promise<string
     return await { http: httpConnect, socks5, socks4 }[protocol](stream, limit)
   } catch (error) {
     if (error instanceof ArrivalError) throw error
-    throw new ArrivalError('proxy-request', `${protocol}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new ArrivalError('proxy-request', `${protocol}: ${messageOf(error)}`)
   }
 }
 

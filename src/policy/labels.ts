@@ -11,8 +11,8 @@ import { globMatches } from '../glob.ts'
 import { OWNER_LABEL, ownerOf } from './owner.ts'
 import { type InsideUser, userMatches } from './users.ts'
 
-export const ALLOW_LABEL = 'hatchway.allow'
-export const USERS_LABEL = 'hatchway.users'
+const ALLOW_LABEL = 'hatchway.allow'
+const USERS_LABEL = 'hatchway.users'
 
 /** A label is its maker's text, as long as they like. */
 const MAX_ENTRIES = 1000

@@ -3,15 +3,10 @@
  * certificate stands in the place of the public key; the signature is that of the plain key.
  */
 import { PacketReader } from './packets.ts'
+import { certifiedType } from './public-key.ts'
 import type { ParsedKey } from './ssh2.ts'
 
-const CERTIFICATE = /-cert-v01@openssh\.com$/
 const HOST = 2
-
-/** The plain algorithm of a certificate's; undefined: it is no certificate's. */
-export function plainAlgorithm(algorithm: string): string | undefined {
-  return CERTIFICATE.test(algorithm) ? algorithm.replace(CERTIFICATE, '') : undefined
-}
 
 /** `algorithms` of the key, as those of its certificate. */
 export function certificateAlgorithms(algorithms: readonly string[]): string[] {
@@ -35,7 +30,7 @@ export function certifiedKey(key: ParsedKey, file: Buffer): ParsedKey | undefine
 /** A host certificate of just that public key. Throws on what is no host certificate at all. */
 function certifies(certificate: Buffer, publicKey: Buffer): boolean {
   const [outer, inner] = [new PacketReader(certificate), new PacketReader(publicKey)]
-  if (plainAlgorithm(outer.text()) !== inner.text()) return false
+  if (certifiedType(outer.text()) !== inner.text()) return false
   outer.string() // nonce
   const fields = publicKey.subarray(inner.offset)
   const start = outer.offset

@@ -78,6 +78,10 @@ export class PacketReader {
     return this.#bytes.readUInt32BE(this.#take(4))
   }
 
+  u64(): bigint {
+    return this.#bytes.readBigUInt64BE(this.#take(8))
+  }
+
   /** A view: it dies with the packet. */
   string(): Buffer {
     const length = this.u32()

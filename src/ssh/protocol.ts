@@ -1,7 +1,7 @@
 /** An ssh2 Protocol for one connection, with what is added to each: our output, our packets, host certificates. */
-import { plainAlgorithm } from './host-certificates.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { type PacketOutput, pad } from './output.ts'
+import { certifiedType } from './public-key.ts'
 import { type ParsedKey, type StockCipher, type StockKeyExchange, type StockProtocol, ssh2 } from './ssh2.ts'
 
 export interface ProtocolOptions {
@@ -72,7 +72,7 @@ function hostKeysFor(
   { negotiated }: StockKeyExchange,
   byAlgorithm: Readonly<Record<string, ParsedKey>>,
 ): Readonly<Record<string, ParsedKey>> {
-  const plain = plainAlgorithm(negotiated.serverHostKey)
+  const plain = certifiedType(negotiated.serverHostKey)
   const key = byAlgorithm[negotiated.serverHostKey]
   if (!plain || !key) return byAlgorithm
   negotiated.serverHostKey = plain

@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { plainAddress } from '../address.ts'
+import { messageOf } from '../errors.ts'
 import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
@@ -144,7 +145,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       if (refused) return drop({ ...arrival, remote }, refused)
       stream.destroy()
       const reason = error instanceof ArrivalError ? error.reason : 'arrival'
-      const detail = error instanceof Error ? error.message : String(error)
+      const detail = messageOf(error)
       server.observe({ type: 'drop', remote, reason, detail })
     } finally {
       clearTimeout(grace)

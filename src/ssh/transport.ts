@@ -3,6 +3,7 @@
  * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
  */
 import type { Duplex } from 'node:stream'
+import { messageOf } from '../errors.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { PacketOutput } from './output.ts'
@@ -205,7 +206,7 @@ export class Transport {
   }
 
   #broken(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     if (this.#clientVersion === '') {
       // sshd.c kex_exchange_identification
       this.#output.write('Invalid SSH identification string.\r\n')

@@ -23,7 +23,7 @@ export interface NameKind {
 
 const ID_PREFIX = /^[0-9a-f]{4,64}$/
 /** For whoever makes the container, where its name is not theirs to choose. */
-export const NAME_LABEL = 'hatchway.name'
+const NAME_LABEL = 'hatchway.name'
 
 /** Is what was asked for (first) this name? */
 export type Same = (ref: string, name: string) => boolean

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeKeyFiles } from '../../src/auth/make-key-files.ts'
-import { fingerprint, type KeyKind, publicBlobOf, typeOf } from '../../src/auth/openssh-key.ts'
+import { type KeyKind, publicBlobOf, typeOf } from '../../src/auth/openssh-key.ts'
+import { fingerprint } from '../../src/ssh/public-key.ts'
 
 let directory: string
 beforeAll(() => {

@@ -1,6 +1,7 @@
 /** Files of a person's: changed as a whole or not at all, and shown before. */
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { messageOf } from '../../errors.ts'
 import { CliFailure } from '../failure.ts'
 
 export interface Change {
@@ -37,7 +38,7 @@ export async function apply({ file, after }: Change): Promise<void> {
     await writeFile(fresh, after, { mode, flag: 'wx' })
     await rename(fresh, real)
   } catch (error) {
-    throw new CliFailure(`cannot write ${file}: ${error instanceof Error ? error.message : error}`, 1, { cause: error })
+    throw new CliFailure(`cannot write ${file}: ${messageOf(error)}`, 1, { cause: error })
   }
 }
 

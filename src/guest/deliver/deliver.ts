@@ -9,7 +9,7 @@ import { byShell } from './shell.ts'
 import type { Delivery, Way } from './way.ts'
 
 /** Cheapest first; the shell last, for its race. Measured: GUEST.md §1. */
-export const WAYS: readonly Way[] = [operatorMount, copyApi, holderContainer, byShell]
+const WAYS: readonly Way[] = [operatorMount, copyApi, holderContainer, byShell]
 
 const WAY_LIMIT = 30_000
 
