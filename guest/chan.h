@@ -16,6 +16,7 @@ enum kind {
 struct process {
   int pid;         /* the session's leader, and so the session's id; 0: none yet */
   int status, monitor; /* descriptors */
+  int monitor_pid; /* ours to wait for; 0: none, or dead for certain */
   int master;      /* of a pty that nobody has open any more: closed with the channel, as it hangs up what still runs */
   bool pty, monitored;
   bool dead;       /* it exited and is held as a zombie, which keeps the kernel from giving its number away */

@@ -121,6 +121,7 @@ void process_spawn(u32 id, const struct spawn *request) {
   c->process.pty = request->flags & SPAWN_PTY;
   c->process.monitored = p.monitor >= 0;
   c->process.pid = p.monitor >= 0 ? 0 : pid; /* a monitor will tell */
+  c->process.monitor_pid = p.monitor >= 0 ? pid : 0;
   chan_watch(c, WATCH_STATUS, p.status, EPOLLIN);
   if (p.monitor >= 0) chan_watch(c, WATCH_MONITOR, p.monitor, EPOLLIN);
   if (c->process.pty) return chan_watch(c, WATCH_OUT, c->out, EPOLLIN | EPOLLOUT);
@@ -200,9 +201,11 @@ void process_children(void) {
     const u8 lost[3] = {1, SIGKILL, 0};
     u8 exit[3];
     if ((c->kind != KIND_PROCESS && c->kind != KIND_ENDING) || p->dead || p->monitored || !p->pid) continue;
+    /* A dying monitor's descriptors close before its children become ours: what it had is told by its SIGCHLD. */
+    if (p->monitor_pid && reap_peek(p->monitor_pid, exit) != 0) p->monitor_pid = 0;
     int state = reap_peek(p->pid, exit);
     /* Not our child: its monitor was killed, and so was it, or somebody between took it. */
-    if (state != 0) died(c, state > 0 ? exit : lost);
+    if (state > 0 || (state < 0 && !p->monitor_pid)) died(c, state > 0 ? exit : lost);
   }
   reap_children(held);
 }
