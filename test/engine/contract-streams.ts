@@ -82,7 +82,8 @@ export function streamTests(promised: Promised): void {
         return accept
       },
     }
-    const spec = { argv: ['cat', '/dev/zero'] as const, user: '0', cwd: '/', env: [] }
+    // No engine ends an exec, and podman reads on for it: a bound of its own.
+    const spec = { argv: ['timeout', '40', 'cat', '/dev/zero'] as const, user: '0', cwd: '/', env: [] }
     const before = process.memoryUsage().rss
     const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
     try {
