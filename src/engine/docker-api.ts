@@ -1,5 +1,6 @@
 /** One Docker API as both the exec path and the plain calls see it: address, calls, version, names for messages. */
 import { HatchwayError } from '../errors.ts'
+import { unlessAborted } from '../limit.ts'
 import type { DockerAddress } from './docker-address.ts'
 import type { CallOptions, DockerHttp } from './docker-http.ts'
 import { type EngineVersion, parseMessage, parseVersion } from './engine-json.ts'
@@ -35,15 +36,26 @@ const NAMES_LIMIT = 10_000
 
 export function createDockerApi(address: DockerAddress, http: DockerHttp): DockerApi {
   const names = new Map<string, string>()
-  let known: ApiVersion | undefined
+  let known: Promise<ApiVersion> | undefined
 
-  async function version(signal: AbortSignal): Promise<ApiVersion> {
-    if (known !== undefined) return known
-    const answer = await http.call('GET', '/version', { signal })
+  // One question for all who wait: Podman runs a dozen programs to answer it.
+  function version(signal: AbortSignal): Promise<ApiVersion> {
+    if (known === undefined) {
+      const asked = ask()
+      asked.catch(() => {
+        if (known === asked) known = undefined
+      })
+      known = asked
+    }
+    return unlessAborted(known, signal)
+  }
+
+  async function ask(): Promise<ApiVersion> {
+    // No caller's signal: others wait for the same answer, and a call has a deadline of its own.
+    const answer = await http.call('GET', '/version', { signal: new AbortController().signal })
     const found = parsed(answer.body, parseVersion)
     const minor = Math.max(Math.min(minorOf(found.apiVersion), NEWEST), minorOf(found.minApiVersion))
-    known = { ...found, prefix: `/v1.${minor}`, consoleSize: minor >= 42 && found.product === 'docker' }
-    return known
+    return { ...found, prefix: `/v1.${minor}`, consoleSize: minor >= 42 && found.product === 'docker' }
   }
 
   return {

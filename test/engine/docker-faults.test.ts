@@ -118,6 +118,19 @@ describe('engine docker against a faulty engine', () => {
     expect([ran.error?.code, ran.text]).toEqual(['ENGINE_ERROR', ''])
   })
 
+  it('asks for the version once, however many wait for it, and again after a failure', async () => {
+    let asked = 0
+    const engine = await fake((line) => {
+      if (!line.includes('/version')) return ok('[]')
+      return ++asked === 1 ? 'HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n' : ok(VERSION)
+    })
+    const list = () => engine.list(AbortSignal.timeout(5000))
+    await Promise.all(Array.from({ length: 20 }, () => expect(list()).rejects.toMatchObject({ code: 'ENGINE_ERROR' })))
+    expect(asked).toBe(1)
+    expect(await Promise.all(Array.from({ length: 20 }, list))).toHaveLength(20)
+    expect(asked).toBe(2)
+  })
+
   it('reads frames whose headers come byte by byte', async () => {
     const frame = Buffer.from([1, 0, 0, 0, 0, 0, 0, 3, 97, 98, 99, 2, 0, 0, 0, 0, 0, 0, 1, 100])
     const engine = await starting((socket) => {
