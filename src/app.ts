@@ -72,7 +72,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
   // At the same time: `hatchway stdio` is waited for.
-  const opening = openEngine({ ...engineChoice(config), lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
+  const opening = openEngine({ ...config.engine, lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
   opening.catch(() => {})
   const usedSteps = createUsedSteps(join(config.keysDirectory, 'state', 'totp'))
   const [hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
@@ -152,7 +152,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     approach: createApproach({ proxies: () => current.proxyProtocol.from }),
     ciphers: config.ciphers,
     authenticator: { ...followed(() => people), admit: handler.admit },
-    ...(banner !== undefined && { banner: () => banner }),
+    ...(banner !== undefined && { banner }),
     connection: handler.connection,
     observe: (event) => events.emit(event),
   })
@@ -229,9 +229,4 @@ async function readConfigured(file: string): Promise<Buffer> {
   } catch (error) {
     throw new HatchwayError('CONFIG_INVALID', `cannot read ${file}`, { cause: error })
   }
-}
-
-function engineChoice({ engine }: Config) {
-  const { kind, endpoint, cli } = engine
-  return { kind, ...(endpoint !== undefined && { endpoint }), ...(cli !== undefined && { cli }) }
 }

@@ -1,5 +1,4 @@
 /** What happens in the gateway, as one typed stream: the log, metrics and the audit trail are its readers. */
-import type { FailureCode } from './errors.ts'
 import type { SessionSnapshot } from './session/registry.ts'
 import type { SftpOperation } from './sftp/operations.ts'
 import type { SshServerEvent } from './ssh/server.ts'
@@ -8,22 +7,11 @@ export type SessionEvent =
   | { readonly type: 'session-created'; readonly session: SessionSnapshot }
   | { readonly type: 'session-running'; readonly session: SessionSnapshot }
   | { readonly type: 'session-stopped'; readonly session: SessionSnapshot }
-  /** It never ran: no such container, not permitted, engine down. `message` is what the user read. */
-  | {
-      readonly type: 'session-refused'
-      readonly connectionId: string
-      readonly user: string
-      readonly code: FailureCode
-      readonly message: string
-    }
 
-export type EngineEvent =
-  | { readonly type: 'engine-up'; readonly endpoint: string }
-  | { readonly type: 'engine-down'; readonly endpoint: string; readonly reason: string }
-
-export type GatewayStateEvent =
-  | { readonly type: 'draining'; readonly sessions: number }
-  | { readonly type: 'keys-reloaded'; readonly keys: number }
+export interface DrainingEvent {
+  readonly type: 'draining'
+  readonly sessions: number
+}
 
 /** What was done to a file over SFTP. Only who asks for `files` hears it: an upload of a tree makes thousands. */
 export interface SftpEvent {
@@ -33,7 +21,7 @@ export interface SftpEvent {
   readonly operation: SftpOperation
 }
 
-export type GatewayEvent = SshServerEvent | SessionEvent | EngineEvent | GatewayStateEvent | SftpEvent
+export type GatewayEvent = SshServerEvent | SessionEvent | DrainingEvent | SftpEvent
 
 export type Listener = (event: GatewayEvent) => void
 

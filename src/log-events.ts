@@ -62,7 +62,6 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): Line | undefined 
     case 'session-created':
     case 'session-running':
     case 'session-stopped':
-    case 'session-refused':
       return undefined
     case 'sftp': {
       const { session, operation } = event
@@ -71,13 +70,7 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): Line | undefined 
       const where = { container: session.container.name, user: session.user }
       return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
     }
-    case 'engine-up':
-      return { level: 'info', msg: 'engine answers', engine: event.endpoint }
-    case 'engine-down':
-      return { level: 'error', msg: 'engine does not answer', engine: event.endpoint, reason: event.reason }
     case 'draining':
       return { level: 'info', msg: 'draining', sessions: event.sessions }
-    case 'keys-reloaded':
-      return { level: 'info', msg: 'keys reloaded', keys: event.keys }
   }
 }

@@ -177,7 +177,7 @@ config
 config
   .command('example')
   .description('print a file with every key, its default and what it means')
-  .action(async () => print((await import('./cli/config.ts')).configExample()))
+  .action(async () => print((await import('./config/example.ts')).exampleConfig()))
 
 gatewayOptions(program.command('config-ssh').description('make containers hosts of your ssh: ssh USER@NAME'))
   .option('--listen <host:port>', 'where the gateway listens', collect)

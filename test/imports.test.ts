@@ -10,6 +10,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'errors.ts': [],
   'address.ts': [],
   'duration.ts': [],
+  'edit-distance.ts': [],
   'idle-timer.ts': [],
   'printable.ts': [],
   'limit.ts': [],
@@ -18,7 +19,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'package-root.ts': [],
   'glob.ts': [],
   'address-list.ts': ['address.ts', 'glob.ts'],
-  'events.ts': ['errors.ts', 'session', 'sftp', 'ssh'],
+  'events.ts': ['session', 'sftp', 'ssh'],
   'log-sink.ts': ['errors.ts'],
   'log.ts': ['errors.ts', 'config', 'log-sink.ts'],
   'log-line.ts': ['ssh'],
@@ -28,7 +29,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   engine: ['errors.ts', 'limit.ts', 'printable.ts', 'tar.ts'],
   ssh: ['errors.ts', 'address.ts', 'address-list.ts', 'duration.ts', 'events.ts', 'glob.ts', 'idle-timer.ts'],
   listen: ['errors.ts', 'limit.ts', 'address.ts', 'ssh'],
-  config: ['errors.ts', 'address.ts', 'login-name.ts', 'package-root.ts'],
+  config: ['errors.ts', 'address.ts', 'edit-distance.ts', 'login-name.ts', 'package-root.ts'],
   auth: [
     'errors.ts',
     'address.ts',
@@ -57,6 +58,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   guest: ['errors.ts', 'limit.ts', 'package-root.ts', 'engine', 'tar.ts'],
   target: [
     'errors.ts',
+    'edit-distance.ts',
     'limit.ts',
     'config',
     'engine',

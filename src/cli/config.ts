@@ -1,5 +1,4 @@
 /** `hatchway config check | schema | example`. */
-import { exampleConfig } from '../config/example.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { configJsonSchema } from '../config/schema.ts'
 
@@ -10,8 +9,4 @@ export function configCheck({ file, warnings }: LoadedConfig): string {
 
 export function configSchema(): string {
   return `${JSON.stringify(configJsonSchema(), null, 2)}\n`
-}
-
-export function configExample(): string {
-  return exampleConfig()
 }

@@ -8,9 +8,3 @@ export async function hangUp(registry: SessionRegistry, reason: string): Promise
   registry.killAll(reason)
   await registry.drained(AbortSignal.timeout(END_LIMIT))
 }
-
-export function later(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds)
-  })
-}

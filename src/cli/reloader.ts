@@ -1,11 +1,11 @@
 /** Reading the configuration again, by SIGHUP, by `hatchway reload` and when its file changes; a broken one changes nothing. */
 import { unwatchFile, watchFile } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { setTimeout as later } from 'node:timers/promises'
 import type { Gateway, Reloaded } from '../app.ts'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import { asHatchwayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { later } from './hang-up.ts'
 
 export interface ReloadReport extends Reloaded {
   /** Why the configuration stays as it was; empty: it was taken over. */

@@ -1,4 +1,5 @@
 /** `hatchway serve`: the gateway, from start to the last session's end. Resolves with the exit code. */
+import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,7 +9,7 @@ import { within } from '../limit.ts'
 import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
-import { hangUp, later } from './hang-up.ts'
+import { hangUp } from './hang-up.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 
 /** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */

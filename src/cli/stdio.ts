@@ -3,6 +3,7 @@
  * Nothing but the protocol may go to stdout.
  */
 import { Duplex } from 'node:stream'
+import { setTimeout as later } from 'node:timers/promises'
 import { GREETING } from '../ssh/greeting.ts'
 import type { ConfigFlags } from './flags.ts'
 
@@ -12,7 +13,7 @@ const HERE = { address: '127.0.0.1', port: 0 }
 export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
   // First of all: the client makes its keys while the rest of this program loads.
   process.stdout.write(GREETING)
-  const [{ startGateway }, { configFrom }, { createLog }, { hangUp, later }] = await Promise.all([
+  const [{ startGateway }, { configFrom }, { createLog }, { hangUp }] = await Promise.all([
     import('../app.ts'),
     import('./flags.ts'),
     import('../log.ts'),

@@ -6,11 +6,10 @@ export interface CliFlavour {
   readonly product: string
   /** Options of `exec` besides -i -t -u -w -e, which all of them have. */
   readonly execOptions: readonly string[]
-  /** Prints one JSON object that has Version, Arch or OsArch somewhere where `cli-parse` looks. */
+  /** Prints one JSON object with Version and Arch or OsArch. */
   readonly version: readonly string[]
   /** Prints the address of the engine behind it; absent where it is always this host. */
   readonly host?: readonly string[]
-  readonly ps: readonly string[]
   readonly events: readonly string[]
   /** Exit codes that may mean that the container or the engine (255) ended, not just the program. */
   readonly goneCodes: readonly number[]
@@ -18,24 +17,22 @@ export interface CliFlavour {
   readonly errors: readonly string[]
 }
 
-const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}'] as const
+const DOCKER: CliFlavour = {
+  product: 'docker',
+  execOptions: [`--detach-keys=${DETACH_KEYS}`],
+  version: ['version', '--format', '{{json .Server}}'],
+  host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
+  events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
+  goneCodes: [137, 255],
+  errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],
+}
 
 export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
-  docker: {
-    product: 'docker',
-    execOptions: [`--detach-keys=${DETACH_KEYS}`],
-    version: ['version', '--format', '{{json .Server}}'],
-    host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
-    ps: PS,
-    events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
-    goneCodes: [137, 255],
-    errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],
-  },
+  docker: DOCKER,
   podman: {
     product: 'podman',
     execOptions: [`--detach-keys=${DETACH_KEYS}`],
     version: ['version', '--format', '{{json .Client}}'],
-    ps: PS,
     events: ['events', '--filter', 'type=container', '--format', 'json'],
     goneCodes: [137, 255],
     errors: ['Error: ', 'Cannot connect to Podman'],
@@ -44,7 +41,6 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     product: 'nerdctl',
     execOptions: [],
     version: ['version', '--format', '{{json .Client}}'],
-    ps: PS,
     events: ['events', '--format', '{{json .}}'],
     goneCodes: [137],
     errors: ['time="', 'FATA['],
@@ -55,13 +51,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
 export function flavourOf(binary: string): CliFlavour {
   const name = binary.split('/').at(-1) ?? binary
   const found = Object.entries(FLAVOURS).find(([key]) => name === key || name.startsWith(`${key}-`))
-  return found?.[1] ?? docker()
-}
-
-function docker(): CliFlavour {
-  const { docker: flavour } = FLAVOURS
-  if (flavour === undefined) throw new Error('the docker flavour is missing')
-  return flavour
+  return found?.[1] ?? DOCKER
 }
 
 /** The arguments of one exec. No shell sees them; the id is hex, so the program's argv cannot be taken for options. */

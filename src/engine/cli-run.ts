@@ -1,12 +1,10 @@
 /** Short calls of the CLI: one child each, bounded in time and output, its errors as HatchwayErrors. */
-import { HatchwayError } from '../errors.ts'
 import { type About, engineError, engineTimeout, unreachable } from './engine-words.ts'
 
 export interface CliResult {
   readonly code: number
   readonly stdout: Buffer
   readonly stderr: string
-  readonly truncated: boolean
 }
 
 export interface RunOptions {
@@ -51,12 +49,12 @@ export function createCli(binary: string): Cli {
     if (result.timedOut) throw engineTimeout(what, deadline)
     const stdout = Buffer.from(result.stdout)
     const stderr = Buffer.from(result.stderr).toString('utf8').trim()
-    if (result.isMaxBuffer) return { code: 0, stdout, stderr, truncated: true }
+    if (result.isMaxBuffer) return { code: 0, stdout, stderr }
     if (result.exitCode === undefined) {
       const missing = result.code === 'ENOENT' || result.code === 'EACCES'
       throw unreachable(missing ? `${binary} cannot be run` : `${binary} was killed`, new Error(result.shortMessage))
     }
-    return { code: result.exitCode, stdout, stderr, truncated: false }
+    return { code: result.exitCode, stdout, stderr }
   }
 
   return {
@@ -73,12 +71,4 @@ export function createCli(binary: string): Cli {
 /** The engine's own words in a CLI's error message. */
 export function cliMessage(stderr: string): string {
   return stderr.replace(/^(Error response from daemon: |Error: |time="[^"]*" level=\w+ msg=)/, '')
-}
-
-export function parseCliJson<T>(stdout: Buffer, parse: (json: unknown) => T): T {
-  try {
-    return parse(JSON.parse(stdout.toString('utf8')))
-  } catch (cause) {
-    throw new HatchwayError('ENGINE_ERROR', 'the container engine gave an answer that makes no sense', { cause })
-  }
 }

@@ -10,9 +10,9 @@ import { startCliExec } from './cli-exec.ts'
 import { flavourOf } from './cli-flavour.ts'
 import { cliHolders } from './cli-holders.ts'
 import { cliLifecycle } from './cli-lifecycle.ts'
-import { cliMessage, createCli, parseCliJson } from './cli-run.ts'
+import { cliMessage, createCli } from './cli-run.ts'
 import type { Container, Engine } from './engine.ts'
-import { nodeArch, parseContainer, parseInspectedSummary } from './engine-json.ts'
+import { nodeArch, parseContainer, parseInspectedSummary, readJson } from './engine-json.ts'
 import { engineError } from './engine-words.ts'
 import { isContainerRef } from './ref.ts'
 import { createStartGate } from './start-gate.ts'
@@ -22,6 +22,7 @@ export interface CliEngineOptions {
   readonly binary: string
 }
 
+const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}']
 const STARTS_AT_ONCE = 10
 const COPY_DEADLINE = 60_000
 
@@ -37,7 +38,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
   async function inspect(ref: string, signal: AbortSignal): Promise<Container> {
     if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
     const stdout = await cli.must(['inspect', '--type', 'container', ref], { signal }, { container: ref })
-    const found = parseCliJson(stdout, (json) => parseContainer(z.array(z.unknown()).min(1).parse(json)[0]))
+    const found = readJson(stdout, (json) => parseContainer(z.array(z.unknown()).min(1).parse(json)[0]))
     remember(found.id, found.name)
     return found
   }
@@ -53,7 +54,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
     async info(signal) {
       const stdout = await cli.must(flavour.version, { signal }, {})
-      const { Version, Arch, OsArch } = parseCliJson(stdout, (json) => versionJson.parse(json))
+      const { Version, Arch, OsArch } = readJson(stdout, (json) => versionJson.parse(json))
       const host = flavour.host && (await cli.run(flavour.host, { signal }))
       const where = process.env.DOCKER_HOST ?? host?.stdout.toString('utf8') ?? 'unix:'
       return {
@@ -65,13 +66,13 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     },
 
     async list(signal) {
-      const rows = (await cli.must(flavour.ps, { signal }, {})).toString('utf8').split('\n')
+      const rows = (await cli.must(PS, { signal }, {})).toString('utf8').split('\n')
       const status = new Map(rows.filter((row) => row !== '').map((row) => splitOnce(row.trim(), '\t')))
       if (status.size === 0) return []
       // One that vanished in between makes the exit code 1; the others are told all the same.
       const { stdout, stderr } = await cli.run(['inspect', '--type', 'container', ...status.keys()], { signal })
       if (stdout.length === 0) throw engineError(cliMessage(stderr), {})
-      const found = parseCliJson(stdout, (json) =>
+      const found = readJson(stdout, (json) =>
         z
           .array(z.unknown())
           .parse(json)

@@ -3,7 +3,7 @@ import { HatchwayError } from '../errors.ts'
 import { unlessAborted } from '../limit.ts'
 import type { DockerAddress } from './docker-address.ts'
 import type { CallOptions, DockerHttp } from './docker-http.ts'
-import { type EngineVersion, parseMessage, parseVersion } from './engine-json.ts'
+import { type EngineVersion, parseMessage, parseVersion, readJson } from './engine-json.ts'
 import { type About, engineError } from './engine-words.ts'
 
 export interface DockerApi {
@@ -53,7 +53,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
   async function ask(): Promise<ApiVersion> {
     // No caller's signal: others wait for the same answer, and a call has a deadline of its own.
     const answer = await http.call('GET', '/version', { signal: new AbortController().signal })
-    const found = parsed(answer.body, parseVersion)
+    const found = readJson(answer.body, parseVersion)
     const minor = Math.max(Math.min(minorOf(found.apiVersion), NEWEST), minorOf(found.minApiVersion))
     return { ...found, prefix: `/v1.${minor}`, consoleSize: minor >= 42 && found.product === 'docker' }
   }
@@ -69,7 +69,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
         if (answer.status < 200 || answer.status > 299) {
           throw engineError(parseMessage(answer.body), options.about ?? {})
         }
-        return parsed(answer.body, parse)
+        return readJson(answer.body, parse)
       } catch (error) {
         if (error instanceof HatchwayError && error.code.startsWith('ENGINE_')) known = undefined
         throw error
@@ -80,14 +80,6 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
       if (names.size >= NAMES_LIMIT) names.clear()
       names.set(id, name)
     },
-  }
-}
-
-function parsed<T>(body: Buffer, parse: (json: unknown) => T): T {
-  try {
-    return parse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')))
-  } catch (cause) {
-    throw new HatchwayError('ENGINE_ERROR', 'the container engine gave an answer that makes no sense', { cause })
   }
 }
 

@@ -104,7 +104,7 @@ export async function startExec(
       json: { Detach: false, Tty: spec.tty !== undefined, ...consoleSize, ...startSize },
       signal,
       deadline: startDeadline,
-      refused: (_status, text) => engineError(text, about, 'the container engine could not start the program'),
+      refused: (text) => engineError(text, about, 'the container engine could not start the program'),
       data(chunk) {
         leave()
         clearTimeout(watch)

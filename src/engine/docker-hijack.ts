@@ -14,7 +14,7 @@ export interface HijackRequest {
   readonly signal: AbortSignal
   readonly deadline: number
   /** The engine's error text for a refused start, as a failure. */
-  refused(status: number, text: string): HatchwayError
+  refused(text: string): HatchwayError
   /** A lent chunk; false stops reading until `socket.resume()`. */
   data(chunk: Buffer): boolean
   /** Once: the stream ended, cleanly without an error. */
@@ -55,7 +55,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       }
       const message = errorMessage(answer.rest)
       if (message !== undefined || answer.rest.length > HEAD_LIMIT) {
-        fail(request.refused(answer.status, message ?? `status ${answer.status}`))
+        fail(request.refused(message ?? `status ${answer.status}`))
       }
       return true
     }
@@ -77,7 +77,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       over = true
       if (streaming) return request.end(error)
       const answer = readHead(early)
-      if (answer !== undefined) return fail(request.refused(answer.status, `status ${answer.status}`))
+      if (answer !== undefined) return fail(request.refused(`status ${answer.status}`))
       fail(error === undefined ? engineLost(new Error('closed before an answer')) : describe(error, address))
     }
     const timer = setTimeout(() => fail(engineTimeout('exec start', request.deadline)), request.deadline)

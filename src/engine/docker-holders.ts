@@ -1,7 +1,7 @@
 /** Holder containers over the Docker API (engine.ts `Holders`). */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { within as limited } from '../limit.ts'
+import { unlessAborted, within } from '../limit.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
@@ -63,7 +63,7 @@ export function dockerHolders(api: DockerApi): Holders {
           json: {},
           signal,
           deadline: START_DEADLINE,
-          refused: (_status, words) => engineError(words, {}, 'the container engine could not attach a holder'),
+          refused: (words) => engineError(words, {}, 'the container engine could not attach a holder'),
           data(chunk) {
             try {
               return demux.feed(chunk)
@@ -80,7 +80,7 @@ export function dockerHolders(api: DockerApi): Holders {
           await remove(name)
         }
         await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_DEADLINE }, nothing)
-        return { firstLine: await within(firstLine, signal), close: () => close() }
+        return { firstLine: await unlessAborted(firstLine, within(START_DEADLINE, signal)), close: () => close() }
       } catch (error) {
         await close()
         throw error
@@ -136,14 +136,6 @@ function createBody(spec: Parameters<Holders['start']>[0]): object {
         : [],
     },
   }
-}
-
-function within<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const limit = limited(START_DEADLINE, signal)
-  return new Promise((resolve, reject) => {
-    limit.addEventListener('abort', () => reject(limit.reason), { once: true })
-    promise.then(resolve, reject)
-  })
 }
 
 function parseCreated(json: unknown) {

@@ -9,8 +9,6 @@ export interface Answer {
   readonly status: number
   readonly body: Buffer
   readonly headers: http.IncomingHttpHeaders
-  /** The body was longer than the limit and was cut there. */
-  readonly truncated: boolean
 }
 
 export interface CallOptions {
@@ -68,19 +66,19 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
       const request = send(method, path, options, (response) => {
         const chunks: Buffer[] = []
         let size = 0
-        const done = (truncated: boolean) =>
+        const done = () =>
           finish(() => {
             const { statusCode = 0, headers } = response
-            resolve({ status: statusCode, body: Buffer.concat(chunks), headers, truncated })
+            resolve({ status: statusCode, body: Buffer.concat(chunks), headers })
           })
         response.on('error', (error) => fail(describe(error, address)))
         response.on('aborted', () => fail(engineLost(new Error('the answer was cut off'))))
-        response.on('end', () => done(false))
+        response.on('end', done)
         response.on('data', (chunk: Buffer) => {
           chunks.push(chunk.subarray(0, limit - size))
           size += chunk.length
           if (size > limit) {
-            done(true)
+            done()
             response.removeAllListeners('aborted')
             response.destroy()
           }

@@ -1,5 +1,6 @@
 /** The engines' JSON, narrowed: Docker's API, Podman's imitation of it and the CLIs' `inspect` say nearly the same. */
 import { z } from 'zod'
+import { HatchwayError } from '../errors.ts'
 import type { Container, ContainerState, ContainerSummary, Mount, PortBinding } from './engine.ts'
 
 const text = z.string().catch('')
@@ -255,6 +256,15 @@ export function parseExecState(json: unknown): ExecState {
 export function parseId(json: unknown): string {
   // The id becomes part of paths; an engine that answers anything else is not one.
   return z.object({ Id: z.string().regex(/^[0-9a-zA-Z]{1,128}$/) }).parse(json).Id
+}
+
+/** An answer of whoever speaks for an engine. No body is no value. @throws HatchwayError ENGINE_ERROR */
+export function readJson<T>(body: Buffer, parse: (json: unknown) => T): T {
+  try {
+    return parse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')))
+  } catch (cause) {
+    throw new HatchwayError('ENGINE_ERROR', 'the container engine gave an answer that makes no sense', { cause })
+  }
 }
 
 export function parseMessage(body: Buffer): string {

@@ -43,16 +43,12 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH })
   }
 
-  async function open(file: string, signal: AbortSignal): Promise<Readable | undefined> {
-    return engine.readArchive(containerId, file, signal)
-  }
-
   /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
   async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
     const { signal, release } = limited(limit, closed)
     const extract = tar.extract()
     try {
-      const source = await open(file, signal)
+      const source = await engine.readArchive(containerId, file, signal)
       if (!source) return
       const flow = pipeline(source, extract, { signal })
       flow.catch(() => undefined)

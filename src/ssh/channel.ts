@@ -27,7 +27,6 @@ export interface ChannelOwner {
 }
 
 export class Channel {
-  readonly id: number
   readonly #transport: Transport
   readonly #remote: number
   readonly #writer: ChannelWriter
@@ -51,8 +50,7 @@ export class Channel {
   #gone = false
 
   /** `window` is what the client was or will be told; `removed`: both ends closed, or the connection is gone. */
-  constructor(id: number, window: number, remote: RemoteEnd, transport: Transport, removed: () => void) {
-    this.id = id
+  constructor(window: number, remote: RemoteEnd, transport: Transport, removed: () => void) {
     this.#window = window
     this.#windowLeft = window
     this.#remote = remote.id

@@ -248,7 +248,7 @@ export class ConnectionLayer {
   }
 
   #add(id: number, type: string, window: number, remote: RemoteEnd): Channel {
-    const channel = new Channel(id, window, remote, this.#transport, () => {
+    const channel = new Channel(window, remote, this.#transport, () => {
       this.#channels.delete(id)
       this.#timeouts.forget(channel)
       this.#checkUse()

@@ -41,7 +41,6 @@ export const Message = {
 export const DisconnectReason = {
   PROTOCOL_ERROR: 2,
   SERVICE_NOT_AVAILABLE: 7,
-  CONNECTION_LOST: 10,
   BY_APPLICATION: 11,
   TOO_MANY_CONNECTIONS: 12,
 } as const

@@ -67,7 +67,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     authenticator: server.authenticator,
     carried: options.carried.identity,
     maxAuthTries: limits.maxAuthTries,
-    banner: (context) => (typeof server.banner === 'function' ? server.banner(context) : server.banner),
+    banner: server.banner,
     context: (user): AuthContext => ({ connectionId: id, user, ...host, remote, local, signal: abort.signal }),
     decided: (context, { result, ...facts }) =>
       observe({ type: 'auth', context, ...facts, accepted: result === 'accepted', partial: result === 'partial' }),

@@ -71,8 +71,8 @@ export interface SshServerOptions<Identity> {
   /** Called once per authenticated connection, before any of its requests is served. */
   readonly connection: (connection: SshConnection<Identity>) => ConnectionHandlers
   readonly observe: (event: SshServerEvent) => void
-  /** Text for a user before the login (RFC 4252 §5.4), lines ended by a newline; asked once per connection. */
-  readonly banner?: string | ((context: AuthContext) => string | undefined)
+  /** Text for a user before the login (RFC 4252 §5.4), lines ended by a newline. */
+  readonly banner?: string
 }
 
 export interface SshServer<Identity> {

@@ -206,7 +206,6 @@ export class SessionChannel implements ChannelOwner {
 
   #session(start: SessionStart): SshSession {
     return {
-      id: this.#channel.id,
       start,
       ...(this.#pty && { pty: this.#pty }),
       ...(this.#x11 && { x11: this.#x11 }),

@@ -49,8 +49,6 @@ export interface SessionEvents {
 
 /** One session that a client has started: everything asked before the start is in it. */
 export interface SshSession {
-  /** Unique within its connection. */
-  readonly id: number
   readonly start: SessionStart
   readonly pty?: PtyRequest
   readonly x11?: X11Request

@@ -6,9 +6,9 @@
  */
 import { readFileSync } from 'node:fs'
 import Module, { createRequire } from 'node:module'
+import { assertVersion, VERSION } from './kex/guard.ts'
 import { installPostQuantumKex } from './kex/install.ts'
 
-const VERSION = '1.17.0'
 /** OpenSSH's PACKET_MAX_SIZE (packet.c): commands of up to 256 KB arrive in one packet. ssh2 takes 35,000 bytes. */
 export const MAX_PACKET_SIZE = 256 * 1024
 const LAYER = Symbol.for('hatchway.ssh2')
@@ -16,10 +16,7 @@ const LAYER = Symbol.for('hatchway.ssh2')
 const load = createRequire(import.meta.url)
 
 export interface Negotiated {
-  readonly kex: string
   serverHostKey: string
-  readonly cs: { readonly cipher: string; readonly mac: string; readonly compress: string }
-  readonly sc: { readonly cipher: string; readonly mac: string; readonly compress: string }
 }
 
 /** A parsed private or public key of ssh2's keyParser.js. */
@@ -58,7 +55,6 @@ export interface StockProtocol {
   cleanup(): void
   authSuccess(): void
   readonly _authsQueue: string[]
-  readonly _destruct?: unknown
   _kex?: StockKeyExchange | undefined
   _hostKeys: Readonly<Record<string, ParsedKey>>
   readonly _kexinit?: Buffer
@@ -119,8 +115,7 @@ export function nativeCryptoAvailable(): boolean {
 export const ssh2: Ssh2 = await loadLayer()
 
 async function loadLayer(): Promise<Ssh2> {
-  const { version } = load('ssh2/package.json')
-  if (version !== VERSION) throw new Error(`ssh2 ${VERSION} is needed, ${version} is installed: run npm ci`)
+  assertVersion(load)
   const protocolFile = load.resolve('ssh2/lib/protocol/Protocol.js')
   const crypto = 'ssh2/lib/protocol/crypto.js'
   // A second copy of this module (a test runner's) finds the layer already on.

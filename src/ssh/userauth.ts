@@ -35,7 +35,7 @@ export interface UserAuthOptions<Identity> {
   readonly carried: Identity | undefined
   readonly maxAuthTries: number
   readonly context: (user: string) => AuthContext
-  readonly banner: (context: AuthContext) => string | undefined
+  readonly banner: string | undefined
   readonly decided: (context: AuthContext, result: AuthResult) => void
   readonly fault: (error: unknown) => void
   /** Told right after USERAUTH_SUCCESS was sent. */
@@ -138,8 +138,8 @@ export class UserAuth<Identity> {
 
   #greet(context: AuthContext): void {
     this.#context = context
-    const text = this.#options.banner(context)
-    if (text) this.#options.transport.send(packet(Message.USERAUTH_BANNER, text, ''))
+    const { banner, transport } = this.#options
+    if (banner) transport.send(packet(Message.USERAUTH_BANNER, banner, ''))
   }
 
   /** One request after the other, in the order sent: RFC 4252 §5.1. */

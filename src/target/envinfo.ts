@@ -19,7 +19,6 @@ export interface EnvInfo {
   readonly name: string
   readonly uid: number
   readonly gid: number
-  readonly fullName: string
   readonly home: string
   /** As in passwd; may be missing inside, may be nologin. */
   readonly shell: string
@@ -101,7 +100,7 @@ function fromEntry(entry: PasswdEntry, engineUser: string): EnvInfo {
 
 /** A uid without a passwd entry, as the engines run it: gid 0, home /. */
 function anonymous(name: string, uid: number): EnvInfo {
-  return { name, uid, gid: 0, fullName: '', home: '/', shell: '/bin/sh', engineUser: String(uid) }
+  return { name, uid, gid: 0, home: '/', shell: '/bin/sh', engineUser: String(uid) }
 }
 
 /** A regular file's text, links followed inside the container; no text when there is no such regular file. */

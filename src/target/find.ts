@@ -1,4 +1,6 @@
 /** Which container a name means. Pure: the caller asks the engine and the policy. */
+
+import { editDistance } from '../edit-distance.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -50,25 +52,11 @@ export function nearest(ref: string, names: readonly string[]): string[] {
   const wanted = ref.slice(0, 64).toLowerCase()
   const limit = Math.max(2, Math.floor(wanted.length / 3))
   return names
-    .map((name) => ({ name, distance: distance(wanted, name.slice(0, 64).toLowerCase()) }))
+    .map((name) => ({ name, distance: editDistance(wanted, name.slice(0, 64).toLowerCase()) }))
     .filter(({ name, distance }) => distance <= limit || name.toLowerCase().includes(wanted))
     .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
     .slice(0, 3)
     .map(({ name }) => name)
-}
-
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const change = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min(change, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1))
-    }
-    previous = row
-  }
-  return previous[b.length] ?? 0
 }
 
 function list(names: readonly string[]): string {

@@ -8,8 +8,6 @@ export interface PasswdEntry {
   readonly name: string
   readonly uid: number
   readonly gid: number
-  /** GECOS up to the first comma: the full name, "&" not expanded. */
-  readonly fullName: string
   readonly home: string
   readonly shell: string
 }
@@ -48,14 +46,14 @@ export function parseId(text: string): number | undefined {
 
 function parseLine(line: string): PasswdEntry | undefined {
   const fields = line.split(':')
-  const [name, , uidText, gidText, gecos, home, shell] = fields
+  const [name, , uidText, gidText, , home, shell] = fields
   if (fields.length !== 7 || !name || uidText === undefined || gidText === undefined) return undefined
   // NIS compat lines (+user, -user) name nobody, and comments are no entries.
   if (/^[+\-#]/.test(name)) return undefined
   const uid = parseId(uidText)
   const gid = parseId(gidText)
   if (uid === undefined || gid === undefined) return undefined
-  return { name, uid, gid, fullName: gecos?.split(',')[0] ?? '', home: home ?? '', shell: shell ?? '' }
+  return { name, uid, gid, home: home ?? '', shell: shell ?? '' }
 }
 
 /** Lines as the engines see them: trimmed of white space at both ends. */

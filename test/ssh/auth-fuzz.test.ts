@@ -174,7 +174,7 @@ test('20 000 packets to the whole of it: nobody is let in, and every exchange th
         local: { address: '', port: 0 },
         signal: new AbortController().signal,
       }),
-      banner: () => undefined,
+      banner: undefined,
       decided: () => {},
       fault: (error) => faults.push(error),
       succeeded: () => faults.push(new Error('let in')),

@@ -22,7 +22,6 @@ test('a name brings its record, and goes to the engine as a name for its groups'
     name: 'dev',
     uid: 1000,
     gid: 1000,
-    fullName: 'Dev',
     home: '/home/dev',
     shell: '/bin/zsh',
     engineUser: 'dev',

@@ -5,7 +5,6 @@ const info = {
   name: 'dev',
   uid: 1000,
   gid: 1000,
-  fullName: '',
   home: '/home/dev',
   shell: '/bin/bash',
   engineUser: 'dev',

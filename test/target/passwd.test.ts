@@ -20,7 +20,6 @@ test('a whole entry is read, the full name up to the first comma', () => {
     name: 'dev',
     uid: 1000,
     gid: 1000,
-    fullName: 'Dev Loper',
     home: '/home/dev',
     shell: '/bin/zsh',
   })

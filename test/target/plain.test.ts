@@ -27,7 +27,6 @@ describe.each(['debian', 'busybox'] as const)('%s', (image) => {
       name: 'dev',
       uid: 1000,
       gid: 1000,
-      fullName: '',
       home: options.home ?? '/home/dev',
       shell: options.shell ?? '/bin/sh',
       engineUser: 'dev',

@@ -6,7 +6,6 @@ const info = {
   name: 'dev',
   uid: 1000,
   gid: 1000,
-  fullName: '',
   home: '/home/dev',
   shell: '/bin/zsh',
   engineUser: 'dev',

@@ -1,6 +1,6 @@
 /** Is this the ssh2 the layer was written for, and is it still time to change it? */
 
-const VERSION = '1.17.0'
+export const VERSION = '1.17.0'
 
 /** These take kex.js's functions out of its exports as they load; what is put there later they never see. */
 const TOO_LATE = ['ssh2/lib/protocol/Protocol.js', 'ssh2/lib/protocol/handlers.js']
@@ -17,9 +17,7 @@ export function assertVersion(load: Loader): void {
   const found = load('ssh2/package.json')
   const version = typeof found === 'object' && found !== null && 'version' in found ? found.version : undefined
   if (version === VERSION) return
-  throw new Error(
-    `post-quantum key exchange is written for ssh2 ${VERSION} exactly, but ${version} is installed: run npm ci`,
-  )
+  throw new Error(`this is written for ssh2 ${VERSION} exactly, but ${version} is installed: run npm ci`)
 }
 
 export function assertNotTooLate(load: Loader): void {
