@@ -62,12 +62,12 @@ export interface Entered {
 export function createDestinations(deps: DestinationDependencies): Destinations {
   const { containers, policy, made } = deps
   const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
+  const mayEnter = (who: Who) => async (container: Container | ContainerSummary) =>
+    (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
 
   async function find(who: Who, route: Route, signal: AbortSignal): Promise<Container> {
     if (!('container' in route)) throw namesNoContainer(route)
-    const mayEnter = async (container: Container | ContainerSummary) =>
-      (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
-    return containers.resolve(route.container, mayEnter, signal, who.origin.host !== undefined)
+    return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
   }
 
   /** Running or not. Asked anew for each use: it may have been made again. */
@@ -113,9 +113,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   }
 
   async function* entries(who: Who, signal: AbortSignal): AsyncGenerator<Entry> {
-    const mayEnter = async (container: ContainerSummary) =>
-      (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
-    for await (const container of containers.visible(mayEnter, signal)) yield containerEntry(container)
+    for await (const container of containers.visible(mayEnter(who), signal)) yield containerEntry(container)
     for (const name of made?.names ?? []) {
       for (const kind of ['fresh', 'personal'] as const) {
         const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)

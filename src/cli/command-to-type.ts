@@ -4,9 +4,9 @@ import { relative } from 'node:path'
 import type { Gateway } from '../app.ts'
 import { ownKey } from '../auth/key-files.ts'
 import type { Config } from '../config/schema.ts'
+import { isHostName } from './ssh-config/entries.ts'
 
 const LIMIT = 5_000
-const PLAIN_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
 const UNSPECIFIED = new Set(['0.0.0.0', '::'])
 
 export async function commandToType(gateway: Pick<Gateway, 'endpoints' | 'engine'>, config: Config): Promise<string> {
@@ -15,7 +15,7 @@ export async function commandToType(gateway: Pick<Gateway, 'endpoints' | 'engine
   const address = endpoint?.address ?? '127.0.0.1'
   const host = UNSPECIFIED.has(address) ? '127.0.0.1' : address
   const containers = await gateway.engine.list(AbortSignal.timeout(LIMIT)).catch(() => [])
-  const running = containers.filter(({ state, name }) => state === 'running' && PLAIN_NAME.test(name))
+  const running = containers.filter(({ state, name }) => state === 'running' && isHostName(name))
   const name = running.map((container) => container.name).sort()[0] ?? 'CONTAINER'
   const key = await usableOwnKey(config)
   return ['ssh', ...(key === undefined ? [] : ['-i', quoted(key)]), '-p', String(port), `${name}@${host}`].join(' ')

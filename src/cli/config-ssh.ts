@@ -12,6 +12,7 @@ import { openEngine } from '../engine/choose.ts'
 import type { Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
 import { createLog, type Logger } from '../log.ts'
+import { at } from '../log-line.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
 import { allSessions } from './control-client.ts'
 import { CliFailure } from './failure.ts'
@@ -151,7 +152,7 @@ async function gatewayAddress(config: Config): Promise<string> {
   const found = endpoints.find(({ port }) => port === wanted.port) ?? (wanted.port === 0 ? endpoints[0] : undefined)
   const { host, port } = found ? { host: found.address, port: found.port } : wanted
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return reachable.includes(':') ? `[${reachable}]:${port}` : `${reachable}:${port}`
+  return at({ address: reachable, port })
 }
 
 async function watch(engine: Engine, writer: Writer, print: Print): Promise<void> {

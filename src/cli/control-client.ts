@@ -55,16 +55,16 @@ export async function killSession(configured: string | undefined, id: string): P
   return answers.some(({ killed }) => killed)
 }
 
-/** The number of keys each gateway has now. */
-const ReloadAnswer = z.object({
+/** ControlReload */
+const reloadAnswer = z.object({
   keys: z.number(),
   problems: z.array(z.string()),
   restart: z.array(z.string()),
   ended: z.number(),
 })
 
-export async function reloadGateways(configured: string | undefined): Promise<z.infer<typeof ReloadAnswer>[]> {
-  return ask(configured, 'POST', '/reload', ReloadAnswer)
+export async function reloadGateways(configured: string | undefined): Promise<z.infer<typeof reloadAnswer>[]> {
+  return ask(configured, 'POST', '/reload', reloadAnswer)
 }
 
 async function ask<T>(

@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import { asHatchwayError, messageOf } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
+import { at } from '../log-line.ts'
 import { allSessions } from './control-client.ts'
 import type { Finding } from './doctor.ts'
 import { examineClock } from './examine-clock.ts'
@@ -136,7 +137,7 @@ function nearestDirectory(path: string): string {
 
 async function port(address: { readonly host: string; readonly port: number }, config: Config): Promise<Finding> {
   const check = 'port'
-  const where = `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
+  const where = at({ address: address.host, port: address.port })
   const problem = await tryToListen(address)
   if (problem === undefined) return { check, state: 'ok', found: `${where} is free` }
   const gateways = problem === 'EADDRINUSE' ? await allSessions(config.controlSocket, false).catch(() => []) : []

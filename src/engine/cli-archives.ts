@@ -1,27 +1,56 @@
-/** `docker cp` with a tar on its stdout or stdin, as streams. */
+/** `docker cp` with a tar on its stdout or stdin: small ones as bytes, others as streams. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { cliMessage } from './cli-run.ts'
+import { type Cli, cliMessage } from './cli-run.ts'
 import type { Engine } from './engine.ts'
 import { engineError, engineLost, unreachable } from './engine-words.ts'
 
+const COPY_DEADLINE = 60_000
 const STDERR_LIMIT = 64 * 1024
 const ABSENT = /could not find|no such file|not found/i
 
 export function cliArchives(
-  binary: string,
+  cli: Cli,
   name: (id: string) => string,
   inspect: (id: string, signal: AbortSignal) => Promise<unknown>,
-): Pick<Engine, 'readArchive' | 'writeArchive'> {
+): Pick<Engine, 'copyOut' | 'copyIn' | 'readArchive' | 'writeArchive'> {
+  const { binary } = cli
+
+  /** Undefined: the container is there, and no such path in it. */
+  function absent(stderr: string, containerId: string): undefined {
+    const text = cliMessage(stderr)
+    const error = engineError(text, { container: name(containerId) })
+    if (error.code !== 'CONTAINER_NOT_FOUND' && ABSENT.test(text)) return undefined
+    throw error
+  }
+
+  async function notCopiedIn(stderr: string, containerId: string, signal: AbortSignal): Promise<never> {
+    // Docker's CLI says the same of a missing container as of a missing directory.
+    await inspect(containerId, signal)
+    throw engineError(cliMessage(stderr), { container: name(containerId) })
+  }
+
   return {
+    async copyOut(containerId, path, limit, signal) {
+      const args = ['cp', `${containerId}:${path}`, '-']
+      const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_DEADLINE })
+      return code === 0 ? stdout : absent(stderr, containerId)
+    },
+
+    async copyIn(containerId, path, tar, signal) {
+      const args = ['cp', '-', `${containerId}:${path}`]
+      const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_DEADLINE })
+      if (code !== 0) await notCopiedIn(stderr, containerId, signal)
+    },
+
     async readArchive(containerId, path, signal): Promise<Readable | undefined> {
       const child = copy(binary, [`${containerId}:${path}`, '-'], signal)
       child.stdin.end()
       const output = new PassThrough()
       // Destroyed by its reader: the CLI would wait for ever on a pipe that nobody reads.
-      output.on('error', () => {}).on('close', () => child.kill('SIGKILL'))
+      output.on('error', () => {}).on('close', () => child.kill())
       let began = false
       child.stdout.once('data', () => {
         began = true
@@ -35,11 +64,7 @@ export function cliArchives(
       await Promise.race([ended, once(output, 'readable', { signal })])
       if (began) return output
       const { code, stderr } = await ended
-      if (code === 0) return output
-      const text = cliMessage(stderr)
-      const error = engineError(text, { container: name(containerId) })
-      if (error.code !== 'CONTAINER_NOT_FOUND' && ABSENT.test(text)) return undefined
-      throw error
+      return code === 0 ? output : absent(stderr, containerId)
     },
 
     async writeArchive(containerId, path, tar, signal): Promise<void> {
@@ -50,9 +75,7 @@ export function cliArchives(
       const { code, stderr } = await child.ended
       tar.destroy()
       await sent
-      if (code === 0) return
-      await inspect(containerId, signal)
-      throw engineError(cliMessage(stderr), { container: name(containerId) })
+      if (code !== 0) await notCopiedIn(stderr, containerId, signal)
     },
   }
 }
@@ -71,5 +94,5 @@ function copy(binary: string, args: readonly string[], signal: AbortSignal) {
     child.once('close', (code) => resolve({ code: code ?? 255, stderr }))
   })
   ended.catch(() => undefined)
-  return { stdin: child.stdin, stdout: child.stdout, ended, kill: (s: 'SIGKILL') => void child.kill(s) }
+  return { stdin: child.stdin, stdout: child.stdout, ended, kill: () => void child.kill('SIGKILL') }
 }

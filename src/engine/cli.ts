@@ -24,7 +24,6 @@ export interface CliEngineOptions {
 
 const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}']
 const STARTS_AT_ONCE = 10
-const COPY_DEADLINE = 60_000
 
 export function createCliEngine({ binary }: CliEngineOptions): Engine {
   const flavour = flavourOf(binary)
@@ -87,27 +86,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     exec: (containerId, spec, sink, signal) =>
       startCliExec({ cli, flavour, gate, closers, name, inspect, containerId, spec, sink, signal }),
 
-    async copyOut(containerId, path, limit, signal) {
-      const args = ['cp', `${containerId}:${path}`, '-']
-      const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_DEADLINE })
-      if (code === 0) return stdout
-      const text = cliMessage(stderr)
-      const error = engineError(text, { container: name(containerId) })
-      if (error.code !== 'CONTAINER_NOT_FOUND' && /could not find|no such file|not found/i.test(text)) return undefined
-      throw error
-    },
-
-    async copyIn(containerId, path, tar, signal) {
-      const args = ['cp', '-', `${containerId}:${path}`]
-      const about = { container: name(containerId) }
-      const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_DEADLINE })
-      if (code === 0) return
-      // Docker's CLI says the same of a missing container as of a missing directory.
-      await inspect(containerId, signal)
-      throw engineError(cliMessage(stderr), about)
-    },
-
-    ...cliArchives(binary, name, inspect),
+    ...cliArchives(cli, name, inspect),
 
     holders: cliHolders(cli),
 

@@ -9,8 +9,7 @@ import { dockerHolders } from './docker-holders.ts'
 import { createDockerHttp } from './docker-http.ts'
 import { dockerLifecycle } from './docker-lifecycle.ts'
 import type { Engine } from './engine.ts'
-import { parseContainer, parseMessage, parseSummaries } from './engine-json.ts'
-import { engineError } from './engine-words.ts'
+import { parseContainer, parseSummaries } from './engine-json.ts'
 import { isContainerRef } from './ref.ts'
 import { createStartGate } from './start-gate.ts'
 
@@ -24,7 +23,6 @@ export interface DockerEngineOptions {
 }
 
 const STARTS_AT_ONCE = 10
-const COPY_DEADLINE = 60_000
 
 /** Connects at the first call, so an engine that is down now may come later. */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
@@ -39,11 +37,6 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   const closed = new AbortController()
   // A TLS or tcp engine may still be this host, but nothing says so.
   const local = address.kind === 'unix' && process.platform === 'linux'
-
-  async function archive(containerId: string, path: string, signal: AbortSignal): Promise<string> {
-    const { prefix } = await api.version(signal)
-    return `${prefix}/containers/${containerId}/archive?path=${encodeURIComponent(path)}`
-  }
 
   return {
     kind: 'docker',
@@ -70,33 +63,6 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
 
     exec: (containerId, spec, sink, signal) =>
       startExec(api, gate, containerId, spec, sink, signal, options.startDeadline ?? 30_000),
-
-    async copyOut(containerId, path, limit, signal) {
-      const answer = await http.call('GET', await archive(containerId, path, signal), {
-        signal,
-        limit,
-        deadline: COPY_DEADLINE,
-      })
-      if (answer.status === 200) return answer.body
-      const error = engineError(parseMessage(answer.body), { container: api.name(containerId) })
-      if (answer.status === 404 && error.code !== 'CONTAINER_NOT_FOUND') return undefined
-      throw error
-    },
-
-    // A HEAD takes milliseconds; a GET makes dockerd fork and chroot into the container, which costs what an exec does.
-    async statPath(containerId, path, signal) {
-      const { status, headers } = await http.call('HEAD', await archive(containerId, path, signal), { signal })
-      const told = headers['x-docker-container-path-stat']
-      if (status === 404) return undefined
-      if (status === 200 && typeof told === 'string') return told
-      throw new HatchwayError('ENGINE_ERROR', 'the container engine does not tell what a file is like')
-    },
-
-    async copyIn(containerId, path, tar, signal) {
-      const url = `/containers/${containerId}/archive?path=${encodeURIComponent(path)}`
-      const about = { container: api.name(containerId) }
-      await api.json('PUT', url, { signal, tar, about, deadline: COPY_DEADLINE }, () => undefined)
-    },
 
     ...dockerArchives(api),
 

@@ -54,7 +54,7 @@ export interface GuestReport {
   /** The way the helper got (or would get) in; undefined: the plain road. */
   readonly way: string | undefined
   /** Ways tried before it, and why they failed. */
-  readonly failed: readonly { readonly way: string; readonly reason: string }[]
+  readonly failed: readonly Failed[]
   /** "direct" with the reason why it is possible, or "exec stream" and why not. */
   readonly dataPath: { readonly direct: boolean; readonly reason: string }
 }

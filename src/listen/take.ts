@@ -1,7 +1,7 @@
 /** Take the first bytes of a stream, as many as a parser wants, and leave the rest to who reads next. */
 import type { Duplex } from 'node:stream'
 
-/** `need`: undefined when no more bytes are wanted; else how many there must be before it is asked again. */
+/** `taken`: how many are wanted in all; `need`: how many there must be before it is asked again. */
 export type Enough = (bytes: Buffer) => { readonly taken: number } | { readonly need: number }
 
 /**

@@ -1,6 +1,7 @@
 /** How long a session may last, and how long it may carry nothing: its user is warned, and then it ends. */
 import { inWords } from '../duration.ts'
 import { IdleTimer } from '../idle-timer.ts'
+import type { SessionRecord } from './registry.ts'
 
 /** Milliseconds; 0: none. */
 export interface TimeLimits {
@@ -84,8 +85,10 @@ function graceOf(limit: number, { sessionTimeoutWarning }: TimeLimits): number {
   return Math.min(sessionTimeoutWarning, Math.floor(limit / 2))
 }
 
+type Counters = Pick<SessionRecord, 'addIn' | 'addOut'>
+
 /** Counters for which what passes also keeps the session from being idle. */
-export function counted(counters: ByteCounters, clock: TimeLimit): ByteCounters {
+export function counted(counters: Counters, clock: TimeLimit): Counters {
   return {
     addIn(bytes) {
       clock.touch()
@@ -96,9 +99,4 @@ export function counted(counters: ByteCounters, clock: TimeLimit): ByteCounters 
       counters.addOut(bytes)
     },
   }
-}
-
-interface ByteCounters {
-  addIn(bytes: number): void
-  addOut(bytes: number): void
 }

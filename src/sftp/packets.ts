@@ -2,39 +2,21 @@
  * SFTP packets found in a stream that is cut anywhere, without holding it: of each packet only the first bytes are kept,
  * as many as its type needs, and the data of a READ or WRITE is skipped over.
  */
-
-/** draft-ietf-secsh-filexfer-02 §3. */
-export const SFTP = {
-  OPEN: 3,
-  CLOSE: 4,
-  READ: 5,
-  WRITE: 6,
-  SETSTAT: 9,
-  FSETSTAT: 10,
-  REMOVE: 13,
-  MKDIR: 14,
-  RMDIR: 15,
-  RENAME: 18,
-  SYMLINK: 20,
-  STATUS: 101,
-  HANDLE: 102,
-  DATA: 103,
-  EXTENDED: 200,
-} as const
+import { TYPE } from './types.ts'
 
 /** Type, id, a handle (256 bytes at most, §6.3), two numbers. */
 const SHORT = 300
 /** Two paths of Linux's length. What is longer is cut; no server opens it. */
 const LONG = 2 * 4096 + 512
 const PATHS = new Set<number>([
-  SFTP.OPEN,
-  SFTP.SETSTAT,
-  SFTP.REMOVE,
-  SFTP.MKDIR,
-  SFTP.RMDIR,
-  SFTP.RENAME,
-  SFTP.SYMLINK,
-  SFTP.EXTENDED,
+  TYPE.OPEN,
+  TYPE.SETSTAT,
+  TYPE.REMOVE,
+  TYPE.MKDIR,
+  TYPE.RMDIR,
+  TYPE.RENAME,
+  TYPE.SYMLINK,
+  TYPE.EXTENDED,
 ])
 
 const LENGTH = 4

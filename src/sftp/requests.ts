@@ -3,7 +3,8 @@ import path from 'node:path'
 import { Handles, MAX_HANDLES, type OpenFile } from './handles.ts'
 import { Spools } from './spool.ts'
 import type { Tree } from './tree.ts'
-import { attributes, counted, type Fields, longName, OPEN, packet, SftpError, TYPE, u32, u64 } from './wire.ts'
+import { TYPE } from './types.ts'
+import { attributes, counted, type Fields, longName, OPEN, packet, SftpError, u32, u64 } from './wire.ts'
 
 const MAX_DATA = 255 * 1024
 export const MAX_PACKET = 256 * 1024

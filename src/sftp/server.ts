@@ -8,7 +8,8 @@ import { HatchwayError } from '../errors.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'
 import { Tree, type Who } from './tree.ts'
-import { counted, Fields, packet, SftpError, STATUS, TYPE, u32 } from './wire.ts'
+import { TYPE } from './types.ts'
+import { counted, Fields, packet, SftpError, STATUS, u32 } from './wire.ts'
 
 export interface SftpSettings {
   readonly who: Who

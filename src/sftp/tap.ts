@@ -4,7 +4,8 @@
  * answered is told as UNKNOWN, not forgotten.
  */
 import { resultOf, type SftpAttributes, type SftpOperation, type SftpRequest, type SftpResult } from './operations.ts'
-import { SFTP, SftpFields, SftpPackets } from './packets.ts'
+import { SftpFields, SftpPackets } from './packets.ts'
+import { TYPE } from './types.ts'
 
 const MAX_PENDING = 4096
 const MAX_FILES = 4096
@@ -74,11 +75,11 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
 
   function waitFor(type: number, fields: SftpFields): Answered | undefined {
     switch (type) {
-      case SFTP.READ:
+      case TYPE.READ:
         return onFile(keyOf(fields), (file, result, data) => {
           if (data && result === 'OK') file.bytesRead += data.u32()
         })
-      case SFTP.WRITE: {
+      case TYPE.WRITE: {
         const handle = keyOf(fields)
         fields.u64()
         const bytes = fields.u32()
@@ -86,16 +87,16 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
           if (result === 'OK') file.bytesWritten += bytes
         })
       }
-      case SFTP.OPEN:
+      case TYPE.OPEN:
         return opening(fields.text(), accessOf(fields.u32()))
-      case SFTP.CLOSE:
+      case TYPE.CLOSE:
         return closing(keyOf(fields))
-      case SFTP.FSETSTAT: {
+      case TYPE.FSETSTAT: {
         const handle = keyOf(fields)
         const attributes = attributesOf(fields)
         return onFile(handle, ({ path }, result) => tell({ name: 'setstat', path, attributes, result }))
       }
-      case SFTP.EXTENDED:
+      case TYPE.EXTENDED:
         return extended(fields)
       default: {
         const request = requestOf(type, fields)
@@ -138,8 +139,8 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     const fields = new SftpFields(head, 1)
     const id = fields.u32()
     const type = head[0]
-    if (type === SFTP.HANDLE || type === SFTP.DATA) answer(id, 'OK', fields)
-    else if (type === SFTP.STATUS) answer(id, resultOf(fields.u32()))
+    if (type === TYPE.HANDLE || type === TYPE.DATA) answer(id, 'OK', fields)
+    else if (type === TYPE.STATUS) answer(id, resultOf(fields.u32()))
     // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer what is not told.
   })
 
@@ -163,17 +164,17 @@ function keyOf(fields: SftpFields): string {
 
 function requestOf(type: number, fields: SftpFields): SftpRequest | undefined {
   switch (type) {
-    case SFTP.REMOVE:
+    case TYPE.REMOVE:
       return { name: 'remove', path: fields.text() }
-    case SFTP.MKDIR:
+    case TYPE.MKDIR:
       return { name: 'mkdir', path: fields.text() }
-    case SFTP.RMDIR:
+    case TYPE.RMDIR:
       return { name: 'rmdir', path: fields.text() }
-    case SFTP.SETSTAT:
+    case TYPE.SETSTAT:
       return { name: 'setstat', path: fields.text(), attributes: attributesOf(fields) }
-    case SFTP.RENAME:
+    case TYPE.RENAME:
       return { name: 'rename', path: fields.text(), target: fields.text() }
-    case SFTP.SYMLINK: {
+    case TYPE.SYMLINK: {
       // OpenSSH has the two in the other order than the draft (PROTOCOL §4.1).
       const target = fields.text()
       return { name: 'symlink', path: fields.text(), target }
