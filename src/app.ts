@@ -121,15 +121,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const { hostSuffixes } = config
   const handler = createHandler({
     road,
-    destinations: createDestinations({
-      containers,
-      starter,
-      made,
-      policy: policy.decide,
-      prepare: (container) => guests?.prepare(container),
-      hostSuffixes,
-      log,
-    }),
+    destinations: createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log }),
     guests,
     policy,
     registry,

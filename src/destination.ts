@@ -23,8 +23,6 @@ export interface DestinationDependencies {
   /** Absent where the configuration has no templates. */
   readonly made: MadeContainers | undefined
   readonly policy: Policy
-  /** A session in this container is likely to come. */
-  readonly prepare: (container: Container) => void
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
   readonly log: Logger
@@ -76,8 +74,6 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   }
 
   async function inside(who: Who, container: Container, user: string | undefined): Promise<Target> {
-    // find() has asked the policy whether they may enter at all; as whom is asked below.
-    if (container.state === 'running') deps.prepare(container)
     const info = await containers.envInfo(container, user)
     await demandEntry(policy, { ...who, container, user: info }, deps.log)
     return { container, info }

@@ -4,9 +4,7 @@ import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { unlessAborted, withLimit } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
-import { createAhead } from './deliver/ahead.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
-import { copyApi, place } from './deliver/copy.ts'
 import { deliver, type Failed } from './deliver/deliver.ts'
 import { openJournal } from './deliver/journal.ts'
 import { sweep } from './deliver/sweep.ts'
@@ -61,11 +59,6 @@ export interface GuestReport {
 
 export interface GuestPool {
   /**
-   * A helper will be acquired for somebody in this running container: what can be done before it is known for whom is
-   * begun. Who calls has the policy's word that the container may be entered.
-   */
-  prepare(container: Container): void
-  /**
    * The live helper for this user of this run of the container, delivered if need be (concurrent callers share one
    * delivery). Undefined: none can be had, take the plain road; with mode require: throws GUEST_FAILED.
    */
@@ -101,7 +94,6 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   const arriving = new Map<string, Promise<Live | Impossible>>()
   const impossible = new Map<string, Impossible>()
   const winners = new Map<string, string>()
-  const ahead = createAhead()
   const closed = new AbortController()
   const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'))
   const binaries = new Map<string, Promise<GuestBinary | undefined>>()
@@ -126,7 +118,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     const about = { container: container.name, user: user.exec }
     const binary = await binaryFor(signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
-    const run = runOf(container)
+    const run = `${container.id} ${container.startedAt}`
     const result = await deliver({
       known: winners.get(run),
       signal,
@@ -137,7 +129,6 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         binary,
         mountedAt: settings.mountedAt,
         journal,
-        placed: () => ahead.take(run),
         serve: (argv, stdin) => serve(container, user, argv, limit, stdin),
         serveAs: serve,
         signal: limit,
@@ -193,7 +184,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
 
   async function have(container: Container, user: GuestUser, signal: AbortSignal): Promise<Live | Impossible> {
     closed.signal.throwIfAborted()
-    const key = `${runOf(container)} ${JSON.stringify(user)}`
+    const key = JSON.stringify([container.id, container.startedAt, user.exec, user.uid, user.gid])
     const here = live.get(key)
     if (here !== undefined && !here.connection.ending) {
       rest(key, here)
@@ -214,23 +205,6 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   }
 
   return {
-    prepare(container) {
-      if (settings.mode === 'off' || settings.mountedAt !== undefined || closed.signal.aborted) return
-      const run = runOf(container)
-      if (copyApi.hopeless({ engine, container, mountedAt: undefined }) !== undefined) return
-      if ((winners.get(run) ?? copyApi.name) !== copyApi.name) return
-      for (const known of [live, arriving, impossible]) {
-        for (const key of known.keys()) if (key.startsWith(run)) return
-      }
-      ahead.begin(run, () =>
-        withLimit(DELIVERY_LIMIT, [closed.signal], async (signal) => {
-          const binary = await binaryFor(signal)
-          if (binary === undefined) throw new HatchwayError('GUEST_FAILED', 'no helper was built for its processor')
-          return place({ engine, container, binary, journal, serveAs: serve, signal })
-        }),
-      )
-    },
-
     async acquire(container, user, signal) {
       if (settings.mode === 'off') return undefined
       const found = await have(container, user, signal)
@@ -262,15 +236,10 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         clearTimeout(idle)
         connection.close()
       }
-      await Promise.allSettled([...arriving.values(), swept, ahead.close()])
+      await Promise.allSettled([...arriving.values(), swept])
       await engine.holders?.forget(HOLDER_REPOSITORY, AbortSignal.timeout(FORGET_MS)).catch(() => {})
     },
   }
-}
-
-/** A container from one start to its end. */
-function runOf({ id, startedAt }: Container): string {
-  return `${id} ${startedAt}`
 }
 
 function remember<T>(map: Map<string, T>, key: string, value: T): void {

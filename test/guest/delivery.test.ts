@@ -98,36 +98,6 @@ describe('delivery', () => {
     return made
   }
 
-  it('what was prepared is what runs: one copy, also for two at once, and it is removed', async () => {
-    let copies = 0
-    world = await openWorld({}, 'docker', undefined, (engine) => ({
-      copyIn: (...args) => {
-        copies++
-        return engine.copyIn(...args)
-      },
-    }))
-    const target = await container('busybox')
-    const found = await world.inspect(target)
-    for (let times = 0; times < 3; times++) world.pool.prepare(found)
-    await Promise.all([world.guest(target), world.guest(target)])
-    world.pool.prepare(found)
-    await until('its file to be gone', async () => (await left(target)).length === 0, 15_000)
-    expect(copies).toBe(1)
-    await world.guest(target, DEV)
-    expect(copies).toBe(2)
-  })
-
-  it('what was prepared for nobody is removed, and nothing is prepared that cannot be used', async () => {
-    world = await openWorld()
-    const [target, readOnly] = [await container('scratch'), await container('scratch', ['--read-only'])]
-    world.pool.prepare(await world.inspect(readOnly))
-    world.pool.prepare(await world.inspect(target))
-    await until('its file to be there', async () => (await left(target)).length > 0, 15_000)
-    await world.pool.close()
-    expect(await left(target)).toEqual([])
-    expect(await readdir(join(world.stateFolder, 'guest'))).toEqual([])
-  })
-
   it('takes the operator’s mount where there is one', async () => {
     const mounted = '/opt/hatchway-guest'
     world = await openWorld({ mountedAt: mounted })

@@ -7,46 +7,22 @@ import type { GuestConnection } from '../connection.ts'
 import { NAME_PREFIX } from './binary.ts'
 import { removeHelper } from './remove.ts'
 import { tarball } from './tar.ts'
-import type { Delivery, Way } from './way.ts'
-
-/** The helper's file in a container. */
-export interface Placed {
-  readonly path: string
-  /** `helper`: one that runs from it. Throws when the engine does not answer: the journal knows of the file. */
-  remove(helper?: GuestConnection): Promise<void>
-}
-
-export async function place({
-  engine,
-  container,
-  binary,
-  journal,
-  serveAs,
-  signal,
-}: Pick<Delivery, 'engine' | 'container' | 'binary' | 'journal' | 'serveAs' | 'signal'>): Promise<Placed> {
-  const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
-  const path = `/${name}`
-  const note = await journal.note({ containerId: container.id, path })
-  // The journal's entry stays until it worked.
-  const remove = async (helper?: GuestConnection) => {
-    if (await removeHelper(engine, serveAs, container, path, helper)) await note.done()
-  }
-  try {
-    await engine.copyIn(container.id, '/', tarball([{ name, mode: 0o755, bytes: binary.bytes }]), signal)
-    return { path, remove }
-  } catch (error) {
-    await remove().catch(() => {})
-    throw error
-  }
-}
+import type { Way } from './way.ts'
 
 export const copyApi: Way = {
   name: 'copy',
   hopeless: ({ container }) => (container.readOnlyRootfs ? 'the root file system is read-only' : undefined),
-  async deliver(delivery) {
-    const { path, remove } = await (delivery.placed() ?? place(delivery))
+  async deliver({ engine, container, binary, journal, serve, serveAs, signal }) {
+    const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
+    const path = `/${name}`
+    const note = await journal.note({ containerId: container.id, path })
+    // The journal's entry stays until it worked.
+    const remove = async (helper?: GuestConnection) => {
+      if (await removeHelper(engine, serveAs, container, path, helper)) await note.done()
+    }
     try {
-      const connection = await delivery.serve([path, 'serve'])
+      await engine.copyIn(container.id, '/', tarball([{ name, mode: 0o755, bytes: binary.bytes }]), signal)
+      const connection = await serve([path, 'serve'])
       // Off the session's way.
       remove(connection).catch(() => {})
       return connection

@@ -4,7 +4,6 @@ import type { GuestConnection } from '../connection.ts'
 import type { GuestUser } from '../pool.ts'
 import type { Serve } from '../serve.ts'
 import type { GuestBinary } from './binary.ts'
-import type { Placed } from './copy.ts'
 import type { Journal } from './journal.ts'
 
 export interface Delivery {
@@ -14,8 +13,6 @@ export interface Delivery {
   readonly binary: GuestBinary
   readonly mountedAt: string | undefined
   readonly journal: Journal
-  /** The copy that was begun ahead of this delivery, if any; from now on this delivery's. */
-  placed(): Promise<Placed> | undefined
   /** Start `PATH serve` as the user and shake hands; only HELLO proves that a file was there and could run. */
   serve(argv: readonly [string, ...string[]], stdin?: Buffer): Promise<GuestConnection>
   /** The same as anybody, anywhere: for what must be done as root. */
