@@ -127,6 +127,46 @@ describe('rules that change', () => {
       await stays
     }
   })
+
+  test('what a session was lent ends by itself: a listener of -R, an agent', async () => {
+    await change({ endWithdrawn: true, rules: [everything] })
+    const mark = testMark()
+    const agentSocket = join(world.folder, 'agent.sock')
+    const agent = spawn('ssh-agent', ['-D', '-a', agentSocket], { stdio: 'ignore' })
+    const here = createServer((_, response) => response.end('here'))
+    await new Promise<void>((resolve) => here.listen(0, '127.0.0.1', resolve))
+    const { port } = here.address() as AddressInfo
+    const bob = await world.as('bob', `dev@${container.name}`, ['ForwardAgent yes', 'ExitOnForwardFailure yes'])
+    const script = `echo $SSH_AUTH_SOCK >/tmp/${mark}; exec -a ${mark} sleep 100`
+    const session = bob.ssh(['-R', `127.0.0.1:7272:127.0.0.1:${port}`, 't', script], {
+      env: { SSH_AUTH_SOCK: agentSocket },
+      limit: 60_000,
+    })
+    const reaches = async (what: string) => (await container.inside(`python3 -c '${what}'`, 'dev')).code === 0
+    const listener = () => reaches('import socket; socket.create_connection(("127.0.0.1", 7272), 3)')
+    const agentInside = () =>
+      reaches(`import socket; socket.socket(socket.AF_UNIX).connect(open("/tmp/${mark}").read().strip())`)
+    try {
+      await until('both are there', async () => (await listener()) && (await agentInside()))
+      await change({
+        endWithdrawn: true,
+        rules: [{ ...everything, who: { identities: ['bob'] }, actions: { exec: true } }],
+      })
+      await until('neither is', async () => !((await listener()) || (await agentInside())))
+      expect(await container.count(mark)).toBe(1)
+      expect(heard(world, /^withdrawn$/).map(({ identity, action }) => [identity, action])).toEqual(
+        expect.arrayContaining([
+          ['bob', 'forward-remote'],
+          ['bob', 'agent'],
+        ]),
+      )
+    } finally {
+      await container.count(mark, 'kill')
+      await session
+      agent.kill()
+      here.close()
+    }
+  })
 })
 
 describe('somebody else who decides', () => {
