@@ -21,8 +21,8 @@ export function createApproach({ proxies }: ApproachOptions): Approach {
     isProxy,
     async arrive(arrival, signal, behind) {
       const arrived = isProxy(arrival.remote) ? await behindProxy(arrival, signal) : arrival
-      // A proxy that speaks for itself (a health check) is nobody's source.
-      if (arrived !== arrival) behind(arrived.remote)
+      // A proxy that speaks for itself (a health check: LOCAL, or in version 1 its own address) is nobody's source.
+      if (arrived.remote.address !== arrival.remote.address) behind(arrived.remote)
       const host = await knock(arrived.stream, signal)
       return host === undefined ? arrived : { ...arrived, host }
     },

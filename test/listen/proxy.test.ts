@@ -181,12 +181,15 @@ test('penalties meet the client behind the proxy, never the proxy', async () => 
   const again = dial()
   again.write(bad)
   expect(await answer(again)).toBe('Not allowed at this time\r\n')
-  // A health check that says nothing, again and again.
+  // A health check that says nothing, again and again; version 1 has nobody's connections, only the proxy's own.
   for (let i = 0; i < 5; i++) {
-    const check = dial()
-    check.end(v2({ command: 0x20, family: 0 }))
-    await answer(check)
+    for (const header of [v2({ command: 0x20, family: 0 }), v1('TCP4', '127.0.0.1', '127.0.0.1', 1, 2)]) {
+      const check = dial()
+      check.end(header)
+      await answer(check)
+    }
   }
+  expect(server.events.filter((event) => event.type === 'penalty' && event.source !== '192.0.2.7/32')).toEqual([])
   const other = dial()
   other.write(v1('TCP4', '192.0.2.8', '192.0.2.1', 1, 2))
   expect(String((await once(other, 'data'))[0])).toContain('SSH-2.0-')
