@@ -40,10 +40,15 @@ export async function connect(
 
 function open({ host, port }: { readonly host: string; readonly port: number }): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = dial({ host, port, noDelay: true, allowHalfOpen: true, signal: AbortSignal.timeout(DIAL_LIMIT) })
-    socket.once('error', reject)
+    const socket = dial({ host, port, noDelay: true, allowHalfOpen: true })
+    // Not the option `signal`: it would end the connection, however long that lives.
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${DIAL_LIMIT} ms`)), DIAL_LIMIT)
+    socket.once('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
     socket.once('connect', () => {
-      socket.off('error', reject)
+      clearTimeout(timer)
       resolve(socket)
     })
   })

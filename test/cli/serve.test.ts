@@ -228,6 +228,18 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
   })
 })
 
+describe('hatchway connect', { timeout: TIMEOUT }, () => {
+  it('goes to the gateway that runs, and stays longer than it may dial', async () => {
+    const running = await gateway()
+    const proxy = `${process.execPath} ${MAIN} connect %h --gateway ${running.host}:${running.port}`
+    const target = { host: container.name, port: 22, user: 'dev', key: keys.ed25519 }
+    const ssh = await makeSshClient(target, [`ProxyCommand ${proxy}`])
+    opened.push(() => ssh.close())
+    const { code, stdout } = await ssh.exec('sleep 11; id -un; exit 6', { limit: 40_000 })
+    expect([code, stdout.toString()]).toEqual([6, 'dev\n'])
+  })
+})
+
 describe('hatchway stdio', { timeout: TIMEOUT }, () => {
   it('says its identification before anything can fail, once, and what failed to stderr', async () => {
     const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'stdio', '--guest', 'perhaps'])
