@@ -94,7 +94,12 @@ export function createStarter(
     forget(up.id)
     log.info({ container: up.name }, container.state === 'paused' ? 'container unpaused' : 'container started')
     // Unpaused, it is in the same run as before, which somebody else began.
-    if (up.startedAt !== container.startedAt) runs.set(up.id, { startedAt: up.startedAt, users: new Set() })
+    if (up.startedAt !== container.startedAt) {
+      const run: Run = { startedAt: up.startedAt, users: new Set() }
+      runs.set(up.id, run)
+      // Who wanted it may have left meanwhile.
+      rest(up, run)
+    }
     return up
   }
 
@@ -111,12 +116,15 @@ export function createStarter(
     run.users.add(closed)
     const release = () => {
       run.users.delete(closed)
-      if (run.users.size === 0 && settings.stopAfter !== undefined && runs.get(container.id) === run) {
-        run.timer = setTimeout(() => void stop(container, run), settings.stopAfter).unref()
-      }
+      rest(container, run)
     }
     if (closed.aborted) release()
     else closed.addEventListener('abort', release, { once: true })
+  }
+
+  function rest(container: Container, run: Run): void {
+    if (run.users.size > 0 || settings.stopAfter === undefined || runs.get(container.id) !== run) return
+    run.timer = setTimeout(() => void stop(container, run), settings.stopAfter).unref()
   }
 
   async function stop(container: Container, run: Run): Promise<void> {

@@ -130,6 +130,15 @@ describe.each(GATEWAY_ROADS.slice(0, 1))('stopAfter on %s', (name) => {
       expect(await state(theirs.name)).toBe('running')
       // And it starts again.
       expect((await client.exec('echo back')).stdout.toString()).toBe('back\n')
+      // Who leaves while it starts leaves nothing running.
+      await docker('kill', ours.name)
+      const since = now()
+      const hasty = client.terminal(['-t', 't', 'true'])
+      await hasty.expect('starting container')
+      hasty.kill('SIGKILL')
+      await until('it was started', async () => (await starts(ours.name, since)) === 1)
+      await until('it is stopped again', async () => (await state(ours.name)) === 'exited', 30_000)
+      expect((await client.exec('echo back')).stdout.toString()).toBe('back\n')
       // Started anew by somebody else, it is theirs.
       await docker('restart', '-t', '1', ours.name)
       await sleep(6000)
