@@ -86,6 +86,8 @@ export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTe
       stdin.pause()
       stdin.off('data', onData)
       stdin.off('end', onEnd)
+      // A resize or a signal from now on is for the program.
+      session.listen(undefined)
       drained?.()
     },
   }

@@ -235,8 +235,9 @@ export class SessionChannel implements ChannelOwner {
     this.#channel.close()
   }
 
-  #listen(events: SessionEvents): void {
+  #listen(events: SessionEvents | undefined): void {
     this.#events = events
+    if (!events) return
     for (const event of this.#early.splice(0)) this.#tell(event)
   }
 

@@ -63,7 +63,8 @@ export interface SshSession {
   accept(): void
   /** Answer it with CHANNEL_FAILURE and close. */
   reject(): void
-  listen(events: SessionEvents): void
+  /** What came before anybody listened is told now; undefined: nobody does, until the next. */
+  listen(events: SessionEvents | undefined): void
   /** OutputSink of engine.ts: 1 data, 2 extended data (stderr). Copies; false asks to wait for `drain`. */
   write(fd: 1 | 2, chunk: Buffer): boolean
   /** Tell the client that nobody reads its bytes any more (eow@openssh.com), and drop them. */

@@ -138,8 +138,10 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
       it.resize(100, 30)
       await it.expect(/hatchway-debian/)
       it.send('web\r')
+      // Once more when the choice is made and the shell is not there yet.
+      it.resize(90, 25)
       it.send('stty size; exit 3\r')
-      await it.expect('30 100')
+      await it.expect('25 90')
       expect(await it.exit()).toBe(3)
     },
     LONG,
