@@ -1,5 +1,5 @@
 /** Every row of the delivery matrix with a real container: the helper gets in, works, and leaves nothing behind. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HatchwayError } from '../../src/errors.ts'
@@ -218,10 +218,20 @@ describe('delivery', () => {
     await docker('cp', HELPER, `${target.name}:/${name}`)
     const journal = join(early.stateFolder, 'guest')
     await early.guest(target)
+    // One of a gateway that lives, and is in the middle of it: this very process, and one of another's pid.
+    const stat = await readFile('/proc/self/stat', 'latin1')
+    const since = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+    const living = `put-${process.pid}.${since}-${'1'.repeat(32)}`
+    const dead = `put-${process.pid}.${since - 1}-${'2'.repeat(32)}`
+    const other = `.hatchway-guest-${'1'.repeat(32)}`
+    await docker('cp', HELPER, `${target.name}:/${other}`)
+    await writeFile(join(journal, living), `${target.id} /${other}\n`)
+    await writeFile(join(journal, dead), `${target.id} /${name}\n`)
     await writeFile(join(journal, `put-${'0'.repeat(32)}`), `${target.id} /${name}\n`)
     world = await openWorld({ stateFolder: early.stateFolder })
     await until('the file to go', async () => (await target.inside(`test -e /${name}`)).code === 1)
-    await until('the note to go', async () => (await readdir(journal)).length === 0)
+    await until('their notes to go', async () => (await readdir(journal)).join() === living)
+    expect((await target.inside(`test -e /${other}`)).code).toBe(0)
     await early.close()
   })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { PACKAGE_ROOT } from '../../package-root.ts'
 import { tarball } from './tar.ts'
 
-/** Every name the helper gets in a container's file system begins so; `PATH sweep` looks for it. */
+/** Every name the helper gets in a container's file system begins so. */
 export const NAME_PREFIX = '.hatchway-guest-'
 export const HOLDER_REPOSITORY = 'hatchway-guest'
 /** In the holder's image. */

@@ -24,7 +24,6 @@ function head(entry: TarEntry, size: number): Buffer {
   octal(block, 108, 8, 0)
   octal(block, 116, 8, 0)
   octal(block, 124, 12, size)
-  // Now: a sweep spares what is young.
   octal(block, 136, 12, Math.floor(Date.now() / 1000))
   block.fill(' ', 148, 156)
   block.write(entry.name.endsWith('/') ? '5' : '0', 156)
