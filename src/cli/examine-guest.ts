@@ -24,7 +24,8 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     const engine = await openEngine(config.engine, signal)
     const silent = { info() {}, warn() {} }
     const mode = config.guest === 'off' ? 'auto' : config.guest
-    const pool = createGuestPool(engine, { mode, stateFolder }, silent)
+    const mounted = config.guestMount === undefined ? {} : { mountedAt: config.guestMount }
+    const pool = createGuestPool(engine, { mode, stateFolder, ...mounted }, silent)
     try {
       const containers = new Containers(engine, config.aliases)
       const container = await containers.resolve(route.container, async () => true, signal)
