@@ -60,6 +60,7 @@ export class Channel {
     this.#requests = new RequestQueue({
       handle: (type, data, answer) => (this.#owner ? this.#owner.onRequest(type, data, answer) : answer(false)),
       reply: (accepted) => this.#send(accepted ? Message.CHANNEL_SUCCESS : Message.CHANNEL_FAILURE),
+      broken: (error) => transport.broken(error),
     })
   }
 

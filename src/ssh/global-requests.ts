@@ -67,6 +67,8 @@ export class GlobalRequests {
           this.#reply(pending, answer)
           this.#next()
         })
+        // One that waited was cut short.
+        .catch((error: unknown) => this.#options.transport.broken(error))
     }
   }
 

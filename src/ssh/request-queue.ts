@@ -16,6 +16,8 @@ export interface RequestHandler {
   /** To be answered once, now or later. */
   handle(type: string, data: PacketReader, answer: (accepted: boolean) => void): void
   reply(accepted: boolean): void
+  /** A request that waited threw: whoever answered the one before it is not to be told. */
+  broken(error: unknown): void
 }
 
 export class RequestQueue {
@@ -54,6 +56,14 @@ export class RequestQueue {
     if (!this.#answering) this.#waitingBytes = 0
   }
 
+  #resume(): void {
+    try {
+      this.#next()
+    } catch (error) {
+      this.#handler.broken(error)
+    }
+  }
+
   #ask({ type, wantReply, data }: Request): void {
     let answered = false
     let returned = false
@@ -64,7 +74,7 @@ export class RequestQueue {
       this.#answering = false
       if (wantReply) this.#handler.reply(accepted)
       // While `handle` still runs, the loop above goes on by itself.
-      if (returned) this.#next()
+      if (returned) this.#resume()
     })
     returned = true
   }

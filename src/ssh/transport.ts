@@ -201,11 +201,12 @@ export class Transport {
     try {
       this.#protocol.parse(data, 0, data.length)
     } catch (error) {
-      this.#broken(error)
+      this.broken(error)
     }
   }
 
-  #broken(error: unknown): void {
+  /** What handling a packet threw, when it came or later: it ends the connection. */
+  broken(error: unknown): void {
     const text = messageOf(error)
     if (this.#clientVersion === '') {
       // sshd.c kex_exchange_identification

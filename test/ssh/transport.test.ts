@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { createSshServer } from '../../src/ssh/server.ts'
 import { nativeCryptoAvailable } from '../../src/ssh/ssh2.ts'
-import { connectPeer, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
+import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
 import { CIPHERS, LIMITS, program, ssh, startServer, type TestServer } from './support.ts'
 
 let server: TestServer
@@ -172,6 +172,45 @@ test('B8: a peer whose packets are cut short is disconnected', async () => {
     await peer.closed
   }
   expect((await ssh(server, ['true'])).code).toBe(0)
+})
+
+test.each([
+  ['global', [packet(Message.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 9)], Message.GLOBAL_REQUEST],
+  ['global, a proof', [packet(Message.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 9)], 'proof'],
+  ['channel', [['pty-req', fields('xterm', 80, 24, 0, 0, '')]], 'env'],
+  ['channel, behind a program that starts late', [['shell', Buffer.alloc(0)]], 'window-change'],
+] as const)('B8: a request cut short behind one still being answered: %s', async (_kind, first, broken) => {
+  const rejections: unknown[] = []
+  const onRejection = (error: unknown) => rejections.push(error)
+  process.on('unhandledRejection', onRejection)
+  const later = <T>(value: T) => new Promise<T>((resolve) => setTimeout(() => resolve(value), 50))
+  server = await startServer({
+    session: async (session) => {
+      await later(undefined)
+      session.accept()
+    },
+    handlers: () => ({ allow: () => later(true), forward: () => later(9) }),
+  })
+  try {
+    peer = await connectPeer(server, { hide: HIDE_CHANNELS })
+    const channel = await openSession(peer)
+    for (const one of first) {
+      if (Buffer.isBuffer(one)) peer.send(one)
+      else channel.request(one[0], true, one[1])
+    }
+    if (broken === Message.GLOBAL_REQUEST) peer.send(packet(broken, 'tcpip-forward', true, { raw: Buffer.of(0, 0) }))
+    else if (broken === 'proof')
+      peer.send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true, { raw: Buffer.of(0, 0) }))
+    else channel.request(broken, true, Buffer.of(0, 0))
+    expect((await peer.next(Message.DISCONNECT)).reader.u32()).toBe(2)
+    await peer.closed
+    // A fault is a log line about us; this one is the client's.
+    expect(server.events.filter(({ type }) => type === 'fault')).toEqual([])
+    await later(undefined)
+    expect(rejections).toEqual([])
+  } finally {
+    process.off('unhandledRejection', onRejection)
+  }
 })
 
 test('messages for channels that do not exist are ignored', async () => {
