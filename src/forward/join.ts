@@ -7,7 +7,10 @@ export async function joinInward(stream: Duplex, channel: Promise<Duplex>): Prom
   // Until it is joined nobody else listens.
   stream.on('error', () => stream.destroy())
   try {
-    joinStreams(stream, await channel)
+    const taken = await channel
+    // Who is gone by now says it no more.
+    if (stream.destroyed) taken.destroy()
+    else joinStreams(stream, taken)
   } catch {
     stream.destroy()
   }

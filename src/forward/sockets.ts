@@ -1,5 +1,6 @@
 /** Forwarding through the container's own network namespace: -L, -D, -W (direct), -R (listen inside), unix sockets. */
 import type { Duplex } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -7,7 +8,14 @@ import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { limited } from '../limit.ts'
 import type { Action } from '../policy/policy.ts'
-import type { ConnectionHandlers, DirectTarget, ForwardBind, OpenFailure, SshConnection } from '../ssh/connection.ts'
+import type {
+  ConnectionHandlers,
+  DirectTarget,
+  Endpoint,
+  ForwardBind,
+  OpenFailure,
+  SshConnection,
+} from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
 import { type BindSettings, bindInside } from './bind.ts'
 import { joinInward } from './join.ts'
@@ -78,21 +86,27 @@ export function forwards(
         const { guest, hold } = await insideOf(remoteAction(bind), limit.signal)
         if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
         const accepted = new Set<Duplex>()
-        const listener = await guest.listen(
+        const listening = guest.listen(
           bindInside(bind, deps.binds),
           ({ stream, address, port }) => {
             accepted.add(stream)
             stream.once('close', () => accepted.delete(stream))
-            void joinInward(stream, connection.openForwarded(bound, { address, port }))
+            void joinInward(stream, openForwarded({ address, port }))
           },
           limit.signal,
         )
-        const bound: ForwardBind = bind.kind === 'tcp' ? { ...bind, port: listener.port } : bind
+        /** It may come with the news that the listener listens: the client must have been told before. */
+        async function openForwarded(from: Endpoint): Promise<Duplex> {
+          const { port } = await listening
+          await setImmediate()
+          return connection.openForwarded(boundAs(bind, port), from)
+        }
+        const listener = await listening
         if (connection.closed.aborted) {
           void listener.close()
           return undefined
         }
-        const name = describe(bound)
+        const name = describe(boundAs(bind, listener.port))
         listeners.set(name, listener)
         const letGo = hold(() => {
           void listener.close()
@@ -131,6 +145,10 @@ function remoteAction(bind: ForwardBind): Action {
   return bind.kind === 'tcp'
     ? { kind: 'forward-remote', host: bind.host, port: bind.port }
     : { kind: 'forward-socket', path: bind.path, direction: 'remote' }
+}
+
+function boundAs(bind: ForwardBind, port: number): ForwardBind {
+  return bind.kind === 'tcp' ? { ...bind, port } : bind
 }
 
 function describe(end: DirectTarget | ForwardBind): string {

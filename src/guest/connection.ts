@@ -146,12 +146,21 @@ export class GuestConnection implements Guest {
 
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener> {
     const what = bind.kind === 'tcp' ? `${bind.host} port ${bind.port}` : bind.path
+    const taken = (accepted: GuestAccepted) => {
+      try {
+        onAccept(accepted)
+      } catch (error) {
+        // Ours, not the helper's: that connection is lost, and nothing else.
+        this.#settings.log.warn({ reason: messageOf(error) }, 'an accepted connection was not taken')
+        accepted.stream.destroy()
+      }
+    }
     return this.#ask<GuestListener>(
       TYPE.LISTEN,
       () => listenRequest(bind),
       signal,
       (link) => {
-        const listener = new Listener(link, what, onAccept)
+        const listener = new Listener(link, what, taken)
         return { channel: listener, opening: listener.opening, cancel: () => void listener.close() }
       },
     )

@@ -1,5 +1,6 @@
 /** Forwards beyond the parity suite: where -R listens, sockets that are in the way, and what is left without the helper. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -83,6 +84,43 @@ describe('-R listens', () => {
     expect(await boundTo(port)).toContain(`${address}:`)
     expect(await inside(`nc -d -w 5 127.0.0.1 ${port}`)).toBe('from here\n')
   })
+
+  test('for those who connect in the moment it does, too, and ends nothing by that', async () => {
+    const client = await login([])
+    const port = await freePort()
+    const session = spawn('ssh', ['-F', client.config, 't', 'cat'])
+    clients.push(session)
+    session.stdin.write('here')
+    await once(session.stdout, 'data')
+    // Ends by itself: after three answers, or when it is late.
+    const knocks = `import socket, time
+end, got = time.time() + 25, 0
+while got < 3 and time.time() < end:
+  try:
+    with socket.create_connection(('127.0.0.1', ${port})) as s: got += s.recv(99) == b'from here\\n'
+  except OSError: pass
+  time.sleep(0.0005)
+print(got)`
+    const knocking = inside(`python3 -c "${knocks}"`)
+    let heard: string | undefined
+    void knocking.then((text) => {
+      heard = text
+    })
+    while (heard === undefined) {
+      let answered = false
+      here.once('connection', () => {
+        answered = true
+      })
+      const { child } = hold(client, '-o', 'ExitOnForwardFailure=yes', '-R', `${port}:127.0.0.1:${herePort}`)
+      await until('it is taken', () => heard !== undefined || answered, 20_000)
+      child.kill()
+      await until('ssh is gone', () => child.exitCode !== null || child.signalCode !== null)
+    }
+    expect(heard).toBe('3\n')
+    session.stdin.end()
+    await once(session, 'exit')
+    expect(session.exitCode).toBe(0)
+  }, 60_000)
 
   test('as a SOCKS proxy of the client’s (-R PORT)', async () => {
     const client = await login([])

@@ -381,6 +381,23 @@ describe('sockets', () => {
     helper.send(TYPE.CLOSED, channel)
     await closing
   })
+
+  it('is not ended by a fault of ours in taking what it accepted', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect()
+    const fault = () => {
+      throw new TypeError('a fault of ours')
+    }
+    const listening = connection.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, fault, NEVER)
+    const { channel } = await helper.frame(TYPE.LISTEN)
+    helper.send(TYPE.OPENED, channel, u32(4000, 0))
+    await listening
+    helper.send(TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
+    await helper.frame(TYPE.CLOSE, 0x80000005)
+    helper.send(TYPE.CLOSED, 0x80000005)
+    expect(connection.ended.aborted).toBe(false)
+    expect(helper.log.join()).toContain('a fault of ours')
+  })
 })
 
 describe('a helper that breaks the protocol', () => {

@@ -1,0 +1,86 @@
+/** -R, where somebody inside connects in the same moment as it begins to listen: both come in one read. */
+import type { Duplex } from 'node:stream'
+import { PassThrough } from 'node:stream'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { forwards } from '../../src/forward/sockets.ts'
+import { frame, TYPE } from '../../src/guest/frames.ts'
+import type { ForwardBind } from '../../src/ssh/connection.ts'
+import { FakeHelper, u32 } from '../guest/fake-helper.ts'
+
+const CREDIT = 256 * 1024
+const PEER = Buffer.from('10.0.0.9')
+
+type Dependencies = Parameters<typeof forwards>[0]
+
+async function world(openForwarded: (bind: ForwardBind) => Promise<Duplex>) {
+  const helper = new FakeHelper()
+  const guest = await helper.connect()
+  const connection = { closed: new AbortController().signal, openForwarded }
+  const handlers = forwards({
+    connection: connection as unknown as Dependencies['connection'],
+    log: pino({ enabled: false }),
+    enter: async () => ({ target: { container: {} } }) as Awaited<ReturnType<Dependencies['enter']>>,
+    engine: {} as Dependencies['engine'],
+    binds: { gatewayPorts: 'no', streamLocalBindUnlink: false, streamLocalBindMask: 0o177 },
+    guestFor: async () => guest,
+    hold: () => () => {},
+  })
+  return { helper, guest, handlers }
+}
+
+function openedAndAccepted(listener: number, port: number): Buffer {
+  const accept = Buffer.concat([u32(listener, CREDIT), Buffer.from([0, 99]), u32(PEER.length), PEER])
+  return Buffer.concat([frame(TYPE.OPENED, listener, u32(port, 0)), frame(TYPE.ACCEPT, 0x80000001, accept)])
+}
+
+test('the connection goes to the client, behind the answer that tells it the port; the helper lives', async () => {
+  const order: string[] = []
+  const { helper, guest, handlers } = await world(async (bind) => {
+    order.push(`open ${bind.kind === 'tcp' && bind.port}`)
+    const channel = new PassThrough()
+    channel.end('from the client')
+    return channel
+  })
+  const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 0 })
+  const { channel } = await helper.frame(TYPE.LISTEN)
+  helper.raw(openedAndAccepted(channel, 4000))
+  // What the SSH layer makes of it: an answer, some promises later.
+  await forwarding.then((port) => port).then((port) => order.push(`answer ${port}`))
+  await helper.frame(TYPE.EOF, 0x80000001)
+  expect(order).toEqual(['answer 4000', 'open 4000'])
+  expect(helper.bytesReceived(0x80000001)).toBe('from the client'.length)
+  expect(guest.ended.aborted).toBe(false)
+  guest.close()
+})
+
+test('a client that does not take it costs that connection, not the helper', async () => {
+  const { helper, guest, handlers } = await world(() => {
+    throw new Error('a fault of ours')
+  })
+  const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 4000 })
+  const { channel } = await helper.frame(TYPE.LISTEN)
+  helper.raw(openedAndAccepted(channel, 4000))
+  expect(await forwarding).toBe(4000)
+  await helper.frame(TYPE.CLOSE, 0x80000001)
+  expect(guest.ended.aborted).toBe(false)
+  guest.close()
+})
+
+test('a client that takes what is gone by then gets its end', async () => {
+  const channel = new PassThrough()
+  let take: () => void = () => {}
+  const taken = new Promise<Duplex>((resolve) => {
+    take = () => resolve(channel)
+  })
+  const { helper, guest, handlers } = await world(() => taken)
+  const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 4000 })
+  const listen = await helper.frame(TYPE.LISTEN)
+  helper.raw(openedAndAccepted(listen.channel, 4000))
+  await forwarding
+  helper.send(TYPE.CLOSED, 0x80000001)
+  await new Promise(setImmediate)
+  take()
+  await expect.poll(() => channel.destroyed).toBe(true)
+  guest.close()
+})
