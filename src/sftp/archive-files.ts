@@ -118,8 +118,8 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         else pack.entry({ ...header, type: 'symlink', linkname: node.target ?? '' })
         pack.finalize()
       }
-      // Where both fail it is the engine that knows why.
-      const [put, filled] = await withLimit(CALL_LIMIT, [closed], (signal) => {
+      // Where both fail it is the engine that knows why. The session's end is not the put's: half an archive is half a file.
+      const [put, filled] = await withLimit(CALL_LIMIT, [], (signal) => {
         const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
         return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
       })

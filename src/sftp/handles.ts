@@ -13,6 +13,8 @@ export interface OpenFile {
   readonly appends: boolean
   /** Put at its CLOSE. */
   changed: boolean
+  /** A part of its content could not be taken: it is never put. */
+  failed: boolean
 }
 
 export interface OpenDirectory {

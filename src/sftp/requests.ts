@@ -42,7 +42,7 @@ export class Requests {
       case TYPE.READ:
         return this.#read(handles.file(fields), fields.u64(), fields.u32(), id)
       case TYPE.WRITE:
-        return this.#write(handles.file(fields), fields.u64(), fields.bytes())
+        return this.#write(handles.file(fields), fields)
       case TYPE.STAT:
         return packet(TYPE.ATTRS, id, attributes(await tree.stat(name())))
       case TYPE.LSTAT:
@@ -55,9 +55,9 @@ export class Requests {
         return void (await tree.change(name(), fields.changes(), () => this.#spools.make()))
       case TYPE.FSETSTAT: {
         const open = writable(handles.file(fields))
-        const changes = fields.changes()
+        const { size, ...changes } = fields.changes()
+        if (size !== undefined) await fill(open, () => open.spool.truncate(size))
         open.node = tree.changed(open.node, changes)
-        if (changes.size !== undefined) await open.spool.truncate(changes.size)
         open.changed = true
         return undefined
       }
@@ -129,7 +129,8 @@ export class Requests {
         reads,
         writes,
         appends,
-        changed: place !== undefined,
+        changed: !kept,
+        failed: false,
       })
     } catch (error) {
       await spool.close()
@@ -137,12 +138,13 @@ export class Requests {
     }
   }
 
-  /** Here a file comes to be: all of it, or, where that fails or nobody closes it, nothing. */
+  /** Here a file comes to be: all of it, or, where a part of it failed or nobody closes it, nothing. */
   async #close(fields: Fields): Promise<undefined> {
     const { open, drop } = this.#handles.take(fields)
     drop()
     if (open.kind !== 'file') return
     try {
+      if (open.failed) throw new SftpError('failure', 'it was not written whole, so nothing of it was put')
       if (open.changed) await this.#tree.write(open.file, open.node, open.spool)
     } finally {
       await open.spool.close()
@@ -156,8 +158,11 @@ export class Requests {
     return packet(TYPE.DATA, id, counted(data))
   }
 
-  async #write(open: OpenFile, offset: number, data: Buffer): Promise<undefined> {
-    await writable(open).spool.write(open.appends ? open.spool.size : offset, data)
+  async #write(open: OpenFile, fields: Fields): Promise<undefined> {
+    await fill(writable(open), () => {
+      const [offset, data] = [fields.u64(), fields.bytes()]
+      return open.spool.write(open.appends ? open.spool.size : offset, data)
+    })
     open.changed = true
   }
 
@@ -185,6 +190,16 @@ export class Requests {
 function writable(open: OpenFile): OpenFile {
   if (!open.writes) throw new SftpError('denied', 'not open for writing')
   return open
+}
+
+/** Clients go on to CLOSE after a WRITE that failed (OpenSSH's sftp-client.c truncates to what it has sent, too). */
+async function fill(open: OpenFile, act: () => Promise<void>): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    open.failed = true
+    throw error
+  }
 }
 
 function nameOnly(id: Buffer, name: string): Buffer {

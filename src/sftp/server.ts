@@ -30,6 +30,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
   let greeted = false
   let resume = () => {}
   let said = 0
+  let answering: Promise<unknown> = Promise.resolve()
   let settle: { resolve(status: ExitStatus): void; reject(error: unknown): void }
   const exit = new Promise<ExitStatus>((resolve, reject) => {
     settle = { resolve, reject }
@@ -41,6 +42,8 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     ended = true
     resume()
     close()
+    // A put that is under way: cut off, it would leave the engine with a part of a file.
+    await answering
     await requests.close()
     if (how instanceof HatchwayError) settle.reject(how)
     else settle.resolve(how)
@@ -63,8 +66,11 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
       const type = rest[4] ?? 0
       rest = rest.subarray(4 + length)
       if (greeted !== (type !== TYPE.INIT) || (greeted && body.length < 4)) return finish({ code: BAD_PACKET })
-      if (greeted) await send(await answer(type, body.subarray(0, 4), new Fields(body.subarray(4))))
-      else await send(requests.version())
+      if (greeted) {
+        const answered = answer(type, body.subarray(0, 4), new Fields(body.subarray(4)))
+        answering = answered.catch(() => undefined)
+        await send(await answered)
+      } else await send(requests.version())
       greeted = true
     }
   }

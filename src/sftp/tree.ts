@@ -106,13 +106,15 @@ export class Tree {
     this.#mayChange()
     const { file, node } = await this.#follow(name)
     if (!node) throw new SftpError('noSuchFile', 'No such file')
-    const changed = this.changed(node, changes)
+    const { size, ...attributes } = changes
+    const changed = this.changed(node, attributes)
+    if (size !== undefined) this.#may(node, WRITE)
     if (node.type === 'directory') return this.#files.put(file, changed)
     regular(node)
     const content = await spool()
     try {
       await this.#files.read(file, content)
-      if (changes.size !== undefined) await content.truncate(changes.size)
+      if (size !== undefined) await content.truncate(size)
       await this.write(file, changed, content)
     } finally {
       await content.close()
@@ -120,11 +122,10 @@ export class Tree {
   }
 
   /** @throws SftpError denied */
-  changed(node: Node, { size, ...changes }: Changes): Node {
+  changed(node: Node, changes: Omit<Changes, 'size'>): Node {
     const { uid } = this.#who
     const gives = (changes.uid ?? node.uid) !== node.uid || (changes.gid ?? node.gid) !== node.gid
     if (uid !== 0 && (gives || (uid !== node.uid && Object.keys(changes).length > 0))) throw denied()
-    if (size !== undefined) this.#may(node, WRITE)
     return { ...node, ...changes }
   }
 

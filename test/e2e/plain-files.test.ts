@@ -116,6 +116,25 @@ describe.each(['docker', 'cli'] as const)('without the helper on %s', (engine) =
     }
   })
 
+  test("the gateway's own disk that fills costs the container's file nothing", async () => {
+    const made = await container('busybox')
+    await made.inside('echo before >/file')
+    const small = await mkdtemp(join(work, 'small-'))
+    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small])
+    if (mounted.code !== 0) return expect(mounted.stderr.toString()).toMatch(/permission|superuser/)
+    const narrow = await startGateway({ keys, engine, guest: 'off', env: { TMPDIR: small } })
+    try {
+      const client = await makeSshClient(narrow.target(`root@${made.name}`))
+      open.push(client)
+      const done = await client.scp([join(work, 'tree/sub/big'), 't:/file'], { limit: 100_000 })
+      expect(done.code).not.toBe(0)
+      expect((await made.inside('cat /file')).stdout.toString()).toBe('before\n')
+    } finally {
+      await narrow.stop()
+      await run('umount', [small])
+    }
+  })
+
   test('a client that goes in the middle leaves no half of a file', async () => {
     const made = await container('busybox')
     const client = await enter(`dev@${made.name}`)

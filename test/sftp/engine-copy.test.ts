@@ -1,0 +1,133 @@
+/** The gateway's own SFTP server on the copy call of a real engine, by packets that no client would send so. */
+import { Readable } from 'node:stream'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { createDockerEngine } from '../../src/engine/docker.ts'
+import type { Engine } from '../../src/engine/engine.ts'
+import { archiveFiles } from '../../src/sftp/archive-files.ts'
+import { serveSftp } from '../../src/sftp/server.ts'
+import { attributes, FX, FXP, OPEN, packet, Reader, readStatus, string, u32, u64 } from '../guest-sftp/wire.ts'
+import { run, startContainer, type TestContainer } from '../support/containers.ts'
+
+const docker = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
+let container: TestContainer
+beforeAll(async () => {
+  container = await startContainer('busybox')
+})
+const open: { close(): void }[] = []
+afterEach(() => {
+  for (const one of open.splice(0)) one.close()
+})
+afterAll(async () => {
+  await container?.remove()
+  await docker.close()
+})
+
+const inside = async (script: string) => (await container.inside(script)).stdout.toString()
+
+/** A session of one request at a time. */
+async function session(uid = 0, engine: Engine = docker) {
+  const closed = new AbortController()
+  let received = Buffer.alloc(0)
+  let arrived = () => {}
+  const sink = {
+    write(fd: 1 | 2, chunk: Buffer) {
+      if (fd === 1) received = Buffer.concat([received, chunk])
+      arrived()
+      return true
+    },
+  }
+  const files = archiveFiles(engine, container.id, closed.signal)
+  const settings = { who: { uid, gid: uid }, directory: '/', readOnly: false }
+  const exec = serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
+  open.push(exec)
+
+  async function answer(): Promise<{ readonly type: number; readonly body: Buffer }> {
+    while (received.length < 4 || received.length < 4 + received.readUInt32BE()) {
+      await new Promise<void>((resolve) => {
+        arrived = resolve
+      })
+    }
+    const end = 4 + received.readUInt32BE()
+    const [type, body] = [received.readUInt8(4), received.subarray(5, end)]
+    received = received.subarray(end)
+    return { type, body }
+  }
+
+  async function ask(type: number, ...fields: readonly Buffer[]) {
+    exec.stdin.write(packet(type, u32(7), ...fields))
+    const reply = await answer()
+    return { type: reply.type, body: reply.body.subarray(4) }
+  }
+  const status = async (type: number, ...fields: readonly Buffer[]) =>
+    readStatus((await ask(type, ...fields)).body).code
+
+  exec.stdin.write(packet(FXP.INIT, u32(3)))
+  await answer()
+  return {
+    exec,
+    ask,
+    status,
+    async open(path: string, flags: number) {
+      const { type, body } = await ask(FXP.OPEN, string(path), u32(flags), attributes({ mode: 0o644 }))
+      return type === FXP.HANDLE ? new Reader(body).string() : readStatus(body).code
+    },
+  }
+}
+const REPLACE = OPEN.WRITE | OPEN.CREAT | OPEN.TRUNC
+
+it('a file of which one WRITE was refused is not put, whatever follows', async () => {
+  await inside('echo good >/refused')
+  const client = await session()
+  const handle = string((await client.open('/refused', REPLACE)) as Buffer)
+  expect(await client.status(FXP.WRITE, handle, u64(0), string('half'))).toBe(FX.OK)
+  expect(await client.status(FXP.WRITE, handle, u64(3 * 2 ** 30), string('beyond the limit'))).toBe(FX.FAILURE)
+  expect(await client.status(FXP.WRITE, handle, u64(4), string('more'))).toBe(FX.OK)
+  // As OpenSSH's client does: to the length that it believes to have sent.
+  expect(await client.status(FXP.FSETSTAT, handle, attributes({ size: 4 }))).toBe(FX.OK)
+  expect(await client.status(FXP.CLOSE, handle)).toBe(FX.FAILURE)
+  expect(await inside('cat /refused')).toBe('good\n')
+})
+
+it('attributes that are denied cost nothing of the content, as with sshd', async () => {
+  await inside('echo old >/writable; chmod 666 /writable')
+  const client = await session(1000)
+  const handle = string((await client.open('/writable', REPLACE)) as Buffer)
+  expect(await client.status(FXP.WRITE, handle, u64(0), string('new\n'))).toBe(FX.OK)
+  expect(await client.status(FXP.FSETSTAT, handle, attributes({ mode: 0o600 }))).toBe(FX.PERMISSION_DENIED)
+  expect(await client.status(FXP.FSETSTAT, handle, attributes({ size: 4 }))).toBe(FX.OK)
+  expect(await client.status(FXP.CLOSE, handle)).toBe(FX.OK)
+  expect(await inside('cat /writable; stat -c "%u %a" /writable')).toBe('new\n0 666\n')
+})
+
+it('a put is finished when its session ends in the middle of it', async () => {
+  await inside('echo good >/cut')
+  let begun = () => {}
+  const underWay = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  async function* slowly(tar: Readable) {
+    let sent = 0
+    for await (const chunk of tar) {
+      if (sent <= 2 ** 20 && sent + chunk.length > 2 ** 20) {
+        begun()
+        await new Promise((resolve) => setTimeout(resolve, 500))
+      }
+      sent += chunk.length
+      yield chunk
+    }
+  }
+  const client = await session(0, {
+    ...docker,
+    writeArchive: (id, path, tar, signal) => docker.writeArchive(id, path, Readable.from(slowly(tar)), signal),
+  })
+  const handle = string((await client.open('/cut', REPLACE)) as Buffer)
+  for (let at = 0; at < 40; at++) {
+    expect(await client.status(FXP.WRITE, handle, u64(at * 200_000), string(Buffer.alloc(200_000, at)))).toBe(FX.OK)
+  }
+  client.exec.stdin.write(packet(FXP.CLOSE, u32(7), handle))
+  await underWay
+  client.exec.close()
+  await client.exec.exit
+  const { stdout } = await run('docker', ['exec', container.name, 'cat', '/cut'])
+  expect([stdout.length, stdout.at(0), stdout.at(-1)]).toEqual([8_000_000, 0, 39])
+})
