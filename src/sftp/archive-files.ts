@@ -32,7 +32,7 @@ export interface Files {
 
 export function archiveFiles(engine: Engine, containerId: string, closed: AbortSignal): Files {
   /** By absolute path, of the tree that was listed last. */
-  let known: { readonly root: string; readonly nodes: Map<string, Node>; readonly until: number } | undefined
+  let known: { readonly nodes: Map<string, Node>; readonly until: number } | undefined
 
   /** Each file that is put asks for its directory. */
   const folders = new Map<string, { readonly node: Node; readonly until: number }>()
@@ -61,13 +61,16 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     }
   }
 
-  const fresh = () => (known && known.until > Date.now() ? known : undefined)
-  const under = (root: string, file: string) => file === root || file.startsWith(root === '/' ? '/' : `${root}/`)
+  /** What was listed a moment ago, if that tells of the children of this name: it has no name that leads through a link. */
+  function listed(directory: string): ReadonlyMap<string, Node> | undefined {
+    if (!known || known.until <= Date.now()) return undefined
+    return known.nodes.get(directory)?.type === 'directory' ? known.nodes : undefined
+  }
 
   return {
     async lstat(file) {
-      const tree = fresh()
-      if (tree && under(tree.root, file)) return tree.nodes.get(file)
+      const nodes = file === '/' ? listed(file) : listed(path.posix.dirname(file))
+      if (nodes) return nodes.get(file)
       const folder = folders.get(file)
       if (folder && folder.until > Date.now()) return folder.node
       for await (const entry of entries(file, LIST_LIMIT)) {
@@ -79,8 +82,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     },
 
     async list(directory) {
-      const tree = fresh()
-      const nodes = tree && under(tree.root, directory) ? tree.nodes : await readTree(directory)
+      const nodes = listed(directory) ?? (await readTree(directory))
       const prefix = directory === '/' ? '/' : `${directory}/`
       const children = new Map<string, Node>()
       for (const [file, node] of nodes) {
@@ -135,7 +137,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     for await (const { header } of timed(entries(root, LIST_LIMIT))) {
       // Named from the last part of the root on; that of "/" is "/" or ".".
       const file = root === '/' ? path.posix.resolve('/', header.name) : path.posix.resolve(parent, header.name)
-      if (!under(root, file)) continue
+      if (file !== root && !file.startsWith(root === '/' ? '/' : `${root}/`)) continue
       nodes.set(file, nodeOf(header))
       if (nodes.size > MAX_ENTRIES) {
         throw new SftpError(
@@ -144,7 +146,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         )
       }
     }
-    known = { root, nodes, until: Date.now() + FRESH }
+    known = { nodes, until: Date.now() + FRESH }
     return nodes
   }
 }

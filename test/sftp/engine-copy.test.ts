@@ -71,6 +71,13 @@ async function session(uid = 0, engine: Engine = docker) {
       const { type, body } = await ask(FXP.OPEN, string(path), u32(flags), attributes({ mode: 0o644 }))
       return type === FXP.HANDLE ? new Reader(body).string() : readStatus(body).code
     },
+    async list(path: string) {
+      const { body } = await ask(FXP.OPENDIR, string(path))
+      const handle = new Reader(body).string()
+      const names = await ask(FXP.READDIR, string(handle))
+      await status(FXP.CLOSE, string(handle))
+      return names
+    },
   }
 }
 const REPLACE = OPEN.WRITE | OPEN.CREAT | OPEN.TRUNC
@@ -130,4 +137,19 @@ it('a put is finished when its session ends in the middle of it', async () => {
   await client.exec.exit
   const { stdout } = await run('docker', ['exec', container.name, 'cat', '/cut'])
   expect([stdout.length, stdout.at(0), stdout.at(-1)]).toEqual([8_000_000, 0, 39])
+})
+
+it('names that lead through a link are found also after a listing', async () => {
+  await inside('mkdir -p /linked/real/sub; echo x >/linked/real/f; : >/linked/real/sub/g; ln -s real /linked/link')
+  const client = await session(1000)
+  const before = await client.ask(FXP.STAT, string('/linked/link/f'))
+  await client.list('/linked')
+  expect(await client.ask(FXP.STAT, string('/linked/link/f'))).toEqual(before)
+  expect(await client.open('/linked/link/f', OPEN.WRITE | OPEN.CREAT | OPEN.EXCL)).toBe(FX.FAILURE)
+  expect(await client.open('/linked/link/f', REPLACE)).toBe(FX.PERMISSION_DENIED)
+  await client.list('/linked')
+  expect((await client.list('/linked/link/sub')).body.readUInt32BE()).toBe(3)
+  await client.list('/linked')
+  expect(await client.status(FXP.STAT, string('/linked/link/none'))).toBe(FX.NO_SUCH_FILE)
+  expect(await client.status(FXP.STAT, string('/linked/real/none'))).toBe(FX.NO_SUCH_FILE)
 })
