@@ -125,6 +125,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     guests,
     policy,
     registry,
+    forget,
     log,
     environment: () => current.environment.set,
     binds: config,

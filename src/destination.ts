@@ -152,10 +152,14 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
 
       async enter(gate, actions, signal, tell = () => {}) {
         const found = await here(signal, tell)
-        // Before anything is started for it: what is refused must not leave a container running.
         const [first, ...others] = actions
-        const granted = await gate.demand(first, found)
-        for (const action of others) await gate.demand(action, found)
+        const demandAll = async (target: Target): Promise<Entered> => {
+          const granted = await gate.demand(first, target)
+          for (const action of others) await gate.demand(action, target)
+          return { target, granted }
+        }
+        // Before anything is started for it: what is refused must not leave a container running.
+        const entered = await demandAll(found)
         const own = 'template' in route
         const may = async () => own || gate.demand({ kind: 'start' }, found)
         const container = await deps.starter
@@ -164,8 +168,8 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
             if (first.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
             throw error
           })
-        if (container === found.container) return { target: found, granted }
-        return { target: await inside(who, container, route.user), granted }
+        // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
+        return container === found.container ? entered : demandAll(await inside(who, container, route.user))
       },
     }
   }

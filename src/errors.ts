@@ -11,6 +11,7 @@ export const FAILURES = {
   CONTAINER_GONE: { exit: 255, level: 'info' },
   USER_NOT_FOUND: { exit: 255, level: 'info' },
   USER_BROKEN: { exit: 255, level: 'warn' },
+  USER_CHANGED: { exit: 255, level: 'warn' },
   LOGIN_REFUSED: { exit: 1, level: 'info' },
   SHELL_MISSING: { exit: 255, level: 'info' },
   NOT_PERMITTED: { exit: 255, level: 'warn' },

@@ -43,6 +43,8 @@ export interface HandlerDependencies {
   readonly guests: GuestPool | undefined
   readonly policy: PolicyKeeper
   readonly registry: SessionRegistry
+  /** What is remembered of this container is wrong now. */
+  readonly forget: (containerId: string) => void
   readonly log: Logger
   /** Set in every session. */
   readonly environment: () => Readonly<Record<string, string>>
@@ -113,9 +115,14 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
     const inward = createInward(connection, log)
 
-    function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
+    async function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
-      return deps.guests?.acquire(container, user, signal) ?? Promise.resolve(undefined)
+      try {
+        return await deps.guests?.acquire(container, user, signal)
+      } catch (error) {
+        if (asHatchwayError(error).code === 'USER_CHANGED') deps.forget(container.id)
+        throw error
+      }
     }
 
     async function serve(session: SshSession): Promise<void> {
@@ -180,7 +187,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
         const hold: HoldInward = (action, end) => gate.hold([action], target, end)
         env.push(...(await inward.environment(asked, guest, env, info.home, hold)))
-        const place = { road: deps.road, container, engineUser: info.engineUser, guest, killTree: deps.killTree() }
+        const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
         const asRoot = () => gate.demand({ kind: 'sftp' }, { container, info: { ...info, name: 'root', uid: 0 } })
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'

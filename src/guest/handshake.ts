@@ -55,9 +55,12 @@ export async function openConnection(
     const said = await Promise.race([hello, died])
     // More than HELLO before INIT.
     if (violation !== undefined) throw violation
-    if (said.uid !== settings.uid || said.gid !== settings.gid) {
-      throw new Error(`it runs as ${said.uid}:${said.gid}, not ${settings.uid}:${settings.gid}`)
+    // The policy said yes to another one: no other way in may be tried, which the engine would take as this one.
+    if (said.uid !== settings.uid) {
+      const message = `the user inside was uid ${settings.uid} and is ${said.uid} now: connect again`
+      throw new HatchwayError('USER_CHANGED', message)
     }
+    if (said.gid !== settings.gid) throw new Error(`it runs with group ${said.gid}, not ${settings.gid}`)
     connection = new GuestConnection(exec, said, settings)
     return connection
   } catch (error) {

@@ -14,7 +14,10 @@ export interface Gate {
   demand(action: Action, target: Target): Promise<Granted>
   /** The answer to a channel request that comes before its session starts. */
   allow(action: SshAction): Promise<boolean>
-  /** What `allow` let pass because nobody knew yet where the session goes: the refused of it is taken out. */
+  /**
+   * What `allow` let pass when nobody knew yet where the session goes, or the container's passwd was another before its
+   * start: all of it is asked again, and the refused is taken out.
+   */
   sift(asked: Asked, target: Target): Promise<Asked>
   /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
   hold(actions: readonly Action[], target: Target, end: () => void): () => void
@@ -30,7 +33,6 @@ export function createGate(
   closed: AbortSignal,
   log: Logger,
 ): Gate {
-  let early = false
   const holding = new Set<() => void>()
   closed.addEventListener('abort', () => {
     for (const letGo of holding) letGo()
@@ -59,12 +61,9 @@ export function createGate(
         // The session that follows says why, on its terminal if it wants one; it asks for that again.
         return action.kind === 'pty'
       }
-      if (target) return (await ask(action, target)).allowed
-      early = true
-      return true
+      return target === undefined || (await ask(action, target)).allowed
     },
     async sift(asked, target) {
-      if (!early) return asked
       const may = async (action: Action) => (await ask(action, target)).allowed
       const env = new Map<string, string>()
       for (const [name, value] of asked.env) if (await may({ kind: 'env', name })) env.set(name, value)

@@ -8,16 +8,22 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
+import type { EnvInfo } from './envinfo.ts'
 import type { Program } from './program.ts'
 
 const COOKIE = 'HATCHWAY_SESSION'
 const HANGUP_TIMEOUT = 20_000
 
 /**
+ * First $1, the uid that was permitted: the engine takes a name, which passwd may give to another one by now. Then
  * $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
  * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's.
  */
 const LAUNCHER = `
+while read -r k u g; do [ "$k" != Uid: ] || break; done 2>/dev/null </proc/self/status
+u=\${u:-$(id -u)}
+[ "$u" = "$1" ] || { echo "hatchway: the user inside was uid $1 and is $u now: connect again" >&2; exit 255; }
+shift
 cd -- "$1" 2>/dev/null || { echo "$2" >&2; cd /; }
 if [ -t 0 ]; then
   t=$(tty 2>/dev/null) && SSH_TTY=$t && export SSH_TTY
@@ -87,12 +93,14 @@ exit 0
 
 const discard: OutputSink = { write: () => true }
 
+export type PlainUser = Pick<EnvInfo, 'engineUser' | 'uid'>
+
 export interface PlainRoad {
   readonly engine: Engine
   /** @throws HatchwayError as Engine.exec does */
   run(
     container: Container,
-    engineUser: string,
+    user: PlainUser,
     program: Program,
     tty: WindowSize | undefined,
     sink: OutputSink,
@@ -106,13 +114,13 @@ export function createPlainRoad(engine: Engine): PlainRoad {
   const pending = new Set<Promise<void>>()
   return {
     engine,
-    run(container, engineUser, program, tty, sink, signal) {
+    run(container, user, program, tty, sink, signal) {
       const send = (cookie: string, name: string) => {
-        const sent = signalByCookie(engine, container.id, engineUser, cookie, name)
+        const sent = signalByCookie(engine, container.id, user.engineUser, cookie, name)
         pending.add(sent)
         void sent.finally(() => pending.delete(sent))
       }
-      return runPlain(engine, container, engineUser, program, tty, sink, signal, send)
+      return runPlain(engine, container, user, program, tty, sink, signal, send)
     },
     async settled() {
       while (pending.size > 0) await Promise.all(pending)
@@ -123,7 +131,7 @@ export function createPlainRoad(engine: Engine): PlainRoad {
 async function runPlain(
   engine: Engine,
   container: Container,
-  engineUser: string,
+  user: PlainUser,
   program: Program,
   tty: WindowSize | undefined,
   sink: OutputSink,
@@ -143,6 +151,7 @@ async function runPlain(
         '-c',
         LAUNCHER,
         'sh',
+        String(user.uid),
         program.cwd,
         program.cwdWarning,
         size,
@@ -151,7 +160,7 @@ async function runPlain(
         command,
         ...program.fallbackShells,
       ],
-      user: engineUser,
+      user: user.engineUser,
       cwd: '/',
       env: [...program.env, `${COOKIE}=${cookie}`],
       ...(tty && { tty }),

@@ -3,7 +3,7 @@ import type { Container, Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
 import { brief } from './find.ts'
-import type { PlainRoad } from './plain.ts'
+import type { PlainRoad, PlainUser } from './plain.ts'
 import { type Program, shellArgv } from './program.ts'
 import { standIn } from './stand-in.ts'
 
@@ -13,8 +13,7 @@ const ABSENT = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENOEXEC']
 export interface Place {
   readonly road: PlainRoad
   readonly container: Container
-  /** As ExecSpec.user. */
-  readonly engineUser: string
+  readonly user: PlainUser
   /** Absent: no helper could be had, or none is wanted. */
   readonly guest: Guest | undefined
   readonly killTree: boolean
@@ -38,7 +37,7 @@ export async function runProgram(
   }
   const help = standIn(program.command, program.shell)
   const plain = help ? { ...program, command: help.command } : program
-  return place.road.run(place.container, place.engineUser, plain, tty, sink, signal)
+  return place.road.run(place.container, place.user, plain, tty, sink, signal)
 }
 
 async function runInGuest(

@@ -74,8 +74,9 @@ describe('the handshake', () => {
 
   it('refuses a helper that runs as somebody else', async () => {
     const helper = new FakeHelper()
-    await expect(helper.connect({ uid: 1000 })).rejects.toThrow('it runs as 0:0, not 1000:0')
+    await expect(helper.connect({ uid: 1000 })).rejects.toMatchObject({ code: 'USER_CHANGED' })
     expect(helper.closed).toBe(true)
+    await expect(new FakeHelper().connect({ gid: 50 })).rejects.toThrow('it runs with group 0, not 50')
   })
 
   it('refuses frames that follow HELLO before INIT', async () => {

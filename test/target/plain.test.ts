@@ -42,7 +42,7 @@ describe.each(['debian', 'busybox'] as const)('%s', (image) => {
     }
     const inspected = await engine.inspect(container.id, signal)
     const program = sessionProgram(request, info, [`HOME=${info.home}`])
-    const exec = await createPlainRoad(engine).run(inspected, 'dev', program, options.tty, sink, signal)
+    const exec = await createPlainRoad(engine).run(inspected, info, program, options.tty, sink, signal)
     return { exec, output }
   }
 

@@ -30,7 +30,7 @@ export interface DeliverOptions {
   delivery(signal: AbortSignal): Delivery
 }
 
-/** Throws only when the container or the engine is gone, or the signal aborts: then no way can work, nor another time tell. */
+/** Throws only when the container, the engine or the user is gone, or the signal aborts: then no way can work, nor another time tell. */
 export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const failed: Failed[] = []
   const first = WAYS.filter((way) => way.name === options.known)
@@ -57,6 +57,7 @@ const BEYOND_WAYS = new Set<string>([
   'CONTAINER_NOT_FOUND',
   'CONTAINER_NOT_RUNNING',
   'CONTAINER_GONE',
+  'USER_CHANGED',
   'ENGINE_UNAVAILABLE',
   'ENGINE_LOST',
 ])
