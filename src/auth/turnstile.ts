@@ -25,7 +25,7 @@ export function createTurnstile(limits: { readonly atOnce: number; readonly wait
     enter(signal) {
       if (signal.aborted) return Promise.reject(signal.reason)
       if (inside < limits.atOnce) return Promise.resolve(admit())
-      if (queue.size >= limits.waiting) return Promise.reject(new Error('too many wait to have their password checked'))
+      if (queue.size >= limits.waiting) return Promise.reject(new Error('too many wait for their turn'))
       return new Promise((resolve, reject) => {
         const leaveQueue = () => {
           queue.delete(called)

@@ -8,7 +8,6 @@ import type { Ask } from './external.ts'
 
 /** A thousand rules fit. */
 export const MAX_ANSWER = 512 * 1024
-const MAX_SOCKETS = 32
 
 /** @throws HatchwayError CONFIG_INVALID: the authorities cannot be read */
 export function webhookAsker(
@@ -17,7 +16,7 @@ export function webhookAsker(
   ca: string | undefined,
 ): Ask {
   const secure = url.startsWith('https:')
-  const options = { keepAlive: true, maxSockets: MAX_SOCKETS, ...(ca !== undefined && { ca: readAuthorities(ca) }) }
+  const options = { keepAlive: true, ...(ca !== undefined && { ca: readAuthorities(ca) }) }
   const agent = secure ? new HttpsAgent(options) : new HttpAgent(options)
   const request = secure ? httpsRequest : httpRequest
   return (question, signal) =>

@@ -10,6 +10,7 @@ import { byRules } from './by-rules.ts'
 import { type Answer, answerSchema, type Question } from './external-schema.ts'
 import type { Decision, Origin, Request } from './policy.ts'
 import { compileRules, type RuleTable } from './rules.ts'
+import { createTurns } from './turns.ts'
 import { sentence } from './words.ts'
 
 /** One question, asked once: the answer's JSON. Rejects when there is none. */
@@ -50,18 +51,20 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
   const { name, acceptEnv, engine } = settings
   // An origin is one connection's: what was answered to it is forgotten with it.
   const memories = new WeakMap<Origin, Memory>()
+  const inTurn = createTurns()
 
   async function verdictOn(request: Request): Promise<Verdict> {
     const memory: Memory = memories.get(request.origin) ?? { answers: new Map() }
     memories.set(request.origin, memory)
+    const whole = inForce(memory)
+    if (whole) return whole
     const now = Date.now()
-    if (memory.whole && memory.whole.until > now) return memory.whole.verdict
     const question = questionOf(request, engine)
     const key = createHash('sha256').update(JSON.stringify(question)).digest('base64')
     const known = memory.answers.get(key)
     if (known && known.until > now) return known.verdict
     if (memory.answers.size >= MAX_ANSWERS) memory.answers.clear()
-    const asked: Remembered = { verdict: ask(question, request, memory), until: Number.POSITIVE_INFINITY }
+    const asked: Remembered = { verdict: answerTo(question, request, memory), until: Number.POSITIVE_INFINITY }
     memory.answers.set(key, asked)
     const verdict = await asked.verdict
     if ('ttl' in verdict && verdict.ttl !== undefined) asked.until = Date.now() + verdict.ttl * 1000
@@ -69,18 +72,28 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     return verdict
   }
 
-  async function ask(question: Omit<Question, 'time'>, request: Request, memory: Memory): Promise<Verdict> {
+  async function ask(question: Omit<Question, 'time'>, memory: Memory): Promise<Verdict> {
+    // What was answered while it waited may be for whatever the connection asks.
+    const whole = inForce(memory)
+    if (whole) return whole
+    const asked = JSON.stringify({ ...question, time: new Date().toISOString() })
+    if (asked.length > MAX_QUESTION) throw new Error(`a question of more than ${MAX_QUESTION} characters`)
+    const text = await settings.ask(asked, within(settings.timeout))
+    const answer = answerSchema.parse(JSON.parse(text))
+    if (!('rules' in answer)) return answer
+    const verdict = { table: compileRules(answer.rules, acceptEnv, engine) }
+    const until = answer.ttl === undefined ? Number.POSITIVE_INFINITY : Date.now() + answer.ttl * 1000
+    memory.whole = { verdict, until }
+    return verdict
+  }
+
+  async function answerTo(question: Omit<Question, 'time'>, request: Request, memory: Memory): Promise<Verdict> {
     try {
-      const asked = JSON.stringify({ ...question, time: new Date().toISOString() })
-      if (asked.length > MAX_QUESTION) throw new Error(`a question of more than ${MAX_QUESTION} characters`)
-      const text = await settings.ask(asked, within(settings.timeout))
-      const answer = answerSchema.parse(JSON.parse(text))
-      if (!('rules' in answer)) return answer
-      const verdict = { table: compileRules(answer.rules, acceptEnv, engine) }
-      const until = answer.ttl === undefined ? Number.POSITIVE_INFINITY : Date.now() + answer.ttl * 1000
-      memory.whole = { verdict, until }
-      return verdict
+      return await inTurn(request.identity.name, () => ask(question, memory))
     } catch (error) {
+      // One line for all that was asked at once.
+      const known = inForce(memory)
+      if (known && 'failed' in known) return known
       const { identity, origin, container, action } = request
       const facts = { connection: origin.connectionId, identity: identity.name, container: container.name }
       log.error({ ...facts, action: action.kind, err: brief(error) }, `the ${name} for authorization failed: refused`)
@@ -99,6 +112,10 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     const message = verdict.message === undefined ? undefined : printable(verdict.message)
     return { allowed: false, by: name, reason: sentence(request, message) }
   }
+}
+
+function inForce({ whole }: Memory): Verdict | undefined {
+  return whole && whole.until > Date.now() ? whole.verdict : undefined
 }
 
 function prefixed(decision: Decision, name: string): Decision {

@@ -1,6 +1,6 @@
 /** Rules that change while people are inside, and somebody else who decides. */
 import { spawn } from 'node:child_process'
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
@@ -274,7 +274,118 @@ describe('somebody else who decides', () => {
   })
 })
 
+/** `count` forwards at once over one connection, each to a port of its own: so many questions. */
+async function flood(world: PolicyWorld, person: string, count: number) {
+  const port = await freePort()
+  const client = await world.as(person, `dev@${container.name}`)
+  const ssh = spawn('ssh', ['-F', client.config, '-N', '-D', `127.0.0.1:${port}`, 't'], { stdio: 'ignore' })
+  const socks = (to: number) =>
+    new Promise<void>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.from([5, 1, 0])))
+      socket.once('data', () => socket.write(Buffer.from([5, 1, 0, 1, 127, 0, 0, 1, to >> 8, to & 255])))
+      socket.on('error', () => {})
+      socket.on('close', () => resolve())
+    })
+  await until('it forwards', async () => {
+    const attempt = connect(port, '127.0.0.1')
+    return new Promise<boolean>((resolve) => {
+      attempt.once('connect', () => attempt.end(() => resolve(true)))
+      attempt.once('error', () => resolve(false))
+    })
+  })
+  const all = Promise.all(Array.from({ length: count }, (_, index) => socks(20_000 + index)))
+  return {
+    all,
+    end: () => {
+      ssh.kill()
+      return all
+    },
+  }
+}
+
+describe('somebody who asks much', () => {
+  let world: PolicyWorld
+  let server: Server
+  const now = new Map<string, number>()
+  const most = new Map<string, number>()
+  const asked = new Map<string, number>()
+  let delay = 100
+
+  beforeAll(async () => {
+    server = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const { name } = questionSchema.parse(JSON.parse(Buffer.concat(chunks).toString())).identity
+      asked.set(name, (asked.get(name) ?? 0) + 1)
+      now.set(name, (now.get(name) ?? 0) + 1)
+      most.set(name, Math.max(most.get(name) ?? 0, now.get(name) ?? 0))
+      setTimeout(() => {
+        now.set(name, (now.get(name) ?? 0) - 1)
+        response.end('{"allow": true}')
+      }, delay)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    world = await policyWorld({ alice: '', bob: '' }, { authorization: { webhook: url, timeout: '3s' } })
+  })
+  afterAll(async () => {
+    await world?.close()
+    server?.closeAllConnections()
+    server?.close()
+  })
+  const failures = () => heard(world, /for authorization failed/)
+
+  test('is asked about a few at a time, and all of it', async () => {
+    const { all, end } = await flood(world, 'alice', 100)
+    await all
+    await end()
+    expect(asked.get('alice')).toBeGreaterThanOrEqual(100)
+    expect(most.get('alice')).toBeLessThanOrEqual(4)
+    expect(failures()).toEqual([])
+  }, 60_000)
+
+  test('keeps nobody else waiting, nor the log busy', async () => {
+    delay = 800
+    const { end } = await flood(world, 'alice', 600)
+    try {
+      await until('the flood is on', () => (now.get('alice') ?? 0) > 0)
+      const { code, stderr } = await (await world.as('bob', `dev@${container.name}`)).exec('true')
+      expect([code, stderr.toString()]).toEqual([0, ''])
+    } finally {
+      await end()
+    }
+    expect(most.get('alice')).toBeLessThanOrEqual(4)
+    expect(failures().every(({ identity }) => identity === 'alice')).toBe(true)
+    // What does not fit in the queue is refused, and so is what the connection asks in the two seconds after.
+    expect(failures().map(({ err }) => String(err))).toContainEqual(expect.stringContaining('too many'))
+    expect(failures().length).toBeLessThan(20)
+  }, 60_000)
+})
+
 describe('a command that decides', () => {
+  test('runs a few times at once', async () => {
+    const world = await policyWorld({ alice: '' }, {})
+    try {
+      const [program, seen] = [join(world.folder, 'may'), join(world.folder, 'seen')]
+      await writeFile(
+        program,
+        `#!/bin/sh\ncat >/dev/null\necho 1 >>${seen}\nsleep 0.5\necho -1 >>${seen}\necho '{"allow": true}'\n`,
+      )
+      await chmod(program, 0o755)
+      await world.configure({ authorization: { command: [program], timeout: '10s' } })
+      await until('it is read', () => heard(world, /^configuration and keys reloaded/).length > 0, 15_000)
+      const { all, end } = await flood(world, 'alice', 40)
+      await all
+      await end()
+      const steps = (await readFile(seen, 'utf8')).trim().split('\n').map(Number)
+      let running = 0
+      expect(Math.max(...steps.map((step) => (running += step)))).toBeLessThanOrEqual(4)
+      expect(steps.length).toBeGreaterThanOrEqual(80)
+    } finally {
+      await world.close()
+    }
+  }, 60_000)
+
   test('reads the question and answers; not 0 and too late are no', async () => {
     const world = await policyWorld({ alice: '' }, {})
     try {
