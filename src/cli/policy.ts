@@ -1,6 +1,7 @@
 /** `hatchway policy explain | check | schema`: the rules, asked without a gateway. */
 import type { LoadedConfig } from '../config/load.ts'
 import { openEngine } from '../engine/choose.ts'
+import { type BindSettings, boundAddress } from '../forward/bind.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
 import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
@@ -31,7 +32,7 @@ export async function explain(
   what: readonly string[],
   options: ExplainOptions,
 ): Promise<Explanation> {
-  const action = parseAction(what)
+  const action = parseAction(what, config.gatewayPorts)
   const now = options.at === undefined ? new Date() : new Date(options.at)
   if (Number.isNaN(now.getTime())) throw new CliFailure(`"${options.at}" is no time such as 2027-01-12T12:00:00Z`, 2)
   const route = parseRoute(login)
@@ -111,7 +112,7 @@ function prose(facts: {
 const ACTIONS =
   'enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, forward-remote HOST:PORT, forward-socket PATH'
 
-function parseAction([kind = 'enter', ...rest]: readonly string[]): Action {
+function parseAction([kind = 'enter', ...rest]: readonly string[], ports: BindSettings['gatewayPorts']): Action {
   const text = rest.join(' ')
   switch (kind) {
     case 'enter':
@@ -133,7 +134,9 @@ function parseAction([kind = 'enter', ...rest]: readonly string[]): Action {
     case 'forward-local':
     case 'forward-remote': {
       const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text)
-      if (match) return { kind, host: match[1] ?? match[2] ?? '', port: Number(match[3]) }
+      if (!match) break
+      const [host, port] = [match[1] ?? match[2] ?? '', Number(match[3])]
+      return kind === 'forward-local' ? { kind, host, port } : { kind, host, port, bound: boundAddress(host, ports) }
     }
   }
   throw new CliFailure(`"${[kind, text].join(' ').trim()}" is none of ${ACTIONS}`, 2)

@@ -14,11 +14,11 @@ export function bindInside(bind: ForwardBind, settings: BindSettings): GuestBind
     const mode = 0o777 & ~settings.streamLocalBindMask
     return { kind: 'unix', path: bind.path, mode, unlink: settings.streamLocalBindUnlink }
   }
-  return { kind: 'tcp', host: address(bind.host, settings.gatewayPorts), port: bind.port }
+  return { kind: 'tcp', host: boundAddress(bind.host, settings.gatewayPorts), port: bind.port }
 }
 
 /** channels.c channel_fwd_bind_addr(). To the helper "" is every address, "localhost" both loopbacks. */
-function address(asked: string, gatewayPorts: BindSettings['gatewayPorts']): string {
+export function boundAddress(asked: string, gatewayPorts: BindSettings['gatewayPorts']): string {
   if (gatewayPorts === 'yes') return ''
   if (asked === '127.0.0.1' || asked === '::1') return asked
   if (gatewayPorts === 'no') return 'localhost'

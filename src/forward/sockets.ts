@@ -17,7 +17,7 @@ import type {
   SshConnection,
 } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
-import { type BindSettings, bindInside } from './bind.ts'
+import { type BindSettings, bindInside, boundAddress } from './bind.ts'
 import { joinInward } from './join.ts'
 import { connectFromOutside } from './outside.ts'
 
@@ -83,7 +83,7 @@ export function forwards(
       const limit = limited(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
-        const { guest, hold } = await insideOf(remoteAction(bind), limit.signal)
+        const { guest, hold } = await insideOf(remoteAction(bind, deps.binds), limit.signal)
         if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
         const accepted = new Set<Duplex>()
         const listening = guest.listen(
@@ -141,9 +141,9 @@ function localAction(target: DirectTarget): Action {
     : { kind: 'forward-socket', path: target.path, direction: 'local' }
 }
 
-function remoteAction(bind: ForwardBind): Action {
+function remoteAction(bind: ForwardBind, { gatewayPorts }: BindSettings): Action {
   return bind.kind === 'tcp'
-    ? { kind: 'forward-remote', host: bind.host, port: bind.port }
+    ? { kind: 'forward-remote', host: bind.host, port: bind.port, bound: boundAddress(bind.host, gatewayPorts) }
     : { kind: 'forward-socket', path: bind.path, direction: 'remote' }
 }
 

@@ -2,7 +2,7 @@
 import path from 'node:path'
 import type { Rule } from '../config/rules.ts'
 import { anyGlobMatches, globMatches } from '../glob.ts'
-import { hostPortMatches } from './addresses.ts'
+import { hostPortMatches, listenMatches } from './addresses.ts'
 import type { Action } from './policy.ts'
 
 /** What one can come for; the others only accompany these. */
@@ -38,7 +38,7 @@ export function covers(rule: Rule, action: Deed, acceptEnv: readonly string[]): 
     case 'forward-local':
       return all || listed(actions.forwardLocal, (pattern) => hostPortMatches(pattern, action, effect))
     case 'forward-remote':
-      return all || listed(actions.forwardRemote, (pattern) => hostPortMatches(pattern, action, effect))
+      return all || listed(actions.forwardRemote, (pattern) => listenMatches(pattern, action, effect))
     case 'forward-socket':
       return all || listed(actions.forwardSocket, (pattern) => pathMatches(pattern, action.path, effect))
   }
@@ -73,8 +73,13 @@ function meansNothing(code: number): boolean {
   return letter || code >= 0x80 || HARMLESS.has(code)
 }
 
-/** Without its detours: "/run/../var/run/docker.sock" is not in /run. Links inside are the container's own. */
+/**
+ * The kernel gets the path as it was asked for, and ".." leads where a link of the container's points. Where a rule allows,
+ * a path is absolute and without detours; one that denies means it with them too, and a relative one, which may lead
+ * anywhere. Links themselves are the container's own.
+ */
 function pathMatches(pattern: string, asked: string, effect: Rule['effect']): boolean {
-  if (effect === 'allow' && !asked.startsWith('/')) return false
-  return globMatches(pattern, path.posix.resolve('/', asked))
+  const direct = path.posix.resolve('/', asked)
+  if (effect === 'allow') return asked === direct && globMatches(pattern, asked)
+  return !asked.startsWith('/') || globMatches(pattern, asked) || globMatches(pattern, direct)
 }

@@ -15,13 +15,38 @@ export function hostPortMatches(
   { host, port }: { readonly host: string; readonly port: number },
   effect: 'allow' | 'deny',
 ): boolean {
-  if (port < pattern.from || port > pattern.to) return false
+  if (!portMatches(pattern, port)) return false
   const name = host.toLowerCase().replace(/(.)\.$/, '$1')
   const { host: wanted } = pattern
   const addresses = addressesOf(name, effect)
   if (typeof wanted !== 'string') return addresses.some((address) => contains([wanted], address))
   if (globMatches(wanted, name)) return true
   return wanted === 'localhost' && addresses.some((address) => isOneOf(LOOPBACK, address))
+}
+
+interface Listening {
+  /** As it was asked for. */
+  readonly host: string
+  readonly port: number
+  readonly bound?: string
+}
+
+/** Of -R. A rule that denies means also what is bound in the end; and who listens on every address listens on each. */
+export function listenMatches(pattern: HostPort, { host, port, bound }: Listening, effect: 'allow' | 'deny'): boolean {
+  if (effect === 'allow') return hostPortMatches(pattern, { host, port }, effect)
+  return [host, bound ?? host].some((one) =>
+    isEveryAddress(one) ? portMatches(pattern, port) : hostPortMatches(pattern, { host: one, port }, effect),
+  )
+}
+
+/** RFC 4254 §7.1 and channels.c channel_fwd_bind_addr(). */
+function isEveryAddress(host: string): boolean {
+  const literal = parseAddress(host)
+  return host === '' || host === '*' || (literal !== undefined && isOneOf(ANY, literal))
+}
+
+function portMatches({ from, to }: HostPort, port: number): boolean {
+  return port >= from && port <= to
 }
 
 function addressesOf(name: string, effect: 'allow' | 'deny'): readonly Address[] {

@@ -16,7 +16,12 @@ const action = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('agent') }),
   z.object({ kind: z.literal('x11') }),
   z.object({ kind: z.literal('forward-local'), host: z.string(), port: z.int() }),
-  z.object({ kind: z.literal('forward-remote'), host: z.string(), port: z.int() }),
+  z.object({
+    kind: z.literal('forward-remote'),
+    host: z.string().describe('As the client sent it.'),
+    port: z.int(),
+    bound: z.string().optional().describe('What gatewayPorts makes of the host; "" is every address.'),
+  }),
   z.object({ kind: z.literal('forward-socket'), path: z.string(), direction: z.enum(['local', 'remote']) }),
 ])
 

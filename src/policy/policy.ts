@@ -29,7 +29,8 @@ export type Action =
   | { readonly kind: 'agent' }
   | { readonly kind: 'x11' }
   | { readonly kind: 'forward-local'; readonly host: string; readonly port: number }
-  | { readonly kind: 'forward-remote'; readonly host: string; readonly port: number }
+  /** `bound` is what GatewayPorts makes of the address that was asked for; "" is every one. */
+  | { readonly kind: 'forward-remote'; readonly host: string; readonly port: number; readonly bound?: string }
   | { readonly kind: 'forward-socket'; readonly path: string; readonly direction: 'local' | 'remote' }
 
 /** Where a request comes from. */

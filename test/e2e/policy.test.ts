@@ -204,6 +204,30 @@ describe('sftp to read only', () => {
   })
 })
 
+test('lists of forwards hold for what the kernel is given: by way of a link, and where gatewayPorts is yes', async () => {
+  await containers[0]?.inside('cd /home/dev && mkdir -p ok far/away far/ok && ln -s far/away link', '1000')
+  const listed = await policyWorld(
+    { alice: '' },
+    {
+      gatewayPorts: 'yes',
+      rules: [
+        { effect: 'deny', actions: { forwardRemote: ['0.0.0.0:18090'] } },
+        { users: ['dev'], actions: { exec: true, forwardRemote: true, forwardSocket: ['/home/dev/ok/*'] } },
+      ],
+    },
+  )
+  try {
+    const client = await listed.as('alice', `dev@${web}`, ['ExitOnForwardFailure yes'])
+    const listen = async (at: string) => (await client.ssh(['-R', `${at}:127.0.0.1:9`, 't', 'echo in'])).code
+    expect([await listen('18091'), await listen('18090'), await listen('127.0.0.1:18090')]).toEqual([0, 255, 255])
+    expect(await listen('/home/dev/ok/a.sock')).toBe(0)
+    // Not in ok to the kernel, which follows the link first.
+    expect(await listen('/home/dev/link/../ok/b.sock')).toBe(255)
+  } finally {
+    await listed.close()
+  }
+})
+
 describe('options of a key', () => {
   test('command= runs in place of shell, command and sftp; environment= is set', async () => {
     const client = await world.as('forced', `dev@${web}`)

@@ -417,12 +417,66 @@ const SETS: readonly { readonly what: string; readonly rules?: readonly RuleInpu
         ['alice dev@web -L localhost:8080', '-'],
       ],
     },
+    ...(['0.0.0.0:*', '[::]:*', '[::]:8080', '0.0.0.0/0:8080'] as const).map((pattern) => ({
+      what: `actions: every address denied as ${pattern} is denied by every name of it`,
+      rules: [{ effect: 'deny' as const, actions: { forwardRemote: [pattern] } }, { actions: { forwardRemote: true } }],
+      rows: [
+        ['alice dev@web -R :8080', '-1'],
+        ['alice dev@web -R *:8080', '-1'],
+        ['alice dev@web -R 0.0.0.0:8080', '-1'],
+        ['alice dev@web -R :::8080', '-1'],
+        ['alice dev@web -R ::ffff:0.0.0.0:8080', '-1'],
+        ['alice dev@web -R localhost:8080=', '-1'],
+        ['alice dev@web -L db:8080', '-'],
+      ] as const,
+    })),
+    {
+      what: 'actions: an address denied is denied to who listens on every one',
+      rules: [
+        { effect: 'deny', actions: { forwardRemote: ['127.0.0.1:80', '10.0.0.0/8:81', 'localhost:82', 'db:83'] } },
+        { actions: { forwardRemote: true } },
+      ],
+      rows: [
+        ...[80, 81, 82, 83].flatMap((port): Row[] => [
+          [`alice dev@web -R :${port}`, '-1'],
+          [`alice dev@web -R *:${port}`, '-1'],
+          [`alice dev@web -R :::${port}`, '-1'],
+          // "=" and what GatewayPorts made of it.
+          [`alice dev@web -R localhost:${port}=`, '-1'],
+        ]),
+        ['alice dev@web -R 10.1.1.1:80', '+2'],
+        ['alice dev@web -R 10.1.1.1:80=localhost', '-1'],
+        ['alice dev@web -R db:82=localhost', '-1'],
+        ['alice dev@web -R 192.0.2.1:81=192.0.2.1', '+2'],
+        ['alice dev@web -R *:84', '+2'],
+      ],
+    },
+    {
+      what: 'actions: where a rule allows, the address that is asked for counts',
+      rules: [{ actions: { forwardRemote: ['localhost:8000', '0.0.0.0:9000'] } }],
+      rows: [
+        ['alice dev@web -R localhost:8000=', '+1'],
+        ['alice dev@web -R 0.0.0.0:9000=localhost', '+1'],
+        ['alice dev@web -R 0.0.0.0:8000=localhost', '-'],
+        ['alice dev@web -R :9000', '-'],
+        ['alice dev@web -R *:9000', '-'],
+      ],
+    },
     {
       what: 'actions: sockets, without their detours',
       rules: [{ actions: { forwardSocket: ['/run/app/*', '/tmp/x.sock'] } }],
       rows: [
         ['alice dev@web socket /run/app/a.sock', '+1'],
-        ['alice dev@web socket /run/./app/b', '+1'],
+        // A link of the container's may stand in the way of "..", and the kernel follows it.
+        ['alice dev@web socket /tmp/l/../../run/app/docker', '-'],
+        ['alice dev@web socket /run/app/x/../a.sock', '-'],
+        ['alice dev@web socket /run/./app/b', '-'],
+        ['alice dev@web socket //run/app/b', '-'],
+        ['alice dev@web socket /run/app//b', '-'],
+        ['alice dev@web socket /run/app/b/', '-'],
+        ['alice dev@web socket /run/app/b/.', '-'],
+        ['alice dev@web socket /run/app/..', '-'],
+        ['alice dev@web socket /run/app/..b', '+1'],
         ['alice dev@web socket /tmp/x.sock', '+1'],
         ['alice dev@web socket /run/app/../docker.sock', '-'],
         ['alice dev@web socket run/app/a.sock', '-'],
@@ -431,8 +485,15 @@ const SETS: readonly { readonly what: string; readonly rules?: readonly RuleInpu
     },
     {
       what: 'actions: a socket that is denied, by other paths to it',
-      rules: [{ effect: 'deny', actions: { forwardSocket: ['/var/run/docker.sock'] } }, {}],
+      rules: [
+        { effect: 'deny', actions: { forwardSocket: ['/var/run/docker.sock', '/tmp/l/*'] } },
+        { actions: { forwardSocket: true } },
+      ],
       rows: [
+        ['alice dev@web socket /tmp/l/../x', '-1'],
+        ['alice dev@web socket docker.sock', '-1'],
+        ['alice dev@web socket ./docker.sock', '-1'],
+        ['alice dev@web socket /tmp/../tmp/x', '+2'],
         ['alice dev@web socket /var/run/docker.sock', '-1'],
         ['alice dev@web socket /var/run/x/../docker.sock', '-1'],
         ['alice dev@web socket //var/run//docker.sock', '-1'],

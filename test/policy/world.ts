@@ -89,7 +89,8 @@ export function request(line: string, from = '10.1.2.3'): Request {
 
 function action(what: string, rest: string): Action {
   const colon = rest.lastIndexOf(':')
-  const [host, port] = [rest.slice(0, colon), Number(rest.slice(colon + 1))]
+  const [digits = '', bound] = rest.slice(colon + 1).split('=')
+  const [host, port] = [rest.slice(0, colon), Number(digits)]
   switch (what) {
     case 'exec':
       return { kind: 'exec', command: Buffer.from(rest) }
@@ -98,7 +99,7 @@ function action(what: string, rest: string): Action {
     case '-L':
       return { kind: 'forward-local', host, port }
     case '-R':
-      return { kind: 'forward-remote', host, port }
+      return { kind: 'forward-remote', host, port, ...(bound !== undefined && { bound }) }
     case 'socket':
       return { kind: 'forward-socket', path: rest, direction: 'local' }
     case 'enter':
