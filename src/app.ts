@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
+import { Lockout } from './auth/lockout.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { changedKeys, needRestart, PEOPLE_KEYS, whyNotLive } from './config/reload.ts'
@@ -64,7 +65,7 @@ export interface Reloaded {
   readonly ended: number
 }
 
-/** Hours of rules and ends of keys come without an event. */
+/** Hours of rules, ends of keys and changes of their files come without an event. */
 const REVIEW_EVERY = 30_000
 
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
@@ -74,11 +75,11 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   // At the same time: `hatchway stdio` is waited for.
   const opening = openEngine({ ...config.engine, lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
   opening.catch(() => {})
-  const usedSteps = createUsedSteps(join(config.keysDirectory, 'state', 'totp'))
+  const tried = { usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')), lockout: new Lockout() }
   const [hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
-    openPeople(config, usedSteps, log),
+    openPeople(config, tried, log),
     config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
   ])
   let current = config
@@ -117,7 +118,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     const external = openExternal(settings.authorization, common, log)
     return { ...common, rules: settings.rules, where: (index) => where?.(['rules', index]), external }
   }
-  const policy = createPolicyKeeper(policySettings(config, where), log)
+  const policy = createPolicyKeeper(policySettings(config, where), (identity) => people.login.today(identity), log)
   const { hostSuffixes } = config
   const handler = createHandler({
     road,
@@ -136,6 +137,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     limits: () => current.limits,
     motd: async () => (current.motd === undefined ? undefined : readMotd(current.motd)),
+    again: (identity, context) => people.login.again(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const server = createSshServer<Identity>({
@@ -162,17 +164,17 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     if (reason !== undefined) throw new HatchwayError('CONFIG_INVALID', reason)
     const changed = changedKeys(current, next.config)
     const settings = policySettings(next.config, next.where)
-    if (PEOPLE_KEYS.some((key) => changed.includes(key))) people = await openPeople(next.config, usedSteps, log)
+    if (PEOPLE_KEYS.some((key) => changed.includes(key)))
+      people = await openPeople({ ...next.config, hostSuffixes }, tried, log)
     policy.use(settings)
+    policy.forget()
     current = next.config
     return needRestart(changed)
   }
 
   async function review(): Promise<number> {
-    if (!current.endWithdrawn) return 0
-    return policy.review(async (identity) =>
-      (await people.keys.stillListed(identity)) ? people.users.renew(identity) : undefined,
-    )
+    policy.forget()
+    return current.endWithdrawn ? policy.review() : 0
   }
   const reviews = setInterval(() => {
     review().catch((error: unknown) => log.error({ err: error }, 'sessions could not be reviewed'))

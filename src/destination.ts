@@ -36,8 +36,11 @@ export interface Destinations {
   find(who: Who, route: Route, signal: AbortSignal): Promise<Container>
   /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
   check(who: Who, route: Route, signal: AbortSignal): Promise<void>
-  /** Of one connection. */
-  open(who: Who, closed: AbortSignal): Destination
+  /**
+   * Of one connection.
+   * @param prove that they could log in by such a login name: they chose it later. Rejects where not
+   */
+  open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
 }
 
 export interface Destination {
@@ -118,7 +121,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
   }
 
-  function open(who: Who, closed: AbortSignal): Destination {
+  function open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
     let route = routeFor(who.origin)
     const toGateway = isToGateway(who, closed)
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
@@ -132,9 +135,12 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
           for await (const entry of entries(who, signal)) found.push(entry)
           return found
         },
-        choose: (ref) => {
+        async choose(ref) {
           // A leading "=": no name of the gateway's before it.
-          route = routeOf({ login: `=${route.user ?? ''}@${ref}` })
+          const chosen = routeOf({ login: `=${route.user ?? ''}@${ref}` })
+          const login = chosen.user === undefined ? ref : `${chosen.user}@${ref}`
+          await prove(login.includes('=') ? `=${login}` : login)
+          route = chosen
         },
       }
     }

@@ -3,6 +3,7 @@
  * so it is read in one place.
  */
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Destinations } from './destination.ts'
@@ -17,7 +18,7 @@ import type { GuestPool } from './guest/pool.ts'
 import { askWhere } from './picker/ask.ts'
 import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
-import type { PolicyKeeper } from './policy/keeper.ts'
+import { GONE, type PolicyKeeper } from './policy/keeper.ts'
 import type { Origin } from './policy/policy.ts'
 import { pump } from './pump.ts'
 import { greet } from './session/motd.ts'
@@ -59,6 +60,8 @@ export interface HandlerDependencies {
   readonly limits: () => SessionLimits
   /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
+  /** Whom what somebody was proved by makes of them at another login. */
+  readonly again: (identity: Identity, context: AuthContext) => Promise<Identity | undefined>
   /** Serve one more SSH connection, over this stream. */
   readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
 }
@@ -111,9 +114,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
     const { identity } = connection
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
-    const destination = deps.destinations.open(who, connection.closed)
+    const destination = deps.destinations.open(who, connection.closed, prove)
     const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
     const inward = createInward(connection, log)
+
+    /** What was chosen after the login is as if it had been asked for there: on no other terms. */
+    async function prove(login: string): Promise<void> {
+      const { id: connectionId, remote, local, closed: signal } = connection
+      const there = await deps.again(identity, { connectionId, user: login, remote, local, signal })
+      if (there && isDeepStrictEqual(termsOf(there), termsOf(identity))) return
+      throw new HatchwayError('NOT_PERMITTED', `what you logged in with does not hold there; try ssh ${login}@GATEWAY`)
+    }
 
     async function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
@@ -146,7 +157,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const answer = question ? await askWhere(session, question, deps.pickLines, signal) : { pty: session.pty }
         if ('code' in answer) return await session.exit(answer)
         const { pty } = answer
-        const { start, original, sftp } = effectiveStart(session.start, identity.restrictions.command)
+        const today = await deps.policy.today(identity)
+        if (!today) throw new HatchwayError('NOT_PERMITTED', GONE.reason)
+        const { restrictions } = today
+        const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
         const actions = sessionActions(start, pty)
         const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
         const { container, info } = target
@@ -178,7 +192,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
           labels: container.labels,
           configured: deps.environment(),
           client: asked.env,
-          key: identity.restrictions.environment,
+          key: restrictions.environment,
           ...(original !== undefined && { original }),
           remote: connection.remote,
           local: connection.local,
@@ -276,6 +290,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
 function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {
   const { connectionId, user, host, remote } = context
   return { connectionId, login: user, ...(host !== undefined && { host }), remote }
+}
+
+function termsOf({ groups, principals, restrictions }: Identity) {
+  return { groups, principals, restrictions }
 }
 
 function withdrawn(): HatchwayError {

@@ -7,11 +7,11 @@ import { fingerprint } from '../ssh/public-key.ts'
 import { openAuthorities } from './authorities.ts'
 import type { AuthorizedKey } from './authorized-keys.ts'
 import { type Certificate, isCertificate, parseCertificate } from './certificate.ts'
-import { certificateTerms } from './certificate-terms.ts'
+import { certificateTerms, isSigned } from './certificate-terms.ts'
 import { createFidoCheck, type FidoCheck } from './fido.ts'
-import type { Identity } from './identity.ts'
+import type { Identity, Proof } from './identity.ts'
 import { keyFilePaths, ownKey } from './key-files.ts'
-import { type Line, openKeyCommand, openKeyLines } from './key-lines.ts'
+import { isOfCommand, type Line, type LineSource, openKeyCommand, openKeyLines } from './key-lines.ts'
 import { whyNot } from './line-check.ts'
 import type { ReadLogin } from './login-tokens.ts'
 import { makeKeyFiles } from './make-key-files.ts'
@@ -22,10 +22,10 @@ import { openRevocations } from './revocation.ts'
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
   /**
-   * False: the key that let them in is revoked, or not in any file any more. What comes from a program or an authority is
-   * not asked for again.
+   * Whom the proof would make of its holder today; undefined: nobody, as it is revoked, over, or not listed any more. No
+   * program runs for it: what one has said stays said.
    */
-  stillListed(identity: Identity): Promise<boolean>
+  today(proof: Proof): Promise<Identity | undefined>
   /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
   reload(): Promise<number>
 }
@@ -49,7 +49,7 @@ export type KeySettings = Pick<Config, 'authorizedKeys' | 'keysDirectory'> &
 export async function openAuthenticator(
   config: KeySettings,
   log: Logger,
-  readLogin: ReadLogin = (address) => ({ address }),
+  readLogin: ReadLogin = ({ user }) => ({ address: user }),
 ): Promise<KeyAuthenticator> {
   const { trustedUserCAKeys = [], caSignatureAlgorithms: signatureAlgorithms = ['ssh-ed25519'] } = config
   const files = openKeyLines(config, log)
@@ -74,7 +74,7 @@ export async function openAuthenticator(
     if (reason !== undefined) return reason
     const principals = linePrincipals(certificate, key.options, context, readLogin)
     if (principals.length === 0) return 'none of its principals is asked for'
-    const terms = certificateTerms(certificate, { address: context.remote.address, signatureAlgorithms })
+    const terms = certificateTerms(certificate, { address: context.remote.address })
     const merged = typeof terms === 'string' ? terms : mergeRestrictions(key.options.restrictions, terms)
     if (typeof merged === 'string') return merged
     const identity = identityOf(key, source, merged)
@@ -85,7 +85,7 @@ export async function openAuthenticator(
   async function byAuthority(certificate: Certificate, context: AuthContext): Promise<Identity | string> {
     const allowed = await allowedPrincipal(certificate, context)
     if (!allowed) return 'none of its principals is asked for'
-    const terms = certificateTerms(certificate, { address: context.remote.address, signatureAlgorithms })
+    const terms = certificateTerms(certificate, { address: context.remote.address })
     const { options } = allowed
     const merged = typeof terms === 'string' || !options ? terms : mergeRestrictions(options.restrictions, terms)
     if (typeof merged === 'string') return merged
@@ -95,16 +95,20 @@ export async function openAuthenticator(
       method: 'publickey',
       fingerprint: certificate.fingerprint,
       keyComment: keyId,
-      source: `ca ${fingerprint(certificate.authority)}`,
+      source: `${AUTHORITY}${fingerprint(certificate.authority)}`,
       groups: [],
       principals: certificate.principals,
       restrictions: merged,
     }
   }
 
-  async function publicKey(blob: Buffer, context: AuthContext): Promise<Identity | undefined> {
+  async function find(
+    blob: Buffer,
+    context: AuthContext,
+    sources: readonly LineSource[],
+  ): Promise<Identity | undefined> {
     const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
-    const facts = { connection: context.connectionId, ...(certificate && factsOf(certificate)) }
+    let facts: object = { connection: context.connectionId }
     const refuse = (reason: string, via?: string) => {
       log.info({ ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
@@ -112,6 +116,12 @@ export async function openAuthenticator(
       refuse('the certificate is malformed')
       return undefined
     }
+    // Before anything in it is shown or told to a program: sshd does not even parse one nobody signed (sshkey.c cert_parse).
+    if (certificate && !isSigned(certificate, signatureAlgorithms)) {
+      refuse('the certificate’s signature is not the authority’s, or by an algorithm not allowed')
+      return undefined
+    }
+    if (certificate) facts = { ...facts, ...factsOf(certificate) }
     const revoked = await revocations.why(certificate?.key ?? blob, certificate)
     if (revoked !== undefined) {
       refuse(revoked)
@@ -132,16 +142,28 @@ export async function openAuthenticator(
     return undefined
   }
 
+  async function publicKey(blob: Buffer, context: AuthContext, from = sources): Promise<Identity | undefined> {
+    const identity = await find(blob, context, from)
+    return identity && { ...identity, credential: blob }
+  }
+
+  /** Of what a program said, all that is asked without it. */
+  async function stands(blob: Buffer, source: string): Promise<boolean> {
+    const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
+    if ((await revocations.why(certificate?.key ?? blob, certificate)) !== undefined) return false
+    if (isOfCommand(source)) return command !== undefined
+    return certificate !== undefined && isAuthority(certificate.authority)
+  }
+
   return {
-    async publicKey({ blob }, context) {
-      const identity = await publicKey(blob, context)
-      return identity && { ...identity, credential: blob }
-    },
+    publicKey: ({ blob }, context) => publicKey(blob, context),
     fido: createFidoCheck(config.pubkeyAuthOptions ?? [], log),
-    async stillListed({ fingerprint: print, principals, source, credential }) {
-      if (credential && (await revocations.why(...revocable(credential))) !== undefined) return false
-      const ofFile = print !== '' && principals.length === 0 && !source.startsWith('authorizedKeysCommand:')
-      return !ofFile || files.has(print)
+    async today({ identity, context }) {
+      const { credential, source } = identity
+      if (!credential) return undefined
+      const said = isOfCommand(source) || (isOfAuthority(source) && config.authorizedPrincipalsCommand !== undefined)
+      if (!said) return publicKey(credential, context, [files.lines])
+      return (await stands(credential, source)) ? identity : undefined
     },
     reload: files.reload,
   }
@@ -172,10 +194,10 @@ function identityOf(key: AuthorizedKey, source: string, restrictions: Restrictio
   }
 }
 
-/** What a revocation may be of. */
-function revocable(credential: Buffer): [Buffer, Certificate | undefined] {
-  const certificate = isCertificate(credential) ? parseCertificate(credential) : undefined
-  return [certificate?.key ?? credential, certificate]
+const AUTHORITY = 'ca '
+
+function isOfAuthority(source: string): boolean {
+  return source.startsWith(AUTHORITY)
 }
 
 function shown(text: string): string {

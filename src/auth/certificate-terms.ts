@@ -1,5 +1,5 @@
 /**
- * What a user certificate says about its use, and whether its authority said it: sshd's sshkey_cert_check_authority()
+ * Whether a certificate is what its authority signed, and what one of a user says about its use: sshd's sshkey_cert_check_authority()
  * and cert_option_list() (sshkey.c, auth-options.c). Who trusts the authority, and with which principals, is not decided
  * here.
  */
@@ -14,12 +14,10 @@ const FOREVER = 0xffff_ffff_ffff_ffffn
 
 export interface CertificateUse {
   readonly address: string
-  /** CASignatureAlgorithms. */
-  readonly signatureAlgorithms: readonly string[]
   readonly now?: number
 }
 
-/** The restrictions a valid certificate brings, or a sentence why it is not valid now and from there. */
+/** The restrictions a signed certificate brings, or a sentence why it is not valid now and from there. */
 export function certificateTerms(certificate: Certificate, use: CertificateUse): Restrictions | string {
   const { kind, principals, validAfter, validBefore } = certificate
   if (kind !== USER) return 'it is not a certificate of a user'
@@ -29,8 +27,6 @@ export function certificateTerms(certificate: Certificate, use: CertificateUse):
   if (now >= validBefore) return 'it is no longer valid'
   const terms = optionsOf(certificate, use.address)
   if (typeof terms === 'string') return terms
-  if (!isSigned(certificate, use.signatureAlgorithms))
-    return 'its signature is not the authority’s, or by an algorithm not allowed'
   return validBefore === FOREVER ? terms : { ...terms, expiresAt: Number(validBefore) * 1000 }
 }
 
@@ -94,7 +90,8 @@ function textOf(data: Buffer): string | undefined {
   }
 }
 
-function isSigned({ authority, signed, signature }: Certificate, algorithms: readonly string[]): boolean {
+/** By the authority it names, and by one of `algorithms` (CASignatureAlgorithms). */
+export function isSigned({ authority, signed, signature }: Certificate, algorithms: readonly string[]): boolean {
   const algorithm = signatureAlgorithm(signature)
   if (algorithm === undefined || !algorithms.includes(algorithm)) return false
   return parseUserKey(algorithm, authority)?.verify(signed, signature) !== undefined

@@ -1,3 +1,4 @@
+import type { AuthContext } from '../ssh/auth.ts'
 import type { Restrictions } from './restrictions.ts'
 
 /** Who a connection is, once authenticated. */
@@ -9,8 +10,10 @@ export interface Identity {
   /** "SHA256:...", as ssh-keygen -l prints it; "" where no key was used. */
   readonly fingerprint: string
   readonly keyComment: string
-  /** The key or certificate itself, which may yet be revoked. */
+  /** The key or certificate itself, of an identity that is one's. */
   readonly credential?: Buffer
+  /** Each key and certificate that proved it, to be asked about again; a password or code is none. */
+  readonly proofs?: readonly Proof[]
   /** Where it is authorised: "FILE:LINE", "ca FINGERPRINT", "user NAME". */
   readonly source: string
   /** Of the configuration or of who authenticated it; names that rules may ask for. */
@@ -18,4 +21,10 @@ export interface Identity {
   /** Principals of the certificate that was accepted; empty for anything else. */
   readonly principals: readonly string[]
   readonly restrictions: Restrictions
+}
+
+/** One key or certificate: whom it made of its holder by itself, at which login. */
+export interface Proof {
+  readonly identity: Identity
+  readonly context: AuthContext
 }

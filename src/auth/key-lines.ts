@@ -29,8 +29,6 @@ export interface KeyLines {
   readonly lines: LineSource
   /** Look at all files now; resolves with the number of keys. */
   count(): Promise<number>
-  /** Whether a key of that fingerprint may log in. */
-  has(fingerprint: string): Promise<boolean>
   /** As count(), of a look that begins after this call. */
   reload(): Promise<number>
 }
@@ -89,10 +87,6 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
       return lines.get(lineId(certificate?.authority ?? blob, certificate !== undefined)) ?? []
     },
     count,
-    async has(print) {
-      await current()
-      return [...lines.values()].some(([line]) => line?.key.fingerprint === print && !line.key.options.certAuthority)
-    },
     async reload() {
       // A look that has begun may have passed the file that just changed.
       await running
@@ -103,6 +97,13 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
 
 export type KeyCommandSettings = Pick<Config, 'authorizedKeysCommand' | 'authorizedKeysCommandUser'>
 
+const COMMAND = 'authorizedKeysCommand'
+
+/** Is that where a line of AuthorizedKeysCommand is said to come from? */
+export function isOfCommand(source: string): boolean {
+  return source.startsWith(`${COMMAND}:`)
+}
+
 /** Undefined when none is configured. @throws HatchwayError CONFIG_INVALID */
 export async function openKeyCommand(
   { authorizedKeysCommand: command, authorizedKeysCommandUser: user }: KeyCommandSettings,
@@ -110,17 +111,16 @@ export async function openKeyCommand(
   log: Logger,
 ): Promise<LineSource | undefined> {
   if (command === undefined) return undefined
-  const name = 'authorizedKeysCommand'
-  const helper = await openHelper({ key: name, command, user, tokens: KEY_TOKENS }, log)
+  const helper = await openHelper({ key: COMMAND, command, user, tokens: KEY_TOKENS }, log)
   return async ({ blob, certificate, context }) => {
     const print = certificate?.fingerprint ?? fingerprint(blob)
     const output = await helper({ ...loginTokens(context, readLogin), ...keyTokens(blob, print) }, context.signal)
     const { keys, refused } = parseAuthorizedKeys(output ?? '')
-    for (const { line, reason } of refused) log.info({ line: `${name}:${line}`, reason }, 'key ignored')
+    for (const { line, reason } of refused) log.info({ line: `${COMMAND}:${line}`, reason }, 'key ignored')
     const id = lineId(certificate?.authority ?? blob, certificate !== undefined)
     return keys
       .filter((key) => lineId(key.blob, key.options.certAuthority) === id)
-      .map((key) => ({ key, source: `${name}:${key.line}` }))
+      .map((key) => ({ key, source: `${COMMAND}:${key.line}` }))
   }
 }
 

@@ -5,20 +5,27 @@ import type { Certificate } from './certificate.ts'
 import { typeOf } from './openssh-key.ts'
 import { safeName, type Tokens } from './tokens.ts'
 
-/** What a login name asks for: `address` is all of it but for who says so, `user` the user inside. */
-export type ReadLogin = (sshUser: string) => { readonly address: string; readonly user?: string }
+/** What a client asks for by its login name, and by the host where it named one before the login. */
+export type ReadLogin = (asked: Pick<AuthContext, 'user' | 'host'>) => {
+  /** All of it but for who says so: "dev@web", however it was asked for. */
+  readonly address: string
+  /** The user inside. */
+  readonly user?: string
+}
 
-/** %u the user inside asked for, %n the whole login name, %C the connection. */
+/** %u the user inside asked for, %n the whole login name (of a host's own login: USER@HOST), %C the connection. */
 const LOGIN_TOKENS = 'unC'
 /** %f %k %t: the key that is offered. */
 export const KEY_TOKENS = `${LOGIN_TOKENS}fkt`
 /** %i key id, %s serial, %F %K %T the authority's key; %f %k %t the certificate's. */
 export const CERTIFICATE_TOKENS = `${KEY_TOKENS}isFKT`
 
-export function loginTokens({ user, remote, local }: AuthContext, readLogin: ReadLogin): Tokens {
+export function loginTokens(context: AuthContext, readLogin: ReadLogin): Tokens {
+  const { remote, local } = context
+  const asked = readLogin(context)
   return {
-    u: safeName(readLogin(user).user ?? ''),
-    n: safeName(user),
+    u: safeName(asked.user ?? ''),
+    n: safeName(context.host === undefined ? context.user : asked.address),
     C: `${remote.address} ${remote.port} ${local.address} ${local.port}`,
   }
 }

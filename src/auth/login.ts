@@ -4,10 +4,11 @@ import type { PasswordHash } from '../config/secrets.ts'
 import { splitLoginName } from '../login-name.ts'
 import type { AuthContext, Authenticator, Dialogue } from '../ssh/auth.ts'
 import type { MethodList } from '../ssh/auth-methods.ts'
-import type { Identity } from './identity.ts'
-import { Lockout } from './lockout.ts'
+import type { KeyAuthenticator } from './authenticator.ts'
+import type { Identity, Proof } from './identity.ts'
+import type { Lockout } from './lockout.ts'
 import { nobodysHash, verifyPassword } from './password-hash.ts'
-import { mergeRestrictions, UNRESTRICTED } from './restrictions.ts'
+import { asksMore, mergeRestrictions, UNRESTRICTED } from './restrictions.ts'
 import { stepOf } from './totp.ts'
 import type { UsedSteps } from './used-steps.ts'
 import type { User, Users } from './users.ts'
@@ -16,18 +17,21 @@ const PASSWORD = { text: 'Password: ', echo: false }
 const CODE = { text: 'Verification code: ', echo: false }
 
 export interface LoginDependencies {
-  readonly keys: Pick<Authenticator<Identity>, 'publicKey'>
+  readonly keys: Pick<KeyAuthenticator, 'publicKey' | 'today'>
   readonly users: Users
   readonly usedSteps: UsedSteps
+  readonly lockout: Lockout
   /** AuthenticationMethods of everybody who has none of their own. */
   readonly methods: readonly MethodList[]
   readonly log: Logger
 }
 
-export type Login = Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>>
+export interface Login extends Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>> {
+  /** The same person as the configuration and the key files have them now; undefined: nobody who could log in any more. */
+  today(identity: Identity): Promise<Identity | undefined>
+}
 
-export function createLogin({ keys, users, usedSteps, methods, log }: LoginDependencies): Login {
-  const lockout = new Lockout()
+export function createLogin({ keys, users, usedSteps, lockout, methods, log }: LoginDependencies): Login {
   const nobody = nobodysHash(users.all.map((user) => user.passwordHash).reduce(costlier, undefined))
   const anyTotp = users.all.some((user) => user.totp)
   const anybodys = [...methods, ...users.all.flatMap((user) => user.authenticationMethods ?? [])]
@@ -86,16 +90,71 @@ export function createLogin({ keys, users, usedSteps, methods, log }: LoginDepen
     return right && user ? identityOf(user, 'keyboard-interactive') : undefined
   }
 
+  function owned(proof: Proof): Identity {
+    return { ...users.own(proof.identity), proofs: [proof] }
+  }
+
+  function isClaimed(identity: Identity, context: AuthContext): boolean {
+    const { claimed } = splitLoginName(context.user)
+    if (claimed === undefined || claimed === identity.name) return true
+    log.info({ connection: context.connectionId, identity: identity.name, claimed }, 'the key is somebody else’s')
+    return false
+  }
+
+  function join(proven: Identity, next: Identity): Identity | undefined {
+    // Names that are not of the configuration come from comments: two keys with one comment need not be one person's.
+    if (proven.name !== next.name || !users.find(next.name)) return undefined
+    const restrictions = mergeRestrictions(proven.restrictions, next.restrictions)
+    if (typeof restrictions === 'string') {
+      log.warn({ identity: next.name, reason: restrictions }, 'two methods that cannot be joined')
+      return undefined
+    }
+    const method = `${proven.method},${next.method}`
+    const [first, second] = proven.fingerprint === '' ? [next, proven] : [proven, next]
+    const principals = [...new Set([...first.principals, ...second.principals])]
+    const proofs = [...(proven.proofs ?? []), ...(next.proofs ?? [])]
+    return { ...first, method, principals, restrictions, proofs }
+  }
+
+  /** Whom it is when each key and certificate is asked about anew. A password or code was its user's, who must be there. */
+  async function anew(
+    identity: Identity,
+    ask: (proof: Proof) => Promise<Proof | undefined>,
+  ): Promise<Identity | undefined> {
+    let keyed: Identity | undefined
+    for (const before of identity.proofs ?? []) {
+      const proof = await ask(before)
+      if (!proof || asksMore(proof.identity.restrictions, before.identity.restrictions)) return undefined
+      keyed = keyed ? join(keyed, owned(proof)) : owned(proof)
+      if (!keyed) return undefined
+    }
+    if (keyed?.method === identity.method) return keyed
+    const user = users.find(identity.name)
+    if (keyed) return user && keyed.name === user.name ? { ...keyed, method: identity.method } : undefined
+    return user && identity.source === sourceOf(user) ? { ...identity, groups: user.groups } : undefined
+  }
+
   return {
     async publicKey(key, context) {
       const accepted = await keys.publicKey(key, context)
-      if (!accepted) return undefined
-      const identity = users.own(accepted)
-      const { claimed } = splitLoginName(context.user)
-      if (claimed === undefined || claimed === identity.name) return identity
-      log.info({ connection: context.connectionId, identity: identity.name, claimed }, 'the key is somebody else’s')
-      return undefined
+      const identity = accepted && owned({ identity: accepted, context })
+      return identity && isClaimed(identity, context) ? identity : undefined
     },
+
+    async again(identity, context) {
+      const found = await anew(identity, async ({ identity: { credential } }) => {
+        const accepted = credential && (await keys.publicKey({ algorithm: '', blob: credential }, context))
+        return accepted && { identity: accepted, context }
+      })
+      // Somebody else may have to prove more.
+      return found?.name === identity.name && isClaimed(found, context) ? found : undefined
+    },
+
+    today: (identity) =>
+      anew(identity, async (proof) => {
+        const found = await keys.today(proof)
+        return found && { ...proof, identity: found }
+      }),
 
     async password(password, context, proven) {
       const user = subject(context, proven)
@@ -112,19 +171,7 @@ export function createLogin({ keys, users, usedSteps, methods, log }: LoginDepen
 
     methods: (proven) => (proven ? (users.find(proven.name)?.authenticationMethods ?? methods) : anybodys),
 
-    join(proven, next) {
-      // Names that are not of the configuration come from comments: two keys with one comment need not be one person's.
-      if (proven.name !== next.name || !users.find(next.name)) return undefined
-      const restrictions = mergeRestrictions(proven.restrictions, next.restrictions)
-      if (typeof restrictions === 'string') {
-        log.warn({ identity: next.name, reason: restrictions }, 'two methods that cannot be joined')
-        return undefined
-      }
-      const method = `${proven.method},${next.method}`
-      const [first, second] = proven.fingerprint === '' ? [next, proven] : [proven, next]
-      const principals = [...new Set([...first.principals, ...second.principals])]
-      return { ...first, method, principals, restrictions }
-    },
+    join,
 
     nameOf: (identity) => identity.name,
   }
@@ -136,11 +183,15 @@ function identityOf(user: User, method: string): Identity {
     method,
     fingerprint: '',
     keyComment: '',
-    source: `user ${user.name}`,
+    source: sourceOf(user),
     groups: user.groups,
     principals: [],
     restrictions: UNRESTRICTED,
   }
+}
+
+function sourceOf({ name }: User): string {
+  return `user ${name}`
 }
 
 function costlier(most: PasswordHash | undefined, next: PasswordHash | undefined): PasswordHash | undefined {

@@ -74,7 +74,7 @@ export async function openPrincipals(
 
   return async (certificate, context) => {
     if (patterns === undefined && file === undefined && !helper) {
-      const asked = loginPrincipals(context.user, readLogin)
+      const asked = loginPrincipals(context, readLogin)
       return certificate.principals.some((name) => asked.includes(name) || anyGlobMatches(named, name)) ? {} : undefined
     }
     const isListed = (principal: string) => patterns && anyGlobMatches(patterns, principal)
@@ -94,8 +94,8 @@ function namedPrincipals({ users = {}, rules = [] }: PrincipalSettings): string[
 }
 
 /** For "dev@web" those of dev, as sshd has it for an account, and those of dev@web itself. */
-function loginPrincipals(sshUser: string, readLogin: ReadLogin): string[] {
-  const { address, user } = readLogin(sshUser)
+function loginPrincipals(context: AuthContext, readLogin: ReadLogin): string[] {
+  const { address, user } = readLogin(context)
   return [address, user ?? ''].filter((name) => name !== '')
 }
 
@@ -133,6 +133,6 @@ export function linePrincipals(
   context: AuthContext,
   readLogin: ReadLogin,
 ): string[] {
-  const allowed = options.principals ?? loginPrincipals(context.user, readLogin)
+  const allowed = options.principals ?? loginPrincipals(context, readLogin)
   return certificate.principals.filter((principal) => allowed.includes(principal))
 }

@@ -56,3 +56,8 @@ export function mergeRestrictions(one: Restrictions, two: Restrictions): Restric
     ...(ends.length > 0 && { expiresAt: Math.min(...ends) }),
   }
 }
+
+/** Does `one` ask more of a FIDO token's signature than `other` did? */
+export function asksMore(one: Restrictions, other: Restrictions): boolean {
+  return (one.touchRequired && !other.touchRequired) || (one.verifyRequired && !other.verifyRequired)
+}

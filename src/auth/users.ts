@@ -24,8 +24,6 @@ export interface Users {
    * it goes by its fingerprint, whatever its comment says, as comments may come from anybody (authorizedKeysCommand).
    */
   own(identity: Identity): Identity
-  /** The same person with today's groups; undefined: one of the configuration who is not there any more. */
-  renew(identity: Identity): Identity | undefined
 }
 
 /** @throws HatchwayError CONFIG_INVALID: a secret's file that cannot be used */
@@ -78,11 +76,6 @@ export async function openUsers(config: Config['users']): Promise<Users> {
     all,
     find: (name) => (name === undefined ? undefined : byName.get(name)),
     own,
-    renew(identity) {
-      if (identity.source !== `user ${identity.name}`) return own({ ...identity, groups: [] })
-      const user = byName.get(identity.name)
-      return user && { ...identity, groups: user.groups }
-    },
   }
 }
 

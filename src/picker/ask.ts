@@ -10,8 +10,8 @@ export interface Question {
   readonly word?: string
   /** What this identity may enter. */
   entries(signal: AbortSignal): Promise<Entry[]>
-  /** For this and all later sessions of the connection. */
-  choose(ref: string): void
+  /** For this and all later sessions of the connection. @throws HatchwayError NOT_PERMITTED */
+  choose(ref: string): Promise<void>
 }
 
 export type Answer = { readonly pty: PtyRequest } | { readonly code: number }
@@ -39,6 +39,6 @@ export async function askWhere(
   }
   const picked = await pick(session, session.pty, `${why}; which one?`, entries, linesOnly, signal)
   if (!picked) return { code: LEFT }
-  question.choose(picked.entry.ref)
+  await question.choose(picked.entry.ref)
   return { pty: picked.pty }
 }

@@ -4,19 +4,22 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
-import { createPolicy, type Policy, type PolicySettings, type Request } from './policy.ts'
+import { createPolicy, type Decision, type Policy, type PolicySettings, type Request } from './policy.ts'
 
 export interface PolicyKeeper {
   readonly decide: Policy
   /** For all that is asked from now on. */
   use(settings: PolicySettings): void
   readonly hold: Hold
-  /**
-   * Ask again about all that goes on; answers how much of it was ended.
-   * @param renew who somebody is today; undefined: nobody who could log in any more
-   */
-  review(renew: (identity: Identity) => Promise<Identity | undefined>): Promise<number>
+  /** Ask again about all that goes on; answers how much of it was ended. */
+  review(): Promise<number>
+  /** Who somebody is today, as every action is decided; undefined: nobody who could log in any more. */
+  readonly today: Renew
+  /** People or their keys may have changed: look again, each at the next question. */
+  forget(): void
 }
+
+export type Renew = (identity: Identity) => Promise<Identity | undefined>
 
 /** All of it is permitted now; `end` is called once when one is not any more. Answers how to let go. */
 export type Hold = (requests: readonly Request[], end: () => void) => () => void
@@ -26,19 +29,41 @@ interface Held {
   readonly end: () => void
 }
 
-export function createPolicyKeeper(settings: PolicySettings, log: Logger): PolicyKeeper {
+export const GONE = {
+  allowed: false,
+  by: 'nobody who could log in any more',
+  reason: 'what you logged in with is not accepted any more',
+} as const satisfies Decision
+
+/** @param renew may read files: it is asked once for each connection until `forget` */
+export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: Logger): PolicyKeeper {
   let policy = createPolicy(settings)
   const held = new Set<Held>()
+  let known = new WeakMap<Identity, Promise<Identity | undefined>>()
 
-  async function refusal(request: Request, renew: (identity: Identity) => Promise<Identity | undefined>) {
-    const identity = await renew(request.identity)
-    if (!identity) return 'nobody who could log in any more'
-    const decision = await policy({ ...request, identity })
-    return decision.allowed ? undefined : decision.by
+  function today(identity: Identity): Promise<Identity | undefined> {
+    const found = known.get(identity)
+    if (found) return found
+    const [asked, here] = [renew(identity), known]
+    here.set(identity, asked)
+    asked.then(
+      (found) => found ?? log.info({ identity: identity.name, fingerprint: identity.fingerprint }, GONE.by),
+      () => here.delete(identity),
+    )
+    return asked
+  }
+
+  async function decide(request: Request): Promise<Decision> {
+    const identity = await today(request.identity)
+    return identity ? policy({ ...request, identity }) : GONE
   }
 
   return {
-    decide: (request) => policy(request),
+    decide,
+    today,
+    forget() {
+      known = new WeakMap()
+    },
     use(next) {
       policy = createPolicy(next)
     },
@@ -47,12 +72,13 @@ export function createPolicyKeeper(settings: PolicySettings, log: Logger): Polic
       held.add(entry)
       return () => held.delete(entry)
     },
-    async review(renew) {
+    async review() {
       let ended = 0
       for (const entry of [...held]) {
         for (const request of entry.requests) {
-          const by = await refusal(request, renew)
-          if (by === undefined || !held.delete(entry)) continue
+          const decision = await decide(request)
+          if (decision.allowed || !held.delete(entry)) continue
+          const { by } = decision
           const { identity, origin, container, user, action } = request
           const where = { connection: origin.connectionId, identity: identity.name, container: container.name }
           log.warn({ ...where, user: user?.name, action: action.kind, by }, 'withdrawn')

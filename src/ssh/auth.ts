@@ -54,6 +54,11 @@ export interface Authenticator<Identity> {
   methods?(proven: Identity | undefined): readonly MethodList[]
   /** Two methods of a chain, one identity; undefined when they prove different people. Absent: chains are refused. */
   join?(proven: Identity, next: Identity): Identity | undefined
+  /**
+   * Who was proved on another connection logs in here, with no proof but that one: whom does it make of them at this
+   * login? Undefined, or absent: nobody, and the client may prove itself anew.
+   */
+  again?(identity: Identity, context: AuthContext): Promise<Identity | undefined>
   /** For events. */
   nameOf?(identity: Identity): string
   /**

@@ -11,7 +11,7 @@ export interface Endpoint {
 export interface Carried<Identity> {
   /** The host its client asked for by name (a jump, HTTP CONNECT, SOCKS): its user name is then that host's alone. */
   readonly host?: string
-  /** Who was proved on the connection that carries this one: its own login needs no other proof. */
+  /** Who was proved on the connection that carries this one: its own login needs no other proof where that holds for it. */
   readonly identity?: Identity
   /** GREETING has been sent to it. */
   readonly greeted?: boolean

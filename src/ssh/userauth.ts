@@ -187,7 +187,9 @@ export class UserAuth<Identity> {
     }
     const { carried } = this.#options
     if (method !== 'none' || carried !== undefined) this.#attempted = true
-    if (method === 'none' && carried !== undefined) return { method, identity: carried }
+    if (method === 'none' && carried !== undefined) {
+      return { method, identity: await this.#options.authenticator.again?.(carried, context) }
+    }
     // The first `none` asks which methods there are; sshd does not count it.
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)

@@ -66,6 +66,13 @@ export function parseRoute(sshUser: string): Route {
   return target === undefined ? withUser('', address, !MARK.test(address)) : withUser(user, target, false)
 }
 
+/** As in a login name; empty: the gateway itself. */
+export function targetOf(route: Route): string {
+  if ('container' in route) return route.container
+  if (!('template' in route)) return ''
+  return `${route.template.kind === 'fresh' ? '+' : '~'}${route.template.name}`
+}
+
 /** Can only jump and pick: it names nothing, or a bare word that turned out to be no container. */
 export function asksForGateway(route: Route, containerFound: boolean): boolean {
   if ('template' in route) return false

@@ -80,7 +80,7 @@ export async function startKeyServer(folder: KeyFolder, settings: Partial<KeySet
   const authenticator = await openAuthenticator(
     { authorizedKeys: [], keysDirectory: folder.path, authorizedPrincipals: undefined, ...settings } as KeySettings,
     log,
-    (address) => ({ address, ...(address.includes('@') && { user: address.replace(/@[^@]*$/, '') }) }),
+    ({ user }) => ({ address: user, ...(user.includes('@') && { user: user.replace(/@[^@]*$/, '') }) }),
   )
   const identities = new WeakMap<object, Identity>()
   const server = createSshServer<Identity>({

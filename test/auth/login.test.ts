@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
+import { Lockout } from '../../src/auth/lockout.ts'
 import { createLogin, type Login } from '../../src/auth/login.ts'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { codeAt } from '../../src/auth/totp.ts'
@@ -54,8 +55,9 @@ async function open(yaml = config, methods = 'publickey'): Promise<Login> {
   writeFileSync(file, yaml)
   const claimed = new Set<string>()
   return createLogin({
-    keys: { publicKey: async ({ blob }) => JSON.parse(blob.toString()) },
+    keys: { publicKey: async ({ blob }) => JSON.parse(blob.toString()), today: async () => undefined },
     users: await openUsers(loadConfig({ file, env: {} }).config.users),
+    lockout: new Lockout(),
     usedSteps: {
       claim: async (user, step) => !claimed.has(`${user} ${step}`) && Boolean(claimed.add(`${user} ${step}`)),
     },

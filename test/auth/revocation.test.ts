@@ -199,7 +199,7 @@ describe('revoked keys', () => {
       local: { address: '127.0.0.1', port: 2222 },
       signal: new AbortController().signal,
     }
-    const { publicKey, stillListed } = await openAuthenticator(
+    const { publicKey, today } = await openAuthenticator(
       {
         keysDirectory: folder.path,
         authorizedKeys: [folder.file('authorized', `${folder.publicLine('plain')}\n`)],
@@ -214,7 +214,8 @@ describe('revoked keys', () => {
     )
     const blobs = ['plain', 'one-cert', 'seven-cert'].map((name) => folder.blob(name))
     const identities = await Promise.all(blobs.map((blob) => publicKey({ algorithm: '', blob }, context)))
-    const still = () => Promise.all(identities.map((identity) => stillListed(identity!)))
+    const still = () =>
+      Promise.all(identities.map(async (identity) => Boolean(await today({ identity: identity!, context }))))
     expect(await still()).toEqual([true, true, true])
     await folder.keygen(
       ...['-q', '-k', '-f', revoked, '-s', 'ca.pub'],

@@ -1,5 +1,5 @@
 /** ssh -J GATEWAY USER@CONTAINER with the real client: issue 8, point 1. */
-import { writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Finished, run, startContainer, type TestContainer, testName } from '../support/containers.ts'
@@ -145,5 +145,101 @@ describe('a jump through the gateway', () => {
     await run('pkill', ['-f', `ssh -F ${config} .*-W .*${web.name}`])
     expect((await running).code).toBe(255)
     await until('nothing is left of it', async () => (await web.count(mark)) === 0)
+  })
+})
+
+describe('a jump, where keys and certificates are for users inside', () => {
+  let keys: Keys
+  let gateway: Gateway
+  let web: TestContainer
+  let client: SshClient
+  const file = async (name: string, text: string | Buffer, mode = 0o644) => {
+    await writeFile(join(keys.dir, name), text, { mode })
+    return join(keys.dir, name)
+  }
+  beforeAll(async () => {
+    keys = await makeKeys()
+    await chmod(keys.dir, 0o755)
+    // A program gives the RSA key to dev and to nobody's gateway; the ECDSA key signs for the ed25519 one.
+    const rsa = await file('rsa-line', await readFile(`${keys.rsa}.pub`))
+    const keysOf = await file('keys-of', `#!/bin/sh\n[ "$1" = root ] || cat ${rsa}\n`, 0o755)
+    await writeFile(keys.authorized, '')
+    const signed = await run('ssh-keygen', ['-q', '-s', keys.ecdsa, '-I', 'one', '-n', 'dev', `${keys.ed25519}.pub`])
+    expect(signed.code).toBe(0)
+    web = await startContainer('debian', { name: testName('web'), args: ['--hostname', 'hw-web'] })
+    const rules = `rules: [{ containers: { names: [${web.name}] }, users: [dev, root] }]`
+    gateway = await startGateway({
+      keys,
+      engine: 'docker',
+      args: ['--config', await file('hatchway.yaml', rules, 0o600)],
+      env: {
+        HATCHWAY_TRUSTED_USER_CA_KEYS: await file('ca', await readFile(`${keys.ecdsa}.pub`)),
+        HATCHWAY_AUTHORIZED_KEYS_COMMAND: `${keysOf} %u`,
+        ...(process.getuid?.() === 0 && { HATCHWAY_AUTHORIZED_KEYS_COMMAND_USER: 'nobody' }),
+      },
+    })
+    client = await makeSshClient(gateway.target('dev'), ['HostKeyAlias hw-gateway'])
+  })
+  afterAll(async () => {
+    await client?.close()
+    await gateway?.stop()
+    await web?.remove()
+    await keys?.close()
+  })
+
+  /** The key is the gateway's alone: nothing else can be offered inside. */
+  async function jump(key: string, outer: string, inner: string) {
+    const config = await file(
+      'jump',
+      [
+        'Host gw',
+        `  HostName ${gateway.host}`,
+        `  Port ${gateway.port}`,
+        `  User ${outer}`,
+        `  IdentityFile ${key}`,
+        'Host *',
+        '  HostKeyAlias hw-gateway',
+        `  UserKnownHostsFile ${join(client.dir, 'known_hosts')}`,
+        '  StrictHostKeyChecking accept-new',
+        '  IdentitiesOnly yes',
+        '  IdentityFile none',
+        '  IdentityAgent none',
+        '  BatchMode yes',
+        '',
+      ].join('\n'),
+    )
+    const { code, stdout, stderr } = await run('ssh', ['-F', config, '-J', 'gw', inner, 'id -un'])
+    return code === 0 ? stdout.toString().trim() : stderr.toString().includes('Permission denied') ? 'denied' : stderr
+  }
+
+  test.each([
+    ['a key of a program', 'rsa'],
+    ['a certificate', 'ed25519'],
+  ] as const)('%s jumps as the user it is for, and as no other', async (_, key) => {
+    for (const outer of ['dev@', 'dev']) {
+      expect(await jump(keys[key], outer, `dev@${web.name}`), outer).toBe('dev')
+      expect(await jump(keys[key], outer, `root@${web.name}`), outer).toBe('denied')
+    }
+  })
+
+  test('nor does the picker lead where the certificate is not for', async () => {
+    const pick = async (login: string) => {
+      const target = { ...gateway.target(login), key: keys.ed25519 }
+      const picking = await makeSshClient(target, ['HostKeyAlias hw-gateway'])
+      try {
+        const terminal = picking.terminal(['-tt', 't'])
+        await terminal.expect('which one?')
+        await terminal.expect(web.name)
+        terminal.send('\r')
+        await terminal.expect(/[$#] $|does not hold there/)
+        terminal.kill()
+        return terminal.output()
+      } finally {
+        await picking.close()
+      }
+    }
+    // The bare word is nobody's container: the certificate is for its user dev, and not for whoever web's is.
+    expect(await pick('dev')).toContain('what you logged in with does not hold there')
+    expect(await pick('dev@')).not.toContain('does not hold there')
   })
 })

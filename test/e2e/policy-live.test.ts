@@ -169,6 +169,60 @@ describe('rules that change', () => {
   })
 })
 
+describe('people that change', () => {
+  test('a connection that is open is held to who its person is today; what runs goes on', async () => {
+    const inGroup = (groups: string[]) => ({
+      users: { team: { principals: ['none'], groups } },
+      rules: [{ who: { groups: ['dev'] }, users: ['dev'] }],
+    })
+    const world = await policyWorld({ bob: '' }, inGroup(['dev']))
+    const authorized = join(world.folder, 'authorized_keys')
+    const line = await readFile(authorized, 'utf8')
+    const user = (groups: string[]) => {
+      const { users, rules } = inGroup(groups)
+      return { users: { bob: { ...users.team, keys: [line.trim()] } }, rules }
+    }
+    const mark = testMark()
+    const reloads = () => heard(world, /^configuration and keys reloaded/).length
+    const change = async (config: Parameters<PolicyWorld['configure']>[0]) => {
+      const before = reloads()
+      await world.configure(config)
+      await until('the file is read', () => reloads() > before, 15_000)
+    }
+    try {
+      await change(user(['dev']))
+      const bob = await world.as('bob', `dev@${container.name}`, [`ControlPath ${join(world.folder, 'mux')}`])
+      const master = bob.ssh(['-M', 't', `exec -a ${mark} sleep 100`], { limit: 120_000 })
+      await until('it runs', async () => (await container.count(mark)) === 1)
+      const next = async () => (await bob.ssh(['t', 'true'])).code
+      expect(await next()).toBe(0)
+      await change(user([]))
+      expect(await next()).toBe(255)
+      await change(user(['dev']))
+      expect(await next()).toBe(0)
+      // Still listed in the file, which is nobody's of the configuration.
+      await change({ rules: user([]).rules })
+      expect(await next()).toBe(255)
+      await change({ rules: [{ users: ['dev'] }] })
+      expect(await next()).toBe(0)
+      await writeFile(authorized, '')
+      const before = reloads()
+      process.kill(world.gateway.pid, 'SIGHUP')
+      await until('it is read', () => reloads() > before)
+      const { code, stderr } = await bob.ssh(['t', 'true'])
+      expect([code, stderr.toString()]).toEqual([255, 'hatchway: what you logged in with is not accepted any more\n'])
+      expect(heard(world, /^nobody who could/).at(-1)).toMatchObject({ identity: 'bob' })
+      // endWithdrawn is off.
+      expect(await container.count(mark)).toBe(1)
+      await container.count(mark, 'kill')
+      await master
+    } finally {
+      await container.count(mark, 'kill')
+      await world.close()
+    }
+  }, 120_000)
+})
+
 describe('somebody else who decides', () => {
   let world: PolicyWorld
   let server: Server
