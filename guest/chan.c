@@ -105,6 +105,11 @@ void chan_due(struct chan *c, u64 when) {
 
 void chan_send(struct chan *c, u8 type, const void *payload, u32 n) { line_send(guest.line, type, c->id, payload, n); }
 
+/* Not of what ends with the helper: what became of it the end of the exec tells, and CLOSED without EXIT is of no program. */
+void chan_closed(struct chan *c) {
+  if (!guest.ending) chan_send(c, F_CLOSED, NULL, 0);
+}
+
 void chan_opened(struct chan *c, u32 value) {
   u8 payload[8];
   put_u32(payload, value);

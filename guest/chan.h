@@ -87,6 +87,7 @@ void chan_due(struct chan *c, u64 when);
 extern u32 chans_due; /* how many are: the table is walked for them only when there is one */
 
 void chan_send(struct chan *c, u8 type, const void *payload, u32 n);
+void chan_closed(struct chan *c);
 void chan_opened(struct chan *c, u32 value); /* OPENED, and the gateway may send WINDOW_SIZE */
 void send_fail(u32 id, int error, u8 stage);
 

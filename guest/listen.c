@@ -192,7 +192,7 @@ void listener_close(struct chan *c) {
   char directory[UNIX_PATH_SIZE];
   if (l->own_directory && directory_of(directory, sizeof directory, l->path))
     sys_unlinkat(AT_FDCWD, directory, AT_REMOVEDIR);
-  chan_send(c, F_CLOSED, NULL, 0);
+  chan_closed(c);
   chan_retire(c);
   chan_free(c);
 }

@@ -212,7 +212,7 @@ void process_children(void) {
 
 static void released(struct chan *c) {
   struct process *p = &c->process;
-  chan_send(c, F_CLOSED, NULL, 0);
+  chan_closed(c);
   chan_retire(c);
   unwatch_close(&p->status);
   unwatch_close(&p->master);

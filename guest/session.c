@@ -15,7 +15,7 @@ u32 sessions_ending(void) { return ending; }
 void session_end(struct chan *c, u8 mode) {
   struct process *p = &c->process;
   bool opening = !c->open;
-  chan_send(c, F_CLOSED, NULL, 0);
+  chan_closed(c);
   chan_retire(c); /* a pty's master is closed here, and the kernel hangs up what has it as its terminal */
   unwatch_close(&p->status);
   unwatch_close(&p->master);

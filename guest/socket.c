@@ -115,7 +115,7 @@ void socket_resolved(struct chan *c, const struct address_list *found, int error
 
 static void closed(struct chan *c) {
   if (!c->open && c->connecting.lookup) resolve_cancel(c);
-  chan_send(c, F_CLOSED, NULL, 0);
+  chan_closed(c);
   chan_retire(c);
   chan_free(c);
 }

@@ -4,8 +4,11 @@ import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 
 const LIMIT = 10_000
-/** An exec's end is told some milliseconds before its container's. */
-const LOOKS = [0, 100] as const
+/**
+ * An exec's end is told some milliseconds before its container's; seconds before it, where an init that is told to stop
+ * sends TERM to everybody and then waits (s6-overlay, systemd, busybox).
+ */
+const LOOKS = [0, 100, 400, 1000, 1500] as const
 
 export async function diagnose(engine: Engine, container: Container): Promise<HatchwayError | 'paused' | undefined> {
   const gone = (how: string) => new HatchwayError('CONTAINER_GONE', `container ${container.name} ${how}`)

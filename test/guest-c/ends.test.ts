@@ -208,13 +208,16 @@ suite('ends', ({ run, start }) => {
     expect(await client.exited()).toBe(0)
   })
 
-  run('SIGTERM is an orderly end', async () => {
+  run('SIGTERM is an orderly end, told by the end of the helper and not as that of its programs', async () => {
     const client = await start({ init: { grace: 200 } })
-    const channel = client.sh('echo $$; sleep 60')
-    const pid = Number(await channel.waitText(/\d+\n/))
+    const listener = client.listenTcp('127.0.0.1', 0)
+    await listener.wait(T.OPENED)
+    const channels = [client.sh('echo $$; sleep 60'), client.sh('echo $$; sleep 60', { monitor: true })]
+    const pids = await Promise.all(channels.map(async (one) => Number(await one.waitText(/\d+\n/))))
     client.process.kill('SIGTERM')
     expect(await client.exited()).toBe(0)
-    expect(alive(pid)).toBe(false)
+    expect(pids.map(alive)).toEqual([false, false])
+    expect([listener, ...channels].map((one) => one.has(T.CLOSED))).toEqual([undefined, undefined, undefined])
   })
 
   run('at the limit of processes a spawn is refused and the rest goes on', async () => {

@@ -60,6 +60,34 @@ describe('ends', () => {
     await container.count(mark, 'kill')
   })
 
+  it('a helper that gets SIGTERM: its sessions read that it ended, and nobody blames its protocol', async () => {
+    container = await startContainer('debian')
+    const guest = await world.guest(container)
+    const { exec } = await started(guest, 'sleep 300')
+    const listener = await guest.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => {}, LIMIT())
+    await container.inside(`kill -TERM $(pgrep -f "hatchway-gues[t]")`)
+    await expect(exec.exit).rejects.toMatchObject({ code: 'GUEST_FAILED', message: 'the guest helper ended' })
+    await listener.ended
+    expect(world.log.join('\n')).not.toContain('broke the protocol')
+    expect((await sh(await world.guest(container), 'echo again')).out).toBe('again\n')
+  })
+
+  it.each([false, true])('an init that sends TERM to everybody, as it is stopped (direct path: %s)', async (direct) => {
+    const init = 'trap "kill -TERM -1; sleep 1; exit 0" TERM; while :; do sleep 0.1; done'
+    container = await startContainer('busybox', { command: ['sh', '-c', init] })
+    const here = await openWorld({ direct, directAfterMs: 1 })
+    try {
+      const { exec } = await started(await here.guest(container), 'sleep 300', { tty: TTY })
+      if (direct) await sleep(1000)
+      const ending = exec.exit.catch((reason: unknown) => reason)
+      await docker('stop', container.name)
+      expect(await ending).toMatchObject({ code: 'CONTAINER_GONE', message: `container ${container.name} was stopped` })
+      expect(here.log.join('\n')).not.toContain('broke the protocol')
+    } finally {
+      await here.close()
+    }
+  })
+
   it('a helper that is stopped (SIGSTOP): ended, and the next session works', async () => {
     container = await startContainer('debian')
     const { exec } = await started(await world.guest(container), 'sleep 300')
