@@ -41,7 +41,7 @@ export async function openHelper(settings: HelperSettings, log: Logger): Promise
   const program = argv?.[0]
   if (!argv || program === undefined)
     throw new HatchwayError('CONFIG_INVALID', `${key}: a quote stays open, or nothing to run`)
-  if (!isAbsolute(program)) throw new HatchwayError('CONFIG_INVALID', `${key}: ${program} is not an absolute path`)
+  if (!isAbsolute(program)) throw new HatchwayError('CONFIG_INVALID', `${key}: its program must be an absolute path`)
   for (const argument of argv.slice(1)) checkTokens(key, argument, settings.tokens)
   const account = await accountFor(settings)
 

@@ -1,15 +1,19 @@
-/** Schema issues as sentences that name file, line and key. */
+/**
+ * Schema issues as sentences that name file, line and key. They repeat a value where that helps and is no secret: never
+ * a whole list or group, which may hold one that is in the wrong place.
+ */
 import type { z } from 'zod'
 import { isRecord, type Layer } from './layers.ts'
 import { nearest } from './nearest.ts'
-import { configJsonSchema } from './schema.ts'
+import { configJsonSchema, SECRET_KEYS } from './schema.ts'
 
 export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): string[] {
   const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))
   const at = (key: readonly (string | number)[], message: string) => {
     const where = layers.map((layer) => layer.where(key)).findLast((found) => found !== undefined)
-    const name = key.join('.')
-    return `${where === undefined ? '' : `${where}: `}${name === '' ? '' : `${name}: `}${message}`
+    const name = key.map(nameOnly).join('.')
+    const said = mayHoldSecret(key) ? message.replace(GOT, '') : message
+    return `${where === undefined ? '' : `${where}: `}${name === '' ? '' : `${name}: `}${said}`
   }
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...path, key], unknownKey(path, key)))
   if (issue.code === 'invalid_union') {
@@ -21,6 +25,21 @@ export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): s
   }
   if (issue.code === 'invalid_key') return [at(path, issue.issues.map((inner) => inner.message).join(', '))]
   return [at(path, issue.message)]
+}
+
+/** The end of our sentences, also of those in parsed.ts. */
+const GOT = /, got .*$/s
+
+/** Such a key, one in it, or one that it is in: `users: hunter2`. */
+function mayHoldSecret(path: readonly (string | number)[]): boolean {
+  return SECRET_KEYS.map((key) => key.split('.')).some((secret) =>
+    secret.slice(0, path.length).every((part, depth) => part === '*' || part === String(path[depth])),
+  )
+}
+
+/** "Authorization Bearer hunter2" lacks a colon, and all of it is a key to YAML. */
+function nameOnly(part: string | number): string {
+  return String(part).replace(/[^\w.@-].*$/s, '...')
 }
 
 function depthOf(issues: readonly z.core.$ZodIssue[]): number {
@@ -45,8 +64,7 @@ function keysAt(schema: unknown, path: readonly (string | number)[]): string[] {
 
 /** zod's own sentences, made to say what was found. Undefined: keep zod's. */
 export function sentence(issue: z.core.$ZodRawIssue): string | undefined {
-  const got = JSON.stringify(issue.input) ?? 'nothing'
-  const found = got.length > 60 ? `${got.slice(0, 60)}...` : got
+  const found = foundText(issue.input)
   if (issue.code === 'invalid_type')
     return `expected ${issue.expected === 'int' ? 'a whole number' : article(String(issue.expected))}, got ${found}`
   if (issue.code === 'invalid_union') return `expected a text or a number, got ${found}`
@@ -55,6 +73,13 @@ export function sentence(issue: z.core.$ZodRawIssue): string | undefined {
     return `must be at least ${issue.minimum}${issue.origin === 'array' ? ' long' : ''}, got ${found}`
   if (issue.code === 'too_big') return `must be at most ${issue.maximum}, got ${found}`
   return undefined
+}
+
+function foundText(input: unknown): string {
+  if (Array.isArray(input)) return 'a list'
+  if (isRecord(input)) return 'keys with values'
+  const got = JSON.stringify(input) ?? 'nothing'
+  return got.length > 60 ? `${got.slice(0, 60)}...` : got
 }
 
 function article(expected: string): string {

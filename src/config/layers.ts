@@ -35,7 +35,7 @@ export function fileLayer(text: string, file: string, home: string): Layer {
     logLevel: 'error',
   })
   const line = (offset: number) => `${file}:${lines.linePos(offset).line}`
-  const problems = [...document.errors, ...document.warnings].map((e) => `${line(e.pos[0])}: ${oneLine(e.message)}`)
+  const problems = [...document.errors, ...document.warnings].map((e) => `${line(e.pos[0])}: ${yamlProblem(e)}`)
   let tree: Record<string, unknown> = {}
   if (problems.length === 0) {
     try {
@@ -43,7 +43,8 @@ export function fileLayer(text: string, file: string, home: string): Layer {
       if (isRecord(value)) tree = value
       else problems.push(`${file}:1: expected keys with values, as in "listen: [127.0.0.1:2222]"`)
     } catch (error) {
-      problems.push(`${file}: ${oneLine(messageOf(error))}`)
+      // What follows a colon is of the file: "Unresolved alias ...: hunter2".
+      problems.push(`${file}: ${messageOf(error).replace(/:.*$/s, '')}`)
     }
   }
   const where = (key: KeyPath) => {
@@ -51,6 +52,25 @@ export function fileLayer(text: string, file: string, home: string): Layer {
     return offset === undefined ? undefined : line(offset)
   }
   return { tree: withPaths(tree, { home, directory: resolve(file, '..') }), where, problems }
+}
+
+/** The library's sentences for these have nothing of the file in them, which may be a secret that wants quotes. */
+const TELLING: readonly Yaml.ErrorCode[] = [
+  'BAD_INDENT',
+  'BLOCK_AS_IMPLICIT_KEY',
+  'BLOCK_IN_FLOW',
+  'DUPLICATE_KEY',
+  'KEY_OVER_1024_CHARS',
+  'MISSING_CHAR',
+  'MULTILINE_IMPLICIT_KEY',
+  'MULTIPLE_DOCS',
+  'TAB_AS_INDENT',
+]
+
+function yamlProblem({ code, message }: Yaml.YAMLError): string {
+  if (TELLING.includes(code)) return oneLine(message)
+  const what = code.toLowerCase().replaceAll('_', ' ')
+  return `not YAML as we read it (${what}); a text with signs in it wants quotes`
 }
 
 /** The offset of the deepest part of `key` that exists; undefined when not even its first part does. */

@@ -149,6 +149,24 @@ export const PATH_KEYS: readonly string[] = [
   'log.file',
 ]
 
+/** Keys whose values are secrets, or may have one in them: what is wrong with them is said without them. */
+export const SECRET_KEYS: readonly string[] = [
+  'authorizedKeysCommand',
+  'authorizedPrincipalsCommand',
+  'users.*.keys',
+  'users.*.passwordHash',
+  'users.*.totpSecret',
+  'users.*.totpSecretFile',
+  'authorization.webhook',
+  'authorization.headers',
+  'authorization.command',
+  'engine.endpoint',
+  'templates.*.command',
+  'templates.*.env',
+  'templates.*.labels',
+  'environment.set',
+]
+
 export type ConfigInput = z.input<typeof configSchema>
 /** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
 export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }

@@ -11,7 +11,7 @@ const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** @throws HatchwayError CONFIG_INVALID */
 export function commandAsker([program = '', ...args]: readonly string[]): Ask {
   if (!isAbsolute(program))
-    throw new HatchwayError('CONFIG_INVALID', `authorization.command: ${program} is not an absolute path`)
+    throw new HatchwayError('CONFIG_INVALID', 'authorization.command: its program must be an absolute path')
   return async (question, signal) => {
     const reason = whyUnsafe(program)
     if (reason !== undefined) throw new Error(reason)

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { exampleConfig } from '../../src/config/example.ts'
 import { leaves } from '../../src/config/layers.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { configJsonSchema, PATH_KEYS } from '../../src/config/schema.ts'
+import { configJsonSchema, PATH_KEYS, SECRET_KEYS } from '../../src/config/schema.ts'
 import { PACKAGE_ROOT } from '../../src/package-root.ts'
 
 const file = join(PACKAGE_ROOT, 'config', 'hatchway.yaml')
@@ -42,6 +42,6 @@ describe('config/hatchway.yaml', () => {
 
   it('names only keys that exist as file names', () => {
     const known = leaves().map(({ path }) => path.join('.'))
-    expect(PATH_KEYS.filter((key) => !known.includes(key.replace(/\.\*.*/, '')))).toEqual([])
+    expect([...PATH_KEYS, ...SECRET_KEYS].filter((key) => !known.includes(key.replace(/\.\*.*/, '')))).toEqual([])
   })
 })

@@ -40,7 +40,7 @@ describe('users', () => {
   })
 
   it.each([
-    ['users: { a=b: {} }', /1: users\.a=b: expected a name of letters/],
+    ['users: { a=b: {} }', /1: users\.a\.\.\.: expected a name of letters/],
     ['users: { alice: { password: hunter2 } }', /users\.alice\.password: there is no such key/],
     ['users: { alice: { passwordHash: hunter2 } }', /users\.alice\.passwordHash: expected \$scrypt\$ln=/],
     ['users: { alice: { passwordHash: 31337 } }', /users\.alice\.passwordHash: expected a text/],

@@ -63,6 +63,15 @@ describe('rules that change', () => {
     expect(problems).toContain(`${world.config}:3: rules.0.actions.exe: there is no such key; is exec meant?`)
   })
 
+  test('a broken file’s secrets stay out of the log', async () => {
+    await change('authorization: { webhook: https://u:hunter2@h/, headers: [hunter2] }\nusers: hunter2\n')
+    expect(String(heard(world, /cannot be used/).at(-1)?.problems)).toContain('authorization.webhook: expected')
+    await change('rules: [{ users: [dev] }]\nauthorization: { command: [may --token hunter2] }\n')
+    expect(String(heard(world, /cannot be used/).at(-1)?.problems)).toContain('authorization.command: its program')
+    await change('authorization: { headers: { X: *hunter2 } }\n')
+    expect(world.gateway.log()).not.toContain('hunter2')
+  })
+
   test('a file without rules does not open everything', async () => {
     await change('')
     expect(String(heard(world, /cannot be used/).at(-1)?.problems)).toContain('rules: gone, which would permit more')
