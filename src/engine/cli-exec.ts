@@ -52,34 +52,37 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
     leave()
     return tooLong(spec, sink)
   }
+  const life = new AbortController()
+  const take = (fd: OutputFd, chunk: Buffer) => {
+    leave()
+    return life.signal.aborted || gates[fd].write(chunk)
+  }
   try {
     const child =
       spec.tty === undefined
-        ? await spawnOnPipes(cli.binary, args, (fd, chunk) => {
-            leave()
-            return gates[fd].write(chunk)
-          })
-        : spawnOnTerminal(cli.binary, args, spec.tty, (chunk) => {
-            leave()
-            return gates[1].write(chunk)
-          })
+        ? await spawnOnPipes(cli.binary, args, take)
+        : spawnOnTerminal(cli.binary, args, spec.tty, (chunk) => take(1, chunk))
     setTimeout(leave, START_SETTLES)
 
-    let closed = false
-    const life = new AbortController()
+    let letGo: (status: ExitStatus) => void
+    const closed = new Promise<ExitStatus>((resolve) => {
+      letGo = resolve
+    })
     const close = () => {
-      if (closed) return
-      closed = true
+      if (life.signal.aborted) return
       life.abort(new Error('closed'))
+      for (const gate of [gates[1], gates[2]]) gate.drop()
       child.kill()
+      letGo({ signal: 'HUP', coreDumped: false })
     }
     closers.add(close)
-    const exit = child.ended.then(async ({ code }): Promise<ExitStatus> => {
+    const ended = child.ended.then(async ({ code }): Promise<ExitStatus> => {
       leave()
       closers.delete(close)
-      if (closed) return { signal: 'HUP', coreDumped: false }
+      if (life.signal.aborted) return closed
       return await execEnded({ ...request, signal: life.signal }, [gates[1], gates[2]], since, code, spoke)
     })
+    const exit = Promise.race([closed, ended])
     exit.catch(() => {})
     return {
       stdin: child.stdin,

@@ -40,15 +40,20 @@ export async function spawnOnPipes(
     throw unreachable(`${binary} cannot be run`, cause)
   }
   child.on('error', () => {})
+  const resume = () => {
+    stdout.resume()
+    stderr.resume()
+  }
   return {
     stdin: createStdin(stdin, false),
     ended,
-    resume() {
-      stdout.resume()
-      stderr.resume()
-    },
+    resume,
     resize() {},
-    kill: () => end((signal) => child.kill(signal), ended),
+    kill() {
+      // To its end, which is only told once all of it was read.
+      resume()
+      end((signal) => child.kill(signal), ended)
+    },
   }
 }
 

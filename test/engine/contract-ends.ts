@@ -120,6 +120,30 @@ export function endTests(promised: Promised): void {
     }
   })
 
+  promised('settles at once when it is closed while nobody takes its output', async ({ engine, id }) => {
+    for (const tty of [undefined, { cols: 80, rows: 24 }]) {
+      const argv = ['sh', '-c', 'while :; do echo more and more; done'] as const
+      const spec = { argv, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
+      let bytes = 0
+      const sink = {
+        write(_fd: 1 | 2, chunk: Buffer) {
+          bytes += chunk.length
+          return false
+        },
+      }
+      const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+      await until('output', () => bytes > 0, 10_000)
+      // Until every pipe on the way is full.
+      await delay(1000)
+      const taken = bytes
+      exec.close()
+      const late = delay(3000, 'not within 3 s')
+      expect(await Promise.race([exec.exit, late])).toEqual({ signal: 'HUP', coreDumped: false })
+      await late
+      expect(bytes).toBe(taken)
+    }
+  })
+
   promised('starts nothing for a client that is gone already', async ({ engine, id }) => {
     const spec = { argv: ['true'] as const, user: '0', cwd: '/', env: [] }
     const start = engine.exec(id, spec, { write: () => true }, AbortSignal.abort(new Error('client gone')))
