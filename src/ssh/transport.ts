@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
+import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { PacketOutput } from './output.ts'
@@ -47,6 +48,11 @@ export class Transport {
   #reason: string | undefined
   #closed = false
   #lastPacket = Date.now()
+  #authenticated = false
+  /** In a key exchange that the client asked for. */
+  #asked = false
+  readonly #share = new ExchangeShare()
+  #rest: NodeJS.Timeout | undefined
 
   constructor(options: TransportOptions) {
     const { stream } = options
@@ -153,6 +159,7 @@ export class Transport {
     this.#protocol._authsQueue.push('none')
     // Sends USERAUTH_SUCCESS and switches zlib@openssh.com on.
     this.#protocol.authSuccess()
+    this.#authenticated = true
     this.#rekeying.start()
   }
 
@@ -186,6 +193,7 @@ export class Transport {
     }
     // ssh2 would send its own, in which two names run into each other.
     if (kex) kex.remoteExtInfoEnabled = false
+    this.#asked = false
     this.#rekeying.done(this.#output.bytes, this.#output.packets)
   }
 
@@ -198,11 +206,23 @@ export class Transport {
   #received(data: Buffer): void {
     if (this.closed) return
     this.#rekeying.received(data.length)
+    const began = performance.now()
     try {
       this.#protocol.parse(data, 0, data.length)
+      if (this.#asked) this.#restFor(this.#share.spend(performance.now() - began, began))
     } catch (error) {
       this.broken(error)
     }
+  }
+
+  #restFor(milliseconds: number): void {
+    if (milliseconds === 0 || this.closed) return
+    this.#stream.pause()
+    clearTimeout(this.#rest)
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined
+      this.#drained()
+    }, milliseconds).unref()
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
@@ -231,9 +251,18 @@ export class Transport {
     if (reader._zlib) reader._zlib._maxOutputLength = MAX_PACKET_SIZE
     const payload = reader.read(raw)
     const type = payload[0] ?? 0
-    if (type === Message.KEXINIT) return ssh2.onKexInit(protocol, payload)
+    if (type === Message.KEXINIT) return this.#keyExchange(payload)
     this.#dispatch(type, payload)
     return this.closed ? Number.POSITIVE_INFINITY : undefined
+  }
+
+  /** The first, the answer to ours, or one that the client asks for. */
+  #keyExchange(payload: Buffer): number | false | undefined {
+    this.#asked = !this.exchanging
+    // OpenSSH asks after the login only (packet.c ssh_packet_need_rekeying), and everybody else has no reason to.
+    if (!this.#asked || this.#authenticated) return ssh2.onKexInit(this.#protocol, payload)
+    this.disconnect(DisconnectReason.PROTOCOL_ERROR, 'key exchange before the login')
+    return Number.POSITIVE_INFINITY
   }
 
   #dispatch(type: number, payload: Buffer): void {
@@ -269,7 +298,8 @@ export class Transport {
 
   #drained(): void {
     if (this.closed) return
-    if (this.#stream.isPaused() && this.#output.unsent < PAUSE_INPUT / 2) this.#stream.resume()
+    if (this.#rest === undefined && this.#stream.isPaused() && this.#output.unsent < PAUSE_INPUT / 2)
+      this.#stream.resume()
     const waiters = [...this.#waiting]
     this.#waiting.clear()
     for (const waiter of waiters) waiter()
@@ -296,6 +326,7 @@ export class Transport {
     if (this.#closed) return
     this.#closed = true
     this.#rekeying.stop()
+    clearTimeout(this.#rest)
     this.#protocol.cleanup()
     this.#waiting.clear()
     this.#options.closed(this.#reason ?? 'connection lost')

@@ -111,6 +111,28 @@ test('the client may rekey as often as it likes under load', async () => {
   expect(result.code).toBe(0)
 })
 
+test.each(['16', '1K'])(
+  'OpenSSH with RekeyLimit=%s, a key exchange for nearly every packet, gets its bytes',
+  async (limit) => {
+    server = await startServer()
+    const input = randomBytes(2_000_000)
+    const first = ['-o', `RekeyLimit=${limit}`, ...QUICK_KEX, '-o', 'LogLevel=DEBUG1']
+    const result = await ssh(server, ['cat'], { input, first, limit: 90_000 })
+    expect([result.code, result.stdout.equals(input)]).toEqual([0, true])
+    expect((result.stderr.toString().match(/SSH2_MSG_NEWKEYS received/g) ?? []).length).toBeGreaterThan(60)
+  },
+  100_000,
+)
+
+test('a key exchange that a client asks for before the login ends the connection', async () => {
+  server = await startServer()
+  peer = await connectPeer(server, { authenticate: false })
+  peer.rekey()
+  const { reader } = await peer.next(Message.DISCONNECT)
+  expect([reader.u32(), reader.text()]).toEqual([2, 'key exchange before the login'])
+  await peer.closed
+})
+
 test('the MACs of AES-CTR work, all four', async () => {
   server = await startServer()
   const input = randomBytes(100_000)
