@@ -108,10 +108,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     async put(file, node, content) {
       known = undefined
       const pack = tar.pack()
-      const header = {
-        ...{ name: path.posix.basename(file), mode: node.mode, uid: node.uid, gid: node.gid },
-        mtime: new Date(node.mtime * 1000),
-      }
+      const header = headerOf(path.posix.basename(file), node)
       const fill = async (signal: AbortSignal) => {
         if (node.type === 'file') {
           const entry = pack.entry({ ...header, type: 'file', size: content?.size ?? 0 })
@@ -169,16 +166,35 @@ const TYPES = {
 
 function nodeOf(header: tar.Header): Node {
   const type = header.type in TYPES ? TYPES[header.type as keyof typeof TYPES] : 'other'
-  const { mode, uid, gid, size, mtime, linkname } = header
+  const { mode, size, mtime, linkname } = header
   return {
     type,
     mode: mode & 0o7777,
-    uid,
-    gid,
+    uid: idOf(header, 'uid'),
+    gid: idOf(header, 'gid'),
     size,
     mtime: Math.max(0, Math.floor(mtime.getTime() / 1000)),
     ...(type === 'link' && { target: linkname }),
   }
+}
+
+/** What a header of six octal digits, or of a signed time, cannot say is said in a record before it: pax(1). */
+const MAX_ID = 0o777777
+const MAX_TIME = 0x7fff_ffff
+
+function headerOf(name: string, { mode, uid, gid, mtime }: Node) {
+  const pax = {
+    ...(uid > MAX_ID && { uid: String(uid) }),
+    ...(gid > MAX_ID && { gid: String(gid) }),
+    ...(mtime > MAX_TIME && { mtime: String(mtime) }),
+  }
+  const time = new Date(Math.min(mtime, MAX_TIME) * 1000)
+  return { name, mode, uid, gid, mtime: time, ...(Object.keys(pax).length > 0 && { pax }) }
+}
+
+function idOf({ pax, ...header }: tar.Header, key: 'uid' | 'gid'): number {
+  const record = typeof pax === 'object' && pax !== null ? String(Reflect.get(pax, key)) : ''
+  return Math.min(/^\d{1,10}$/.test(record) ? Number(record) : header[key], 0xffff_ffff)
 }
 
 /** The engine's words become an answer to the request; a container that is gone ends the session as ever. */

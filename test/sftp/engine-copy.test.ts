@@ -106,6 +106,20 @@ it('attributes that are denied cost nothing of the content, as with sshd', async
   expect(await inside('cat /writable; stat -c "%u %a" /writable')).toBe('new\n0 666\n')
 })
 
+it('owners and times that a plain header has no room for', async () => {
+  await inside('echo mine >/large; chown 1000650000:1000650001 /large; chmod 600 /large')
+  expect(await (await session(1000)).open('/large', OPEN.READ)).toBe(FX.PERMISSION_DENIED)
+  const client = await session(1000650000)
+  const { body } = await client.ask(FXP.STAT, string('/large'))
+  expect(new Reader(body).attributes()).toMatchObject({ size: 5n, owner: [1000650000, 1000650001] })
+  const handle = string((await client.open('/large', OPEN.READ | OPEN.WRITE)) as Buffer)
+  expect(await client.status(FXP.WRITE, handle, u64(0), string('MINE'))).toBe(FX.OK)
+  expect(await client.status(FXP.CLOSE, handle)).toBe(FX.OK)
+  const time = 2 ** 31 + 7
+  expect(await client.status(FXP.SETSTAT, string('/large'), attributes({ times: [time, time] }))).toBe(FX.OK)
+  expect(await inside('cat /large; stat -c "%u %g %a %Y" /large')).toBe(`MINE\n1000650000 1000650001 600 ${time}\n`)
+})
+
 it('a put is finished when its session ends in the middle of it', async () => {
   await inside('echo good >/cut')
   let begun = () => {}
