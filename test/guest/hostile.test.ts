@@ -52,7 +52,7 @@ async function meet(how: string, use: (world: World) => Promise<void>): Promise<
 }
 
 describe('before HELLO', () => {
-  it.each(['noise', 'text', 'mute', 'liar'])(
+  it.each(['noise', 'text', 'mute'])(
     '%s: refused, the next way is taken',
     async (how) => {
       await meet(how, async (world) => {
@@ -64,6 +64,13 @@ describe('before HELLO', () => {
     },
     60_000,
   )
+
+  it('liar, of another uid: refused altogether, for every way in would be as that one', async () => {
+    await meet('liar', async (world) => {
+      const asked = world.pool.acquire(await world.inspect(container), ROOT, LIMIT())
+      await expect(asked).rejects.toMatchObject({ code: 'USER_CHANGED' })
+    })
+  }, 60_000)
 })
 
 describe('after HELLO', () => {
