@@ -9,13 +9,49 @@ const SHARE = 0.1
 const FREE = 1000
 
 export class ExchangeShare {
+  readonly #rested: () => void
   #spent = 0
   #at = 0
+  #asked = false
+  #rest: NodeJS.Timeout | undefined
 
-  /** How long, in milliseconds, the client is not to be heard after an exchange has computed for `cost`; a machine that stood still counts a little. */
-  spend(cost: number, now: number): number {
+  /** `rested`: the client may be heard again. */
+  constructor(rested: () => void) {
+    this.#rested = rested
+  }
+
+  /** The client begins one. */
+  asked(): void {
+    this.#asked = true
+  }
+
+  /** The client is not to be heard. */
+  get resting(): boolean {
+    return this.#rest !== undefined
+  }
+
+  /**
+   * Bytes of the client's were handled. All of it counts from the client's KEXINIT on, to the end of those bytes that
+   * ended the exchange: a whole one may be in one piece.
+   * @param cost milliseconds; a machine that stood still counts a little
+   * @param exchanging the exchange is not over
+   */
+  handled(cost: number, now: number, exchanging: boolean): void {
+    if (!this.#asked) return
+    this.#asked = exchanging
     this.#spent = Math.max(0, this.#spent - (now - this.#at) * SHARE) + Math.min(cost, FREE)
     this.#at = now
-    return Math.max(0, this.#spent - FREE) / SHARE
+    const excess = this.#spent - FREE
+    if (excess <= 0) return
+    clearTimeout(this.#rest)
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined
+      this.#rested()
+    }, excess / SHARE).unref()
+  }
+
+  stop(): void {
+    clearTimeout(this.#rest)
+    this.#rest = undefined
   }
 }

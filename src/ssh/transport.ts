@@ -49,10 +49,7 @@ export class Transport {
   #closed = false
   #lastPacket = Date.now()
   #authenticated = false
-  /** In a key exchange that the client asked for. */
-  #asked = false
-  readonly #share = new ExchangeShare()
-  #rest: NodeJS.Timeout | undefined
+  readonly #share = new ExchangeShare(() => this.#drained())
 
   constructor(options: TransportOptions) {
     const { stream } = options
@@ -193,7 +190,6 @@ export class Transport {
     }
     // ssh2 would send its own, in which two names run into each other.
     if (kex) kex.remoteExtInfoEnabled = false
-    this.#asked = false
     this.#rekeying.done(this.#output.bytes, this.#output.packets)
   }
 
@@ -209,20 +205,11 @@ export class Transport {
     const began = performance.now()
     try {
       this.#protocol.parse(data, 0, data.length)
-      if (this.#asked) this.#restFor(this.#share.spend(performance.now() - began, began))
+      this.#share.handled(performance.now() - began, began, this.exchanging)
+      if (this.#share.resting && !this.closed) this.#stream.pause()
     } catch (error) {
       this.broken(error)
     }
-  }
-
-  #restFor(milliseconds: number): void {
-    if (milliseconds === 0 || this.closed) return
-    this.#stream.pause()
-    clearTimeout(this.#rest)
-    this.#rest = setTimeout(() => {
-      this.#rest = undefined
-      this.#drained()
-    }, milliseconds).unref()
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
@@ -258,11 +245,14 @@ export class Transport {
 
   /** The first, the answer to ours, or one that the client asks for. */
   #keyExchange(payload: Buffer): number | false | undefined {
-    this.#asked = !this.exchanging
+    if (this.exchanging) return ssh2.onKexInit(this.#protocol, payload)
     // OpenSSH asks after the login only (packet.c ssh_packet_need_rekeying), and everybody else has no reason to.
-    if (!this.#asked || this.#authenticated) return ssh2.onKexInit(this.#protocol, payload)
-    this.disconnect(DisconnectReason.PROTOCOL_ERROR, 'key exchange before the login')
-    return Number.POSITIVE_INFINITY
+    if (!this.#authenticated) {
+      this.disconnect(DisconnectReason.PROTOCOL_ERROR, 'key exchange before the login')
+      return Number.POSITIVE_INFINITY
+    }
+    this.#share.asked()
+    return ssh2.onKexInit(this.#protocol, payload)
   }
 
   #dispatch(type: number, payload: Buffer): void {
@@ -298,8 +288,8 @@ export class Transport {
 
   #drained(): void {
     if (this.closed) return
-    if (this.#rest === undefined && this.#stream.isPaused() && this.#output.unsent < PAUSE_INPUT / 2)
-      this.#stream.resume()
+    const ready = !this.#share.resting && this.#output.unsent < PAUSE_INPUT / 2
+    if (ready && this.#stream.isPaused()) this.#stream.resume()
     const waiters = [...this.#waiting]
     this.#waiting.clear()
     for (const waiter of waiters) waiter()
@@ -326,7 +316,7 @@ export class Transport {
     if (this.#closed) return
     this.#closed = true
     this.#rekeying.stop()
-    clearTimeout(this.#rest)
+    this.#share.stop()
     this.#protocol.cleanup()
     this.#waiting.clear()
     this.#options.closed(this.#reason ?? 'connection lost')
