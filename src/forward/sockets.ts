@@ -95,12 +95,10 @@ export function forwards(
           },
           limit.signal,
         )
-        /** It may come with the news that the listener listens: the client must have been told before. */
-        async function openForwarded(from: Endpoint): Promise<Duplex> {
-          const { port } = await listening
-          await setImmediate()
-          return connection.openForwarded(boundAs(bind, port), from)
-        }
+        // A connection may come with the news that the listener listens: the client must have been told before.
+        const told = listening.then(({ port }) => setImmediate(port))
+        told.catch(() => {})
+        const openForwarded = async (from: Endpoint) => connection.openForwarded(boundAs(bind, await told), from)
         const listener = await listening
         if (connection.closed.aborted) {
           void listener.close()
