@@ -137,7 +137,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
     limits: () => current.limits,
     motd: async () => (current.motd === undefined ? undefined : readMotd(current.motd)),
-    again: (identity, context) => people.login.again(identity, context),
+    holds: (identity, context) => people.login.holds(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const server = createSshServer<Identity>({

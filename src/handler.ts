@@ -3,7 +3,6 @@
  * so it is read in one place.
  */
 import type { Duplex } from 'node:stream'
-import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Destinations } from './destination.ts'
@@ -60,8 +59,8 @@ export interface HandlerDependencies {
   readonly limits: () => SessionLimits
   /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
-  /** Whom what somebody was proved by makes of them at another login. */
-  readonly again: (identity: Identity, context: AuthContext) => Promise<Identity | undefined>
+  /** Would what somebody was proved by let them in at this login, too, and on the same terms? */
+  readonly holds: (identity: Identity, context: AuthContext) => Promise<boolean>
   /** Serve one more SSH connection, over this stream. */
   readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
 }
@@ -121,8 +120,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
     /** What was chosen after the login is as if it had been asked for there: on no other terms. */
     async function prove(login: string): Promise<void> {
       const { id: connectionId, remote, local, closed: signal } = connection
-      const there = await deps.again(identity, { connectionId, user: login, remote, local, signal })
-      if (there && isDeepStrictEqual(termsOf(there), termsOf(identity))) return
+      if (await deps.holds(identity, { connectionId, user: login, remote, local, signal })) return
       throw new HatchwayError('NOT_PERMITTED', `what you logged in with does not hold there; try ssh ${login}@GATEWAY`)
     }
 
@@ -290,10 +288,6 @@ export function createHandler(deps: HandlerDependencies): Handler {
 function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {
   const { connectionId, user, host, remote } = context
   return { connectionId, login: user, ...(host !== undefined && { host }), remote }
-}
-
-function termsOf({ groups, principals, restrictions }: Identity) {
-  return { groups, principals, restrictions }
 }
 
 function withdrawn(): HatchwayError {

@@ -1,4 +1,5 @@
 /** Every method of authentication over keys and the people of the configuration: one Authenticator for the SSH server. */
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { PasswordHash } from '../config/secrets.ts'
 import { splitLoginName } from '../login-name.ts'
@@ -29,6 +30,8 @@ export interface LoginDependencies {
 export interface Login extends Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>> {
   /** The same person as the configuration and the key files have them now; undefined: nobody who could log in any more. */
   today(identity: Identity): Promise<Identity | undefined>
+  /** Would what they were proved by let them in at this login, too, and on the same terms? */
+  holds(identity: Identity, context: AuthContext): Promise<boolean>
 }
 
 export function createLogin({ keys, users, usedSteps, lockout, methods, log }: LoginDependencies): Login {
@@ -134,6 +137,15 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     return user && identity.source === sourceOf(user) ? { ...identity, groups: user.groups } : undefined
   }
 
+  async function again(identity: Identity, context: AuthContext): Promise<Identity | undefined> {
+    const found = await anew(identity, async ({ identity: { credential } }) => {
+      const accepted = credential && (await keys.publicKey({ algorithm: '', blob: credential }, context))
+      return accepted && { identity: accepted, context }
+    })
+    // Somebody else may have to prove more.
+    return found?.name === identity.name && isClaimed(found, context) ? found : undefined
+  }
+
   return {
     async publicKey(key, context) {
       const accepted = await keys.publicKey(key, context)
@@ -141,13 +153,11 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
       return identity && isClaimed(identity, context) ? identity : undefined
     },
 
-    async again(identity, context) {
-      const found = await anew(identity, async ({ identity: { credential } }) => {
-        const accepted = credential && (await keys.publicKey({ algorithm: '', blob: credential }, context))
-        return accepted && { identity: accepted, context }
-      })
-      // Somebody else may have to prove more.
-      return found?.name === identity.name && isClaimed(found, context) ? found : undefined
+    again,
+
+    async holds(identity, context) {
+      const there = await again(identity, context)
+      return there !== undefined && isDeepStrictEqual(termsOf(there), termsOf(identity))
     },
 
     today: (identity) =>
@@ -188,6 +198,10 @@ function identityOf(user: User, method: string): Identity {
     principals: [],
     restrictions: UNRESTRICTED,
   }
+}
+
+function termsOf({ groups, principals, restrictions }: Identity) {
+  return { groups, principals, restrictions }
 }
 
 function sourceOf({ name }: User): string {
