@@ -4,6 +4,7 @@ import { HatchwayError } from '../errors.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { Target } from '../target/containers.ts'
+import type { EnvInfo } from '../target/envinfo.ts'
 import type { PolicyKeeper } from './keeper.ts'
 import type { Action, Decision, Policy, Request } from './policy.ts'
 
@@ -16,14 +17,14 @@ export interface Gate {
   allow(action: SshAction): Promise<boolean>
   /**
    * What `allow` let pass when nobody knew yet where the session goes, or the container's passwd was another before its
-   * start: all of it is asked again, and the refused is taken out.
+   * start: then all of it is asked again, and the refused is taken out.
    */
   sift(asked: Asked, target: Target): Promise<Asked>
   /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
   hold(actions: readonly Action[], target: Target, end: () => void): () => void
 }
 
-/** What a session asked for before its start; all of it is asked anew. */
+/** What a session asked for before its start. */
 export type Asked = Pick<SshSession, 'env' | 'agentForwarding' | 'x11'>
 
 export function createGate(
@@ -33,6 +34,8 @@ export function createGate(
   closed: AbortSignal,
   log: Logger,
 ): Gate {
+  /** For which passwd records, or none, `allow` has answered. */
+  const judged = new Set<EnvInfo | undefined>()
   const holding = new Set<() => void>()
   closed.addEventListener('abort', () => {
     for (const letGo of holding) letGo()
@@ -61,9 +64,12 @@ export function createGate(
         // The session that follows says why, on its terminal if it wants one; it asks for that again.
         return action.kind === 'pty'
       }
+      judged.add(target?.info)
       return target === undefined || (await ask(action, target)).allowed
     },
     async sift(asked, target) {
+      // A record lives as long as passwd and the container's run do.
+      if ([...judged].every((info) => info === target.info)) return asked
       const may = async (action: Action) => (await ask(action, target)).allowed
       const env = new Map<string, string>()
       for (const [name, value] of asked.env) if (await may({ kind: 'env', name })) env.set(name, value)
