@@ -1,7 +1,7 @@
 /**
- * Bundles src/ and the libraries it uses into dist/: a start then reads some twenty files in place of three hundred, and
+ * Bundles src/ and the libraries it uses into dist/: a start then reads some eighty files in place of four hundred, and
  * `hatchway stdio` is waited for. ssh2 and node-pty stay packages: they have native parts, and ssh2 is augmented as it is
- * loaded (src/ssh/ssh2.ts). yaml is large and seldom needed.
+ * loaded (src/ssh/ssh2.ts).
  */
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -10,7 +10,7 @@ import { rolldown } from 'rolldown'
 const top = resolve(import.meta.dirname, '..')
 const dist = resolve(top, 'dist')
 
-const PACKAGES = [/^ssh2(\/|$)/, 'node-pty', 'yaml']
+const PACKAGES = [/^ssh2(\/|$)/, 'node-pty']
 // Beside the program, what bench/ drives by itself.
 const ENTRIES = ['main', 'config/load', 'engine/cli', 'engine/docker', 'sftp/tap', 'ssh/server']
 

@@ -1,12 +1,8 @@
 /** Where settings come from: file, environment, flags. Each layer can say where in it a key stands. */
-import { createRequire } from 'node:module'
 import { isAbsolute, resolve } from 'node:path'
-import type * as Yaml from 'yaml'
+import * as Yaml from 'yaml'
 import { messageOf } from '../errors.ts'
 import { configJsonSchema, PATH_KEYS } from './schema.ts'
-
-/** Loaded when there is a file to read: it takes as long as all the rest of the configuration. */
-const yaml: () => typeof Yaml = () => createRequire(import.meta.url)('yaml')
 
 export type KeyPath = readonly (string | number)[]
 
@@ -25,9 +21,8 @@ export interface PathContext {
 
 /** YAML with positions. Anchors are expanded with the library's own bound, duplicates of a key are its errors. */
 export function fileLayer(text: string, file: string, home: string): Layer {
-  const { LineCounter, parseDocument } = yaml()
-  const lines = new LineCounter()
-  const document = parseDocument(text, {
+  const lines = new Yaml.LineCounter()
+  const document = Yaml.parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
     strict: true,
@@ -75,14 +70,13 @@ function yamlProblem({ code, message }: Yaml.YAMLError): string {
 
 /** The offset of the deepest part of `key` that exists; undefined when not even its first part does. */
 function offsetOf(root: Yaml.Node | null, key: KeyPath): number | undefined {
-  const { isMap, isScalar } = yaml()
   let node: unknown = root
   let offset: number | undefined
   for (const part of key) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part))
+    if (Yaml.isMap(node)) {
+      const pair = node.items.find((item) => Yaml.isScalar(item.key) && String(item.key.value) === String(part))
       if (!pair) break
-      if (isScalar(pair.key) && pair.key.range) offset = pair.key.range[0]
+      if (Yaml.isScalar(pair.key) && pair.key.range) offset = pair.key.range[0]
       node = pair.value
       continue
     }
@@ -166,7 +160,7 @@ function leavesOf(schema: unknown, path: readonly string[]): Leaf[] {
 function fromText(text: string, type: string): unknown {
   if (type === 'array') return text.split(',').map((item) => item.trim())
   if (type === 'string' || type === 'mixed') return text
-  const document = yaml().parseDocument(text)
+  const document = Yaml.parseDocument(text)
   const value: unknown = document.errors.length > 0 ? text : document.toJS()
   return value
 }
