@@ -16,6 +16,7 @@ import { HatchwayError, messageOf } from './errors.ts'
 import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
+import { openInstance } from './instance.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
@@ -29,7 +30,6 @@ import { createSftpTap } from './sftp/tap.ts'
 import type { Carried, Endpoint } from './ssh/connection.ts'
 import { createSshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
-import { openInstance } from './target/instance.ts'
 import { createMadeContainers } from './target/made.ts'
 import { createPlainRoad } from './target/plain.ts'
 import { createStarter } from './target/start.ts'
@@ -75,8 +75,16 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   // At the same time: `hatchway stdio` is waited for.
   const opening = openEngine({ ...config.engine, lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
   opening.catch(() => {})
-  const tried = { usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')), lockout: new Lockout() }
-  const [hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
+  const state = join(config.keysDirectory, 'state')
+  const { templates = {} } = config
+  const makes = Object.keys(templates).length > 0
+  const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: new Lockout() }
+  const [instance, hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
+    // Where it cannot be written only what is made from templates needs it.
+    openInstance(state).catch((error: unknown) => {
+      if (makes) throw error
+      log.warn({ err: error }, 'other gateways with this keysDirectory cannot tell that this one lives')
+    }),
     loadHostKeys(config),
     Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
     openPeople(config, tried, log),
@@ -96,7 +104,8 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
           engine,
           {
             mode: config.guest,
-            stateFolder: join(config.keysDirectory, 'state'),
+            stateFolder: state,
+            ...(instance && { instance }),
             ...(config.guestMount !== undefined && { mountedAt: config.guestMount }),
           },
           log,
@@ -109,10 +118,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const road = createPlainRoad(engine)
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
   const starter = createStarter(engine, config, forget, log)
-  const made =
-    config.templates && Object.keys(config.templates).length > 0
-      ? createMadeContainers(engine, config.templates, await openInstance(join(config.keysDirectory, 'state')), log)
-      : undefined
+  const made = instance && makes ? createMadeContainers(engine, templates, instance, log) : undefined
   const policySettings = (settings: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
     const common = { acceptEnv: settings.environment.accept, engine: engine.endpoint }
     const external = openExternal(settings.authorization, common, log)
@@ -189,6 +195,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     await guests?.close()
     await road.settled()
     await made?.close()
+    await instance?.close()
     await engine.close()
   }
 

@@ -3,12 +3,14 @@
  * a socket of that name, which nobody can connect to any more once the process is gone, however it went.
  */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 
 const ID = /^[0-9a-f]{32}$/
 const ANSWER = 2000
+/** It may be there and not listen yet. */
+const YOUNG = 60_000
 
 export interface Instance {
   /** Of the installation: all gateways with this state folder. */
@@ -35,17 +37,29 @@ export async function openInstance(stateFolder: string): Promise<Instance> {
   })
   server.unref()
 
+  async function lives(other: string): Promise<boolean> {
+    if (other === id) return true
+    if (!ID.test(other)) return false
+    const answered = await answers(path(other))
+    if (!answered) await rm(join(folder, other), { force: true })
+    return answered
+  }
+
+  /** What killed processes left. */
+  async function sweep(): Promise<void> {
+    for (const name of await readdir(folder)) {
+      const { mtimeMs } = await stat(join(folder, name))
+      if (Date.now() - mtimeMs > YOUNG) await lives(name)
+    }
+  }
+  const swept = sweep().catch(() => {})
+
   return {
     gateway,
     id,
-    async lives(other) {
-      if (other === id) return true
-      if (!ID.test(other)) return false
-      const lives = await answers(path(other))
-      if (!lives) await rm(join(folder, other), { force: true })
-      return lives
-    },
+    lives,
     async close() {
+      await swept
       await new Promise<void>((resolve) => server.close(() => resolve()))
       await directory.close()
     },

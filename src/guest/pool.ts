@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import type { Instance } from '../instance.ts'
 import { unlessAborted, withLimit } from '../limit.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
@@ -29,6 +30,8 @@ export interface GuestSettings {
   readonly mountedAt?: string
   /** A private folder of the gateway for the direct data path and the journal of deliveries; without it, neither. */
   readonly stateFolder?: string
+  /** Of this process: its deliveries are let alone by other gateways with the same folder. */
+  readonly instance?: Pick<Instance, 'id' | 'lives'>
   /** Take bytes past the engine where gateway and engine share a host; default true. */
   readonly direct?: boolean
   /** How long a helper must be in use for that, unless it moves much before; default 1 s. */
@@ -95,7 +98,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   const impossible = new Map<string, Impossible>()
   const winners = new Map<string, string>()
   const closed = new AbortController()
-  const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'))
+  const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'), settings.instance)
   const binaries = new Map<string, Promise<GuestBinary | undefined>>()
   const serve = createServe(engine, settings, log)
   const direct = createDirectPath(engine, settings, log)

@@ -2,13 +2,14 @@
  * Containers made from templates. A fresh one is made for a connection and goes with it; a personal one is kept for its
  * owner. What a killed gateway left is removed by the next one of its installation.
  */
+
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Template } from '../config/schema.ts'
 import type { Container, Engine, Lifecycle, PullProgress } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
+import type { Instance } from '../instance.ts'
 import { unlessAborted, within } from '../limit.ts'
-import type { Instance } from './instance.ts'
 import type { TemplateRoute } from './route.ts'
 import { LABELS, type Plan, planContainer } from './template.ts'
 
@@ -179,7 +180,6 @@ export function createMadeContainers(
     async close() {
       stopped.abort()
       await Promise.all([...removals, ...[...fresh.keys()].map(remove)])
-      await instance.close()
     },
   }
 }

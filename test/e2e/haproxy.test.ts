@@ -12,7 +12,8 @@ import { freePort } from '../support/port.ts'
 import { type Keys, makeKeys, makeSshClient } from '../support/ssh.ts'
 import { until } from '../support/wait.ts'
 
-const noHaproxy = (await run('sh', ['-c', 'command -v haproxy'])).code !== 0
+const NO_HAPROXY = (await run('sh', ['-c', 'command -v haproxy'])).code !== 0
+if (NO_HAPROXY) console.warn('test/e2e/haproxy.test.ts is skipped: there is no haproxy')
 
 let keys: Keys
 let gateway: Gateway
@@ -41,7 +42,7 @@ const answers = (port: number) =>
     socket.once('data', () => socket.destroy())
   })
 
-test.skipIf(noHaproxy).each(['send-proxy', 'send-proxy-v2'])('%s, with health checks', async (header) => {
+test.skipIf(NO_HAPROXY).each(['send-proxy', 'send-proxy-v2'])('%s, with health checks', async (header) => {
   const [port, config] = [await freePort(), join(folder, 'haproxy.cfg')]
   await writeFile(
     config,

@@ -1,8 +1,9 @@
 /** Every row of the delivery matrix with a real container: the helper gets in, works, and leaves nothing behind. */
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HatchwayError } from '../../src/errors.ts'
+import { openInstance } from '../../src/instance.ts'
 import { docker, startContainer, type TestContainer, type TestImage, testName } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { DEV, LIMIT, openWorld, ROOT, run, sh, spec, type World } from './world.ts'
@@ -213,25 +214,26 @@ describe('delivery', () => {
 
   it('removes at start what a killed gateway had noted', async () => {
     const early = await openWorld()
+    const [killed, living, ours] = await Promise.all([1, 2, 3].map(() => openInstance(early.stateFolder)))
+    await killed!.close()
     const target = await container('debian')
     const name = `.hatchway-guest-${'0'.repeat(32)}`
     await docker('cp', HELPER, `${target.name}:/${name}`)
     const journal = join(early.stateFolder, 'guest')
     await early.guest(target)
-    // One of a gateway that lives, and is in the middle of it: this very process, and one of another's pid.
-    const stat = await readFile('/proc/self/stat', 'latin1')
-    const since = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
-    const living = `put-${process.pid}.${since}-${'1'.repeat(32)}`
-    const dead = `put-${process.pid}.${since - 1}-${'2'.repeat(32)}`
+    // One of a gateway that lives, and is in the middle of it, and one of a gateway that does not.
+    const spared = `put-${living!.id}-${'1'.repeat(32)}`
+    const dead = `put-${killed!.id}-${'2'.repeat(32)}`
     const other = `.hatchway-guest-${'1'.repeat(32)}`
     await docker('cp', HELPER, `${target.name}:/${other}`)
-    await writeFile(join(journal, living), `${target.id} /${other}\n`)
+    await writeFile(join(journal, spared), `${target.id} /${other}\n`)
     await writeFile(join(journal, dead), `${target.id} /${name}\n`)
     await writeFile(join(journal, `put-${'0'.repeat(32)}`), `${target.id} /${name}\n`)
-    world = await openWorld({ stateFolder: early.stateFolder })
+    world = await openWorld({ stateFolder: early.stateFolder, instance: ours! })
     await until('the file to go', async () => (await target.inside(`test -e /${name}`)).code === 1)
-    await until('their notes to go', async () => (await readdir(journal)).join() === living)
+    await until('their notes to go', async () => (await readdir(journal)).join() === spared)
     expect((await target.inside(`test -e /${other}`)).code).toBe(0)
+    await Promise.all([living!.close(), ours!.close()])
     await early.close()
   })
 
