@@ -55,6 +55,7 @@ export async function pump(
   })
   exec = await start(sink)
   const running = exec
+  let over = false
   const close = () => running.close()
   try {
     if (session.closed.aborted) close()
@@ -62,16 +63,21 @@ export async function pump(
     if (size) running.resize(size)
     for (const name of signals) running.signal(name)
     if ('onUnread' in running) running.onUnread(() => session.stopReading())
-    session.stdin.on('data', (chunk: Buffer) => {
-      counters.addIn(chunk.length)
-      tap?.input(chunk)
+    const input = session.pour({
+      write(chunk) {
+        if (over) return true
+        counters.addIn(chunk.length)
+        tap?.input(chunk)
+        running.stdin.write(chunk)
+        return running.stdin.writableLength === 0
+      },
+      end: () => void running.stdin.end(),
     })
-    session.stdin.on('error', close)
-    session.stdin.pipe(running.stdin)
+    running.stdin.on('drain', input.resume)
     return await running.exit
   } finally {
     session.closed.removeEventListener('abort', close)
-    session.stdin.unpipe(running.stdin)
+    over = true
     running.close()
     tap?.end()
   }

@@ -99,7 +99,11 @@ export type ExitStatus =
 
 /** One running program inside a container. */
 export interface Exec {
-  /** The program's stdin; `end()` closes it (on a terminal: sends EOT, RFC 4254 has no better). Never emits 'error'. */
+  /**
+   * The program's stdin; `end()` closes it (on a terminal: sends EOT, RFC 4254 has no better). Never emits 'error'. A chunk
+   * is lent: it is copied before `write` returns, unless one before it still waits (`writableLength`); 'drain' tells when
+   * none does any more.
+   */
   readonly stdin: Writable
   /** Ask for output again after the sink answered false. */
   resume(): void

@@ -1,29 +1,32 @@
 /** A program's stdin over whatever carries it: an attached stream, a pipe, a terminal. */
 import { Writable } from 'node:stream'
+import { SlabOutput } from '../slab-output.ts'
 
 const EOT = Buffer.from([4])
+const HIGH_WATER = 256 * 1024
 
 /** Bytes for a program that is gone are dropped: how it ended is told by its exit, never by an 'error' here. */
 export function createStdin(target: Writable, tty: boolean): Writable {
+  let waiting: (() => void) | undefined
+  const drained = () => {
+    const done = waiting
+    waiting = undefined
+    done?.()
+  }
+  const output = new SlabOutput(target, drained, HIGH_WATER)
   const gone = () => target.destroyed || target.writableEnded
   return new Writable({
-    // The target's buffer is the only one: a second would hide its backpressure.
-    highWaterMark: 64 * 1024,
+    // Every write that has to wait is told of, at its 'drain'.
+    highWaterMark: 1,
     write(chunk: Buffer, _encoding, done) {
       if (gone()) return done()
-      target.write(chunk, () => done())
-    },
-    writev(chunks, done) {
-      if (gone()) return done()
-      target.cork()
-      const last = chunks.length - 1
-      chunks.forEach(({ chunk }, index) => {
-        target.write(chunk, index === last ? () => done() : undefined)
-      })
-      target.uncork()
+      output.write(chunk)
+      if (output.congested) waiting = done
+      else done()
     },
     final(done) {
       if (gone()) return done()
+      output.flush()
       // Half-closing a terminal's stream makes Docker end the output while the program lives on.
       if (tty) target.write(EOT, () => done())
       else target.end(() => done())

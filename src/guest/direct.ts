@@ -7,6 +7,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
+import { lending } from '../lent.ts'
 
 const TOKEN = 16
 /** Strangers without the token: so many at once, so long each; the oldest makes room for the next. */
@@ -21,9 +22,6 @@ export interface DirectLine {
   /** From now on, and what came with the token first. */
   listen(heard: (chunk: Buffer) => void): void
 }
-
-/** libuv reads into it and calls back in one go; a chunk of its own for every read costs more in GC than the reading. */
-const SHARED = Buffer.allocUnsafeSlow(256 * 1024)
 
 export interface Door {
   /** To mount; the socket is `file` in it. */
@@ -126,17 +124,6 @@ export async function openDoor(base: string): Promise<Door> {
       }),
     close,
   }
-}
-
-/**
- * An accepted connection that reads into SHARED. node offers `onread` for outgoing connections alone; a Socket around
- * the handle of the accepted one has it too (node 20 to 24).
- */
-function lending(accepted: net.Socket, heard: (chunk: Buffer) => boolean): net.Socket {
-  const handle: unknown = Reflect.get(accepted, '_handle')
-  Reflect.set(accepted, '_handle', null)
-  const callback = (length: number) => heard(SHARED.subarray(0, length))
-  return Reflect.construct(net.Socket, [{ handle, onread: { buffer: SHARED, callback } }])
 }
 
 /** Folders of gateways that were killed. */

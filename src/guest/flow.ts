@@ -11,7 +11,8 @@ export class SendFlow implements Sender {
   readonly #channel: number
   readonly #output: Output
   #credit = 0
-  #chunks: Buffer[] = []
+  /** Written, and not sent yet. */
+  #rest: Buffer | undefined
   #done: (() => void) | undefined
   #dropping = false
 
@@ -20,16 +21,16 @@ export class SendFlow implements Sender {
     this.#output = output
   }
 
-  /** Writable's _write and _writev: `done` when the last byte left. */
-  write(chunks: Buffer[], done: () => void): void {
+  /** Writable's _write: `done` when the last byte was sent. The chunk is lent: what has to wait is copied. */
+  write(chunk: Buffer, done: () => void): void {
     if (this.#dropping) {
       done()
       return
     }
-    this.#chunks = chunks.filter((chunk) => chunk.length > 0)
+    this.#rest = chunk
     this.#done = done
-    if (this.#chunks.length === 0) this.#finish()
-    else this.turn()
+    this.turn()
+    if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
   }
 
   /** Writable's _final: every chunk has left. */
@@ -51,22 +52,23 @@ export class SendFlow implements Sender {
   }
 
   turn(): void {
-    while (this.#credit > 0) {
-      const [chunk] = this.#chunks
-      if (chunk === undefined) return
+    while (this.#rest !== undefined) {
+      if (this.#rest.length === 0) {
+        this.#finish()
+        return
+      }
+      if (this.#credit === 0) return
       if (!this.#output.ready) {
         this.#output.wait(this)
         return
       }
-      const n = Math.min(chunk.length, this.#credit, MAX_PAYLOAD)
-      const piece = n === chunk.length ? chunk : chunk.subarray(0, n)
-      if (n === chunk.length) this.#chunks.shift()
-      else this.#chunks[0] = chunk.subarray(n)
+      const n = Math.min(this.#rest.length, this.#credit, MAX_PAYLOAD)
+      const piece = this.#rest.subarray(0, n)
+      this.#rest = this.#rest.subarray(n)
       this.#credit -= n
-      const isLast = this.#chunks.length === 0
-      this.#output.data(this.#channel, piece, isLast ? () => this.#finish() : undefined)
+      this.#output.data(this.#channel, piece)
       // One piece each where several want to send.
-      if (!isLast && this.#output.contended) {
+      if (this.#rest.length > 0 && this.#output.contended) {
         this.#output.wait(this)
         return
       }
@@ -76,7 +78,7 @@ export class SendFlow implements Sender {
   #finish(): void {
     const done = this.#done
     this.#done = undefined
-    this.#chunks = []
+    this.#rest = undefined
     done?.()
   }
 }

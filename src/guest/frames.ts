@@ -48,7 +48,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** One frame of any type; `payload` is copied. DATA is written as `header` and the bytes apart. */
+/** One frame of any type; `payload` is copied. */
 export function frame(type: number, channel: number, payload?: Buffer): Buffer {
   const length = payload?.length ?? 0
   const bytes = Buffer.allocUnsafe(HEADER + length)
@@ -57,13 +57,7 @@ export function frame(type: number, channel: number, payload?: Buffer): Buffer {
   return bytes
 }
 
-export function header(type: number, channel: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER)
-  writeHeader(bytes, type, channel, length)
-  return bytes
-}
-
-function writeHeader(bytes: Buffer, type: number, channel: number, length: number): void {
+export function writeHeader(bytes: Buffer, type: number, channel: number, length: number): void {
   if (length > MAX_PAYLOAD) throw new RangeError(`a frame of ${length} bytes`)
   bytes.writeUInt32BE(length * 256 + type, 0)
   bytes.writeUInt32BE(channel, 4)

@@ -1,13 +1,12 @@
 /** What leaves for the helper: control frames at once, DATA in turns, and only while the transport takes it. */
 import type { Writable } from 'node:stream'
-import { frame, header, ProtocolError, TYPE } from './frames.ts'
+import { SlabOutput } from '../slab-output.ts'
+import { HEADER, ProtocolError, TYPE, writeHeader } from './frames.ts'
 
 /** DATA waits while so much is queued: enough to keep a socket busy, little enough for a ping to pass. */
 const HIGH_WATER = 256 * 1024
 /** A helper that reads nothing while requests pile up is ended. Sixteen of the longest requests fit. */
 const OVERRUN = 16 * 1024 * 1024
-/** Below it one copied buffer costs less than two writes. */
-const SMALL = 4096
 
 /** A channel with something to send: sends one piece each time it is its turn. */
 export interface Sender {
@@ -17,21 +16,19 @@ export interface Sender {
 export class Output {
   /** Payload of DATA sent so far. */
   bytes = 0
-  #to: Writable
+  #to: SlabOutput
   #held: Buffer[] | undefined
   #heldBytes = 0
   #closed = false
   readonly #waiting = new Set<Sender>()
-  readonly #onDrain = (): void => this.#takeTurns()
 
   constructor(to: Writable) {
-    this.#to = to
-    to.on('drain', this.#onDrain)
+    this.#to = this.#towards(to)
   }
 
   /** DATA may be sent now; else `wait`. */
   get ready(): boolean {
-    return !this.#closed && this.#held === undefined && this.#to.writableLength < HIGH_WATER
+    return !this.#closed && this.#held === undefined && !this.#to.congested
   }
 
   /** Others wait for their turn. */
@@ -53,33 +50,22 @@ export class Output {
       this.#held.push(bytes)
       this.#heldBytes += bytes.length
     } else this.#to.write(bytes)
-    if (this.#heldBytes + this.#to.writableLength > OVERRUN) throw new ProtocolError('the helper does not read')
+    if (this.#heldBytes + this.#to.unsent > OVERRUN) throw new ProtocolError('the helper does not read')
   }
 
-  /** At most MAX_PAYLOAD bytes, ours until the call `taken`. */
-  data(channel: number, bytes: Buffer, taken: (() => void) | undefined): void {
-    if (this.#closed) {
-      taken?.()
-      return
-    }
+  /** At most MAX_PAYLOAD bytes, which are copied. */
+  data(channel: number, bytes: Buffer): void {
+    if (this.#closed) return
     this.bytes += bytes.length
-    if (bytes.length <= SMALL) {
-      this.#to.write(frame(TYPE.DATA, channel, bytes))
-      taken?.()
-      return
-    }
-    this.#to.cork()
-    this.#to.write(header(TYPE.DATA, channel, bytes.length))
-    // Not 'drain': that comes when everything has left, and the transport would run dry meanwhile.
-    this.#to.write(bytes, () => {
-      taken?.()
-      this.#takeTurns()
-    })
-    this.#to.uncork()
+    const frame = this.#to.alloc(HEADER + bytes.length)
+    writeHeader(frame, TYPE.DATA, channel, bytes.length)
+    bytes.copy(frame, HEADER)
+    this.#to.write(frame)
   }
 
-  /** Hold everything back (SWITCH) until `open`. */
+  /** Hold everything back (SWITCH) until `open`; what was given before leaves now. */
   hold(): void {
+    this.#to.flush()
     this.#held ??= []
   }
 
@@ -88,11 +74,7 @@ export class Output {
     const held = this.#held ?? []
     this.#held = undefined
     this.#heldBytes = 0
-    if (to !== this.#to) {
-      this.#to.off('drain', this.#onDrain)
-      this.#to = to
-      to.on('drain', this.#onDrain)
-    }
+    this.#to = this.#towards(to)
     for (const bytes of held) this.control(bytes)
     this.#takeTurns()
   }
@@ -100,8 +82,11 @@ export class Output {
   close(): void {
     this.#closed = true
     this.#held = undefined
-    this.#to.off('drain', this.#onDrain)
     this.#waiting.clear()
+  }
+
+  #towards(to: Writable): SlabOutput {
+    return new SlabOutput(to, () => this.#takeTurns(), HIGH_WATER)
   }
 
   #takeTurns(): void {

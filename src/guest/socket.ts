@@ -37,14 +37,7 @@ export class Socket extends Duplex implements Channel {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#send.write([chunk], done)
-  }
-
-  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
-    this.#send.write(
-      chunks.map(({ chunk }) => chunk),
-      done,
-    )
+    this.#send.write(chunk, done)
   }
 
   override _final(done: () => void): void {

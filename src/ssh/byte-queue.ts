@@ -45,6 +45,16 @@ export class ByteQueue {
     return bytes.length * 4 < block.bytes.length ? Buffer.from(bytes) : bytes
   }
 
+  /** `use` gets the first bytes, lent until it returns; they leave the queue. Nothing happens when there are none. */
+  lend(use: (bytes: Buffer) => void): void {
+    const block = this.#blocks.shift()
+    if (!block) return
+    const bytes = block.bytes.subarray(block.start, block.end)
+    this.#length -= bytes.length
+    use(bytes)
+    giveBack(block)
+  }
+
   /** Moves `count` bytes (at most `length`) to `target`. */
   copyTo(target: Buffer, at: number, count: number): void {
     let left = count
@@ -57,7 +67,7 @@ export class ByteQueue {
       left -= size
       if (block.start < block.end) continue
       this.#blocks.shift()
-      if (block.bytes.length === LARGE_BLOCK && spare.length < KEEP_BLOCKS) spare.push(block.bytes)
+      giveBack(block)
     }
     this.#length -= count
   }
@@ -70,6 +80,10 @@ export class ByteQueue {
 
 function takeBlock(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK)
+}
+
+function giveBack({ bytes }: Block): void {
+  if (bytes.length === LARGE_BLOCK && spare.length < KEEP_BLOCKS) spare.push(bytes)
 }
 
 function fill(block: Block, chunk: Buffer, from: number): number {

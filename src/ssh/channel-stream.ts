@@ -57,7 +57,8 @@ export class ChannelStream extends Duplex implements ChannelOwner {
   onData(bytes: Buffer): boolean {
     if (!this.#wanted) return false
     this.#wanted = false
-    this.push(bytes)
+    // Lent; a Readable keeps what it is given.
+    this.push(Buffer.from(bytes))
     return true
   }
 

@@ -14,7 +14,7 @@ export const WINDOW = 64 * MAX_DATA
 const CREDIT_STEP = 8 * MAX_DATA
 
 export interface ChannelOwner {
-  /** Bytes came. True: taken; false: they wait for `read`. */
+  /** Bytes came, lent until it returns. True: taken; false: they wait for `read`. */
   onData(bytes: Buffer): boolean
   /** The client sends no more. */
   onEof(): void
@@ -146,6 +146,14 @@ export class Channel {
     const bytes = this.#received.shift()
     this.#give(bytes.length)
     return bytes
+  }
+
+  /** The same, lent to `use` until it returns. False: there are none. */
+  lend(use: (bytes: Buffer) => void): boolean {
+    const before = this.#received.length
+    this.#received.lend(use)
+    if (before > this.#received.length) this.#give(before - this.#received.length)
+    return before > 0
   }
 
   /** Nobody reads: drop what is here and what comes, as sshd does, with the window going on. */

@@ -1,6 +1,8 @@
 /** An ssh2 Protocol for one connection, with what is added to each: our output, our packets, host certificates. */
+
+import type { SlabOutput } from '../slab-output.ts'
 import type { HostKeys } from './hostkeys.ts'
-import { type PacketOutput, pad } from './output.ts'
+import { pad } from './padding.ts'
 import { certifiedType } from './public-key.ts'
 import { type ParsedKey, type StockCipher, type StockKeyExchange, type StockProtocol, ssh2 } from './ssh2.ts'
 
@@ -10,7 +12,7 @@ export interface ProtocolOptions {
   readonly greeted: boolean
   readonly hostKeys: HostKeys
   readonly offer: object
-  readonly output: PacketOutput
+  readonly output: SlabOutput
   /** The client's version, without "SSH-2.0-". */
   readonly identified: (version: string) => void
   /** Every packet but those of a key exchange; what it returns goes to ssh2's decipher. */
@@ -80,7 +82,7 @@ function hostKeysFor(
 }
 
 /** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */
-function useSlabs(cipher: StockCipher, output: PacketOutput): void {
+function useSlabs(cipher: StockCipher, output: SlabOutput): void {
   const kind = cipher.constructor.name
   if (!kind.endsWith('Binding')) return
   const block = cipher._encBlockLen ?? (kind.startsWith('AESGCM') ? 16 : 8)

@@ -3,7 +3,15 @@ import { Readable } from 'node:stream'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'
-import type { PtyRequest, SessionEvents, SessionExit, SessionStart, SshSession, X11Request } from './session.ts'
+import type {
+  InputSink,
+  PtyRequest,
+  SessionEvents,
+  SessionExit,
+  SessionStart,
+  SshSession,
+  X11Request,
+} from './session.ts'
 
 const READ_AHEAD = 16 * 1024
 /** OpenSSH's client sends what the user exports; nobody needs more than that. */
@@ -40,6 +48,10 @@ export class SessionChannel implements ChannelOwner {
   #early: ((events: SessionEvents) => boolean | undefined)[] = []
   /** The reader asked for bytes and has not got them. */
   #wanted = false
+  /** Takes them in the reader's place. */
+  #sink: InputSink | undefined
+  #stalled = false
+  #sinkEnded = false
   #stoppedReading = false
   #exit: Promise<void> | undefined
 
@@ -61,13 +73,22 @@ export class SessionChannel implements ChannelOwner {
   // The channel's side.
 
   onData(bytes: Buffer): boolean {
+    if (this.#sink) {
+      if (this.#stalled) return false
+      this.#stalled = !this.#sink.write(bytes)
+      return true
+    }
     if (!this.#wanted) return false
     this.#wanted = false
-    this.#stdin.push(bytes)
+    this.#stdin.push(Buffer.from(bytes))
     return true
   }
 
   onEof(): void {
+    if (this.#sink) {
+      this.#flow(this.#sink)
+      return
+    }
     if (!this.#wanted) return
     this.#wanted = false
     this.#stdin.push(null)
@@ -212,6 +233,7 @@ export class SessionChannel implements ChannelOwner {
       agentForwarding: this.#agentForwarding,
       env: this.#env,
       stdin: this.#stdin,
+      pour: (sink) => this.#pour(sink),
       closed: this.#abort.signal,
       accept: () => this.#answerStart?.(true),
       reject: () => this.#reject(),
@@ -268,6 +290,30 @@ export class SessionChannel implements ChannelOwner {
     if (bytes) this.#stdin.push(bytes)
     else if (this.#channel.ended) this.#stdin.push(null)
     else this.#wanted = true
+  }
+
+  #pour(sink: InputSink): { resume(): void } {
+    this.#sink = sink
+    this.#flow(sink)
+    return {
+      resume: () => {
+        this.#stalled = false
+        this.#flow(sink)
+      },
+    }
+  }
+
+  #flow(sink: InputSink): void {
+    const write = (bytes: Buffer) => {
+      this.#stalled = !sink.write(bytes)
+    }
+    while (!this.#stalled) {
+      if (this.#stdin.readableLength > 0) write(this.#stdin.read())
+      else if (!this.#channel.lend(write)) break
+    }
+    if (this.#stalled || this.#sinkEnded || !this.#channel.ended) return
+    this.#sinkEnded = true
+    sink.end()
   }
 
   #notify(event: (events: SessionEvents) => boolean | undefined): boolean {

@@ -47,6 +47,15 @@ export interface SessionEvents {
   drain?(): void
 }
 
+/**
+ * Where a session's input goes. The chunk is lent: it is copied before `write` returns. `false` asks to give no more until
+ * `resume`.
+ */
+export interface InputSink {
+  write(chunk: Buffer): boolean
+  end(): void
+}
+
 /** One session that a client has started: everything asked before the start is in it. */
 export interface SshSession {
   readonly start: SessionStart
@@ -57,6 +66,8 @@ export interface SshSession {
   readonly env: ReadonlyMap<string, string>
   /** The client's bytes, buffered up to the SSH window until read; ends with the client's EOF; destroyed on close. */
   readonly stdin: Readable
+  /** From now on `sink` gets them, with what `stdin` still holds. */
+  pour(sink: InputSink): { resume(): void }
   /** Aborts when the channel or the connection is gone, whoever closed it. */
   readonly closed: AbortSignal
   /** Answer the start request with success; nothing may be written before. Idempotent. */

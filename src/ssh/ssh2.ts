@@ -39,6 +39,8 @@ export interface StockCipher {
 
 export interface StockDecipher {
   inSeqno: number
+  /** Of ciphers with the native binding: what came of a packet, possibly where it came. */
+  _packet?: Uint8Array | null
 }
 
 export interface StockKeyExchange {

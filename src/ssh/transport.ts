@@ -4,10 +4,11 @@
  */
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
+import { isLent, listening } from '../lent.ts'
+import { SlabOutput } from '../slab-output.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
-import { PacketOutput } from './output.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { createProtocol } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
@@ -29,7 +30,7 @@ export interface TransportOptions {
   readonly rekeyLimit: RekeyLimit
   /** Our identification has been sent. */
   readonly greeted: boolean
-  /** A packet above the transport layer. What it throws ends the connection. */
+  /** A packet above the transport layer; CHANNEL_DATA is lent until it returns. What it throws ends the connection. */
   readonly packet: (type: number, payload: Buffer) => void
   /** What a client sent made code throw what no code throws on purpose. */
   readonly fault: (error: unknown) => void
@@ -40,7 +41,7 @@ export interface TransportOptions {
 export class Transport {
   readonly #stream: Duplex
   readonly #options: TransportOptions
-  readonly #output: PacketOutput
+  readonly #output: SlabOutput
   readonly #protocol: StockProtocol
   readonly #rekeying: Rekeying
   readonly #waiting = new Set<() => void>()
@@ -52,10 +53,10 @@ export class Transport {
   readonly #share = new ExchangeShare(() => this.#drained())
 
   constructor(options: TransportOptions) {
-    const { stream } = options
+    const stream = listening(options.stream, (data) => this.#received(data))
     this.#stream = stream
     this.#options = options
-    this.#output = new PacketOutput(stream, () => this.#drained())
+    this.#output = new SlabOutput(stream, () => this.#drained())
     this.#protocol = createProtocol({
       ident: IDENT,
       greeted: options.greeted,
@@ -79,7 +80,6 @@ export class Transport {
     stream.on('error', (error) => this.destroy(error.message))
     stream.on('end', () => this.#ended())
     stream.on('close', () => this.#gone())
-    stream.on('data', (data: Buffer) => this.#received(data))
     this.#protocol.start()
   }
 
@@ -148,7 +148,7 @@ export class Transport {
     at = bytes.writeUInt32BE(length, at)
     fill(bytes, at)
     this.#protocol._cipher.encrypt(writer.finalize(bytes))
-    this.#rekeying.count(this.#output.bytes, this.#output.packets)
+    this.#rekeying.count(this.#output.bytes, this.#output.pieces)
   }
 
   /** The client is in: delayed compression starts, and limits of rekeying count. */
@@ -190,7 +190,7 @@ export class Transport {
     }
     // ssh2 would send its own, in which two names run into each other.
     if (kex) kex.remoteExtInfoEnabled = false
-    this.#rekeying.done(this.#output.bytes, this.#output.packets)
+    this.#rekeying.done(this.#output.bytes, this.#output.pieces)
   }
 
   #startRekey(): void {
@@ -204,12 +204,21 @@ export class Transport {
     this.#rekeying.received(data.length)
     const began = performance.now()
     try {
-      this.#protocol.parse(data, 0, data.length)
+      // ssh2 keeps what belongs to a key exchange, and there is nothing else before the login.
+      const chunk = this.#authenticated && !this.exchanging ? data : Buffer.from(data)
+      this.#protocol.parse(chunk, 0, chunk.length)
+      this.#keepRest()
       this.#share.handled(performance.now() - began, began, this.exchanging)
       if (this.#share.resting && !this.closed) this.#stream.pause()
     } catch (error) {
       this.broken(error)
     }
+  }
+
+  /** A packet whose authentication tag has not come yet: ssh2 looks at it again with the next bytes. */
+  #keepRest(): void {
+    const decipher = this.#protocol._decipher
+    if (decipher?._packet && isLent(decipher._packet)) decipher._packet = Buffer.from(decipher._packet)
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
@@ -236,8 +245,10 @@ export class Transport {
     const reader = protocol._packetRW.read
     // A zip bomb must not become 256 MB: ssh2 sets no limit.
     if (reader._zlib) reader._zlib._maxOutputLength = MAX_PACKET_SIZE
-    const payload = reader.read(raw)
-    const type = payload[0] ?? 0
+    const lent = reader.read(raw)
+    const type = lent[0] ?? 0
+    // Only who handles data knows that it is lent: all others may keep what they are given.
+    const payload = type === Message.CHANNEL_DATA ? lent : Buffer.from(lent)
     if (type === Message.KEXINIT) return this.#keyExchange(payload)
     this.#dispatch(type, payload)
     return this.closed ? Number.POSITIVE_INFINITY : undefined

@@ -1,8 +1,8 @@
 /**
- * Where encrypted packets go: they are built next to each other in reused slabs, and adjacent ones leave in one write.
- * Against ssh2's own way (a fresh buffer and a write for each packet) this halves the CPU of a download.
+ * Small writes to a stream, made large: packets, frames and a program's input are built or copied next to each other in
+ * reused slabs, and what stands together leaves in one write. Against a fresh buffer and a write for each packet this
+ * halves the CPU of a download. What is given is copied: who gave it may use its memory again at once.
  */
-import { randomFillSync } from 'node:crypto'
 import type { Writable } from 'node:stream'
 
 const SLAB_SIZE = 256 * 1024
@@ -10,7 +10,7 @@ const SLAB_SIZE = 256 * 1024
 const KEEP_SLABS = 32
 /** Less than this is copied out, so that an idle connection holds no slab. */
 const SMALL_WRITE = 8 * 1024
-/** Unsent bytes above which channels hold their data back; below half of it they go on. */
+/** Unsent bytes above which more is held back, where nobody says otherwise; below half of it that goes on. */
 const HIGH_WATER = 512 * 1024
 
 interface Slab {
@@ -20,30 +20,32 @@ interface Slab {
 
 const spare: Slab[] = []
 
-export class PacketOutput {
+export class SlabOutput {
   readonly #stream: Writable
   readonly #drained: () => void
+  readonly #highWater: number
   #slab: Slab | undefined
-  /** Of the current slab: packets in [from, to) are not yet handed to the stream. */
+  /** Of the current slab: bytes in [from, to) are not yet handed to the stream. */
   #from = 0
   #to = 0
   #scheduled = false
   #inFlight = 0
   #bytes = 0
-  #packets = 0
+  #pieces = 0
 
-  constructor(stream: Writable, drained: () => void) {
+  constructor(stream: Writable, drained: () => void, highWater = HIGH_WATER) {
     this.#stream = stream
     this.#drained = drained
+    this.#highWater = highWater
   }
 
-  /** Bytes and writes of packets so far, for rekeying. */
+  /** Given to `write` so far, for rekeying. */
   get bytes(): number {
     return this.#bytes
   }
 
-  get packets(): number {
-    return this.#packets
+  get pieces(): number {
+    return this.#pieces
   }
 
   get unsent(): number {
@@ -51,10 +53,10 @@ export class PacketOutput {
   }
 
   get congested(): boolean {
-    return this.unsent >= HIGH_WATER
+    return this.unsent >= this.#highWater
   }
 
-  /** Room for one packet, which the cipher hands to `write` before the next is asked for. */
+  /** Room for one piece, to be filled and handed to `write` before the next is asked for. */
   alloc(size: number): Buffer {
     if (size > SLAB_SIZE) return Buffer.allocUnsafe(size)
     let slab = this.#slab
@@ -67,16 +69,15 @@ export class PacketOutput {
     return slab.bytes.subarray(this.#to, this.#to + size)
   }
 
-  /** ssh2's onWrite: a packet from `alloc`, or any other bytes, in order. */
+  /** A piece from `alloc`, or any other bytes, in order. */
   write(data: Uint8Array | string): void {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     this.#bytes += bytes.length
-    this.#packets++
+    this.#pieces++
     if (bytes.buffer !== this.#slab?.bytes.buffer) {
-      // Ciphers without the native binding give a packet in pieces: they, too, leave in one write.
       if (bytes.length > SLAB_SIZE) {
         this.flush()
-        this.#send(bytes, undefined)
+        this.#send(Buffer.from(bytes), undefined)
         return
       }
       this.alloc(bytes.length).set(bytes)
@@ -92,15 +93,15 @@ export class PacketOutput {
     const slab = this.#slab
     const size = this.#to - this.#from
     if (!slab || size === 0) return
-    const packets = slab.bytes.subarray(this.#from, this.#to)
+    const pieces = slab.bytes.subarray(this.#from, this.#to)
     if (size <= SMALL_WRITE) {
       this.#to = this.#from
-      this.#send(Buffer.from(packets), undefined)
+      this.#send(Buffer.from(pieces), undefined)
       if (slab.writes === 0) this.#letGo()
     } else {
       this.#from = this.#to
       slab.writes++
-      this.#send(packets, slab)
+      this.#send(pieces, slab)
     }
   }
 
@@ -118,7 +119,8 @@ export class PacketOutput {
       if (slab !== this.#slab) giveBack(slab)
       else if (slab.writes === 0 && this.#from === this.#to) this.#letGo()
     }
-    if (before >= HIGH_WATER / 2 && this.unsent < HIGH_WATER / 2) this.#drained()
+    const low = this.#highWater / 2
+    if (before >= low && this.unsent < low) this.#drained()
   }
 
   #letGo(): void {
@@ -131,19 +133,4 @@ export class PacketOutput {
 
 function giveBack(slab: Slab): void {
   if (slab.writes === 0 && spare.length < KEEP_SLABS) spare.push(slab)
-}
-
-const pool = Buffer.alloc(8 * 1024)
-let poolUsed = pool.length
-
-/** Random padding (RFC 4253 §6) from a pool: one system call for each packet was 12 % of a download. */
-export function pad(packet: Buffer, at: number, size: number): void {
-  if (poolUsed + size > pool.length) {
-    randomFillSync(pool)
-    poolUsed = 0
-  }
-  pool.copy(packet, at, poolUsed, poolUsed + size)
-  // Used bytes are wiped: a later leak of this memory must not tell old padding.
-  pool.fill(0, poolUsed, poolUsed + size)
-  poolUsed += size
 }

@@ -1,7 +1,7 @@
 /** The output path: order, few writes, no slab used again while a write of it is under way. */
 import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { PacketOutput } from '../../src/ssh/output.ts'
+import { SlabOutput } from '../src/slab-output.ts'
 
 /** A stream whose writes finish when the test says so; what it was given is looked at only then, as a socket does. */
 function slowStream() {
@@ -26,7 +26,7 @@ function slowStream() {
   return { stream, chunks, settle, writes: () => chunks.length }
 }
 
-function put(output: PacketOutput, size: number, value: number): void {
+function put(output: SlabOutput, size: number, value: number): void {
   const room = output.alloc(size)
   room.fill(value)
   output.write(room)
@@ -34,7 +34,7 @@ function put(output: PacketOutput, size: number, value: number): void {
 
 test('packets of one turn leave in one write, in order with bytes that are not its own', async () => {
   const { stream, chunks, settle, writes } = slowStream()
-  const output = new PacketOutput(stream, () => {})
+  const output = new SlabOutput(stream, () => {})
   output.write('SSH-2.0-x')
   put(output, 100, 1)
   output.write(new Uint8Array([9, 9]))
@@ -47,7 +47,7 @@ test('packets of one turn leave in one write, in order with bytes that are not i
 
 test('three megabytes keep their bytes though every write is late', async () => {
   const { stream, chunks, settle, writes } = slowStream()
-  const output = new PacketOutput(stream, () => {})
+  const output = new SlabOutput(stream, () => {})
   for (let i = 0; i < 96; i++) {
     put(output, 32_000, i)
     if (i % 5 === 0) await Promise.resolve()
@@ -63,7 +63,7 @@ test('three megabytes keep their bytes though every write is late', async () => 
 test('is congested above half a megabyte, and tells when it is no more', async () => {
   const { stream, settle } = slowStream()
   let drained = 0
-  const output = new PacketOutput(stream, () => drained++)
+  const output = new SlabOutput(stream, () => drained++)
   while (!output.congested) put(output, 30_000, 0)
   expect(output.unsent).toBeLessThan(600_000)
   await settle()
@@ -74,7 +74,7 @@ test('is congested above half a megabyte, and tells when it is no more', async (
 test('a stream that breaks gives everything back', async () => {
   const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('broken')) })
   stream.on('error', () => {})
-  const output = new PacketOutput(stream, () => {})
+  const output = new SlabOutput(stream, () => {})
   for (let i = 0; i < 20; i++) put(output, 30_000, 0)
   await new Promise((resolve) => setTimeout(resolve, 50))
   expect(output.unsent).toBe(0)
