@@ -135,15 +135,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     async function serve(session: SshSession): Promise<void> {
-      const killed = new AbortController()
-      // What starts within the limit may run for ever: the limit is lifted once the program runs.
-      const starting = new AbortController()
+      // Why it ends before its program does; the first reason counts.
+      const ending = new AbortController()
+      const { signal } = ending
+      const gone = () => ending.abort(new HatchwayError('CLIENT_GONE', 'the client went away'))
+      if (session.closed.aborted) gone()
+      else session.closed.addEventListener('abort', gone, { once: true })
       let timer: NodeJS.Timeout | undefined
-      const signal = AbortSignal.any([session.closed, killed.signal, starting.signal])
       const clock = limitTime(
         deps.limits(),
         (text) => interrupt(session, `hatchway: ${text}`),
-        (why) => killed.abort(new HatchwayError('SESSION_EXPIRED', `session ended: ${why}`)),
+        (why) => ending.abort(new HatchwayError('SESSION_EXPIRED', `session ended: ${why}`)),
       )
       let sessionLog = log
       let record: SessionRecord | undefined
@@ -162,7 +164,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const actions = sessionActions(start, pty)
         const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
         const { container, info } = target
-        timer = setTimeout(() => starting.abort(tooSlow()), START_LIMIT)
+        // What starts within the limit may run for ever: the limit is lifted once the program runs.
+        timer = setTimeout(() => ending.abort(tooSlow()), START_LIMIT)
         record = deps.registry.open(
           {
             connectionId: connection.id,
@@ -177,8 +180,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
           },
           deps.limits().maxSessionsPerIdentity,
         )
-        letGo = gate.hold(actions, target, () => killed.abort(withdrawn()))
-        record.onKill((reason) => killed.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
+        letGo = gate.hold(actions, target, () => ending.abort(withdrawn()))
+        record.onKill((reason) => ending.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
         if (refusesLogin(info.shell))
           throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
@@ -217,33 +220,26 @@ export function createHandler(deps: HandlerDependencies): Handler {
             clock.start()
             const command = deps.logCommands && start.kind === 'exec' ? { command: start.command.toString() } : {}
             sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
-            killed.signal.addEventListener('abort', () => exec.close(), { once: true })
+            signal.addEventListener('abort', () => exec.close(), { once: true })
             return exec
           },
           counted(record, clock),
           start.kind === 'subsystem' ? deps.tapSftp(record.snapshot()) : undefined,
         )
         // Its end may only be what our hanging up made of it.
-        killed.signal.throwIfAborted()
-        session.closed.throwIfAborted()
+        signal.throwIfAborted()
         await session.exit(status)
         record.end(status)
         const { bytesIn, bytesOut } = record.snapshot()
         sessionLog.info({ ...status, bytesIn, bytesOut }, 'session ended')
       } catch (error) {
-        const reason = killed.signal.aborted
-          ? killed.signal.reason
-          : starting.signal.aborted
-            ? starting.signal.reason
-            : error
-        const failure = session.closed.aborted
-          ? new HatchwayError('CLIENT_GONE', 'the client went away')
-          : asHatchwayError(reason)
+        const failure = asHatchwayError(signal.aborted ? signal.reason : error)
         record?.end({ failure: failure.code, message: failure.message })
         sessionLog[FAILURES[failure.code].level]({ code: failure.code, err: failure.cause }, failure.message)
         await tell(session, failure)
       } finally {
         clearTimeout(timer)
+        session.closed.removeEventListener('abort', gone)
         clock.stop()
         letGo()
       }

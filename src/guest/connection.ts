@@ -2,7 +2,6 @@
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
-import { limited } from '../limit.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
 import type { DirectLine } from './direct.ts'
@@ -182,17 +181,20 @@ export class GuestConnection implements Guest {
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)
     this.onUse()
-    const limit = limited(ANSWER_LIMIT, signal)
-    const aborted = () => {
-      opening.reject(limit.signal.reason)
+    const giveUp = (reason: Error) => {
+      opening.reject(reason)
       this.#guarded(cancel)
     }
-    limit.signal.addEventListener('abort', aborted, { once: true })
+    const aborted = () => giveUp(signal.reason)
+    const timer = setTimeout(() => giveUp(failed('the guest helper does not answer')), ANSWER_LIMIT)
+    timer.unref()
+    signal.addEventListener('abort', aborted, { once: true })
     try {
       this.#guarded(() => this.#output.control(frames))
       return await opening.settled
     } finally {
-      limit.release()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', aborted)
     }
   }
 

@@ -152,7 +152,7 @@ export class Program implements GuestExec, Channel {
     if (!this.#closing && !this.#finished) throw new ProtocolError('CLOSED of a living program')
     this.#closed = true
     this.#send.drop()
-    this.opening.reject(new GuestRefusal('resources', 'ECANCELED', this.#options.what))
+    if (!this.#opened) this.opening.reject(new GuestRefusal('resources', 'ECANCELED', this.#options.what))
   }
 
   lost(error: HatchwayError): void {

@@ -57,7 +57,7 @@ export class Socket extends Duplex implements Channel {
     }
     this.#isClosing = true
     this.#send.drop()
-    this.opening.reject(error ?? new Error('closed while connecting'))
+    if (!this.#isOpen) this.opening.reject(error ?? new Error('closed while connecting'))
     done(error)
   }
 

@@ -17,6 +17,8 @@ const READ_AHEAD = 16 * 1024
 /** OpenSSH's client sends what the user exports; nobody needs more than that. */
 const MAX_ENV = 256
 const MAX_ENV_BYTES = 512 * 1024
+/** One for all: an Error of its own at the end of every session costs more than the rest of its end. */
+const GONE = new Error('the session is closed')
 /** Events before the application listens. */
 const MAX_EARLY = 64
 /** RFC 4254 §6.10; sshd sends SIG@openssh.com for every other (session.c sig2name). */
@@ -102,7 +104,7 @@ export class SessionChannel implements ChannelOwner {
   }
 
   onClosed(forced: boolean): void {
-    this.#abort.abort()
+    this.#abort.abort(GONE)
     // Input that was sent in full may still be read to its end.
     if (forced || (!this.#channel.ended && !this.#channel.eofReceived)) this.#stdin.destroy()
   }
