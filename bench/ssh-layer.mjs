@@ -86,17 +86,24 @@ async function logins(folder, targets) {
 }
 
 async function idle(folder, target) {
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  // The heap grows in steps: the first ones are not these sessions' own.
+  const warm = await stay(folder, target, 200)
   const before = target.memory()
-  const child = spawn(process.execPath, [SELF, 'stay-idle', target.port, join(folder, 'user'), IDLE], {
+  const measured = await stay(folder, target, IDLE)
+  console.log(
+    `idle session with its connection: ${((target.memory() - before) / IDLE).toFixed(0)} KB of resident memory (${IDLE} of them)`,
+  )
+  warm.kill()
+  measured.kill()
+}
+
+async function stay(folder, target, count) {
+  const child = spawn(process.execPath, [SELF, 'stay-idle', target.port, join(folder, 'user'), count], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   await once(child.stdout, 'data')
   await new Promise((resolve) => setTimeout(resolve, 1000))
-  console.log(
-    `idle session with its connection: ${((target.memory() - before) / IDLE).toFixed(0)} KB of resident memory (${IDLE} of them)`,
-  )
-  child.kill()
+  return child
 }
 
 // Servers.

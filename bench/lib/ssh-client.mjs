@@ -10,7 +10,11 @@ export function connectClient({ host, port, user }, keys) {
   return new Promise((resolve, reject) => {
     client.on('error', reject)
     client.once('close', () => reject(new Error('the connection was closed')))
-    client.once('ready', () => resolve(client))
+    client.once('ready', () => {
+      // As OpenSSH's.
+      client.setNoDelay(true)
+      resolve(client)
+    })
     client.connect({
       host,
       port,
