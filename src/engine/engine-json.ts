@@ -135,13 +135,14 @@ function toContainer(found: z.infer<typeof inspection>): Container {
     labels: found.Config.Labels ?? {},
     addresses: [...new Set(addresses.filter((address) => address !== ''))],
     readOnlyRootfs: found.HostConfig.ReadonlyRootfs,
+    mounts: (found.Mounts ?? []).map(toMount),
   }
 }
 
 /** A row of `list` from what a CLI's `inspect` says (its `ps` flattens labels and ports into lossy text). */
 export function parseInspectedSummary(json: unknown, status: (id: string) => string): ContainerSummary {
   const found = inspection.parse(json)
-  const { id, name, image, state, labels: tags } = toContainer(found)
+  const { id, name, image, state, labels: tags, mounts } = toContainer(found)
   const ports = Object.entries(found.NetworkSettings.Ports ?? {}).flatMap(([key, bindings]): PortBinding[] => {
     const [number = '0', word = 'tcp'] = key.split('/')
     const exposed = { containerPort: Number(number), protocol: protocol(word) }
@@ -149,7 +150,6 @@ export function parseInspectedSummary(json: unknown, status: (id: string) => str
     return bindings.map((b) => ({ ...exposed, hostAddress: b.HostIp, hostPort: Number(b.HostPort) }))
   })
   const createdAt = Math.floor(Date.parse(found.Created) / 1000) || 0
-  const mounts = (found.Mounts ?? []).map(toMount)
   return { id, name, image, state, status: status(id), createdAt, labels: tags, ports, mounts }
 }
 

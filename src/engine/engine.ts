@@ -61,6 +61,7 @@ export interface Container {
   /** Addresses on the container's networks, as seen from the engine's host. */
   readonly addresses: readonly string[]
   readonly readOnlyRootfs: boolean
+  readonly mounts: readonly Mount[]
 }
 
 export interface WindowSize {

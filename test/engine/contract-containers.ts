@@ -26,7 +26,9 @@ export function containerTests(promised: Promised): void {
       expect(Math.abs((found?.createdAt ?? 0) - Date.now() / 1000)).toBeLessThan(120)
       expect(found?.ports).toMatchObject([{ containerPort: 8080, protocol: 'tcp', hostAddress: '127.0.0.1' }])
       expect(found?.ports[0]?.hostPort).toBeGreaterThan(0)
-      expect(found?.mounts).toMatchObject([{ source: '/etc/hostname', destination: '/mnt/h', readOnly: true }])
+      const mounts = [{ source: '/etc/hostname', destination: '/mnt/h', readOnly: true }]
+      expect(found?.mounts).toMatchObject(mounts)
+      expect(await engine.inspect(id, soon())).toMatchObject({ mounts })
     },
   )
 
