@@ -1,5 +1,5 @@
 /** Every row of the delivery matrix with a real container: the helper gets in, works, and leaves nothing behind. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HatchwayError } from '../../src/errors.ts'
@@ -15,30 +15,40 @@ interface Row {
   readonly image: TestImage
   readonly args?: readonly string[]
   readonly user?: typeof ROOT
-  readonly way: 'copy' | 'holder'
+  readonly way: 'shell' | 'copy' | 'holder'
 }
 
 const ROWS: Readonly<Record<string, Row>> = {
-  'root in Debian': { image: 'debian', way: 'copy' },
-  'root in busybox': { image: 'busybox', way: 'copy' },
-  'uid 1000': { image: 'debian', user: DEV, way: 'copy' },
-  'a uid that no passwd knows': { image: 'debian', user: { exec: '4242:4242', uid: 4242, gid: 4242 }, way: 'copy' },
-  '--tmpfs /tmp': { image: 'busybox', args: ['--tmpfs', '/tmp'], way: 'copy' },
-  '--read-only': { image: 'busybox', args: ['--read-only'], way: 'holder' },
+  'root in Debian': { image: 'debian', way: 'shell' },
+  'root in busybox': { image: 'busybox', way: 'shell' },
+  'uid 1000': { image: 'debian', user: DEV, way: 'shell' },
+  'uid 1000 in busybox': { image: 'busybox', user: DEV, way: 'shell' },
+  'a uid that no passwd knows': { image: 'debian', user: { exec: '4242:4242', uid: 4242, gid: 4242 }, way: 'shell' },
+  '--tmpfs /tmp': { image: 'busybox', args: ['--tmpfs', '/tmp'], way: 'shell' },
+  // noexec, and no other directory is uid 1000's.
+  '--tmpfs for all that uid 1000 may write to': {
+    image: 'busybox',
+    args: ['--tmpfs', '/tmp', '--tmpfs', '/home'],
+    user: DEV,
+    way: 'copy',
+  },
+  '--read-only': { image: 'busybox', args: ['--read-only'], way: 'shell' },
   '--read-only as uid 1000': { image: 'busybox', args: ['--read-only'], user: DEV, way: 'holder' },
-  '--read-only --tmpfs /tmp': { image: 'busybox', args: ['--read-only', '--tmpfs', '/tmp'], way: 'holder' },
+  '--read-only --tmpfs /tmp': { image: 'busybox', args: ['--read-only', '--tmpfs', '/tmp'], way: 'shell' },
   'scratch, no shell': { image: 'scratch', way: 'copy' },
+  'scratch, uid 1000': { image: 'scratch', user: DEV, way: 'copy' },
+  'scratch, read-only': { image: 'scratch', args: ['--read-only'], way: 'holder' },
   'scratch, read-only, uid 1000, hardened': {
     image: 'scratch',
     args: ['--read-only', '--user', '1000:1000', ...HARDENED],
     user: DEV,
     way: 'holder',
   },
-  'cap-drop ALL and no-new-privileges': { image: 'debian', args: HARDENED, user: DEV, way: 'copy' },
+  'cap-drop ALL and no-new-privileges': { image: 'debian', args: HARDENED, user: DEV, way: 'shell' },
   'the same, read-only': { image: 'debian', args: ['--read-only', ...HARDENED], user: DEV, way: 'holder' },
-  '6 MiB of memory': { image: 'busybox', args: ['-m', '6m'], way: 'copy' },
-  'a pids limit of 12': { image: 'busybox', args: ['--pids-limit', '12'], way: 'copy' },
-  'no network': { image: 'busybox', args: ['--network', 'none'], way: 'copy' },
+  '6 MiB of memory': { image: 'busybox', args: ['-m', '6m'], way: 'shell' },
+  'a pids limit of 12': { image: 'busybox', args: ['--pids-limit', '12'], way: 'shell' },
+  'no network': { image: 'busybox', args: ['--network', 'none'], way: 'shell' },
 }
 
 async function holdersOf(container: TestContainer): Promise<string> {
@@ -115,7 +125,7 @@ describe('delivery', () => {
     const target = await container('busybox')
     await world.guest(target)
     const { way, failed } = await world.pool.explain(await world.inspect(target), ROOT, LIMIT())
-    expect([way, failed.map((one) => one.way)]).toEqual(['copy', ['mount']])
+    expect([way, failed.map((one) => one.way)]).toEqual(['shell', ['mount']])
   })
 
   it('goes on where the holder has another gid than the program (ptrace’s access check)', async () => {
@@ -125,7 +135,7 @@ describe('delivery', () => {
     expect(await world.pool.acquire(await world.inspect(target), user, LIMIT())).toBeUndefined()
     const { way, failed } = await world.pool.explain(await world.inspect(target), user, LIMIT())
     expect([way, failed.map((one) => one.way)]).toEqual([undefined, ['mount', 'copy', 'holder', 'shell']])
-    expect(await holdersOf(target)).toBe('')
+    await until('the holder to be gone', async () => (await holdersOf(target)) === '', 15_000)
   })
 
   it('with `require` tells that there is none; with `off` never tries', async () => {
@@ -137,7 +147,7 @@ describe('delivery', () => {
     const off = await openWorld({ mode: 'off' })
     expect(await off.pool.acquire(found, ROOT, LIMIT())).toBeUndefined()
     await off.close()
-    expect(await holdersOf(target)).toBe('')
+    await until('the holder to be gone', async () => (await holdersOf(target)) === '', 15_000)
   })
 
   it('shares one delivery among concurrent sessions and one helper among later ones', async () => {
@@ -184,20 +194,14 @@ describe('delivery', () => {
     expect((await sh(await world.guest(target), 'echo back')).out).toBe('back\n')
   })
 
-  it.each([
-    ['a writable /tmp', 'debian', [], DEV],
-    ['/dev, where all else is read-only', 'busybox', ['--read-only', '--tmpfs', '/tmp'], ROOT],
-  ] as const)('takes the shell where only exec is allowed: %s', async (_what, image, args, user) => {
+  it('takes the shell where only exec is allowed, read-only and as uid 1000, too', async () => {
     const refused = () => Promise.reject(new HatchwayError('ENGINE_ERROR', 'forbidden by an authorization plugin'))
     world = await openWorld({}, 'docker', undefined, () => ({ holders: undefined, copyIn: refused }))
-    const target = await container(image, args)
-    const guest = await world.guest(target, user)
-    expect((await sh(guest, 'id -u')).out).toBe(`${user.uid}\n`)
-    const { way } = await world.pool.explain(await world.inspect(target), user, LIMIT())
-    expect(way).toBe('shell')
-    const find = 'ls -A / /tmp /var/tmp /dev /dev/shm 2>/dev/null | grep hatchway'
-    await until('the file to be gone', async () => (await target.inside(find)).code === 1)
-    expect((await sh(guest, 'echo on')).out).toBe('on\n')
+    const target = await container('busybox', ['--read-only', '--tmpfs', '/tmp:exec'])
+    const guest = await world.guest(target, DEV)
+    expect((await sh(guest, 'id -u')).out).toBe('1000\n')
+    const { way, failed } = await world.pool.explain(await world.inspect(target), DEV, LIMIT())
+    expect([way, failed.map((one) => one.way)]).toEqual(['shell', ['mount', 'copy', 'holder']])
   })
 
   it('tells why nothing works where only exec is allowed and there is no shell', async () => {
@@ -208,8 +212,129 @@ describe('delivery', () => {
     expect(await world.pool.acquire(found, ROOT, LIMIT())).toBeUndefined()
     const { failed } = await world.pool.explain(found, ROOT, LIMIT())
     expect(failed.map(({ way, reason }) => `${way}: ${reason}`).join('\n')).toMatch(
-      /copy: forbidden.*\nholder: this engine cannot.*\nshell: .*sh: command not found/s,
+      /shell: .*sh: command not found.*\ncopy: forbidden.*\nholder: this engine cannot/s,
     )
+  })
+
+  it.each([
+    ['debian', ROOT, []],
+    ['busybox', ROOT, ['--read-only']],
+    ['debian', DEV, []],
+  ] as const)('by the shell leaves no process, no file and no word: %s as %o %s', async (image, user, args) => {
+    world = await openWorld()
+    const target = await container(image, args)
+    const processes = async () => {
+      const rows = await docker('top', target.name, '-eo', 'pid,args')
+      return rows.split('\n').map((row) => row.replace(/^\s*\S+\s+/, ''))
+    }
+    const before = await processes()
+    const guest = await world.guest(target, user)
+    expect(await processes()).toEqual([...before, '/proc/self/fd/3 serve'])
+    expect(await docker('diff', target.name)).toBe('')
+    expect(await docker('logs', target.name)).toBe('')
+    const find = 'ls -A / /tmp /var/tmp /dev /dev/shm /run ~ 2>/dev/null | grep hatchway'
+    expect((await target.inside(find, user.exec)).stdout.toString()).toBe('')
+    // Its own program is for those who ask for it alone.
+    expect((await sh(guest, 'readlink /proc/self/fd/3; echo on')).out).toBe('on\n')
+  })
+
+  it('by the shell where that is bash', async () => {
+    world = await openWorld()
+    const target = await container('debian')
+    await target.inside('ln -s /bin/bash /usr/local/bin/sh')
+    await world.guest(target, DEV)
+    expect(await world.pool.explain(await world.inspect(target), DEV, LIMIT())).toMatchObject({ way: 'shell' })
+  })
+
+  it('by the shell cannot be swapped by who owns the directory', async () => {
+    const target = await container('debian')
+    const other = '2000'
+    await target.inside(`chown ${other} /tmp && chmod 777 /tmp && mkdir -m 777 /var/seen`)
+    const swaps = `
+import os
+fake = b"#!/bin/sh\\necho $(id -u) >>/var/seen/ran\\n"
+while True:
+    for name in os.listdir("/tmp"):
+        if not name.startswith(".hatchway-guest-"): continue
+        try:
+            with open("/tmp/fake", "wb") as f: f.write(fake)
+            os.chmod("/tmp/fake", 0o755)
+            os.rename("/tmp/fake", "/tmp/" + name)
+            open("/var/seen/swapped", "a").write(name + "\\n")
+        except OSError: pass
+`
+    await docker('exec', '-d', '-u', other, target.name, 'python3', '-c', swaps)
+    for (let round = 0; round < 10; round++) {
+      const each = await openWorld()
+      const guest = await each.guest(target, DEV)
+      expect((await sh(guest, 'echo genuine')).out).toBe('genuine\n')
+      expect(await each.pool.explain(await each.inspect(target), DEV, LIMIT())).toMatchObject({ way: 'shell' })
+      await each.close()
+    }
+    world = await openWorld()
+    expect((await target.inside('cat /var/seen/swapped')).stdout.toString()).toMatch(/hatchway/)
+    expect((await target.inside('cat /var/seen/ran')).stdout.toString()).toBe('')
+  }, 60_000)
+
+  it('by the shell touches no device that somebody put there under its name', async () => {
+    const target = await container('debian')
+    await target.inside('mknod -m 600 /opt/device c 1 7')
+    world = await openWorld({}, 'docker', undefined, (engine) => ({
+      async exec(id, spec, sink, signal) {
+        const name = spec.argv[4]
+        if (spec.argv[0] === 'sh') await target.inside(`for d in /dev '' /tmp; do ln -s /opt/device $d/${name}; done`)
+        return engine.exec(id, spec, sink, signal)
+      },
+    }))
+    await world.guest(target)
+    expect(await world.pool.explain(await world.inspect(target), ROOT, LIMIT())).toMatchObject({ way: 'shell' })
+    expect((await target.inside('stat -c "%a %F" /opt/device')).stdout.toString()).toBe('600 character special file\n')
+  })
+
+  it('by the shell keeps off what other containers or the host have, too, also behind a link', async () => {
+    world = await openWorld()
+    const volume = testName('shared')
+    const target = await container('debian', ['-v', `${volume}:/tmp`])
+    try {
+      await target.inside('chmod 1777 /tmp; rm -rf /var/tmp; ln -s /tmp /var/tmp; touch -d @1 /tmp')
+      await world.guest(target, DEV)
+      expect(await world.pool.explain(await world.inspect(target), DEV, LIMIT())).toMatchObject({ way: 'shell' })
+      expect((await target.inside('stat -c %Y /tmp')).stdout.toString()).toBe('1\n')
+    } finally {
+      await target.remove()
+      await docker('volume', 'rm', volume)
+    }
+  })
+
+  it('does not run a helper that came cut short', async () => {
+    world = await openWorld({}, 'docker', undefined, (engine) => ({
+      async exec(id, spec, sink, signal) {
+        const exec = await engine.exec(id, spec, sink, signal)
+        if (spec.argv[0] !== 'sh') return exec
+        const write = exec.stdin.write.bind(exec.stdin)
+        // As the engine ends it for a gateway that died.
+        exec.stdin.write = (bytes: Buffer) => write(bytes.subarray(0, 20_000)) && Boolean(exec.stdin.end())
+        return exec
+      },
+    }))
+    const target = await container('busybox')
+    await world.guest(target)
+    const { way, failed } = await world.pool.explain(await world.inspect(target), ROOT, LIMIT())
+    expect([way, failed[1]]).toMatchObject([
+      'copy',
+      { way: 'shell', reason: expect.stringMatching(/did not come whole/) },
+    ])
+    expect((await target.inside('ls -A /dev / | grep hatchway-guest')).code).toBe(1)
+  })
+
+  it('goes on to the copy where the shell has words of its own', async () => {
+    world = await openWorld()
+    const target = await container('debian')
+    const wrapper = '#!/bin/dash\necho Welcome\nexec /bin/dash "$@"\n'
+    await target.inside(`printf '${wrapper}' >/usr/local/bin/sh; chmod 755 /usr/local/bin/sh`)
+    await world.guest(target)
+    expect(await world.pool.explain(await world.inspect(target), ROOT, LIMIT())).toMatchObject({ way: 'copy' })
+    await until('the file to be gone', async () => (await left(target)).length === 0, 15_000)
   })
 
   it('removes at start what a killed gateway had noted', async () => {
@@ -220,7 +345,7 @@ describe('delivery', () => {
     const name = `.hatchway-guest-${'0'.repeat(32)}`
     await docker('cp', HELPER, `${target.name}:/${name}`)
     const journal = join(early.stateFolder, 'guest')
-    await early.guest(target)
+    await mkdir(journal)
     // One of a gateway that lives, and is in the middle of it, and one of a gateway that does not.
     const spared = `put-${living!.id}-${'1'.repeat(32)}`
     const dead = `put-${killed!.id}-${'2'.repeat(32)}`

@@ -59,7 +59,7 @@ describe('before HELLO', () => {
         const guest = await world.pool.acquire(await world.inspect(container), ROOT, LIMIT())
         expect((await sh(guest!, 'echo genuine')).out).toBe('genuine\n')
         const { way, failed } = await world.pool.explain(await world.inspect(container), ROOT, LIMIT())
-        expect([way, failed[0]?.way]).toEqual(['copy', 'mount'])
+        expect([way, failed[0]?.way]).toEqual(['shell', 'mount'])
       })
     },
     60_000,

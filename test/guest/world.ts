@@ -28,6 +28,7 @@ export interface Abilities {
   readonly holders?: Engine['holders'] | undefined
   readonly copyIn?: Engine['copyIn']
   readonly info?: Engine['info']
+  readonly exec?: Engine['exec']
 }
 
 export type Kind = 'docker' | 'cli'

@@ -8,8 +8,8 @@ import { operatorMount } from './mount.ts'
 import { byShell } from './shell.ts'
 import type { Delivery, Way } from './way.ts'
 
-/** Cheapest first; the shell last, for its race. Measured: GUEST.md §1. */
-const WAYS: readonly Way[] = [operatorMount, copyApi, holderContainer, byShell]
+/** Cheapest first: nothing, one exec, an exec and a copy call that costs as much, a container (docs/engines.md). */
+const WAYS: readonly Way[] = [operatorMount, byShell, copyApi, holderContainer]
 
 const WAY_LIMIT = 30_000
 
@@ -23,7 +23,7 @@ export type Delivered =
   | { readonly connection: undefined; readonly failed: readonly Failed[] }
 
 export interface DeliverOptions {
-  /** The way that worked for this run of the container before: tried first. */
+  /** The way that worked for this run of the container before, maybe for another user: tried first. */
   readonly known: string | undefined
   readonly signal: AbortSignal
   /** A delivery whose waits end with this signal. */
@@ -33,8 +33,9 @@ export interface DeliverOptions {
 /** Throws only when the container, the engine or the user is gone, or the signal aborts: then no way can work, nor another time tell. */
 export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const failed: Failed[] = []
-  const first = WAYS.filter((way) => way.name === options.known)
-  for (const way of [...first, ...WAYS.filter((other) => !first.includes(other))]) {
+  const about = options.delivery(options.signal)
+  const rank = (way: Way) => (way.unlikely?.(about) ? 2 : way.name === options.known ? 0 : 1)
+  for (const way of WAYS.toSorted((a, b) => rank(a) - rank(b))) {
     const limit = within(WAY_LIMIT, options.signal)
     const delivery = options.delivery(limit)
     const hopeless = way.hopeless(delivery)

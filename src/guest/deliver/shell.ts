@@ -1,28 +1,36 @@
 /**
- * Where only exec is allowed: the container's shell reads the binary from stdin into a directory it may write and
- * execute in. The last way, for its race: a process of the same user may swap the file between write and exec (13 of 15
- * were genuine against a loop of `mv`, GUEST.md §5). What it could gain is what it has: that user, in that container.
+ * One exec: the container's shell reads the binary from its stdin into a file without a name, and becomes it. The file is
+ * created by O_EXCL, held by a descriptor and unlinked while it is empty; it is made executable, written and executed
+ * through /proc/self/fd. No name is looked up twice, so nobody who can rename in that directory, be it its owner, can put
+ * another file there. A process of the same user still can write to it (or trace the shell): it gains that user in that
+ * container, which it has (docs/security.md).
  */
 import { randomBytes } from 'node:crypto'
+import type { Mount } from '../../engine/engine.ts'
 import { NAME_PREFIX } from './binary.ts'
 import type { Way } from './way.ts'
 
 /**
- * Nothing may follow the binary on stdin before HELLO: `head` reads ahead. An empty file is "executed" by the shell
- * itself unless its mount is noexec (EACCES): so a directory is tried before it is used. The file is unlinked by a child
- * that outlives the exec, so it is gone also when the gateway dies; a running program needs no name.
+ * /dev is a tmpfs of the container's own where root may write and execute, also with --read-only; the others are for
+ * those who may not. "" is the root directory; $HOME comes after them all.
+ */
+const DIRECTORIES = ['/dev', '', '/tmp', '/var/tmp', '/dev/shm', '/run']
+
+/**
+ * What noclobber opens is a new regular file or no regular file at all (a device behind a link): that is let alone.
+ * `command` keeps a failed redirection from ending the shell. An empty file is "executed" by the shell itself unless its
+ * mount is noexec (EACCES) or somebody has it open for writing (ETXTBSY): so a directory is tried before the binary is read.
+ * `head` may read ahead: nothing follows the binary on stdin before HELLO. It ends early when the gateway dies, and what is
+ * not whole is not executed. The helper closes descriptor 3 before all else.
  */
 const SCRIPT = [
-  'umask 077; set -C',
-  'for d in /tmp /var/tmp /dev/shm /run /dev "$HOME" ""; do',
-  '  f="$d/$1"',
-  '  (: > "$f") 2>/dev/null || continue',
-  '  chmod 700 "$f"',
-  '  if "$f" 2>/dev/null; then',
-  '    (sleep 5; rm -f "$f") </dev/null >/dev/null 2>&1 &',
-  '    head -c "$2" >| "$f" && exec "$f" serve',
-  '  fi',
-  '  rm -f "$f"',
+  'umask 077; set -C; name=$1 size=$2; shift 2',
+  'for d in "$@" "$HOME"; do',
+  '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
+  '  exec 3</proc/self/fd/4 4>&-',
+  '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
+  '  head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && exec /proc/self/fd/3 serve',
+  '  echo "the helper did not come whole" >&2; exit 126',
   'done',
   'echo "no directory to write and execute in" >&2; exit 126',
 ].join('\n')
@@ -30,8 +38,16 @@ const SCRIPT = [
 export const byShell: Way = {
   name: 'shell',
   hopeless: () => undefined,
-  deliver({ binary, serve }) {
+  // A tmpfs is noexec unless somebody asked for more, and /dev is root's.
+  unlikely: ({ container, user }) => container.readOnlyRootfs && user.uid !== 0,
+  deliver({ container, binary, serve }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
-    return serve(['sh', '-c', SCRIPT, 'sh', name, String(binary.bytes.length)], binary.bytes)
+    const own = DIRECTORIES.filter((directory) => !container.mounts.some((mount) => isShared(directory, mount)))
+    return serve(['sh', '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own], binary.bytes)
   },
+}
+
+/** With another container or the host: there somebody else is "the same user". */
+function isShared(directory: string, { type, destination }: Mount): boolean {
+  return type !== 'tmpfs' && `${directory}/`.startsWith(`${destination.replace(/\/+$/, '')}/`)
 }
