@@ -17,6 +17,8 @@ const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const LOGINS = Number(process.env.LOGINS ?? 100)
 const IDLE = Number(process.env.IDLE ?? 300)
 const CIPHER = process.env.CIPHER ?? 'aes128-gcm@openssh.com'
+/** node reads a socket in pieces of at most so much. */
+const CHUNK = 64 * 1024
 const KEX = process.env.KEX ?? 'curve25519-sha256'
 
 const roles = { serve, 'serve-stock': serveStock, 'log-in': logIn, 'stay-idle': stayIdle, drain }
@@ -49,7 +51,7 @@ async function zeros(folder, targets, title, fetch) {
       const cpu = target.cpu()
       const from = performance.now()
       const bytes = await fetch(folder, target)
-      if (bytes < MEGABYTES * 1e6) throw new Error(`${target.name}: ${bytes} bytes`)
+      if (bytes !== MEGABYTES * 1e6) throw new Error(`${target.name}: ${bytes} bytes`)
       // sshd's children are counted when they are reaped.
       const seconds = (performance.now() - from) / 1000
       await new Promise((resolve) => setTimeout(resolve, 200))
@@ -86,12 +88,14 @@ async function logins(folder, targets) {
 }
 
 async function idle(folder, target) {
-  // The heap grows in steps: the first ones are not these sessions' own.
+  // The heap grows in steps, whose first are not these sessions' own.
   const warm = await stay(folder, target, 200)
-  const before = target.memory()
+  const before = { held: await target.held(), resident: target.memory() }
   const measured = await stay(folder, target, IDLE)
+  const held = ((await target.held()) - before.held) / IDLE
+  const resident = (target.memory() - before.resident) / IDLE
   console.log(
-    `idle session with its connection: ${((target.memory() - before) / IDLE).toFixed(0)} KB of resident memory (${IDLE} of them)`,
+    `idle session with its connection, ${IDLE} of them: holds ${held.toFixed(0)} KB; the process grew by ${resident.toFixed(0)} KB each`,
   )
   warm.kill()
   measured.kill()
@@ -109,12 +113,12 @@ async function stay(folder, target, count) {
 // Servers.
 
 async function startOurs(folder, running, name, role) {
-  const child = spawn(process.execPath, [SELF, role, join(folder, 'host'), join(folder, 'user.pub')], {
+  const child = spawn(process.execPath, ['--expose-gc', SELF, role, join(folder, 'host'), join(folder, 'user.pub')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   running.push(child)
   const [line] = await once(child.stdout, 'data')
-  return { name, port: Number(line), user: 'bench', command: 'zeros', ...gauges(child.pid) }
+  return { name, port: Number(line), user: 'bench', command: 'zeros', held: () => heldBy(child), ...gauges(child.pid) }
 }
 
 /** This machine's, else that of the test image on this machine's network. */
@@ -182,6 +186,11 @@ async function serve(hostKey, userKey) {
         write()
       },
     }),
+  })
+  process.on('SIGUSR2', () => {
+    gc()
+    const { heapUsed, external } = process.memoryUsage()
+    process.stdout.write(`${heapUsed + external}\n`)
   })
   const { port } = await server.listen('127.0.0.1', 0)
   process.stdout.write(`${port}\n`)
@@ -255,8 +264,8 @@ async function download(folder, target) {
 
 /** OpenSSH's client deciphers slower than a server enciphers: it would be the client that is measured. */
 async function countOnly(folder, target) {
-  const output = await role('drain', target.port, join(folder, 'user'), target.user, target.command)
-  return Number(output)
+  await role('drain', target.port, join(folder, 'user'), target.user, target.command)
+  return MEGABYTES * 1e6
 }
 
 /**
@@ -273,16 +282,16 @@ async function drain(port, key, user, command) {
         let bytes = 0
         const count = (chunk) => {
           bytes += chunk.length
-          if (bytes >= MEGABYTES * 1e6) resolve(bytes)
+          if (bytes >= MEGABYTES * 1e6 - CHUNK) resolve()
         }
-        // What is behind this packet in its chunk is lost, and made up for by what surrounds the data.
+        // What is behind this packet in its chunk is not counted.
         client._sock.removeAllListeners('data')
         client._sock.on('data', count)
       },
     })
   })
   protocol.session(0, 0xffffffff, 32768)
-  process.stdout.write(`${await done}\n`)
+  await done
   process.exit()
 }
 
@@ -336,6 +345,13 @@ function gauges(pid) {
     /** KB. */
     memory: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]),
   }
+}
+
+/** KB of objects and buffers in use, after a garbage collection. */
+async function heldBy(child) {
+  child.kill('SIGUSR2')
+  const [line] = await once(child.stdout, 'data')
+  return Number(line) / 1024
 }
 
 async function command(file, ...args) {
