@@ -40,16 +40,15 @@ static enum incoming fill(u32 need) {
     io.end -= io.start, io.start = 0;
   }
   for (;;) {
+    /* Not asleep in read(2): on a socket that wakes up whenever the other end takes an answer, too (unix_write_space). */
+    sys_poll_one(io.in, POLLIN, -1);
     long n = sys_read(io.in, io.input + io.end, INPUT_SIZE - io.end);
     if (n > 0) {
       io.end += (u32)n;
       return PACKET;
     }
     if (!n) return PACKETS_END;
-    if (n == -EAGAIN)
-      sys_poll_one(io.in, POLLIN, -1);
-    else if (n != -EINTR)
-      return n == -ECONNRESET ? PACKETS_END : PACKETS_BROKEN;
+    if (n != -EAGAIN && n != -EINTR) return n == -ECONNRESET ? PACKETS_END : PACKETS_BROKEN;
   }
 }
 
