@@ -9,6 +9,7 @@
 #include "../textfile.h"
 
 struct guest guest;
+bool sftp_read_only;
 static u64 state;
 static u64 refused, spawned, closed;
 
