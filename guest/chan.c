@@ -112,9 +112,9 @@ void chan_closed(struct chan *c) {
 
 void chan_opened(struct chan *c, u32 value) {
   u8 payload[8];
+  c->allowance = c->kind == KIND_PROCESS && c->process.own_line ? 0 : WINDOW_SIZE;
   put_u32(payload, value);
-  put_u32(payload + 4, WINDOW_SIZE);
-  c->allowance = WINDOW_SIZE;
+  put_u32(payload + 4, c->allowance);
   c->open = true;
   chan_send(c, F_OPENED, payload, sizeof payload);
 }

@@ -19,6 +19,7 @@ struct process {
   int monitor_pid; /* ours to wait for; 0: none, or dead for certain */
   int master;      /* of a pty that nobody has open any more: closed with the channel, as it hangs up what still runs */
   bool pty, monitored;
+  bool own_line;   /* its stdin and stdout are its own affair: no `in`, no `out`, and no DATA either way */
   bool dead;       /* it exited and is held as a zombie, which keeps the kernel from giving its number away */
   bool exit_sent;
   u8 exit[3];      /* the payload of EXIT */
@@ -88,7 +89,7 @@ extern u32 chans_due; /* how many are: the table is walked for them only when th
 
 void chan_send(struct chan *c, u8 type, const void *payload, u32 n);
 void chan_closed(struct chan *c);
-void chan_opened(struct chan *c, u32 value); /* OPENED, and the gateway may send WINDOW_SIZE */
+void chan_opened(struct chan *c, u32 value); /* OPENED, and the gateway may send WINDOW_SIZE; nothing past an own line */
 void send_fail(u32 id, int error, u8 stage);
 
 #endif

@@ -2,6 +2,7 @@
 #include "flow.h"
 #include "pty.h"
 #include "reap.h"
+#include "request.h"
 
 enum { DRAIN_MAX = 256 << 10 };
 
@@ -26,14 +27,15 @@ static int make_pipe(int *read_end, int *write_end) {
   return error;
 }
 
-static int plumb_pipes(struct plumbing *p) {
-  int error = make_pipe(&p->child.in, &p->in);
-  if (!error) error = make_pipe(&p->out, &p->child.out);
+static int plumb_pipes(struct plumbing *p, const u8 *token) {
+  int line = token ? switch_connect(token) : -1, error = 0;
+  if (line >= 0) p->child.in = p->child.out = line;
+  else error = make_pipe(&p->child.in, &p->in);
+  if (!error && line < 0) error = make_pipe(&p->out, &p->child.out);
   if (!error) error = make_pipe(&p->err, &p->child.err);
   if (error) return error;
   /* Ours only: the two ends are separate descriptions, and the program's must block. */
-  sys_nonblock(p->in);
-  sys_nonblock(p->out);
+  if (line < 0) sys_nonblock(p->in), sys_nonblock(p->out);
   sys_nonblock(p->err);
   return 0;
 }
@@ -65,7 +67,7 @@ static int plumb(struct plumbing *p, const struct spawn *request, u8 *stage) {
   int both[2];
   *p = (struct plumbing){-1, -1, -1, -1, -1, {-1, -1, -1, -1, 0}, -1};
   bool pty = request->flags & SPAWN_PTY;
-  int error = pty ? plumb_pty(p, request) : plumb_pipes(p);
+  int error = pty ? plumb_pty(p, request) : plumb_pipes(p, request->token);
   *stage = pty && error != -EMFILE && error != -ENFILE ? STAGE_PTY : STAGE_RESOURCES;
   if (error) return error;
   *stage = STAGE_RESOURCES;
@@ -119,6 +121,7 @@ void process_spawn(u32 id, const struct spawn *request) {
   c->credit = request->credit;
   c->process = (struct process){.status = p.status, .monitor = p.monitor, .master = -1};
   c->process.pty = request->flags & SPAWN_PTY;
+  c->process.own_line = p.in < 0;
   c->process.monitored = p.monitor >= 0;
   c->process.pid = p.monitor >= 0 ? 0 : pid; /* a monitor will tell */
   c->process.monitor_pid = p.monitor >= 0 ? pid : 0;
@@ -126,8 +129,10 @@ void process_spawn(u32 id, const struct spawn *request) {
   if (p.monitor >= 0) chan_watch(c, WATCH_MONITOR, p.monitor, EPOLLIN);
   if (c->process.pty) return chan_watch(c, WATCH_OUT, c->out, EPOLLIN | EPOLLOUT);
   note_pipes(c);
-  chan_watch(c, WATCH_IN, c->in, EPOLLOUT);
-  chan_watch(c, WATCH_OUT, c->out, EPOLLIN);
+  if (!c->process.own_line) {
+    chan_watch(c, WATCH_IN, c->in, EPOLLOUT);
+    chan_watch(c, WATCH_OUT, c->out, EPOLLIN);
+  }
   chan_watch(c, WATCH_ERR, c->err, EPOLLIN);
 }
 

@@ -12,11 +12,12 @@ struct spawn {
   u8 *argv, *env; /* where the first one's length stands: wire.h */
   bool sftp;      /* not a program: this helper's own sftp server, started in `cwd` */
   bool read_only; /* of the sftp server: nothing may be changed */
+  const u8 *token; /* of the sftp server: shown on a line of its own, if one can be had; NULL: it has pipes */
 };
 
 /* What a child gets of the descriptors that were made for it. */
 struct ends {
-  int in, out, err; /* the slave thrice, for a pty */
+  int in, out, err; /* the slave thrice, for a pty; its own line twice */
   int status;       /* close-on-exec; a failure is told here: u32 stage, u32 errno */
   u32 pty;          /* number of /dev/pts, behind SSH_TTY */
 };

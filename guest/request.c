@@ -48,8 +48,9 @@ static bool open_channel(u8 type, u32 id, struct bytes request) {
   if (type == F_SFTP) {
     u32 flags = take_u32(&c);
     spawn = (struct spawn){.sftp = true, .read_only = flags & SFTP_READ_ONLY, .credit = take_u32(&c)};
+    if (flags & SFTP_OWN_LINE) spawn.token = take(&c, 16);
     spawn.cwd = take_name(&c);
-    if (!cursor_done(&c) || flags & ~(u32)SFTP_READ_ONLY) return false;
+    if (!cursor_done(&c) || flags & ~(u32)(SFTP_READ_ONLY | SFTP_OWN_LINE)) return false;
     if (guest.draining) send_fail(id, ESHUTDOWN, STAGE_RESOURCES);
     else process_spawn(id, &spawn);
     return true;

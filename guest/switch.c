@@ -1,4 +1,5 @@
-/* The direct data path: a unix socket that the gateway listens on, found through another container's root. */
+/* The direct data path: a unix socket that the gateway listens on, found through another container's root. That is gone
+ * after SWITCHED, and the socket's name with it; the descriptor `door` still leads there, and nothing else does. */
 #include "chan.h"
 #include "request.h"
 
@@ -8,6 +9,7 @@ static u8 token[16];
 static union socket_address address;
 static u32 length;
 static u64 due, give_up; /* due 0: nothing is tried */
+static int door = -1;    /* O_PATH; -1: there is none */
 
 static void answer(int error) {
   u8 payload[4];
@@ -29,6 +31,7 @@ static void attempt(void) {
     if (fd >= 0) sys_close(fd);
     return answer(error);
   }
+  door = sys_open(address.unix_.sun_path, O_PATH | O_CLOEXEC, 0);
   answer(0); /* the last on the exec but for PONG; what stands before it leaves there, too */
   guest.line = &guest.socket;
   line_put(&guest.socket, token, sizeof token);
@@ -47,4 +50,23 @@ void switch_begin(const u8 t[16], const char *path) {
 u64 switch_tick(void) {
   if (due && guest.now >= due) attempt();
   return due;
+}
+
+int switch_connect(const u8 t[16]) {
+  char path[32];
+  union socket_address to;
+  u32 n;
+  if (door < 0) return -ENOTCONN;
+  struct text at = text_in(path, sizeof path);
+  text_add(&at, "/proc/self/fd/");
+  text_number(&at, (u32)door);
+  socket_address_unix(&to, path, &n);
+  int fd = sys_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  int error = sys_connect(fd, &to, n);
+  if (!error && sys_write(fd, t, sizeof token) != sizeof token) error = -EPIPE;
+  if (!error) error = sys_fcntl(fd, F_SETFL, 0); /* who gets it may block */
+  if (!error) return fd;
+  sys_close(fd);
+  return error;
 }

@@ -64,9 +64,12 @@ void process_spawn(u32 id, const struct spawn *r) {
   if (!c) return send_fail(id, EAGAIN, STAGE_RESOURCES);
   c->process = (struct process){.pty = r->flags & SPAWN_PTY, .status = -1, .monitor = -1, .master = -1};
   c->credit = r->credit;
-  c->in = sys_open("/dev/null", O_WRONLY, 0);
-  c->out = sys_open(chance(2) ? "/dev/zero" : "/dev/null", O_RDONLY, 0);
-  c->in_ready = chance(2), c->out_ready = chance(2);
+  c->process.own_line = r->token && r->token[15];
+  if (!c->process.own_line) {
+    c->in = sys_open("/dev/null", O_WRONLY, 0);
+    c->out = sys_open(chance(2) ? "/dev/zero" : "/dev/null", O_RDONLY, 0);
+    c->in_ready = chance(2), c->out_ready = chance(2);
+  }
   chan_opened(c, 1);
 }
 static void drop(struct chan *c) {
@@ -153,7 +156,11 @@ static u32 payload(u8 type, u8 *at) {
     p = add_text(p);
     if (type == F_LISTEN) p = add_u32(p, chance(0777)), *p++ = (u8)chance(2);
     return (u32)(p - at);
-  case F_SFTP: return (u32)(add_text(add_u32(p, 1000)) - at);
+  case F_SFTP: {
+    u32 flags = chance(4);
+    p = add_u32(add_u32(p, flags), 1000);
+    return (u32)(add_text(flags & SFTP_OWN_LINE ? add(p, "0123456789abcdef", 16) : p) - at);
+  }
   case F_SWITCH: return (u32)(add_text(p + 16) - at);
   case F_PING:
   case F_RESIZE: return 8;

@@ -4,7 +4,7 @@ import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
-import type { DirectLine } from './direct.ts'
+import type { DirectLine, Door } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
 import { FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
 import { frame, ProtocolError, TYPE } from './frames.ts'
@@ -23,6 +23,7 @@ import { createLease } from './lease.ts'
 import { errnoName } from './linux.ts'
 import { Listener } from './listener.ts'
 import { Output } from './output.ts'
+import { joinLine } from './own-line.ts'
 import type { GuestLog } from './pool.ts'
 import { Program, type ProgramOptions } from './program.ts'
 import { connectRequest, initFrame, listenRequest, requestFrames, sftpRequest, spawnRequest } from './requests.ts'
@@ -67,6 +68,7 @@ export class GuestConnection implements Guest {
   #bytes = 0
   #onSwitched: ((errno: number) => void) | undefined
   #direct: Duplex | undefined
+  #door: Door | undefined
 
   constructor(exec: Exec, hello: Hello, settings: ConnectionSettings) {
     this.identity = { uid: hello.uid, gid: hello.gid }
@@ -112,9 +114,19 @@ export class GuestConnection implements Guest {
     return this.#run(TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
   }
 
-  sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
-    const options = { tty: false, killTree: true, what: 'sftp' }
-    return this.#run(TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT), options, sink, signal)
+  async sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
+    const expected = this.#door?.expect()
+    const options = { tty: false, killTree: true, mayHaveLine: expected !== undefined, what: 'sftp' }
+    const payload = () => sftpRequest(sftp, START_CREDIT, expected?.token)
+    try {
+      const program = await this.#run(TYPE.SFTP, payload, options, sink, signal)
+      if (expected !== undefined && program.hasLine) return await joinLine(program, expected.line, sink, signal)
+      expected?.withdraw()
+      return program
+    } catch (error) {
+      expected?.withdraw()
+      throw error
+    }
   }
 
   #run(
@@ -123,7 +135,7 @@ export class GuestConnection implements Guest {
     options: ProgramOptions,
     sink: OutputSink,
     signal: AbortSignal,
-  ): Promise<GuestExec> {
+  ): Promise<Program> {
     return this.#ask(type, payload, signal, (link) => {
       const program = new Program(link, options, sink)
       return { channel: program, opening: program.opening, cancel: () => program.close() }
@@ -204,22 +216,19 @@ export class GuestConnection implements Guest {
   }
 
   /** Move the frames to a unix socket of ours. Undefined: done; a text: why everything stays on the exec. */
-  async switchTo(
-    path: string,
-    token: Buffer,
-    incoming: (signal: AbortSignal) => Promise<DirectLine>,
-  ): Promise<string | undefined> {
+  async switchTo(path: string, door: Door): Promise<string | undefined> {
     if (this.#ending) return 'the helper has ended'
     if (this.#direct !== undefined || this.#onSwitched !== undefined) return 'switched already'
     const switched = new Promise<number>((resolve) => {
       this.#onSwitched = resolve
     })
     const { ended } = this
-    const plan = { path, token, incoming, switched, output: this.#output, exec: this.#exec.stdin, ended }
+    const plan = { path, door, switched, output: this.#output, exec: this.#exec.stdin, ended }
     try {
       const answer = await switchOver(plan)
       if (typeof answer === 'number') return errnoName(answer)
       this.#goDirect(answer)
+      this.#door = door
       return undefined
     } catch (error) {
       void this.#end(error)
@@ -236,6 +245,7 @@ export class GuestConnection implements Guest {
     this.#guarded(() => this.#output.open(socket))
     listen((chunk) => {
       if (!this.#judging && !this.#life.signal.aborted) this.#guarded(() => parser.feed(chunk))
+      return true
     })
   }
 
@@ -328,6 +338,7 @@ export class GuestConnection implements Guest {
     this.#lease.stop()
     this.#output.close()
     this.#direct?.destroy()
+    void this.#door?.close()
     this.#exec.close()
     this.#life.abort(error)
     this.#channels.lost(error)

@@ -13,7 +13,7 @@ const LIMIT = 30_000
 const REMEMBERED = 1000
 
 export interface DirectPath {
-  /** Move a helper's frames to a socket of ours. Never throws; a failure is kept and not tried again. */
+  /** Move a helper's frames to a socket of ours, which its SFTP then has as well. Never throws; a failure is kept and not tried again. */
   take(connection: GuestConnection, container: Container, user: GuestUser, binary: GuestBinary): Promise<void>
   state(connection: GuestConnection): { readonly direct: boolean; readonly reason: string }
   sweep(): Promise<void>
@@ -46,12 +46,14 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
     try {
       const holder = await startHolder(engine, container.id, user, binary, door.folder, signal)
       try {
-        return await connection.switchTo(`${holder.root}${HOLDER_MOUNT}/${door.file}`, door.token, door.incoming)
+        return await connection.switchTo(`${holder.root}${HOLDER_MOUNT}/${door.file}`, door)
       } finally {
         void holder.close()
       }
     } finally {
-      await door.close()
+      // The helper keeps the socket's file open: it needs no name any more.
+      if (connection.isDirect && !connection.ended.aborted) await door.hide()
+      else await door.close()
     }
   }
 

@@ -8,30 +8,49 @@ import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
 import { lending } from '../lent.ts'
+import { Opening } from './channel.ts'
 
 const TOKEN = 16
 /** Strangers without the token: so many at once, so long each; the oldest makes room for the next. */
 const STRANGERS = 8
 const STRANGER_MS = 2000
+/** After so many in all the door is closed: what a container may cost us by knocking ends there. */
+const STRANGERS_EVER = 1000
 const STALE_MS = 120_000
 const SOCKET = 's'
 
 /** One connection: written as a stream, read by lent chunks. */
 export interface DirectLine {
   readonly socket: net.Socket
-  /** From now on, and what came with the token first. */
-  listen(heard: (chunk: Buffer) => void): void
+  /** From now on, and what came with the token first. False: no more until `socket.resume()`. */
+  listen(heard: (chunk: Buffer) => boolean): void
+}
+
+/** One connection that is to come, one time. */
+export interface Expected {
+  /** What it shows. */
+  readonly token: Buffer
+  /** Not read beyond the token. */
+  readonly line: Promise<DirectLine>
+  /** It is not wanted any more, nor if it has come. */
+  withdraw(): void
 }
 
 export interface Door {
   /** To mount; the socket is `file` in it. */
   readonly folder: string
   readonly file: string
-  readonly token: Buffer
-  /** The first connection that shows the token, not read beyond it. */
-  incoming(signal: AbortSignal): Promise<DirectLine>
-  /** No further connection; the one that came in lives on. */
+  /** Undefined: the door is closed. */
+  expect(): Expected | undefined
+  /** Nobody finds it any more; who holds the socket's file open still comes in. */
+  hide(): Promise<void>
+  /** No further connection; those that came in live on. */
   close(): Promise<void>
+}
+
+interface Awaited {
+  readonly token: Buffer
+  readonly line: Opening<DirectLine>
 }
 
 /** `base` is a folder of ours that only we may enter: what is in it is open to every uid, as containers' uids are foreign. */
@@ -40,18 +59,16 @@ export async function openDoor(base: string): Promise<Door> {
   const folder = join(base, randomBytes(8).toString('hex'))
   await mkdir(folder, { mode: 0o711 })
   await chmod(folder, 0o711)
-  const token = randomBytes(TOKEN)
+  const awaited = new Set<Awaited>()
   const strangers = new Set<net.Socket>()
-  let welcome: ((line: DirectLine) => void) | undefined
+  let patience = STRANGERS_EVER
+  let isOpen = true
 
   function greet(accepted: net.Socket): void {
     let shown = Buffer.alloc(0)
-    let hear: ((chunk: Buffer) => void) | undefined
+    let hear: ((chunk: Buffer) => boolean) | undefined
     const socket = lending(accepted, (chunk) => {
-      if (hear !== undefined) {
-        hear(chunk)
-        return true
-      }
+      if (hear !== undefined) return hear(chunk)
       // The token, what may have come with it, and no more: not read on until somebody listens.
       shown = Buffer.concat([shown, chunk])
       if (shown.length >= TOKEN) judge()
@@ -69,37 +86,43 @@ export async function openDoor(base: string): Promise<Door> {
       strangers.delete(socket)
     }
     socket.once('close', leave)
+    patience -= 1
 
     function judge(): void {
-      const open = welcome
-      if (!timingSafeEqual(shown.subarray(0, TOKEN), token) || open === undefined) {
+      const known = [...awaited].find(({ token }) => timingSafeEqual(shown.subarray(0, TOKEN), token))
+      if (known === undefined) {
         socket.destroy()
         return
       }
       // One time.
-      welcome = undefined
+      awaited.delete(known)
+      patience += 1
       leave()
       socket.off('close', leave)
-      open({
+      known.line.resolve({
         socket,
         listen(heard) {
           const early = shown.subarray(TOKEN)
           hear = heard
-          if (early.length > 0) heard(early)
-          socket.resume()
+          if (early.length === 0 || heard(early)) socket.resume()
         },
       })
     }
-    socket.resume()
+    if (patience <= 0) void close()
+    else socket.resume()
   }
 
   const server = net.createServer({ pauseOnConnect: true }, greet)
   server.on('error', () => {})
   const path = join(folder, SOCKET)
-  const close = async () => {
+  const hide = () => rm(folder, { recursive: true, force: true })
+  async function close(): Promise<void> {
+    isOpen = false
     server.close()
     for (const stranger of strangers) stranger.destroy()
-    await rm(folder, { recursive: true, force: true })
+    for (const one of awaited) one.line.reject(new Error('the door to the direct data path was closed'))
+    awaited.clear()
+    await hide()
   }
   try {
     await new Promise<void>((resolve, reject) => {
@@ -115,13 +138,21 @@ export async function openDoor(base: string): Promise<Door> {
   return {
     folder,
     file: SOCKET,
-    token,
-    incoming: (signal) =>
-      new Promise((resolve, reject) => {
-        signal.throwIfAborted()
-        welcome = resolve
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-      }),
+    expect() {
+      if (!isOpen) return undefined
+      const one: Awaited = { token: randomBytes(TOKEN), line: new Opening() }
+      awaited.add(one)
+      const withdraw = () => {
+        awaited.delete(one)
+        one.line.reject(new Error('not awaited any more'))
+        one.line.settled.then(
+          ({ socket }) => socket.destroy(),
+          () => {},
+        )
+      }
+      return { token: one.token, line: one.line.settled, withdraw }
+    },
+    hide,
     close,
   }
 }

@@ -15,6 +15,8 @@ export interface ProgramOptions {
   /** A pty has one output and ends with it; without one, stdout and stderr are waited for as sshd does. */
   readonly tty: boolean
   readonly killTree: boolean
+  /** It was offered a line of its own for stdin and stdout. */
+  readonly mayHaveLine?: boolean
   /** For the text of a refusal. */
   readonly what: string
 }
@@ -22,7 +24,7 @@ export interface ProgramOptions {
 export class Program implements GuestExec, Channel {
   readonly stdin: Writable
   readonly exit: Promise<ExitStatus>
-  readonly opening = new Opening<GuestExec>()
+  readonly opening = new Opening<Program>()
   readonly #link: ChannelLink
   readonly #options: ProgramOptions
   readonly #sink: OutputSink
@@ -30,6 +32,7 @@ export class Program implements GuestExec, Channel {
   readonly #receive: ReceiveFlow
   readonly #ending = new Opening<ExitStatus>()
   #opened = false
+  #hasLine = false
   /** We sent CLOSE: what still comes is dropped. */
   #closing = false
   #closed = false
@@ -91,6 +94,11 @@ export class Program implements GuestExec, Channel {
     this.#ending.resolve(this.#status ?? { signal: 'HUP', coreDumped: false })
   }
 
+  /** Its stdin and stdout are not to be had here. */
+  get hasLine(): boolean {
+    return this.#hasLine
+  }
+
   get #live(): boolean {
     return this.#opened && !this.#closing && !this.#closed
   }
@@ -103,6 +111,7 @@ export class Program implements GuestExec, Channel {
     if (this.#opened) throw new ProtocolError('OPENED twice')
     this.#opened = true
     this.#send.grant(credit)
+    if (credit === 0 && this.#options.mayHaveLine) this.#hasLine = this.#ended[1] = true
     this.opening.resolve(this)
   }
 

@@ -14,6 +14,7 @@ const PTY = 1
 const MONITOR = 2
 const STAND_IN = 4
 const READ_ONLY = 1
+const OWN_LINE = 2
 
 export interface InitSettings {
   readonly leaseMs: number
@@ -67,11 +68,12 @@ export function listenRequest(bind: GuestBind): Buffer {
   return Buffer.concat([fixed, text(bind.kind === 'tcp' ? bind.host : bind.path), tail])
 }
 
-export function sftpRequest({ directory, readOnly }: SftpOptions, credit: number): Buffer {
+/** `token`: of the connection that may carry its bytes. */
+export function sftpRequest({ directory, readOnly }: SftpOptions, credit: number, token?: Buffer): Buffer {
   const fixed = Buffer.alloc(8)
-  fixed.writeUInt32BE(readOnly ? READ_ONLY : 0, 0)
+  fixed.writeUInt32BE((readOnly ? READ_ONLY : 0) | (token === undefined ? 0 : OWN_LINE), 0)
   fixed.writeUInt32BE(credit, 4)
-  return Buffer.concat([fixed, text(directory)])
+  return Buffer.concat([fixed, token ?? Buffer.alloc(0), text(directory)])
 }
 
 export function switchFrame(token: Buffer, path: string): Buffer {

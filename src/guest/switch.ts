@@ -1,7 +1,7 @@
 /** SWITCH: move the frames from the exec to a unix socket of ours without losing their order. */
 import type { Writable } from 'node:stream'
-import { within } from '../limit.ts'
-import type { DirectLine } from './direct.ts'
+import { limited } from '../limit.ts'
+import type { DirectLine, Door } from './direct.ts'
 import { ProtocolError } from './frames.ts'
 import type { Output } from './output.ts'
 import { switchFrame } from './requests.ts'
@@ -12,9 +12,7 @@ const ANSWER_LIMIT = 15_000
 export interface SwitchPlan {
   /** As the helper sees the socket. */
   readonly path: string
-  readonly token: Buffer
-  /** The connection that showed the token, not yet read beyond it. */
-  incoming(signal: AbortSignal): Promise<DirectLine>
+  readonly door: Pick<Door, 'expect'>
   readonly switched: Promise<number>
   readonly output: Output
   readonly exec: Writable
@@ -23,24 +21,27 @@ export interface SwitchPlan {
 
 /** The errno when the helper stays on the exec. Throws when it is between the two: it must be ended then. */
 export async function switchOver(plan: SwitchPlan): Promise<DirectLine | number> {
-  const limit = within(ANSWER_LIMIT, plan.ended)
-  const stop = new AbortController()
+  const expected = plan.door.expect()
+  if (expected === undefined) throw new Error('the door is closed')
+  const limit = limited(ANSWER_LIMIT, plan.ended)
   const aborted = new Promise<never>((_, reject) => {
-    limit.addEventListener('abort', () => reject(new ProtocolError('no answer to SWITCH')), { once: true })
+    limit.signal.addEventListener('abort', () => reject(new ProtocolError('no answer to SWITCH')), { once: true })
   })
   aborted.catch(() => {})
-  const arrival = plan.incoming(AbortSignal.any([limit, stop.signal]))
-  arrival.catch(() => {})
   plan.output.hold()
-  plan.exec.write(switchFrame(plan.token, plan.path))
+  plan.exec.write(switchFrame(expected.token, plan.path))
   try {
     const errno = await Promise.race([plan.switched, aborted])
     if (errno !== 0) {
       plan.output.open(plan.exec)
+      expected.withdraw()
       return errno
     }
-    return await Promise.race([arrival, aborted])
+    return await Promise.race([expected.line, aborted])
+  } catch (error) {
+    expected.withdraw()
+    throw error
   } finally {
-    stop.abort()
+    limit.release()
   }
 }

@@ -1,19 +1,21 @@
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, expect } from 'vitest'
-import { type Client, T, text } from './client.ts'
+import { afterEach, describe, expect } from 'vitest'
+import { type Channel, type Client, T, text, u32 } from './client.ts'
 import { suite } from './suite.ts'
 
 const TOKEN = Buffer.from('0123456789abcdef')
 
 suite('switch', ({ run, start, scratch }) => {
   let server: Server | undefined
+  let path = ''
   afterEach(() => server?.close())
 
   /** The socket, with the token taken off it. */
   async function switched(client: Client): Promise<Socket> {
-    const path = join(scratch(), 'gateway.sock')
+    path = join(scratch(), 'gateway.sock')
     const listening = createServer().listen(path)
     server = listening
     await once(listening, 'listening')
@@ -104,6 +106,76 @@ suite('switch', ({ run, start, scratch }) => {
     const lines = bulk.out.toString().trimEnd().split('\n')
     expect(lines.length).toBe(200_000)
     expect(lines.every((line, i) => Number(line) === i + 1)).toBe(true)
+  })
+
+  describe('an SFTP server that is offered a line of its own', () => {
+    const VERSION = Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3])
+    const sftp = (client: Client, token?: Buffer) =>
+      client.open(T.SFTP, Buffer.concat([u32(token ? 2 : 0), u32(1 << 20), token ?? Buffer.alloc(0), text('/')]))
+    const credit = async (channel: Channel) => (await channel.wait(T.OPENED)).payload.readUInt32BE(4)
+
+    /** What comes until the other end's. */
+    async function all(socket: Socket): Promise<Buffer> {
+      const pieces: Buffer[] = []
+      for await (const piece of socket) pieces.push(piece as Buffer)
+      return Buffer.concat(pieces)
+    }
+
+    run('takes it, by a name that is gone: bytes there, log and end in frames', async () => {
+      const client = await start()
+      await switched(client)
+      rmSync(path)
+      const token = Buffer.from('fedcba9876543210')
+      const connection = once(server as Server, 'connection')
+      const channel = sftp(client, token)
+      const [socket] = (await connection) as [Socket]
+      socket.write(VERSION)
+      expect(await credit(channel)).toBe(0)
+      socket.end()
+      const came = await all(socket)
+      expect([came.subarray(0, 16).equals(token), came[20]]).toEqual([true, 2])
+      await channel.closed()
+      expect(channel.frames.map(({ type }) => type).sort()).toEqual([T.OPENED, T.EOF2, T.EXIT, T.CLOSED].sort())
+      expect([...(await channel.exit())]).toEqual([0, 0, 0])
+    })
+
+    run('is ended by CLOSE, and its line with it', async () => {
+      const client = await start()
+      await switched(client)
+      const connection = once(server as Server, 'connection')
+      const channel = sftp(client, TOKEN)
+      const [socket] = (await connection) as [Socket]
+      expect(await credit(channel)).toBe(0)
+      channel.close(2)
+      await channel.closed()
+      expect((await all(socket)).length).toBe(16)
+    })
+
+    run('has pipes where nobody listens, or before SWITCH', async () => {
+      const client = await start()
+      const before = sftp(client, TOKEN)
+      expect(await credit(before)).toBe(256 * 1024)
+      await switched(client)
+      server?.close()
+      const after = sftp(client, TOKEN)
+      expect(await credit(after)).toBe(256 * 1024)
+      for (const channel of [before, after]) {
+        channel.data(VERSION)
+        await client.until(() => channel.out[4] === 2, 'VERSION', 5000)
+        channel.eof()
+        await channel.closed()
+        expect([...(await channel.exit())]).toEqual([0, 0, 0])
+      }
+    })
+
+    run('gets no DATA: that is malformed', async () => {
+      const client = await start()
+      await switched(client)
+      const channel = sftp(client, TOKEN)
+      expect(await credit(channel)).toBe(0)
+      channel.data('x')
+      expect(await client.exited()).toBe(3)
+    })
   })
 
   run('a gateway that does not accept is waited for, not for ever', async () => {

@@ -1,14 +1,17 @@
 /** The direct data path: who may come in, how much a stranger can do, and that nothing else differs. */
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Door, openDoor } from '../../src/guest/direct.ts'
+import type { GuestConnection } from '../../src/guest/connection.ts'
+import { type Door, type Expected, openDoor } from '../../src/guest/direct.ts'
+import { attributes, FXP, OPEN, packet, string, u32, u64 } from '../guest-sftp/wire.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
+import { Sink } from './fake-helper.ts'
 import { DEV, LIMIT, openWorld, sh, started, TTY, type World } from './world.ts'
 
 const MIB = 1024 * 1024
@@ -24,8 +27,13 @@ describe('the door', () => {
     await door.close()
     await rm(join(base, '..'), { recursive: true })
   })
-  function knock(bytes?: Buffer): net.Socket {
-    const socket = net.connect(join(door.folder, door.file))
+  function expected(): Expected {
+    const one = door.expect()
+    if (one === undefined) throw new Error('the door is closed')
+    return one
+  }
+  function knock(bytes?: Buffer, path = join(door.folder, door.file)): net.Socket {
+    const socket = net.connect(path)
     socket.on('error', () => {})
     if (bytes) socket.write(bytes)
     return socket
@@ -38,27 +46,28 @@ describe('the door', () => {
   })
 
   it('opens once for the token, whatever follows it, and keeps what follows', async () => {
-    const incoming = door.incoming(LIMIT())
+    const { token, line } = expected()
     const first = knock()
-    for (const byte of Buffer.concat([door.token, Buffer.from('frames')])) {
+    for (const byte of Buffer.concat([token, Buffer.from('frames')])) {
       first.write(Buffer.from([byte]))
       await sleep(1)
     }
-    const { socket, listen } = await incoming
+    const { socket, listen } = await line
     let heard = ''
     listen((chunk) => {
       heard += chunk
+      return true
     })
     first.write(' and more')
     await until('what follows', () => heard === 'frames and more')
-    const second = knock(door.token)
+    const second = knock(token)
     await once(second, 'close')
     expect(socket.destroyed).toBe(false)
     socket.destroy()
   })
 
   it('closes on a wrong token at once, on silence in time', async () => {
-    void door.incoming(LIMIT()).catch(() => {})
+    expected()
     const begin = performance.now()
     await once(knock(Buffer.alloc(16)), 'close')
     expect(performance.now() - begin).toBeLessThan(1000)
@@ -67,14 +76,67 @@ describe('the door', () => {
   })
 
   it('cannot be crowded: a hundred silent strangers make room for the one with the token', async () => {
-    const incoming = door.incoming(LIMIT())
+    const { token, line } = expected()
     const crowd = Array.from({ length: 100 }, () => knock())
     await Promise.all(crowd.map((socket) => once(socket, 'connect')))
-    const genuine = knock(door.token)
-    const { socket } = await incoming
+    const genuine = knock(token)
+    const { socket } = await line
     await until('the crowd to be thinned', () => crowd.filter((one) => !one.destroyed && !one.closed).length <= 8)
     expect([socket.destroyed, genuine.destroyed]).toEqual([false, false])
     for (const one of crowd) one.destroy()
+    socket.destroy()
+  })
+
+  it('expects several, each by its token, and none that was withdrawn, come or not', async () => {
+    const [one, two, three, four] = [expected(), expected(), expected(), expected()]
+    three.withdraw()
+    const [late, second, first, fourth] = [knock(three.token), knock(two.token), knock(one.token), knock(four.token)]
+    await once(late, 'close')
+    const lines = await Promise.all([one.line, two.line, four.line])
+    four.withdraw()
+    await once(fourth.resume(), 'close')
+    first.write('1')
+    second.write('2')
+    const heard = ['', '']
+    for (const [i, { listen }] of lines.slice(0, 2).entries()) {
+      listen((chunk) => {
+        heard[i] = chunk.toString()
+        return true
+      })
+    }
+    await until('both', () => heard.join() === '1,2')
+    await expect(three.line).rejects.toThrow('not awaited any more')
+    for (const { socket } of lines) socket.destroy()
+  })
+
+  it('is found by nobody once it is hidden, and still lets in who holds its socket open', async () => {
+    const O_PATH = 0o10000000
+    const held = await open(join(door.folder, door.file), O_PATH)
+    await door.hide()
+    expect(await readdir(base)).toEqual([])
+    const [error] = await once(knock(), 'error')
+    expect(error).toMatchObject({ code: 'ENOENT' })
+    const { token, line } = expected()
+    const genuine = knock(token, `/proc/self/fd/${held.fd}`)
+    const { socket } = await line
+    await door.close()
+    expect([socket.destroyed, genuine.destroyed]).toEqual([false, false])
+    socket.destroy()
+    await held.close()
+  })
+
+  it('is closed for good by who knocks a thousand times, and not for those that are in', async () => {
+    const { token, line } = expected()
+    const genuine = knock(token)
+    const { socket } = await line
+    const waiting = expected()
+    for (let i = 0; i < 50; i++) {
+      const crowd = Array.from({ length: 20 }, () => knock(Buffer.alloc(16)))
+      await Promise.all(crowd.map((one) => new Promise((resolve) => one.once('close', resolve))))
+    }
+    await expect(waiting.line).rejects.toThrow('closed')
+    expect(door.expect()).toBe(undefined)
+    expect([socket.destroyed, genuine.destroyed]).toEqual([false, false])
     socket.destroy()
   })
 
@@ -150,6 +212,89 @@ describe('the path', () => {
     exec.stdin.write('last')
     await until('every key', () => sink.text === `READY${typed}last`)
     exec.close()
+  })
+
+  describe('an SFTP server in it', () => {
+    const INIT = Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3])
+    const READ = (length: number) => packet(FXP.READ, u32(9), string(HANDLE), u64(0), u32(length))
+    const HANDLE = Buffer.alloc(4)
+    let guest: GuestConnection
+
+    beforeEach(async () => {
+      world = await openWorld({ direct: true })
+      container = await startContainer('debian', { args: ['--cap-drop=ALL', '--security-opt=no-new-privileges'] })
+      guest = (await world.guest(container, DEV)) as GuestConnection
+      await world.pool.explain(await world.inspect(container), DEV, LIMIT())
+      expect(guest.isDirect).toBe(true)
+      await until('holders to be gone', async () => {
+        return (await docker('ps', '-aq', '--filter', `label=hatchway.holder=${container.id}`)) === ''
+      })
+    })
+
+    /** With one file open, of 1 MiB, under HANDLE. */
+    async function opened() {
+      await sh(guest, 'head -c 1048576 /dev/urandom > /tmp/file')
+      const sink = new Sink()
+      const exec = await guest.sftp({ directory: '/tmp', readOnly: false }, sink, LIMIT())
+      exec.stdin.write(INIT)
+      exec.stdin.write(packet(FXP.OPEN, u32(1), string('file'), u32(OPEN.READ | OPEN.WRITE), attributes()))
+      await until('the handle', () => Buffer.concat(sink.out).includes(packet(FXP.HANDLE, u32(1), string(HANDLE))))
+      return { exec, sink }
+    }
+
+    it('has a connection of its own: no frame carries its bytes, nothing is left of the way to it', async () => {
+      const before = guest.bytes
+      const { exec, sink } = await opened()
+      for (let i = 0; i < 20; i++) exec.stdin.write(READ(200_000))
+      exec.stdin.end()
+      expect(await exec.exit).toEqual({ code: 0 })
+      expect(sink.bytes).toBeGreaterThan(20 * 200_000)
+      expect(guest.bytes - before).toBe(0)
+      expect(await readdir(join(world.stateFolder, 'direct'))).toEqual([])
+    })
+
+    it('says why it ends in the frames', async () => {
+      const { exec, sink } = await opened()
+      exec.stdin.write(Buffer.alloc(300_000, 0xff))
+      expect(await exec.exit).toEqual({ code: 1 })
+      expect(sink.errorText).toBe('sftp-server: malformed packet, giving up\n')
+    })
+
+    it('stands still while its client does, and so does a client while it does', async () => {
+      const { exec, sink } = await opened()
+      sink.open = false
+      const stalled = sink.bytes
+      const piece = Buffer.concat(Array.from({ length: 1000 }, () => READ(200_000)))
+      exec.stdin.write(piece)
+      await until('a stall', () => sink.bytes > stalled)
+      const took = sink.bytes
+      await sleep(300)
+      expect(sink.bytes).toBe(took)
+      // It reads no more requests while its answers are not taken.
+      let written = 0
+      for (; exec.stdin.writableLength === 0 && written < 64 * MIB; written += piece.length) exec.stdin.write(piece)
+      expect(written).toBeLessThan(8 * MIB)
+      sink.open = true
+      exec.resume()
+      await until('it to go on', () => sink.bytes > took + 10 * MIB)
+      exec.close()
+      expect(await exec.exit).toMatchObject({ signal: 'HUP' })
+      await until('the server to be gone', async () => {
+        return (await container.inside('pgrep -c sftp-server')).stdout.toString() === '0\n'
+      })
+    })
+
+    it('ends with the helper, and with whoever kills it', async () => {
+      const [one, two] = [await opened(), await opened()]
+      const killed = one.exec.exit.catch((error: unknown) => error)
+      await sh(guest, 'kill -9 $(grep -l "^Name:.sftp-server" /proc/[0-9]*/status | cut -d/ -f3 | sort -n | head -1)')
+      expect(await killed).toMatchObject({ signal: 'KILL' })
+      guest.close()
+      await expect(two.exec.exit).rejects.toMatchObject({ code: 'GUEST_FAILED' })
+      await until('the other to be gone', async () => {
+        return (await container.inside('pgrep -c sftp-server')).stdout.toString() === '0\n'
+      })
+    })
   })
 
   it.each([

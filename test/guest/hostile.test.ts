@@ -1,8 +1,11 @@
 /** A container whose process poses as the helper: it is ended with a log line, costs no memory, and harms nobody else. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Guest } from '../../src/guest/guest.ts'
+import { type Guest, GuestRefusal } from '../../src/guest/guest.ts'
+import type { GuestSettings } from '../../src/guest/pool.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
+import { Sink } from './fake-helper.ts'
 import { LIMIT, openWorld, ROOT, sh, started, type World } from './world.ts'
 
 const IMPOSTOR = new URL('impostor.py', import.meta.url).pathname
@@ -26,10 +29,14 @@ afterAll(async () => {
 })
 
 /** A gateway that takes the impostor for the operator's mount; where it fails at the door the real helper follows. */
-async function meet(how: string, use: (world: World) => Promise<void>): Promise<string[]> {
+async function meet(
+  how: string,
+  use: (world: World) => Promise<void>,
+  settings: Partial<GuestSettings> = {},
+): Promise<string[]> {
   const path = `/opt/impostor-${how}`
   await container.inside(`cp /opt/impostor.py ${path}`)
-  const world = await openWorld({ mountedAt: path, mode: 'auto', leaseMs: 6000, graceMs: 300 })
+  const world = await openWorld({ mountedAt: path, mode: 'auto', leaseMs: 6000, graceMs: 300, ...settings })
   globalThis.gc?.()
   const before = process.memoryUsage().rss
   let peak = before
@@ -143,4 +150,48 @@ describe('after HELLO', () => {
       })
     },
   )
+})
+
+describe('after SWITCH, asked for an SFTP server', () => {
+  async function direct(world: World): Promise<Guest> {
+    const guest = await world.guest(container)
+    const { dataPath } = await world.pool.explain(await world.inspect(container), ROOT, LIMIT())
+    expect(dataPath.direct).toBe(true)
+    return guest
+  }
+
+  it('line-unseen: says that it has a line of its own and shows none: that one is refused in time, and no more', async () => {
+    await meet(
+      'line-unseen',
+      async (world) => {
+        const guest = await direct(world)
+        const begin = performance.now()
+        const asked = guest.sftp({ directory: '/', readOnly: false }, new Sink(), LIMIT())
+        await expect(asked).rejects.toBeInstanceOf(GuestRefusal)
+        expect(performance.now() - begin).toBeLessThan(7000)
+        expect(guest.ended.aborted).toBe(false)
+      },
+      { direct: true },
+    )
+  }, 60_000)
+
+  it('line-flood: sends without end what nobody takes: it is not read', async () => {
+    await meet(
+      'line-flood',
+      async (world) => {
+        const guest = await direct(world)
+        const sink = new Sink()
+        sink.open = false
+        const exec = await guest.sftp({ directory: '/', readOnly: false }, sink, LIMIT())
+        await until('its first bytes', () => sink.bytes > 0)
+        const took = sink.bytes
+        expect(took).toBeLessThanOrEqual(MIB)
+        await sleep(500)
+        expect(sink.bytes).toBe(took)
+        exec.close()
+        await exec.exit
+      },
+      { direct: true },
+    )
+  }, 60_000)
 })

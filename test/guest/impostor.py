@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Poses as the guest helper inside a container and misbehaves as told by the name it was started under."""
-import os, struct, sys, time
+import os, socket, struct, sys, threading, time
 
+# Where frames come and go; a socket of the gateway's after SWITCH.
+source, sink = 0, 1
 how = os.path.basename(sys.argv[0]).removeprefix('impostor-')
 
 
@@ -9,24 +11,36 @@ def frame(kind, channel=0, payload=b''):
     return struct.pack('>I', len(payload) << 8 | kind) + struct.pack('>I', channel) + payload
 
 
-def send(data):
+def send(data, to=None):
     while data:
-        data = data[os.write(1, data):]
+        data = data[os.write(sink if to is None else to, data):]
 
 
-def read(n):
+def read(n, fd):
     data = b''
     while len(data) < n:
-        more = os.read(0, n - len(data))
+        more = os.read(fd, n - len(data))
         if not more:
             sys.exit(0)
         data += more
     return data
 
 
-def next_frame():
-    head = read(8)
-    return head[3], struct.unpack('>I', head[4:])[0], read(int.from_bytes(head[:3], 'big'))
+def next_frame(fd):
+    head = read(8, fd)
+    return head[3], struct.unpack('>I', head[4:])[0], read(int.from_bytes(head[:3], 'big'), fd)
+
+
+def answer_pings():
+    while True:
+        send(frame(4, 0, next_frame(0)[2]), 1)
+
+
+def connect(token, path):
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(path)
+    line.sendall(token)
+    return line.detach()
 
 
 def forever(data):
@@ -57,10 +71,24 @@ if how == 'deaf':
     time.sleep(600)
 
 while True:
-    kind, channel, _ = next_frame()
+    kind, channel, payload = next_frame(source)
     if kind == 3:
         if how != 'silent':
-            send(frame(4, 0, _))
+            send(frame(4, 0, payload))
+    if kind == 6:
+        door = payload[20:]
+        held = os.open(door, os.O_PATH)
+        source = connect(payload[:16], door)
+        send(frame(7, 0, b'\0' * 4))
+        sink = source
+        threading.Thread(target=answer_pings).start()
+    if kind == 14:
+        # A line of its own: no credit. "line-unseen" shows no token on it, "line-flood" knows no end.
+        send(frame(15, channel, struct.pack('>II', 1, 0)))
+        if how == 'line-flood':
+            line = connect(payload[8:24], '/proc/self/fd/%d' % held)
+            while True:
+                send(b'x' * 65536, line)
     if kind != 11:
         continue
     opened = frame(15, channel, struct.pack('>II', 1, 262144))

@@ -1,0 +1,77 @@
+/** An SFTP server whose bytes go over a connection of its own: the helper is no relay then, as sshd has none. */
+import type { Writable } from 'node:stream'
+import type { ExitStatus, OutputSink } from '../engine/engine.ts'
+import { createStdin } from '../engine/stdin.ts'
+import { HatchwayError } from '../errors.ts'
+import { limited, unlessAborted } from '../limit.ts'
+import type { DirectLine } from './direct.ts'
+import { type GuestExec, GuestRefusal, type GuestWindow } from './guest.ts'
+import type { Program } from './program.ts'
+
+/** The helper wrote the token before it said so. */
+const ARRIVAL_LIMIT = 5000
+
+/**
+ * Frames have its log, its end and CLOSE, the line all else. A server that gives up while its client still sends (malformed
+ * packets) may lose its last answers: a write that fails ends a socket both ways.
+ */
+class LinedProgram implements GuestExec {
+  readonly stdin: Writable
+  readonly exit: Promise<ExitStatus>
+  readonly #program: Program
+  readonly #line: DirectLine
+
+  constructor(program: Program, line: DirectLine, sink: OutputSink) {
+    const { socket } = line
+    this.#program = program
+    this.#line = line
+    this.stdin = createStdin(socket, false)
+    const closed = new Promise<void>((resolve) => socket.once('close', resolve))
+    this.exit = Promise.all([program.exit, closed]).then(([status]) => status)
+    this.exit.catch(() => socket.destroy())
+    line.listen((chunk) => sink.write(1, chunk))
+  }
+
+  resume(): void {
+    this.#program.resume()
+    this.#line.socket.resume()
+  }
+
+  resize(size: GuestWindow): void {
+    this.#program.resize(size)
+  }
+
+  signal(name: string): boolean {
+    return this.#program.signal(name)
+  }
+
+  onUnread(listener: () => void): void {
+    this.#program.onUnread(listener)
+  }
+
+  close(): void {
+    this.#program.close()
+    this.#line.socket.destroy()
+  }
+}
+
+/** @throws GuestRefusal where the line does not come; the program is closed then */
+export async function joinLine(
+  program: Program,
+  coming: Promise<DirectLine>,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<GuestExec> {
+  const limit = limited(ARRIVAL_LIMIT, signal)
+  try {
+    // A helper that ends meanwhile says why by the program's exit.
+    const line = await unlessAborted(Promise.race([coming, program.exit.then(() => coming)]), limit.signal)
+    return new LinedProgram(program, line, sink)
+  } catch (error) {
+    program.close()
+    if (signal.aborted) throw signal.reason
+    throw error instanceof HatchwayError ? error : new GuestRefusal('resources', 'ETIMEDOUT', 'sftp')
+  } finally {
+    limit.release()
+  }
+}
