@@ -2,6 +2,7 @@
  * One SSH transport (RFC 4253) over any duplex stream: ssh2's Protocol with a better output path, backpressure, right
  * EXT_INFO, UNIMPLEMENTED, ping and automatic rekeying. Packets of the layers above are handed up as they are.
  */
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
 import { isLent, listening } from '../lent.ts'
@@ -9,6 +10,7 @@ import { SlabOutput } from '../slab-output.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
+import { clientFirst } from './kexinit-order.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { createProtocol } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
@@ -53,7 +55,8 @@ export class Transport {
   readonly #share = new ExchangeShare(() => this.#drained())
 
   constructor(options: TransportOptions) {
-    const stream = listening(options.stream, (data) => this.#received(data))
+    const heard = (data: Buffer) => this.#received(data)
+    const stream = listening(options.stream, options.stream instanceof Socket ? clientFirst(heard) : heard)
     this.#stream = stream
     this.#options = options
     this.#output = new SlabOutput(stream, () => this.#drained())
