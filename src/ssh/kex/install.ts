@@ -1,6 +1,6 @@
 /**
- * Adds the hybrid key exchanges to ssh2's server side at run time; no file of the package is edited, and its client side
- * is left alone.
+ * Adds the hybrid key exchanges to ssh2's server side at run time, and a cheaper X25519; no file of the package is edited,
+ * and its client side is left alone.
  *
  * ssh2 makes its KeyExchange objects in a closed `switch` over known names. So when a client's KEXINIT would lead to a
  * hybrid, stock code negotiates it under a name it knows: the two names are exchanged in the client's list and in ours,
@@ -11,7 +11,7 @@
 import { createRequire } from 'node:module'
 import { HYBRIDS, type Hybrid } from './algorithms.ts'
 import { assertNotTooLate, assertVersion } from './guard.ts'
-import { answerHybrid } from './hybrid.ts'
+import { type Answer, answerHybrid } from './hybrid.ts'
 import {
   KEXINIT,
   type KexModule,
@@ -21,6 +21,7 @@ import {
   type ParserVerdict,
 } from './internals.ts'
 import { type ClientKexinit, readKexinit, withKexNames } from './kexinit.ts'
+import { x25519 } from './x25519.ts'
 
 const load = createRequire(import.meta.url)
 
@@ -70,6 +71,11 @@ function negotiate(protocol: KexProtocol, message: Buffer, stock: (message: Buff
   if (hybrid) {
     exchange._remoteKexinit = message
     becomeHybrid(exchange, name, hybrid)
+  } else if (exchange.type === '25519') {
+    answerWith(exchange, (clientShare) => {
+      const { publicKey, sharedSecret } = x25519(clientShare)
+      return { share: publicKey, secret: mpint(sharedSecret) }
+    })
   }
   protocol._skipNextInboundPacket = client.guessFollows && !guessedRight(client, offer)
   return verdict
@@ -85,22 +91,33 @@ function guessedRight(client: ClientKexinit, { lists }: Offer): boolean {
 }
 
 function becomeHybrid(exchange: KeyExchange, name: string, hybrid: Hybrid): void {
-  let serverShare: Buffer = Buffer.alloc(0)
   exchange.negotiated.kex = name
   exchange.type = name
   exchange.hashName = hybrid.hash
   // Stock code strips leading zeros from public keys and makes K an mpint; a hybrid's shares and K are strings.
   exchange.convertPublicKey = (share) => share
+  answerWith(exchange, (clientShare) => answerHybrid(hybrid, clientShare))
+}
+
+function answerWith(exchange: KeyExchange, answer: (clientShare: Buffer) => Answer): void {
+  let serverShare: Buffer = Buffer.alloc(0)
   exchange.getPublicKey = () => serverShare
   exchange.computeSecret = (clientShare) => {
     try {
-      const answer = answerHybrid(hybrid, clientShare)
-      serverShare = answer.share
-      return answer.secret
+      const { share, secret } = answer(clientShare)
+      serverShare = share
+      return secret
     } catch (error) {
       return error instanceof Error ? error : new Error('the exchange failed', { cause: error })
     }
   }
+}
+
+/** RFC 4251 §5: no leading zeros but the one that keeps it positive. */
+function mpint(bytes: Buffer): Buffer {
+  const start = bytes.findIndex((byte) => byte !== 0)
+  const digits = bytes.subarray(start)
+  return (digits[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.of(0), digits]) : digits
 }
 
 /** A view of the offer for negotiation only: what goes on the wire comes from copyAllTo(), which it leaves alone. */
