@@ -68,12 +68,11 @@ export async function pump(
         if (over) return true
         counters.addIn(chunk.length)
         tap?.input(chunk)
-        running.stdin.write(chunk)
+        running.stdin.write(chunk, () => input.resume())
         return running.stdin.writableLength === 0
       },
       end: () => void running.stdin.end(),
     })
-    running.stdin.on('drain', input.resume)
     return await running.exit
   } finally {
     session.closed.removeEventListener('abort', close)

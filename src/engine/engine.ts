@@ -102,8 +102,7 @@ export type ExitStatus =
 export interface Exec {
   /**
    * The program's stdin; `end()` closes it (on a terminal: sends EOT, RFC 4254 has no better). Never emits 'error'. A chunk
-   * is lent: it is copied before `write` returns, unless one before it still waits (`writableLength`); 'drain' tells when
-   * none does any more.
+   * is lent: it is copied before `write` returns, unless one before it still waits (`writableLength`).
    */
   readonly stdin: Writable
   /** Ask for output again after the sink answered false. */

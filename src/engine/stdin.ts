@@ -16,8 +16,6 @@ export function createStdin(target: Writable, tty: boolean): Writable {
   const output = new SlabOutput(target, drained, HIGH_WATER)
   const gone = () => target.destroyed || target.writableEnded
   return new Writable({
-    // Every write that has to wait is told of, at its 'drain'.
-    highWaterMark: 1,
     write(chunk: Buffer, _encoding, done) {
       if (gone()) return done()
       output.write(chunk)

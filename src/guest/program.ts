@@ -50,8 +50,7 @@ export class Program implements GuestExec, Channel {
     this.exit = this.#ending.settled
     this.#ended[2] = options.tty
     this.stdin = new Writable({
-      // Every write that has to wait is told of, at its 'drain'.
-      highWaterMark: 1,
+      highWaterMark: 131072,
       write: (chunk: Buffer, _encoding, done) => this.#send.write(chunk, done),
       final: (done) => {
         if (!this.#closing && !this.#closed) this.#send.eof()

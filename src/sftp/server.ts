@@ -100,7 +100,8 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     highWaterMark: MAX_PACKET,
     write(chunk: Buffer, _encoding, done) {
       if (ended) return done()
-      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+      // Lent: a copy, also where nothing is left of the chunk before.
+      rest = Buffer.concat([rest, chunk])
       work()
         .catch((error: unknown) => finish(asFailure(error)))
         .then(() => done(), done)

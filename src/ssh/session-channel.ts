@@ -310,7 +310,8 @@ export class SessionChannel implements ChannelOwner {
       this.#stalled = !sink.write(bytes)
     }
     while (!this.#stalled) {
-      if (this.#stdin.readableLength > 0) write(this.#stdin.read())
+      const held: Buffer | null = this.#stdin.readableLength > 0 ? this.#stdin.read() : null
+      if (held) write(held)
       else if (!this.#channel.lend(write)) break
     }
     if (this.#stalled || this.#sinkEnded || !this.#channel.ended) return

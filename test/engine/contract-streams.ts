@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
+import type { Exec } from '../../src/engine/engine.ts'
 import { until } from '../support/wait.ts'
 import type { Promised } from './contract.ts'
 import { runIn } from './run.ts'
@@ -27,6 +28,22 @@ export function streamTests(promised: Promised): void {
     expect(ran.out.length).toBe(stdin.length)
     expect(sha(ran.out)).toBe(sha(stdin))
     expect(ran.status).toEqual({ code: 0 })
+  })
+
+  promised('has taken a chunk when write returns: it was lent', async ({ engine, id }) => {
+    const stdin = randomBytes(8 * 1024 * 1024)
+    const lent = Buffer.alloc(32 * 1024)
+    const during = async ({ stdin: to }: Exec) => {
+      for (let at = 0; at < stdin.length; at += lent.length) {
+        stdin.copy(lent, 0, at)
+        const taken = new Promise<void>((resolve) => to.write(lent, () => resolve()))
+        lent.fill(0)
+        await taken
+      }
+      to.end()
+    }
+    const ran = await runIn(engine, id, ['cat'], { stdin: null, during })
+    expect(sha(ran.out)).toBe(sha(stdin))
   })
 
   promised('closes stdin and still brings what comes after', async ({ engine, id }) => {

@@ -1,5 +1,6 @@
 /** The gateway's own SFTP server on the copy call of a real engine, by packets that no client would send so. */
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
@@ -54,7 +55,11 @@ async function session(uid = 0, engine: Engine = docker) {
   }
 
   async function ask(type: number, ...fields: readonly Buffer[]) {
-    exec.stdin.write(packet(type, u32(7), ...fields))
+    const request = packet(type, u32(7), ...fields)
+    while (exec.stdin.writableLength > 0) await setImmediate()
+    exec.stdin.write(request)
+    // It was lent.
+    request.fill(0xff)
     const reply = await answer()
     return { type: reply.type, body: reply.body.subarray(4) }
   }
