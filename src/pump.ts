@@ -68,8 +68,12 @@ export async function pump(
         if (over) return true
         counters.addIn(chunk.length)
         tap?.input(chunk)
-        running.stdin.write(chunk, () => input.resume())
-        return running.stdin.writableLength === 0
+        const { stdin } = running
+        // A callback may come late, when another write waits already.
+        stdin.write(stdin.writableLength > 0 ? Buffer.from(chunk) : chunk, () => {
+          if (stdin.writableLength === 0) input.resume()
+        })
+        return stdin.writableLength === 0
       },
       end: () => void running.stdin.end(),
     })

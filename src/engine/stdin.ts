@@ -15,7 +15,7 @@ export function createStdin(target: Writable, tty: boolean): Writable {
   }
   const output = new SlabOutput(target, drained, HIGH_WATER)
   const gone = () => target.destroyed || target.writableEnded
-  return new Writable({
+  const stdin = new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (gone()) return done()
       output.write(chunk)
@@ -30,4 +30,7 @@ export function createStdin(target: Writable, tty: boolean): Writable {
       else target.end(() => done())
     },
   })
+  // A write after its end is the only one there is.
+  stdin.on('error', () => {})
+  return stdin
 }

@@ -27,7 +27,7 @@ const SCRIPT = [
   'umask 077; set -C; name=$1 size=$2; shift 2',
   'for d in "$@" "$HOME"; do',
   '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
-  '  exec 3</proc/self/fd/4 4>&-',
+  '  exec 3<&-; { command exec 3</proc/self/fd/4; } 2>/dev/null; exec 4>&-',
   '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
   '  head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && exec /proc/self/fd/3 serve',
   '  echo "the helper did not come whole" >&2; exit 126',
