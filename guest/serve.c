@@ -225,7 +225,7 @@ static void start(void) {
 static void hello(void) {
   u8 payload[22] = "HWG1";
   put_u16(payload + 4, VERSION);
-  put_u32(payload + 6, FEATURE_SFTP | FEATURE_RESOLVER);
+  put_u32(payload + 6, FEATURE_SFTP | FEATURE_RESOLVER | FEATURE_OWN_LINE);
   put_u32(payload + 10, sys_geteuid());
   put_u32(payload + 14, sys_getegid());
   put_u32(payload + 18, (u32)sys_getpid());

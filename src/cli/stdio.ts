@@ -2,10 +2,10 @@
  * `hatchway stdio`: one SSH connection on stdin and stdout, for ProxyCommand and for a gateway reached by another ssh.
  * Nothing but the protocol may go to stdout.
  */
-import { Duplex } from 'node:stream'
 import { setTimeout as later } from 'node:timers/promises'
 import { GREETING } from '../ssh/greeting.ts'
 import type { ConfigFlags } from './flags.ts'
+import { joinStdio } from './stdio-stream.ts'
 
 const CLOSE_LIMIT = 3_000
 const HERE = { address: '127.0.0.1', port: 0 }
@@ -24,7 +24,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
   for (const warning of warnings) log.warn(warning)
   try {
     const gateway = await startGateway({ ...config, listen: [] }, log)
-    const stream = Duplex.from({ readable: process.stdin, writable: process.stdout })
+    const stream = joinStdio(process.stdin, process.stdout)
     const ended = new Promise<void>((resolve) => {
       stream.once('close', resolve)
       stream.once('error', () => resolve())

@@ -69,9 +69,11 @@ export class GuestConnection implements Guest {
   #onSwitched: ((errno: number) => void) | undefined
   #direct: Duplex | undefined
   #door: Door | undefined
+  readonly #mayHaveLine: boolean
 
   constructor(exec: Exec, hello: Hello, settings: ConnectionSettings) {
     this.identity = { uid: hello.uid, gid: hello.gid }
+    this.#mayHaveLine = hello.ownLine
     this.#exec = exec
     this.#settings = settings
     this.#output = new Output(exec.stdin)
@@ -115,7 +117,7 @@ export class GuestConnection implements Guest {
   }
 
   async sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
-    const expected = this.#door?.expect()
+    const expected = this.#mayHaveLine ? this.#door?.expect() : undefined
     const options = { tty: false, killTree: true, mayHaveLine: expected !== undefined, what: 'sftp' }
     const payload = () => sftpRequest(sftp, START_CREDIT, expected?.token)
     try {

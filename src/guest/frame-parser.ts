@@ -1,13 +1,16 @@
 /** The parser of what a hostile helper may write (docs/guest-protocol.md). */
 import { HEADER, HELPERS_ID, MAX_CREDIT, MAX_PAYLOAD, PROTOCOL_VERSION, ProtocolError, STAGES, TYPE } from './frames.ts'
 
+const FEATURE_OWN_LINE = 4
 /** Longest payload of any helper's frame but DATA and DATA2: ACCEPT with an address. What is longer is a violation. */
 const MAX_CONTROL = 512
 
-/** Its features and its pid stand there, too; nobody here needs them. */
+/** Its other features and its pid stand there, too; nobody here needs them. */
 export interface Hello {
   readonly uid: number
   readonly gid: number
+  /** SFTP may have a connection of its own. A helper that an operator mounted may be older than we are. */
+  readonly ownLine: boolean
 }
 
 /** What a helper may say, already checked in itself; whether it may say it now is the receiver's to judge. */
@@ -204,7 +207,8 @@ function readHello(body: Buffer): Hello {
   const version = body.readUInt16BE(4)
   if (body.toString('latin1', 0, 4) !== 'HWG1') throw new ProtocolError('HELLO without HWG1')
   if (version !== PROTOCOL_VERSION) throw new ProtocolError(`HELLO of version ${version}`)
-  return { uid: body.readUInt32BE(10), gid: body.readUInt32BE(14) }
+  const ownLine = (body.readUInt32BE(6) & FEATURE_OWN_LINE) !== 0
+  return { uid: body.readUInt32BE(10), gid: body.readUInt32BE(14), ownLine }
 }
 
 function credit(bytes: number): number {

@@ -13,6 +13,7 @@ suite('spawn', ({ build, run, start, scratch }) => {
     const hello = (await client.connection(T.HELLO)).payload
     expect(hello.subarray(0, 4).toString()).toBe('HWG1')
     expect(hello.readUInt16BE(4)).toBe(1)
+    expect(hello.readUInt32BE(6)).toBe(7)
     expect(hello.readUInt32BE(10)).toBe(process.getuid?.())
     expect(hello.readUInt32BE(18)).toBe(client.process.pid)
   })

@@ -19,8 +19,8 @@ export function u32(...values: number[]): Buffer {
   return bytes
 }
 
-export function helloPayload(uid = 0, gid = 0, version = 1, magic = 'HWG1'): Buffer {
-  return Buffer.concat([Buffer.from(magic), Buffer.from([0, version]), u32(1, uid, gid, 7)])
+export function helloPayload(uid = 0, gid = 0, version = 1, magic = 'HWG1', features = 5): Buffer {
+  return Buffer.concat([Buffer.from(magic), Buffer.from([0, version]), u32(features, uid, gid, 7)])
 }
 
 export class FakeHelper {

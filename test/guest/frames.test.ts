@@ -45,7 +45,8 @@ function listener(): { calls: Call[]; frames: HelperFrames } {
 
 const accept = Buffer.concat([u32(3, 65536), Buffer.from([0x1f, 0x90]), u32(9), Buffer.from('127.0.0.1')])
 const EVERY: readonly (readonly [Buffer, Call])[] = [
-  [frame(TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { uid: 1000, gid: 100 }]],
+  [frame(TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { uid: 1000, gid: 100, ownLine: true }]],
+  [frame(TYPE.HELLO, 0, helloPayload(0, 0, 1, 'HWG1', 3)), ['hello', { uid: 0, gid: 0, ownLine: false }]],
   [frame(TYPE.PONG, 0, Buffer.from([0, 0, 0, 0, 0, 0, 1, 2])), ['pong', 258n]],
   [frame(TYPE.SWITCHED, 0, u32(2)), ['switched', 2]],
   [frame(TYPE.OPENED, 1, u32(4242, 262144)), ['opened', 1, 4242, 262144]],

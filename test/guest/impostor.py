@@ -48,7 +48,7 @@ def forever(data):
         send(data)
 
 
-HELLO = frame(1, 0, b'HWG1' + struct.pack('>HIIII', 1, 1, os.getuid(), os.getgid(), os.getpid()))
+HELLO = frame(1, 0, b'HWG1' + struct.pack('>HIIII', 1, 5, os.getuid(), os.getgid(), os.getpid()))
 DATA = frame(20, 1, b'x' * 65536)
 
 if how == 'noise':
