@@ -3,9 +3,12 @@ import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
+import { createStdin } from '../../src/engine/stdin.ts'
+import { pump } from '../../src/pump.ts'
 import type { SshSession } from '../../src/ssh/session.ts'
 import { startServer, type TestServer } from './support.ts'
 
@@ -78,6 +81,26 @@ const hashing = {
         end: () => resolve(hash.digest('hex')),
       })
     }),
+  /** As a program's stdin that takes less than comes. */
+  pumped: async (session: SshSession) => {
+    const hash = createHash('sha256')
+    const slow = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        hash.update(chunk)
+        void delay(2).then(() => done())
+      },
+    })
+    const exec = {
+      stdin: createStdin(slow, false),
+      exit: once(slow, 'finish').then(() => ({ code: 0 })),
+      resume() {},
+      resize() {},
+      signal: () => false,
+      close() {},
+    }
+    await pump(session, async () => exec, { addIn() {}, addOut() {} })
+    return hash.digest('hex')
+  },
   read: async (session: SshSession) => {
     const kept: Buffer[] = []
     for await (const chunk of session.stdin) {
@@ -91,6 +114,7 @@ const hashing = {
 test.each([
   ['poured', 'aes128-gcm@openssh.com', 16],
   ['poured', 'aes128-ctr', 32],
+  ['pumped', 'aes128-gcm@openssh.com', 16],
   ['read', 'aes128-gcm@openssh.com', 16],
 ] as const)('%s, over %s: four clients whose packets come in two pieces mix no bytes', async (way, cipher, tag) => {
   server = await startServer({
