@@ -63,19 +63,20 @@ export async function pump(
     if (size) running.resize(size)
     for (const name of signals) running.signal(name)
     if ('onUnread' in running) running.onUnread(() => session.stopReading())
+    const { stdin } = running
+    // A callback may come late, when another write waits already.
+    const written = () => {
+      if (stdin.writableLength === 0) input.resume()
+    }
     const input = session.pour({
       write(chunk) {
         if (over) return true
         counters.addIn(chunk.length)
         tap?.input(chunk)
-        const { stdin } = running
-        // A callback may come late, when another write waits already.
-        stdin.write(stdin.writableLength > 0 ? Buffer.from(chunk) : chunk, () => {
-          if (stdin.writableLength === 0) input.resume()
-        })
+        stdin.write(stdin.writableLength > 0 ? Buffer.from(chunk) : chunk, written)
         return stdin.writableLength === 0
       },
-      end: () => void running.stdin.end(),
+      end: () => void stdin.end(),
     })
     return await running.exit
   } finally {

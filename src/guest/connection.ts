@@ -23,7 +23,7 @@ import { createLease } from './lease.ts'
 import { errnoName } from './linux.ts'
 import { Listener } from './listener.ts'
 import { Output } from './output.ts'
-import { joinLine } from './own-line.ts'
+import { startLined } from './own-line.ts'
 import type { GuestLog } from './pool.ts'
 import { Program, type ProgramOptions } from './program.ts'
 import { connectRequest, initFrame, listenRequest, requestFrames, sftpRequest, spawnRequest } from './requests.ts'
@@ -116,19 +116,12 @@ export class GuestConnection implements Guest {
     return this.#run(TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
   }
 
-  async sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
-    const expected = this.#mayHaveLine ? this.#door?.expect() : undefined
-    const options = { tty: false, killTree: true, mayHaveLine: expected !== undefined, what: 'sftp' }
-    const payload = () => sftpRequest(sftp, START_CREDIT, expected?.token)
-    try {
-      const program = await this.#run(TYPE.SFTP, payload, options, sink, signal)
-      if (expected !== undefined && program.hasLine) return await joinLine(program, expected.line, sink, signal)
-      expected?.withdraw()
-      return program
-    } catch (error) {
-      expected?.withdraw()
-      throw error
+  sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
+    const start = (token: Buffer | undefined) => {
+      const options = { tty: false, killTree: true, mayHaveLine: token !== undefined, what: 'sftp' }
+      return this.#run(TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT, token), options, sink, signal)
     }
+    return startLined(this.#mayHaveLine ? this.#door : undefined, start, sink, signal)
   }
 
   #run(

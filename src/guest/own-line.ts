@@ -4,7 +4,7 @@ import type { ExitStatus, OutputSink } from '../engine/engine.ts'
 import { createStdin } from '../engine/stdin.ts'
 import { HatchwayError } from '../errors.ts'
 import { limited, unlessAborted } from '../limit.ts'
-import type { DirectLine } from './direct.ts'
+import type { DirectLine, Door } from './direct.ts'
 import { type GuestExec, GuestRefusal, type GuestWindow } from './guest.ts'
 import type { Program } from './program.ts'
 
@@ -55,8 +55,28 @@ class LinedProgram implements GuestExec {
   }
 }
 
+/** `start` a server that may have a line of its own through the door, and join the two where it took it. */
+export async function startLined(
+  door: Door | undefined,
+  start: (token: Buffer | undefined) => Promise<Program>,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<GuestExec> {
+  const expected = door?.expect()
+  let joined = false
+  try {
+    const program = await start(expected?.token)
+    if (expected === undefined || !program.hasLine) return program
+    const exec = await joinLine(program, expected.line, sink, signal)
+    joined = true
+    return exec
+  } finally {
+    if (!joined) expected?.withdraw()
+  }
+}
+
 /** @throws GuestRefusal where the line does not come; the program is closed then */
-export async function joinLine(
+async function joinLine(
   program: Program,
   coming: Promise<DirectLine>,
   sink: OutputSink,

@@ -1,5 +1,6 @@
 /** An ssh2 Protocol for one connection, with what is added to each: our output, our packets, host certificates. */
 
+import { isLent } from '../lent.ts'
 import type { SlabOutput } from '../slab-output.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { pad } from './padding.ts'
@@ -67,6 +68,13 @@ export function createProtocol(options: ProtocolOptions): StockProtocol {
     options.resumed()
   }
   return protocol
+}
+
+/** Lent bytes. A packet whose authentication tag has not come yet is kept: ssh2 looks at it again with the next ones. */
+export function feed(protocol: StockProtocol, bytes: Buffer): void {
+  protocol.parse(bytes, 0, bytes.length)
+  const decipher = protocol._decipher
+  if (decipher?._packet && isLent(decipher._packet)) decipher._packet = Buffer.from(decipher._packet)
 }
 
 /** ssh2 knows no certificates: it negotiates their names, and then is given the plain name and the certificate's key. */

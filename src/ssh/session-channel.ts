@@ -1,19 +1,10 @@
 /** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
-import { Readable } from 'node:stream'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'
-import type {
-  InputSink,
-  PtyRequest,
-  SessionEvents,
-  SessionExit,
-  SessionStart,
-  SshSession,
-  X11Request,
-} from './session.ts'
+import type { PtyRequest, SessionEvents, SessionExit, SessionStart, SshSession, X11Request } from './session.ts'
+import { SessionInput } from './session-input.ts'
 
-const READ_AHEAD = 16 * 1024
 /** OpenSSH's client sends what the user exports; nobody needs more than that. */
 const MAX_ENV = 256
 const MAX_ENV_BYTES = 512 * 1024
@@ -38,7 +29,7 @@ export class SessionChannel implements ChannelOwner {
   readonly #channel: Channel
   readonly #options: SessionOptions
   readonly #abort = new AbortController()
-  readonly #stdin: Readable
+  readonly #input: SessionInput
   readonly #env = new Map<string, string>()
   #envBytes = 0
   #pty: PtyRequest | undefined
@@ -48,52 +39,24 @@ export class SessionChannel implements ChannelOwner {
   #answerStart: ((accepted: boolean) => void) | undefined
   #events: SessionEvents | undefined
   #early: ((events: SessionEvents) => boolean | undefined)[] = []
-  /** The reader asked for bytes and has not got them. */
-  #wanted = false
-  /** Takes them in the reader's place. */
-  #sink: InputSink | undefined
-  #stalled = false
-  #sinkEnded = false
   #stoppedReading = false
   #exit: Promise<void> | undefined
 
   constructor(channel: Channel, options: SessionOptions) {
     this.#channel = channel
     this.#options = options
-    this.#stdin = new Readable({
-      highWaterMark: READ_AHEAD,
-      read: () => this.#read(),
-      destroy: (error, done) => {
-        channel.discard()
-        done(error)
-      },
-    })
-    this.#stdin.on('error', () => {})
+    this.#input = new SessionInput(channel)
     channel.own(this)
   }
 
   // The channel's side.
 
   onData(bytes: Buffer): boolean {
-    if (this.#sink) {
-      if (this.#stalled) return false
-      this.#stalled = !this.#sink.write(bytes)
-      return true
-    }
-    if (!this.#wanted) return false
-    this.#wanted = false
-    this.#stdin.push(Buffer.from(bytes))
-    return true
+    return this.#input.onData(bytes)
   }
 
   onEof(): void {
-    if (this.#sink) {
-      this.#flow(this.#sink)
-      return
-    }
-    if (!this.#wanted) return
-    this.#wanted = false
-    this.#stdin.push(null)
+    this.#input.onEof()
   }
 
   onDrained(): void {
@@ -106,7 +69,7 @@ export class SessionChannel implements ChannelOwner {
   onClosed(forced: boolean): void {
     this.#abort.abort(GONE)
     // Input that was sent in full may still be read to its end.
-    if (forced || (!this.#channel.ended && !this.#channel.eofReceived)) this.#stdin.destroy()
+    if (forced || !this.#channel.eofReceived) this.#input.drop()
   }
 
   onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void {
@@ -234,8 +197,8 @@ export class SessionChannel implements ChannelOwner {
       ...(this.#x11 && { x11: this.#x11 }),
       agentForwarding: this.#agentForwarding,
       env: this.#env,
-      stdin: this.#stdin,
-      pour: (sink) => this.#pour(sink),
+      stdin: this.#input.stream,
+      pour: (sink) => this.#input.pour(sink),
       closed: this.#abort.signal,
       accept: () => this.#answerStart?.(true),
       reject: () => this.#reject(),
@@ -269,7 +232,7 @@ export class SessionChannel implements ChannelOwner {
     if (this.#stoppedReading) return
     this.#stoppedReading = true
     if (this.#options.clientKnowsEow) this.#channel.sendRequest('eow@openssh.com', Buffer.alloc(0))
-    this.#stdin.destroy()
+    this.#input.drop()
   }
 
   async #leave(status: SessionExit): Promise<void> {
@@ -285,38 +248,6 @@ export class SessionChannel implements ChannelOwner {
       this.#channel.sendRequest('exit-status', fields(Number.isInteger(status.code) ? status.code : 255))
     }
     this.#channel.close()
-  }
-
-  #read(): void {
-    const bytes = this.#channel.read()
-    if (bytes) this.#stdin.push(bytes)
-    else if (this.#channel.ended) this.#stdin.push(null)
-    else this.#wanted = true
-  }
-
-  #pour(sink: InputSink): { resume(): void } {
-    this.#sink = sink
-    this.#flow(sink)
-    return {
-      resume: () => {
-        this.#stalled = false
-        this.#flow(sink)
-      },
-    }
-  }
-
-  #flow(sink: InputSink): void {
-    const write = (bytes: Buffer) => {
-      this.#stalled = !sink.write(bytes)
-    }
-    while (!this.#stalled) {
-      const held: Buffer | null = this.#stdin.readableLength > 0 ? this.#stdin.read() : null
-      if (held) write(held)
-      else if (!this.#channel.lend(write)) break
-    }
-    if (this.#stalled || this.#sinkEnded || !this.#channel.ended) return
-    this.#sinkEnded = true
-    sink.end()
   }
 
   #notify(event: (events: SessionEvents) => boolean | undefined): boolean {

@@ -5,14 +5,14 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
-import { isLent, listening } from '../lent.ts'
+import { listening } from '../lent.ts'
 import { SlabOutput } from '../slab-output.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { clientFirst } from './kexinit-order.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
-import { createProtocol } from './protocol.ts'
+import { createProtocol, feed } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
 import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
@@ -208,20 +208,12 @@ export class Transport {
     const began = performance.now()
     try {
       // ssh2 keeps what belongs to a key exchange, and there is nothing else before the login.
-      const chunk = this.#authenticated && !this.exchanging ? data : Buffer.from(data)
-      this.#protocol.parse(chunk, 0, chunk.length)
-      this.#keepRest()
+      feed(this.#protocol, this.#authenticated && !this.exchanging ? data : Buffer.from(data))
       this.#share.handled(performance.now() - began, began, this.exchanging)
       if (this.#share.resting && !this.closed) this.#stream.pause()
     } catch (error) {
       this.broken(error)
     }
-  }
-
-  /** A packet whose authentication tag has not come yet: ssh2 looks at it again with the next bytes. */
-  #keepRest(): void {
-    const decipher = this.#protocol._decipher
-    if (decipher?._packet && isLent(decipher._packet)) decipher._packet = Buffer.from(decipher._packet)
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
