@@ -77,6 +77,10 @@ void chan_watch(struct chan *c, enum watch what, int fd, u32 events) {
   watch(fd, watch_key(what, c->slot, c->generation), events);
 }
 
+void chan_await_room(struct chan *c, bool wanted) {
+  if (c->in >= 0) watch_room(c->in, watch_key(WATCH_BOTH, c->slot, c->generation), wanted);
+}
+
 /* One of a pair that may be a single descriptor: that one is closed with the second of them. */
 static void close_half(int *fd, const int *other) {
   if (*fd == *other) *fd = -1;

@@ -81,6 +81,7 @@ void chan_retire(struct chan *c);
 void chan_free(struct chan *c);
 
 void chan_watch(struct chan *c, enum watch what, int fd, u32 events);
+void chan_await_room(struct chan *c, bool wanted); /* of WATCH_BOTH */
 void chan_close_in(struct chan *c);
 void chan_close_out(struct chan *c);
 void chan_close_err(struct chan *c);

@@ -28,6 +28,11 @@ static void unwritable(struct chan *c) {
   else flow_unread(c);
 }
 
+static void full(struct chan *c) {
+  c->in_ready = false;
+  if (c->kind == KIND_SOCKET || c->process.pty) chan_await_room(c, true);
+}
+
 /* The end of input, once all of it was taken. */
 static void end_input(struct chan *c) {
   if (c->kind == KIND_SOCKET) {
@@ -37,10 +42,7 @@ static void end_input(struct chan *c) {
   }
   if (c->process.pty) {
     u8 veof = 4;
-    if (sys_write(c->in, &veof, 1) == -EAGAIN) {
-      c->in_ready = false;
-      return;
-    }
+    if (sys_write(c->in, &veof, 1) == -EAGAIN) return full(c);
   }
   chan_close_in(c);
 }
@@ -49,7 +51,7 @@ void flow_write(struct chan *c) {
   while (c->in >= 0 && c->in_ready && c->queue.used) {
     struct iovec spans[2];
     long n = sys_writev(c->in, spans, ring_used_spans(&c->queue, spans));
-    if (n == -EAGAIN) c->in_ready = false;
+    if (n == -EAGAIN) full(c);
     else if (n < 0) return unwritable(c);
     else {
       ring_drop(&c->queue, (u32)n);
@@ -66,7 +68,7 @@ void flow_data(struct chan *c, struct bytes data) {
   if (c->in < 0) return; /* the program closed its stdin: UNREAD was said */
   if (c->in_ready && !c->queue.used && data.n) { /* most often it takes all at once, and nothing is copied */
     long n = sys_write(c->in, data.at, data.n);
-    if (n == -EAGAIN) c->in_ready = false;
+    if (n == -EAGAIN) full(c);
     else if (n < 0) return unwritable(c);
     else {
       data.at += n, data.n -= (u32)n;

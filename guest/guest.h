@@ -30,6 +30,7 @@ extern struct guest guest;
 enum watch {
   WATCH_IN,
   WATCH_OUT,
+  WATCH_BOTH, /* a pty or a socket */
   WATCH_ERR,
   WATCH_STATUS,  /* a child's way to say that execve failed */
   WATCH_MONITOR, /* a monitor's control socket */
@@ -40,8 +41,12 @@ enum watch {
   WATCH_LOOKUP,
 };
 u64 watch_key(enum watch what, u32 slot, u32 generation);
-/* Edge triggered: an event sets a flag, EAGAIN takes it back, and nothing else ever touches the registration. */
+/* Edge triggered: an event sets a flag, EAGAIN takes it back. */
 int watch(int fd, u64 key, u32 events);
+/* A pty or a unix socket is announced as writable whenever the other end reads, and each time would wake us for nothing:
+ * so those are asked about only from EAGAIN to the event. Asked anew, epoll looks at once, and no event is missed. */
+enum { WATCH_INPUT = EPOLLIN | EPOLLRDHUP };
+void watch_room(int fd, u64 key, bool wanted);
 void unwatch_close(int *fd);
 
 /* A line for the gateway's log. Never the bytes of a session. */

@@ -166,7 +166,7 @@ static bool accept_one(struct chan *listener, int fd, bool *ready) {
   c->in = c->out = got;
   c->in_ready = c->out_ready = true;
   announce(c, listener->id, &peer);
-  chan_watch(c, WATCH_OUT, got, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+  chan_watch(c, WATCH_BOTH, got, WATCH_INPUT);
   return true;
 }
 

@@ -127,7 +127,10 @@ void process_spawn(u32 id, const struct spawn *request) {
   c->process.monitor_pid = p.monitor >= 0 ? pid : 0;
   chan_watch(c, WATCH_STATUS, p.status, EPOLLIN);
   if (p.monitor >= 0) chan_watch(c, WATCH_MONITOR, p.monitor, EPOLLIN);
-  if (c->process.pty) return chan_watch(c, WATCH_OUT, c->out, EPOLLIN | EPOLLOUT);
+  if (c->process.pty) {
+    c->in_ready = true;
+    return chan_watch(c, WATCH_BOTH, c->out, WATCH_INPUT);
+  }
   note_pipes(c);
   if (!c->process.own_line) {
     chan_watch(c, WATCH_IN, c->in, EPOLLOUT);

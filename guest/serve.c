@@ -20,6 +20,11 @@ int watch(int fd, u64 key, u32 events) {
   return sys_epoll_ctl(guest.epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+void watch_room(int fd, u64 key, bool wanted) {
+  struct epoll_event event = {.events = WATCH_INPUT | EPOLLET | (wanted ? EPOLLOUT : 0), .data = key};
+  sys_epoll_ctl(guest.epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
 void unwatch_close(int *fd) {
   struct epoll_event none = {0};
   if (*fd < 0) return;
@@ -34,14 +39,15 @@ static void channel_event(struct chan *c, enum watch what, u32 events) {
   if (what == WATCH_STATUS) return process_status(c);
   if (what == WATCH_MONITOR) return process_monitor(c);
   if (c->kind == KIND_SOCKET && !c->open) return socket_event(c);
-  if (what == WATCH_IN || (what == WATCH_OUT && c->in == c->out && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
+  if (what == WATCH_BOTH && events & EPOLLOUT) chan_await_room(c, false);
+  if (what == WATCH_IN || (what == WATCH_BOTH && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
     c->in_ready = c->in >= 0;
     /* A pipe's error is that nobody reads it any more; its write would say so, but there may be nothing to write. */
     if (what == WATCH_IN && events & EPOLLERR && c->open) flow_unread(c);
     else flow_write(c);
     if (c->kind == KIND_FREE || c->kind == KIND_ENDING) return;
   }
-  if (what == WATCH_OUT && readable && c->out >= 0) c->out_ready = true, c->out_hup |= gone;
+  if ((what == WATCH_OUT || what == WATCH_BOTH) && readable && c->out >= 0) c->out_ready = true, c->out_hup |= gone;
   if (what == WATCH_ERR && readable && c->err >= 0) c->err_ready = true, c->err_hup |= gone;
   if (c->kind == KIND_LISTENER) return listener_accept(c);
   flow_wake(c);
@@ -68,7 +74,9 @@ static void handle(const struct epoll_event *event) {
   switch (what) {
   case WATCH_EXEC_IN:
   case WATCH_EXEC_OUT: return line_event(&guest.exec, event->events);
-  case WATCH_SOCKET: return line_event(&guest.socket, event->events);
+  case WATCH_SOCKET:
+    if (event->events & EPOLLOUT) watch_room(guest.socket.out, event->data, false);
+    return line_event(&guest.socket, event->events);
   case WATCH_SIGNALS: return drain_signals();
   case WATCH_LOOKUP: return resolve_event(slot, generation);
   default: {
@@ -107,7 +115,9 @@ static bool more_to_hear(const struct line *l) {
 
 /* Answers whether the other side is still there. */
 static bool speak(struct line *l) {
+  bool writable = l->writable;
   line_flush(l);
+  if (writable && !l->writable && !l->failed && l == &guest.socket) watch_room(l->out, watch_key(WATCH_SOCKET, 0, 0), true);
   return !l->failed;
 }
 

@@ -27,12 +27,15 @@ static int start_connect(struct chan *c, const union socket_address *address, u3
   int fd = sys_socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -fd;
   int error = -sys_connect(fd, address, length);
+  /* On the loopback it is done, or refused, by then, and asking again tells. */
+  if (error == EINPROGRESS) error = -sys_connect(fd, address, length);
+  if (error == EALREADY) error = EINPROGRESS;
   if (error && error != EINPROGRESS) {
     sys_close(fd);
     return error;
   }
   c->in = c->out = fd;
-  chan_watch(c, WATCH_OUT, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+  chan_watch(c, WATCH_BOTH, fd, error ? WATCH_INPUT | EPOLLOUT : WATCH_INPUT);
   return error;
 }
 

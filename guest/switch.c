@@ -35,7 +35,7 @@ static void attempt(void) {
   answer(0); /* the last on the exec but for PONG; what stands before it leaves there, too */
   guest.line = &guest.socket;
   line_put(&guest.socket, token, sizeof token);
-  watch(fd, watch_key(WATCH_SOCKET, 0, 0), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+  watch(fd, watch_key(WATCH_SOCKET, 0, 0), WATCH_INPUT);
 }
 
 void switch_begin(const u8 t[16], const char *path) {

@@ -22,6 +22,7 @@ static u32 chance(u32 n) {
 
 u64 watch_key(enum watch what, u32 slot, u32 generation) { return (u64)generation << 32 | slot << 8 | what; }
 int watch(int fd, u64 key, u32 events) { return fd < 0 && key && events ? -1 : 0; }
+void watch_room(int fd, u64 key, bool wanted) { (void)fd, (void)key, (void)wanted; }
 void unwatch_close(int *fd) {
   if (*fd >= 0) sys_close(*fd);
   *fd = -1;

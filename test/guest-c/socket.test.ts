@@ -101,7 +101,10 @@ suite('sockets', ({ run, start, scratch }) => {
 
   run('a reset is CLOSED', async () => {
     const client = await start()
-    const port = await serve({ port: 0, host: '127.0.0.1' }, (socket) => socket.resetAndDestroy())
+    const port = await serve({ port: 0, host: '127.0.0.1' }, (socket) => {
+      // Later than the connect, which it would else make fail.
+      setTimeout(() => socket.resetAndDestroy(), 50)
+    })
     const channel = client.connect('127.0.0.1', port)
     await channel.wait(T.OPENED)
     await channel.closed()

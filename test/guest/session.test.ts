@@ -1,5 +1,6 @@
 /** Sessions through the real helper in a real container. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Guest } from '../../src/guest/guest.ts'
@@ -245,6 +246,25 @@ c.sendall(b"got %d" % len(data)); c.close()`
     await expect(guest.connect({ kind: 'unix', path: '/tmp/nosuch' }, LIMIT())).rejects.toMatchObject({
       errno: 'ENOENT',
     })
+  })
+
+  it('sends on to who has ended its own sending, and reads slowly', async () => {
+    const script = `import socket,time
+s=socket.socket(); s.bind(("127.0.0.1",0)); s.listen(); print(s.getsockname()[1],flush=True)
+c,_=s.accept(); c.shutdown(socket.SHUT_WR); time.sleep(1); n=0
+while True:
+  d=c.recv(65536)
+  if not d: break
+  n+=len(d)
+print("got",n,flush=True)`
+    const sink = new Sink()
+    const exec = await guest.spawn(spec(['python3', '-c', script]), sink, LIMIT())
+    await until('a port', () => sink.text.includes('\n'))
+    const socket = await guest.connect({ kind: 'tcp', host: 'localhost', port: Number(sink.text) }, LIMIT())
+    await once(socket.resume(), 'end')
+    socket.end(Buffer.alloc(16 * MIB))
+    await exec.exit
+    expect(sink.text).toContain(`got ${16 * MIB}\n`)
   })
 
   it('listens inside on tcp and unix, and frees what it bound', async () => {
