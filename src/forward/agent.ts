@@ -29,7 +29,7 @@ export async function openAgentSocket(
     try {
       const listener = await guest.listen(
         { kind: 'unix', path, mode: 0o600, unlink: false, ownDirectory: true },
-        ({ stream }) => void joinInward(stream, connection.openAgent()),
+        ({ end }) => void joinInward(end, connection.openAgent()),
         signal,
       )
       closeWith(connection, listener)

@@ -2,10 +2,10 @@
  * -L without the guest helper: from the gateway to the container's own address. What listens on its loopback only is out
  * of reach, and so is the rest of its network: connecting there from here would be another network than the container's.
  */
-import { connect, isIP, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { connect, isIP } from 'node:net'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { type End, StreamEnd } from '../relay.ts'
 
 const CONNECT_LIMIT = 5_000
 const ONLY = 'without the guest helper'
@@ -16,7 +16,7 @@ export async function connectFromOutside(
   container: Container,
   target: { readonly host: string; readonly port: number },
   signal: AbortSignal,
-): Promise<Duplex> {
+): Promise<End> {
   if (!meansItself(target.host, container))
     throw unsupported(`${ONLY} only the container itself can be reached, as localhost`)
   // Another host's container addresses may be somebody else's here.
@@ -35,7 +35,7 @@ function isLoopback(host: string): boolean {
   return host === '::1' || (isIP(host) === 4 && (host.startsWith('127.') || host === '0.0.0.0'))
 }
 
-function open(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+function open(host: string, port: number, signal: AbortSignal): Promise<End> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
     const fail = (error: Error) => {
@@ -58,9 +58,7 @@ function open(host: string, port: number, signal: AbortSignal): Promise<Socket> 
       clearTimeout(timer)
       signal.removeEventListener('abort', aborted)
       socket.removeAllListeners('error')
-      // Until it is joined nobody else listens.
-      socket.on('error', () => {})
-      resolve(socket)
+      resolve(new StreamEnd(socket))
     })
   })
 }

@@ -1,5 +1,4 @@
 /** Forwarding through the container's own network namespace: -L, -D, -W (direct), -R (listen inside), unix sockets. */
-import type { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
@@ -8,6 +7,7 @@ import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { limited } from '../limit.ts'
 import type { Action } from '../policy/policy.ts'
+import type { End } from '../relay.ts'
 import type {
   ConnectionHandlers,
   DirectTarget,
@@ -55,7 +55,7 @@ export function forwards(
   }
 
   return {
-    async direct(target, signal): Promise<Duplex | OpenFailure> {
+    async direct(target, signal): Promise<End | OpenFailure> {
       const limit = limited(START_LIMIT, signal)
       try {
         const { container, guest, hold } = await insideOf(localAction(target), limit.signal)
@@ -64,10 +64,9 @@ export function forwards(
           if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
           return connectFromOutside(deps.engine, container, target, limit.signal)
         }
-        const stream = await connect()
-        const letGo = hold(() => stream.destroy())
-        stream.once('close', letGo)
-        return stream
+        const end = await connect()
+        end.whenClosed(hold(() => end.destroy()))
+        return end
       } catch (error) {
         if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
         const failure = asHatchwayError(error)
@@ -85,13 +84,13 @@ export function forwards(
         if (listeners.has(key)) return undefined
         const { guest, hold } = await insideOf(remoteAction(bind, deps.binds), limit.signal)
         if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-        const accepted = new Set<Duplex>()
+        const accepted = new Set<End>()
         const listening = guest.listen(
           bindInside(bind, deps.binds),
-          ({ stream, address, port }) => {
-            accepted.add(stream)
-            stream.once('close', () => accepted.delete(stream))
-            void joinInward(stream, openForwarded({ address, port }))
+          ({ end, address, port }) => {
+            accepted.add(end)
+            end.whenClosed(() => accepted.delete(end))
+            void joinInward(end, openForwarded({ address, port }))
           },
           limit.signal,
         )
@@ -108,7 +107,7 @@ export function forwards(
         listeners.set(name, listener)
         const letGo = hold(() => {
           void listener.close()
-          for (const stream of accepted) stream.destroy()
+          for (const end of accepted) end.destroy()
         })
         void listener.ended.then(() => {
           listeners.delete(name)

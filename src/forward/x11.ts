@@ -31,7 +31,7 @@ export async function openDisplay(
     try {
       const listener: GuestListener = await guest.listen(
         { kind: 'tcp', host: 'localhost', port: X11_PORT + number },
-        ({ stream, address, port }) => void joinInward(stream, connection.openX11({ address, port })),
+        ({ end, address, port }) => void joinInward(end, connection.openX11({ address, port })),
         signal,
       )
       closeWith(connection, listener)

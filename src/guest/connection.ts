@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
+import type { End } from '../relay.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'
@@ -137,15 +138,15 @@ export class GuestConnection implements Guest {
     })
   }
 
-  connect(address: GuestAddress, signal: AbortSignal): Promise<Duplex> {
+  connect(address: GuestAddress, signal: AbortSignal): Promise<End> {
     const what = address.kind === 'tcp' ? `${address.host} port ${address.port}` : address.path
-    return this.#ask<Duplex>(
+    return this.#ask<End>(
       TYPE.CONNECT,
       () => connectRequest(address, START_CREDIT),
       signal,
       (link) => {
         const socket = new Socket(link, what)
-        return { channel: socket, opening: socket.opening, cancel: () => void socket.destroy() }
+        return { channel: socket, opening: socket.opening, cancel: () => socket.destroy() }
       },
     )
   }
@@ -158,7 +159,7 @@ export class GuestConnection implements Guest {
       } catch (error) {
         // Ours, not the helper's: that connection is lost, and nothing else.
         this.#settings.log.warn({ reason: messageOf(error) }, 'an accepted connection was not taken')
-        accepted.stream.destroy()
+        accepted.end.destroy()
       }
     }
     return this.#ask<GuestListener>(

@@ -6,7 +6,7 @@ export const START_CREDIT = 256 * 1024
 /** A window used up within this time is doubled: 256 KiB in 50 ms is 5 MB/s. */
 const SATURATED_MS = 50
 
-/** The bytes of one Writable towards the helper, within the credit it granted. */
+/** The bytes of one channel towards the helper, within the credit it granted. */
 export class SendFlow implements Sender {
   readonly #channel: number
   readonly #output: Output
@@ -21,19 +21,24 @@ export class SendFlow implements Sender {
     this.#output = output
   }
 
-  /** Writable's _write: `done` when the last byte was sent. The chunk is lent: what has to wait is copied. */
+  /** Bytes wait. */
+  get busy(): boolean {
+    return this.#rest !== undefined
+  }
+
+  /** `done` when the last byte was sent. The chunk is lent: what has to wait is copied. */
   write(chunk: Buffer, done: () => void): void {
     if (this.#dropping) {
       done()
       return
     }
-    this.#rest = chunk
+    this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     this.#done = done
     this.turn()
     if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
   }
 
-  /** Writable's _final: every chunk has left. */
+  /** Every chunk has left. */
   eof(): void {
     if (!this.#dropping) this.#output.control(frame(TYPE.EOF, this.#channel))
   }

@@ -1,6 +1,7 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
-import type { Duplex } from 'node:stream'
+
 import type { Exec, OutputSink } from '../engine/engine.ts'
+import type { End } from '../relay.ts'
 import type { STAGES } from './frames.ts'
 
 /** A program to run: everything is decided, nothing is interpreted on the way. */
@@ -72,7 +73,7 @@ export interface SftpOptions {
 
 /** Someone inside connected to a listener. The peer's address is the container's claim; "" and 0 for unix. */
 export interface GuestAccepted {
-  readonly stream: Duplex
+  readonly end: End
   readonly address: string
   readonly port: number
 }
@@ -88,13 +89,12 @@ export interface GuestListener {
 
 /**
  * Every call rejects with GuestRefusal when the helper said no, and with HatchwayError (GUEST_FAILED, CONTAINER_GONE)
- * when there is no helper any more. The streams of connect, accept and sftp half-close both ways and are errored when
- * the helper ends.
+ * when there is no helper any more. The ends of connect and accept are over when the helper is.
  */
 export interface Guest {
   /** Resolves once the program runs (execve succeeded). */
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
-  connect(address: GuestAddress, signal: AbortSignal): Promise<Duplex>
+  connect(address: GuestAddress, signal: AbortSignal): Promise<End>
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener>
   /** SFTP v3 spoken by the helper: stdin takes packets, the sink gets them on fd 1, log lines on 2. */
   sftp(options: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>

@@ -58,7 +58,7 @@ export class Listener implements GuestListener, Channel {
       return socket
     }
     socket.accepted(credit)
-    this.#onAccept({ stream: socket, address: isIP(claimed) > 0 ? claimed : '', port })
+    this.#onAccept({ end: socket, address: isIP(claimed) > 0 ? claimed : '', port })
     return socket
   }
 

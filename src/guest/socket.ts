@@ -1,6 +1,6 @@
-/** A CONNECT or ACCEPT channel as a Duplex that half-closes both ways. */
-import { Duplex } from 'node:stream'
+/** A CONNECT or ACCEPT channel: one end of a forwarded connection, inside. */
 import type { HatchwayError } from '../errors.ts'
+import type { End, Heard } from '../relay.ts'
 import type { Channel, ChannelLink } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
@@ -8,26 +8,29 @@ import { ProtocolError, STAGES, windowFrame } from './frames.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
 
-export class Socket extends Duplex implements Channel {
-  readonly opening = new Opening<Duplex>()
+export class Socket implements Channel, End {
+  readonly opening = new Opening<End>()
   readonly #link: ChannelLink
   readonly #what: string
   readonly #send: SendFlow
   readonly #receive: ReceiveFlow
+  readonly #sent = () => this.#allSent()
+  #heard: Heard | undefined
+  #told: (() => void) | undefined
+  /** What came before anybody listened, within the credit. */
+  #early: Buffer[] = []
   #isOpen = false
+  #stalled = false
+  #ending = false
   #sentEnd = false
   #gotEnd = false
-  #isClosing = false
-  #isClosed = false
+  #isOver = false
 
   constructor(link: ChannelLink, what: string) {
-    super({ allowHalfOpen: true, readableHighWaterMark: 65536, writableHighWaterMark: 131072 })
     this.#link = link
     this.#what = what
     this.#send = new SendFlow(link.id, link.output)
     this.#receive = new ReceiveFlow(link.id, link.output, START_CREDIT)
-    // The user of the stream hears it too; without anybody listening a hostile reset must not end the process.
-    this.on('error', () => {})
   }
 
   /** ACCEPT: open from the start; the helper may send from our first WINDOW on. */
@@ -36,30 +39,48 @@ export class Socket extends Duplex implements Channel {
     this.opened(0, credit)
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#send.write(chunk, done)
+  // The other end's side.
+
+  listen(heard: Heard): void {
+    this.#heard = heard
+    let more = true
+    for (const bytes of this.#early.splice(0)) more = heard.data(bytes)
+    if (more) this.resume()
+    if (this.#gotEnd) heard.ended()
+    if (this.#sentEnd) heard.finished()
+    if (this.#isOver) heard.closed()
+    else this.#settle()
   }
 
-  override _final(done: () => void): void {
-    if (!this.#isClosing && !this.#isClosed) this.#send.eof()
-    this.#sentEnd = true
-    done()
+  write(bytes: Buffer): boolean {
+    if (this.#isOver || this.#ending) return true
+    this.#send.write(bytes, this.#sent)
+    this.#stalled = this.#send.busy
+    return !this.#stalled
   }
 
-  override _read(): void {
-    if (!this.#isClosing && !this.#isClosed) this.#receive.resume()
+  end(): void {
+    if (this.#isOver || this.#ending) return
+    this.#ending = true
+    if (!this.#send.busy) this.#sendEnd()
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    // After both ends the helper closes by itself, once its last bytes are out: a CLOSE now would cut them off.
-    if (!this.#isClosed && !(this.#sentEnd && this.#gotEnd)) {
-      this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
-    }
-    this.#isClosing = true
-    this.#send.drop()
-    if (!this.#isOpen) this.opening.reject(error ?? new Error('closed while connecting'))
-    done(error)
+  resume(): void {
+    if (!this.#isOver) this.#receive.resume()
   }
+
+  destroy(): void {
+    if (this.#isOver) return
+    this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
+    this.#over(new Error('closed while connecting'))
+  }
+
+  whenClosed(told: () => void): void {
+    if (this.#isOver) told()
+    else this.#told = told
+  }
+
+  // The helper's side.
 
   opened(_value: number, credit: number): void {
     if (this.#isOpen) throw new ProtocolError('OPENED twice')
@@ -70,23 +91,25 @@ export class Socket extends Duplex implements Channel {
 
   refused(refusal: { readonly errno: number; readonly stage: number }): void {
     if (this.#isOpen) throw new ProtocolError('FAIL after OPENED')
-    this.#isClosed = true
-    this.opening.reject(new GuestRefusal(STAGES[refusal.stage] ?? 'connect', errnoName(refusal.errno), this.#what))
-    this.destroy()
+    this.#over(new GuestRefusal(STAGES[refusal.stage] ?? 'connect', errnoName(refusal.errno), this.#what))
   }
 
   data(fd: 1 | 2, piece: Buffer): void {
     if (!this.#isOpen || fd === 2) throw new ProtocolError('DATA a socket cannot have')
     if (this.#gotEnd) throw new ProtocolError('DATA after EOF')
     this.#receive.take(piece.length)
-    // The piece is lent; a Readable keeps what it is given.
-    if (!this.#isClosing) this.#receive.consumed(piece.length, this.push(Buffer.from(piece)))
+    if (this.#isOver) return
+    if (!this.#heard) this.#early.push(Buffer.from(piece))
+    const more = this.#heard?.data(piece) === true
+    if (!this.#isOver) this.#receive.consumed(piece.length, more)
   }
 
   eof(fd: 1 | 2): void {
     if (!this.#isOpen || fd === 2 || this.#gotEnd) throw new ProtocolError('EOF a socket cannot have')
     this.#gotEnd = true
-    if (!this.#isClosing) this.push(null)
+    if (this.#isOver || !this.#heard) return
+    this.#heard.ended()
+    this.#settle()
   }
 
   window(bytes: number): void {
@@ -102,17 +125,42 @@ export class Socket extends Duplex implements Channel {
     throw new ProtocolError('UNREAD of a socket')
   }
 
+  /** Before both ends were said: a reset. */
   channelClosed(): void {
-    this.#isClosed = true
-    this.#send.drop()
-    if (this.#isClosing || (this.#gotEnd && this.#sentEnd)) return
-    const reset: NodeJS.ErrnoException = new Error(`${this.#what}: connection reset inside the container`)
-    reset.code = 'ECONNRESET'
-    this.destroy(reset)
+    this.#over(new Error('closed while connecting'))
   }
 
   lost(error: HatchwayError): void {
-    this.#isClosed = true
-    this.destroy(error)
+    this.#over(error)
+  }
+
+  #allSent(): void {
+    if (this.#isOver) return
+    if (this.#ending) this.#sendEnd()
+    else if (this.#stalled) {
+      this.#stalled = false
+      this.#heard?.drained()
+    }
+  }
+
+  #sendEnd(): void {
+    this.#send.eof()
+    this.#sentEnd = true
+    this.#heard?.finished()
+    this.#settle()
+  }
+
+  /** After both ends the helper closes by itself, once its last bytes are out: a CLOSE now would cut them off. */
+  #settle(): void {
+    if (this.#heard && this.#gotEnd && this.#sentEnd) this.#over()
+  }
+
+  #over(reason?: Error): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#send.drop()
+    if (!this.#isOpen && reason) this.opening.reject(reason)
+    this.#heard?.closed()
+    this.#told?.()
   }
 }

@@ -1,4 +1,4 @@
-/** A channel as a node stream that half-closes both ways: forwarded connections, agent and X11 channels. */
+/** A channel as a node stream that half-closes both ways: what carries one more SSH connection (ssh -J). */
 import { Duplex } from 'node:stream'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { PacketReader } from './packets.ts'
@@ -40,10 +40,10 @@ export class ChannelStream extends Duplex implements ChannelOwner {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#channel.flushed().then(() => {
+    this.#channel.whenFlushed(() => {
       this.#channel.sendEof()
       done()
-    }, done)
+    })
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

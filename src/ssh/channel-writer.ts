@@ -59,10 +59,10 @@ export class ChannelWriter {
     return false
   }
 
-  /** Resolves when all that was written left, or cannot leave any more. */
-  flushed(): Promise<void> {
-    if (this.#waiting.length === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#flushed.push(resolve))
+  /** Tells when all that was written left, or cannot leave any more: now, if nothing waits. */
+  whenFlushed(told: () => void): void {
+    if (this.#waiting.length === 0) told()
+    else this.#flushed.push(told)
   }
 
   /** WINDOW_ADJUST. */
@@ -143,6 +143,6 @@ export class ChannelWriter {
   }
 
   #tellFlushed(): void {
-    for (const resolve of this.#flushed.splice(0)) resolve()
+    for (const told of this.#flushed.splice(0)) told()
   }
 }

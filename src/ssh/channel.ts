@@ -102,12 +102,12 @@ export class Channel {
     return this.#eofSent || this.#writer.write(fd, chunk)
   }
 
-  /** Resolves when all that was written left, or cannot leave any more. */
-  flushed(): Promise<void> {
-    return this.#writer.flushed()
+  /** Tells when all that was written left, or cannot leave any more: now, if nothing waits. */
+  whenFlushed(told: () => void): void {
+    this.#writer.whenFlushed(told)
   }
 
-  /** After `flushed`. */
+  /** When all is flushed. */
   sendEof(): void {
     if (this.#eofSent) return
     this.#eofSent = true

@@ -1,12 +1,13 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
-import type { Duplex } from 'node:stream'
 import { inWords } from '../duration.ts'
+import { type End, relay } from '../relay.ts'
 import { Channel, WINDOW } from './channel.ts'
+import { ChannelEnd } from './channel-end.ts'
 import { ChannelStream } from './channel-stream.ts'
 import { type ChannelTimeout, ChannelTimeouts } from './channel-timeouts.ts'
 import { MAX_DATA, type RemoteEnd } from './channel-writer.ts'
 import type { ConnectionHandlers, OpenFailure } from './connection.ts'
-import { joinStreams, openDirect } from './direct.ts'
+import { openDirect } from './direct.ts'
 import { GlobalRequests } from './global-requests.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { DisconnectReason, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
@@ -101,7 +102,7 @@ export class ConnectionLayer {
   }
 
   /** Channels towards the client. */
-  open(type: string, data: Buffer): Promise<Duplex> {
+  open(type: string, data: Buffer): Promise<End> {
     return new Promise((resolve, reject) => {
       if (this.#closed.aborted || this.#transport.closed) return reject(new Error('the connection is gone'))
       if (this.#full()) return reject(new Error('too many channels'))
@@ -116,7 +117,7 @@ export class ConnectionLayer {
       const pending: PendingOpen = {
         // At once, not after an await: data may follow the confirmation in the same read.
         confirmed: (remote) => {
-          resolve(new ChannelStream(this.#add(id, TYPES[type] ?? type, window, remote)))
+          resolve(new ChannelEnd(this.#add(id, TYPES[type] ?? type, window, remote)))
           done()
         },
         failed: (error) => {
@@ -197,7 +198,7 @@ export class ConnectionLayer {
           else if (typeof result === 'function') {
             if (!this.#transport.closed) result(new ChannelStream(confirm()))
           } else if (this.#transport.closed) result.destroy()
-          else joinStreams(new ChannelStream(confirm()), result)
+          else relay(new ChannelEnd(confirm()), result)
         },
         (error: unknown) => {
           if (error instanceof MalformedPacket) return this.#orDisconnect(false, error.message)

@@ -1,5 +1,6 @@
 /** One authenticated SSH connection as the rest of Hatchway sees it, and what it asks of us. */
 import type { Duplex } from 'node:stream'
+import type { End } from '../relay.ts'
 import type { SshSession } from './session.ts'
 
 export interface Endpoint {
@@ -47,8 +48,8 @@ export interface OpenFailure {
 export interface ConnectionHandlers {
   allow(action: SshAction): boolean | Promise<boolean>
   session(session: SshSession): void
-  /** Resolve with the stream to join to the channel or who takes it, or say why not. It half-closes both ways. */
-  direct?(target: DirectTarget, signal: AbortSignal): Promise<Duplex | TakesChannel | OpenFailure>
+  /** Resolve with what to join to the channel or who takes it, or say why not. */
+  direct?(target: DirectTarget, signal: AbortSignal): Promise<End | TakesChannel | OpenFailure>
   /** Resolve with the bound port (0 for unix), or undefined: REQUEST_FAILURE. */
   forward?(bind: ForwardBind): Promise<number | undefined>
   cancelForward?(bind: ForwardBind): Promise<boolean>
@@ -69,9 +70,9 @@ export interface SshConnection<Identity> {
   /** Aborts when the connection is gone. */
   readonly closed: AbortSignal
   /** Channels towards the client, for what came to us from inside the container. */
-  openForwarded(bind: ForwardBind, originator: Endpoint): Promise<Duplex>
-  openAgent(): Promise<Duplex>
-  openX11(originator: Endpoint): Promise<Duplex>
+  openForwarded(bind: ForwardBind, originator: Endpoint): Promise<End>
+  openAgent(): Promise<End>
+  openX11(originator: Endpoint): Promise<End>
   /** RFC 4253 §11.1 disconnect (reason 11 BY_APPLICATION unless said) with a sentence, then close. Idempotent. */
   disconnect(message: string, reason?: 'too-many-connections'): void
 }

@@ -1,17 +1,14 @@
 /** Channels a client opens towards something inside: direct-tcpip (RFC 4254 §7.2), direct-streamlocal@openssh.com. */
-import type { Duplex } from 'node:stream'
+import type { End } from '../relay.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure, TakesChannel } from './connection.ts'
 import type { PacketReader } from './packets.ts'
-
-/** For the last bytes to a side that reads slowly, once the other side is gone. */
-const FLUSH_LIMIT = 60_000
 
 export async function openDirect(
   type: string,
   reader: PacketReader,
   handlers: ConnectionHandlers,
   closed: AbortSignal,
-): Promise<Duplex | TakesChannel | OpenFailure> {
+): Promise<End | TakesChannel | OpenFailure> {
   const target = parseTarget(type, reader)
   if (!target) return { reason: 'unknown-type', message: 'unknown channel type' }
   if (!handlers.direct) return { reason: 'prohibited', message: 'forwarding is not permitted' }
@@ -26,22 +23,4 @@ function parseTarget(type: string, reader: PacketReader): DirectTarget | undefin
   // Two reserved fields follow (PROTOCOL §2.4).
   if (type === 'direct-streamlocal@openssh.com') return { kind: 'unix', path: reader.text() }
   return undefined
-}
-
-/** Bytes both ways, an end on one side ends writing on the other; a broken side breaks both. */
-export function joinStreams(one: Duplex, other: Duplex): void {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    from.pipe(to)
-    from.on('error', () => to.destroy())
-    from.on('close', () => {
-      // Nothing can be written to `from` any more; what it sent in full may still leave.
-      if (!from.readableEnded || to.writableFinished) return to.destroy()
-      const timer = setTimeout(() => to.destroy(), FLUSH_LIMIT)
-      to.once('finish', () => to.destroy())
-      to.once('close', () => clearTimeout(timer))
-    })
-  }
 }

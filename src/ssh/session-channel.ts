@@ -237,7 +237,7 @@ export class SessionChannel implements ChannelOwner {
 
   async #leave(status: SessionExit): Promise<void> {
     this.#answerStart?.(true)
-    await this.#channel.flushed()
+    await new Promise<void>((resolve) => this.#channel.whenFlushed(resolve))
     this.#channel.sendEof()
     if ('signal' in status) {
       const name = status.signal.toUpperCase().replace(/^SIG/, '')

@@ -1,10 +1,10 @@
 /** -R, where somebody inside connects in the same moment as it begins to listen: both come in one read. */
-import type { Duplex } from 'node:stream'
 import { PassThrough } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { forwards } from '../../src/forward/sockets.ts'
 import { frame, TYPE } from '../../src/guest/frames.ts'
+import { type End, StreamEnd } from '../../src/relay.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 
@@ -13,7 +13,7 @@ const PEER = Buffer.from('10.0.0.9')
 
 type Dependencies = Parameters<typeof forwards>[0]
 
-async function world(openForwarded: (bind: ForwardBind) => Promise<Duplex>) {
+async function world(openForwarded: (bind: ForwardBind) => Promise<End>) {
   const helper = new FakeHelper()
   const guest = await helper.connect()
   const connection = { closed: new AbortController().signal, openForwarded }
@@ -40,7 +40,7 @@ test('the connection goes to the client, behind the answer that tells it the por
     order.push(`open ${bind.kind === 'tcp' && bind.port}`)
     const channel = new PassThrough()
     channel.end('from the client')
-    return channel
+    return new StreamEnd(channel)
   })
   const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 0 })
   const { channel } = await helper.frame(TYPE.LISTEN)
@@ -70,8 +70,8 @@ test('a client that does not take it costs that connection, not the helper', asy
 test('a client that takes what is gone by then gets its end', async () => {
   const channel = new PassThrough()
   let take: () => void = () => {}
-  const taken = new Promise<Duplex>((resolve) => {
-    take = () => resolve(channel)
+  const taken = new Promise<End>((resolve) => {
+    take = () => resolve(new StreamEnd(channel))
   })
   const { helper, guest, handlers } = await world(() => taken)
   const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 4000 })

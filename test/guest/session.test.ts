@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Guest } from '../../src/guest/guest.ts'
+import type { End } from '../../src/relay.ts'
 import { docker, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { streamOf } from '../support/end-stream.ts'
 import { until } from '../support/wait.ts'
 import { Sink } from './fake-helper.ts'
 import { DEV, LIMIT, openWorld, run, sh, spec, started, TTY, type World } from './world.ts'
@@ -236,7 +238,7 @@ c.sendall(b"got %d" % len(data)); c.close()`
     const exec = await guest.spawn(spec(['python3', '-c', script]), sink, LIMIT())
     await until('a port', () => sink.text.includes('\n'))
     const port = Number(sink.text)
-    const socket = await guest.connect({ kind: 'tcp', host: 'localhost', port }, LIMIT())
+    const socket = streamOf(await guest.connect({ kind: 'tcp', host: 'localhost', port }, LIMIT()))
     socket.end(Buffer.alloc(3 * MIB))
     expect(Buffer.concat(await socket.toArray()).toString()).toBe(`got ${3 * MIB}`)
     await exec.exit
@@ -260,7 +262,7 @@ print("got",n,flush=True)`
     const sink = new Sink()
     const exec = await guest.spawn(spec(['python3', '-c', script]), sink, LIMIT())
     await until('a port', () => sink.text.includes('\n'))
-    const socket = await guest.connect({ kind: 'tcp', host: 'localhost', port: Number(sink.text) }, LIMIT())
+    const socket = streamOf(await guest.connect({ kind: 'tcp', host: 'localhost', port: Number(sink.text) }, LIMIT()))
     await once(socket.resume(), 'end')
     socket.end(Buffer.alloc(16 * MIB))
     await exec.exit
@@ -269,7 +271,8 @@ print("got",n,flush=True)`
 
   it('listens inside on tcp and unix, and frees what it bound', async () => {
     const got: string[] = []
-    const accept = ({ stream }: { stream: import('node:stream').Duplex }) => {
+    const accept = ({ end }: { end: End }) => {
+      const stream = streamOf(end)
       stream.on('data', (chunk: Buffer) => got.push(chunk.toString()))
       stream.on('end', () => stream.end('bye'))
     }

@@ -6,9 +6,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import { type End, relay, StreamEnd } from '../../src/relay.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, SshConnection } from '../../src/ssh/connection.ts'
 import { fields, PacketReader } from '../../src/ssh/packets.ts'
 import type { SshSession } from '../../src/ssh/session.ts'
+import { streamOf } from '../support/end-stream.ts'
 import { connectPeer, HIDE_CHANNELS, Message, packet } from './peer.ts'
 import { program, run, ssh, start, startServer, type TestServer } from './support.ts'
 
@@ -47,7 +49,7 @@ async function freePort(): Promise<number> {
 /** Connects where the client says. */
 function dialer(seen: DirectTarget[]): Partial<ConnectionHandlers> {
   return {
-    async direct(target): Promise<Duplex | { reason: 'connect-failed'; message: string }> {
+    async direct(target): Promise<End | { reason: 'connect-failed'; message: string }> {
       seen.push(target)
       const options = { allowHalfOpen: true }
       const socket =
@@ -56,7 +58,7 @@ function dialer(seen: DirectTarget[]): Partial<ConnectionHandlers> {
           : connect({ ...options, path: target.path })
       try {
         await once(socket, 'connect')
-        return socket
+        return new StreamEnd(socket)
       } catch (error) {
         return { reason: 'connect-failed', message: error instanceof Error ? error.message : 'failed' }
       }
@@ -223,9 +225,7 @@ function forwarder(connection: SshConnection<string>, binds: ForwardBind[], canc
       if (bind.kind === 'tcp' && bind.port === 1) return undefined
       const listener = createServer({ allowHalfOpen: true }, async (socket) => {
         const actual = bind.kind === 'tcp' ? { ...bind, port } : bind
-        const stream = await connection.openForwarded(actual, { address: '10.9.8.7', port: 4321 })
-        socket.on('error', () => {})
-        socket.pipe(stream).pipe(socket)
+        relay(new StreamEnd(socket), await connection.openForwarded(actual, { address: '10.9.8.7', port: 4321 }))
       })
       servers.push(listener)
       if (bind.kind === 'tcp') listener.listen(bind.port, '127.0.0.1')
@@ -310,8 +310,8 @@ test('forwarded-tcpip carries the address bound and who connected; data right be
   peer.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, id, 3, 100_000, 32_768))
   peer.send(packet(Message.CHANNEL_DATA, id, Buffer.from('at once')))
   peer.send(packet(Message.CHANNEL_EOF, id))
-  const stream = await opening
-  expect(String(await readAll(stream as Duplex))).toBe('at once')
+  const end = await opening
+  expect(end && String(await readAll(streamOf(end)))).toBe('at once')
   peer.close()
 })
 
@@ -337,7 +337,7 @@ test('agent forwarding: the client’s agent lists its keys to us', async () => 
     session: async (session: SshSession, connection) => {
       asked = session.agentForwarding
       session.accept()
-      const agent = await connection.openAgent()
+      const agent = streamOf(await connection.openAgent())
       agent.write(fields(Buffer.of(11))) // SSH_AGENTC_REQUEST_IDENTITIES
       const [chunk] = await once(agent, 'data')
       answer = chunk

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import { StreamEnd } from '../../src/relay.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
 import type { SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, HIDE_CHANNELS, Message, openSession } from './peer.ts'
@@ -106,7 +107,7 @@ async function forwarded(): Promise<{ socket: Socket; child: ReturnType<typeof s
 test('direct-tcpip: a forward that carries nothing is closed at both ends, the connection stays', async () => {
   const inside = new PassThrough()
   server = await startServer({
-    handlers: () => ({ direct: async () => inside }),
+    handlers: () => ({ direct: async () => new StreamEnd(inside) }),
     limits: timeouts('direct-tcpip=500'),
   })
   const { socket } = await forwarded()
