@@ -155,10 +155,13 @@ void flow_wake(struct chan *c) {
   line_up[(first + waiting++) % (2 * CHANNELS_MAX)] = (u16)c->slot;
 }
 
-bool flow_turns(void) {
-  /* Less than this is left for the line to drain: a busy line would else be cut into ever smaller frames. */
-  enum { WORTH_A_FRAME = 4096 };
-  for (u32 n = waiting; n && line_data_room(guest.line) >= WORTH_A_FRAME; n--) {
+/* Less than this is left for the line to drain: a busy line would else be cut into ever smaller frames. */
+enum { WORTH_A_FRAME = 4096 };
+
+bool flow_can_turn(void) { return waiting && line_data_room(guest.line) >= WORTH_A_FRAME; }
+
+void flow_turns(void) {
+  for (u32 n = waiting; n && flow_can_turn(); n--) {
     struct chan *c = chan_at(line_up[first]);
     first = (first + 1) % (2 * CHANNELS_MAX);
     waiting--;
@@ -167,5 +170,4 @@ bool flow_turns(void) {
     turn(c);
     if (c->open) flow_wake(c);
   }
-  return waiting && line_data_room(guest.line) >= WORTH_A_FRAME;
 }

@@ -9,6 +9,7 @@ void flow_eof(struct chan *c);                     /* the gateway's EOF */
 void flow_write(struct chan *c);                   /* what is queued, to the program */
 void flow_unread(struct chan *c);                 /* nobody reads the program's stdin any more */
 void flow_wake(struct chan *c);                    /* it may have something to read, or may send again */
-bool flow_turns(void);                             /* true: there is more to read and room for it */
+void flow_turns(void);                             /* what may be sent and finds room is read */
+bool flow_can_turn(void);                          /* there is more of that */
 
 #endif

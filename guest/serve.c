@@ -275,10 +275,12 @@ int serve(void) {
     hear(&guest.socket);
     if (drained()) finish(0);
     wait = keep_time();
-    if (!guest.ending && flow_turns()) wait = 0;
+    if (!guest.ending) flow_turns();
     bool heard = speak(&guest.exec) && speak(&guest.socket);
     if (!heard && !guest.ending) finish(0), wait = 0;
     if (ended()) return guest.exit_code;
+    /* What left just now has made room. */
+    if (!guest.ending && flow_can_turn()) wait = 0;
     if (more_to_hear(&guest.exec) || more_to_hear(&guest.socket)) wait = 0;
   }
 }

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect } from 'vitest'
-import { type Channel, type Client, T, text, u32 } from './client.ts'
+import { type Channel, type Client, type Frame, T, text, u32 } from './client.ts'
 import { suite } from './suite.ts'
 
 const TOKEN = Buffer.from('0123456789abcdef')
@@ -43,6 +43,20 @@ suite('switch', ({ run, start, scratch }) => {
     await client.ping(1n)
     client.output = exec
     await client.ping(2n)
+  })
+
+  run('bulk goes on by itself: nothing but the reader wakes the helper', async () => {
+    let bytes = 0
+    const onFrame = ({ type, payload }: Frame) => {
+      if (type === T.DATA) bytes += payload.length
+      return type === T.DATA
+    }
+    const client = await start({ onFrame })
+    await switched(client)
+    for (let i = 1; i <= 4; i++) {
+      await client.sh('head -c 64000000 /dev/zero').closed()
+      expect(bytes).toBe(i * 64_000_000)
+    }
   })
 
   run('PING on the exec renews the lease', async () => {
