@@ -56,13 +56,13 @@ export function forwards(
 
   return {
     async direct(target, signal): Promise<End | OpenFailure> {
-      const limit = limited(START_LIMIT, signal)
+      // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
       try {
-        const { container, guest, hold } = await insideOf(localAction(target), limit.signal)
+        const { container, guest, hold } = await insideOf(localAction(target), signal)
         const connect = () => {
-          if (guest) return guest.connect(target, limit.signal)
+          if (guest) return guest.connect(target, signal)
           if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-          return connectFromOutside(deps.engine, container, target, limit.signal)
+          return connectFromOutside(deps.engine, container, target, signal)
         }
         const end = await connect()
         end.whenClosed(hold(() => end.destroy()))
@@ -72,8 +72,6 @@ export function forwards(
         const failure = asHatchwayError(error)
         log.info({ code: failure.code, err: failure.cause, target: describe(target) }, 'forward refused')
         return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
-      } finally {
-        limit.release()
       }
     },
 

@@ -176,18 +176,17 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
 
   /** Sent away when nobody used it for a while; every acquire and every last channel begin the while anew. */
   function rest(key: string, helper: Live): void {
-    clearTimeout(helper.idle)
-    helper.idle = setTimeout(() => {
+    helper.idle ??= setTimeout(() => {
       if (helper.connection.channels > 0) return
       if (live.get(key) === helper) live.delete(key)
       helper.connection.shutdown()
-    }, settings.idleMs ?? IDLE_MS)
-    helper.idle.unref()
+    }, settings.idleMs ?? IDLE_MS).unref()
+    helper.idle.refresh()
   }
 
   async function have(container: Container, user: GuestUser, signal: AbortSignal): Promise<Live | Impossible> {
     closed.signal.throwIfAborted()
-    const key = JSON.stringify([container.id, container.startedAt, user.exec, user.uid, user.gid])
+    const key = `${container.id} ${container.startedAt} ${user.uid} ${user.gid} ${user.exec}`
     const here = live.get(key)
     if (here !== undefined && !here.connection.ending) {
       rest(key, here)

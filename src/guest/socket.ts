@@ -72,7 +72,7 @@ export class Socket implements Channel, End {
   destroy(): void {
     if (this.#isOver) return
     this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
-    this.#over(new Error('closed while connecting'))
+    this.#over()
   }
 
   whenClosed(told: () => void): void {
@@ -127,7 +127,7 @@ export class Socket implements Channel, End {
 
   /** Before both ends were said: a reset. */
   channelClosed(): void {
-    this.#over(new Error('closed while connecting'))
+    this.#over()
   }
 
   lost(error: HatchwayError): void {
@@ -159,7 +159,7 @@ export class Socket implements Channel, End {
     if (this.#isOver) return
     this.#isOver = true
     this.#send.drop()
-    if (!this.#isOpen && reason) this.opening.reject(reason)
+    if (!this.#isOpen) this.opening.reject(reason ?? new Error('closed while connecting'))
     this.#heard?.closed()
     this.#told?.()
   }

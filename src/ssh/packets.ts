@@ -113,23 +113,40 @@ export class PacketReader {
 export type Field = number | boolean | string | Buffer | { readonly raw: Buffer }
 
 export function fields(...parts: readonly Field[]): Buffer {
-  return Buffer.concat(parts.map(encode))
+  return build(0, parts)
 }
 
 export function packet(type: number, ...parts: readonly Field[]): Buffer {
-  return Buffer.concat([Buffer.of(type), ...parts.map(encode)])
-}
-
-function encode(part: Field): Buffer {
-  if (typeof part === 'boolean') return Buffer.of(part ? 1 : 0)
-  if (typeof part === 'number') return uint32(part)
-  if (typeof part === 'string') return encode(Buffer.from(part, 'utf8'))
-  if (Buffer.isBuffer(part)) return Buffer.concat([uint32(part.length), part])
-  return part.raw
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeUInt32BE(value >>> 0)
+  const bytes = build(1, parts)
+  bytes[0] = type
   return bytes
+}
+
+/** Fields behind `start` bytes that are the caller's to fill. One buffer each: a login and a forward build many. */
+function build(start: number, parts: readonly Field[]): Buffer {
+  let length = start
+  for (const part of parts) length += sizeOf(part)
+  const bytes = Buffer.allocUnsafe(length)
+  let at = start
+  for (const part of parts) at = put(bytes, at, part)
+  return bytes
+}
+
+function sizeOf(part: Field): number {
+  if (typeof part === 'number') return 4
+  if (typeof part === 'boolean') return 1
+  if (typeof part === 'string') return 4 + Buffer.byteLength(part)
+  return Buffer.isBuffer(part) ? 4 + part.length : part.raw.length
+}
+
+/** Answers where the next one goes. */
+function put(bytes: Buffer, at: number, part: Field): number {
+  if (typeof part === 'number') return bytes.writeUInt32BE(part >>> 0, at)
+  if (typeof part === 'boolean') return bytes.writeUInt8(part ? 1 : 0, at)
+  if (typeof part === 'string') {
+    const length = bytes.write(part, at + 4)
+    return bytes.writeUInt32BE(length, at) + length
+  }
+  if (!Buffer.isBuffer(part)) return at + part.raw.copy(bytes, at)
+  return bytes.writeUInt32BE(part.length, at) + part.copy(bytes, at + 4)
 }

@@ -45,6 +45,7 @@ export function createProtocol(options: ProtocolOptions): StockProtocol {
     messageHandlers: { DISCONNECT: (_, reason, text) => options.disconnected(reason, text) },
   })
   let cipher = protocol._cipher
+  useSlabs(cipher, output)
   Object.defineProperty(protocol, '_cipher', {
     get: () => cipher,
     set: (next: StockCipher) => {
@@ -92,10 +93,11 @@ function hostKeysFor(
 /** Packets are built in our output's slabs; ciphers without the native binding make their own buffers. */
 function useSlabs(cipher: StockCipher, output: SlabOutput): void {
   const kind = cipher.constructor.name
-  if (!kind.endsWith('Binding')) return
+  const isNull = kind === 'NullCipher'
+  if (!isNull && !kind.endsWith('Binding')) return
   const block = cipher._encBlockLen ?? (kind.startsWith('AESGCM') ? 16 : 8)
-  const clear = cipher._aadLen ?? 4
-  const mac = cipher._macLen ?? 16
+  const clear = cipher._aadLen ?? (isNull ? 0 : 4)
+  const mac = cipher._macLen ?? (isNull ? 0 : 16)
   cipher.allocPacket = (payloadLength) => {
     const unpadded = 5 + payloadLength
     let padding = block - ((unpadded - clear) & (block - 1))

@@ -11,6 +11,8 @@ import type { SshServerOptions } from './server.ts'
 import { isBug, Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
 
+/** One for all, as in session-channel.ts. */
+export const GONE = new Error('the connection is gone')
 const KEEPALIVE = packet(Message.GLOBAL_REQUEST, 'keepalive@openssh.com', true)
 
 export interface ServerConnectionOptions<Identity> {
@@ -53,7 +55,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     closed: (reason) => {
       clearTimeout(grace)
       clearInterval(keepalive)
-      abort.abort()
+      abort.abort(GONE)
       auth.end()
       layer?.end()
       place.left(misdeed())

@@ -11,7 +11,7 @@ import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './con
 import { loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import type { Misdeed, Penalty } from './penalties.ts'
-import { type ServerConnection, serveConnection } from './server-connection.ts'
+import { GONE, type ServerConnection, serveConnection } from './server-connection.ts'
 
 /** For a refusal to reach a client that reads slowly. */
 const FAREWELL_LIMIT = 2_000
@@ -121,7 +121,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   async function approachAndServe(approach: Approach, arrival: Arrival, place: Place): Promise<void> {
     const { stream } = arrival
     const abort = new AbortController()
-    const gone = () => abort.abort(new Error('the connection is gone'))
+    const gone = () => abort.abort(GONE)
     let misdeed: Misdeed = 'noauth'
     const grace = setTimeout(() => {
       misdeed = 'grace-exceeded'

@@ -10,7 +10,7 @@ import { onClose } from '../stop.mjs'
 const PORT = 7007
 const LIMIT = 10_000
 /** A gateway lives for weeks: its code is compiled, as sshd's always is. */
-const WARM = 300
+const WARM = 2000
 const BULK_PORT = 7008
 const IDLE_PORT = 7009
 const IDLE = 200
