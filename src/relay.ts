@@ -2,7 +2,6 @@
  * A forwarded connection: two ends, and the bytes between them. An end is no node stream: most forwards are short, and a
  * Duplex on either side with a pipe each way was the larger part of what one cost.
  */
-import type { Duplex } from 'node:stream'
 
 /** For the last bytes to an end that reads slowly, once the other end is gone. */
 const FLUSH_LIMIT = 60_000
@@ -84,48 +83,5 @@ class Way implements Heard {
     // Nothing can be written to `from` any more; what it sent in full may still leave.
     if (!this.#ended || this.back.#isFinished) this.#to.destroy()
     else this.back.#limit = setTimeout(() => this.#to.destroy(), FLUSH_LIMIT)
-  }
-}
-
-/** A stream that half-closes both ways as one end. */
-export class StreamEnd implements End {
-  readonly #stream: Duplex
-
-  constructor(stream: Duplex) {
-    this.#stream = stream
-    // It says no more than 'close' does; unheard it would end the process.
-    stream.on('error', () => {})
-  }
-
-  listen(heard: Heard): void {
-    const stream = this.#stream
-    stream.on('data', (bytes: Buffer) => {
-      if (!heard.data(bytes)) stream.pause()
-    })
-    stream.on('end', () => heard.ended())
-    stream.on('drain', () => heard.drained())
-    stream.on('finish', () => heard.finished())
-    this.whenClosed(() => heard.closed())
-  }
-
-  write(bytes: Buffer): boolean {
-    return !this.#stream.writable || this.#stream.write(Buffer.from(bytes))
-  }
-
-  end(): void {
-    this.#stream.end()
-  }
-
-  resume(): void {
-    this.#stream.resume()
-  }
-
-  destroy(): void {
-    this.#stream.destroy()
-  }
-
-  whenClosed(told: () => void): void {
-    if (this.#stream.closed) told()
-    else this.#stream.once('close', told)
   }
 }

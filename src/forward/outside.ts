@@ -3,9 +3,10 @@
  * of reach, and so is the rest of its network: connecting there from here would be another network than the container's.
  */
 import { connect, isIP } from 'node:net'
+import { StreamEnd } from '../end-stream.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { type End, StreamEnd } from '../relay.ts'
+import type { End } from '../relay.ts'
 
 const CONNECT_LIMIT = 5_000
 const ONLY = 'without the guest helper'

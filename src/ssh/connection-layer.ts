@@ -1,9 +1,9 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
 import { inWords } from '../duration.ts'
+import { streamOf } from '../end-stream.ts'
 import { type End, relay } from '../relay.ts'
 import { Channel, WINDOW } from './channel.ts'
 import { ChannelEnd } from './channel-end.ts'
-import { ChannelStream } from './channel-stream.ts'
 import { type ChannelTimeout, ChannelTimeouts } from './channel-timeouts.ts'
 import { MAX_DATA, type RemoteEnd } from './channel-writer.ts'
 import type { ConnectionHandlers, OpenFailure } from './connection.ts'
@@ -196,7 +196,7 @@ export class ConnectionLayer {
         (result) => {
           if ('reason' in result) refuse(result)
           else if (typeof result === 'function') {
-            if (!this.#transport.closed) result(new ChannelStream(confirm()))
+            if (!this.#transport.closed) result(streamOf(new ChannelEnd(confirm())))
           } else if (this.#transport.closed) result.destroy()
           else relay(new ChannelEnd(confirm()), result)
         },

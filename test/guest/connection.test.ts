@@ -2,10 +2,10 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { streamOf } from '../../src/end-stream.ts'
 import { HatchwayError } from '../../src/errors.ts'
 import { frame, TYPE, windowFrame } from '../../src/guest/frames.ts'
 import { GuestRefusal } from '../../src/guest/guest.ts'
-import { streamOf } from '../support/end-stream.ts'
 import { until } from '../support/wait.ts'
 import { FakeHelper, helloPayload, Sink, SPEC, u32 } from './fake-helper.ts'
 
