@@ -147,7 +147,7 @@ static void retry_channels(u64 *next) {
     if (c->kind != KIND_SOCKET && c->kind != KIND_LISTENER) continue;
     if (c->due && guest.now >= c->due) {
       if (c->kind == KIND_LISTENER) listener_accept(c);
-      else socket_retry(c);
+      else socket_due(c);
     }
     sooner(next, c->due);
   }

@@ -2,7 +2,7 @@
 #include "flow.h"
 #include "resolve.h"
 
-enum { RETRY_EVERY = 20, RETRY_FOR = 5000 };
+enum { RETRY_EVERY = 20, RETRY_FOR = 5000, FLUSH_FOR = 60000 };
 
 static void failed(struct chan *c, int error, u8 stage) {
   if (c->connecting.lookup) resolve_cancel(c);
@@ -80,7 +80,10 @@ static void try_unix(struct chan *c) {
   chan_due(c, guest.now + RETRY_EVERY);
 }
 
-void socket_retry(struct chan *c) { try_unix(c); }
+void socket_due(struct chan *c) {
+  if (c->open) socket_broken(c);
+  else try_unix(c);
+}
 
 void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name) {
   struct chan *c = chan_new(id, KIND_SOCKET);
@@ -127,4 +130,9 @@ void socket_settle(struct chan *c) {
   if (c->open && c->in < 0 && c->out < 0) closed(c);
 }
 void socket_broken(struct chan *c) { closed(c); }
-void socket_close(struct chan *c) { closed(c); }
+/* All of it was sent, and not all of it taken: a kernel would go on delivering, too, though for longer. */
+void socket_close(struct chan *c) {
+  if (!c->open || !c->in_eof || !c->queue.used || guest.ending) return closed(c);
+  chan_close_out(c);
+  chan_due(c, guest.now + FLUSH_FOR);
+}

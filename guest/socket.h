@@ -7,7 +7,7 @@
 void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name);
 void socket_resolved(struct chan *c, const struct address_list *found, int error);
 void socket_event(struct chan *c); /* while it is connecting */
-void socket_retry(struct chan *c); /* `due` has come */
+void socket_due(struct chan *c); /* `due` has come */
 void socket_settle(struct chan *c);
 void socket_broken(struct chan *c);
 void socket_close(struct chan *c); /* the gateway's CLOSE */

@@ -27,6 +27,10 @@ export class StreamEnd implements End {
     return !this.#stream.writable || this.#stream.write(Buffer.from(bytes))
   }
 
+  get unsent(): number {
+    return this.#stream.writableLength
+  }
+
   end(): void {
     this.#stream.end()
   }

@@ -3,8 +3,8 @@
  * Duplex on either side with a pipe each way was the larger part of what one cost.
  */
 
-/** For the last bytes to an end that reads slowly, once the other end is gone. */
-const FLUSH_LIMIT = 60_000
+/** For the last bytes to an end that reads slowly, once the other end is gone: some must leave within this time. */
+const STUCK_LIMIT = 60_000
 
 /** Bytes are lent, both ways: who keeps them copies them. */
 export interface End {
@@ -12,6 +12,8 @@ export interface End {
   listen(heard: Heard): void
   /** False: taken, but more is welcome only after `drained`. After the end, or `end`, it is dropped. */
   write(bytes: Buffer): boolean
+  /** Bytes written that have not left; absent where they may wait as long as the connection they belong to lasts. */
+  readonly unsent?: number
   /** No more will be written; what was leaves first. Idempotent. */
   end(): void
   /** After `data` answered false. */
@@ -79,9 +81,17 @@ class Way implements Heard {
 
   closed(): void {
     this.#isClosed = true
-    clearTimeout(this.#limit)
+    clearTimeout(this.back.#limit)
+    if (this.back.#isClosed) return
     // Nothing can be written to `from` any more; what it sent in full may still leave.
     if (!this.#ended || this.back.#isFinished) this.#to.destroy()
-    else this.back.#limit = setTimeout(() => this.#to.destroy(), FLUSH_LIMIT)
+    else this.#awaitRest(Number.POSITIVE_INFINITY)
+  }
+
+  #awaitRest(before: number): void {
+    const { unsent } = this.#to
+    if (unsent === undefined) return
+    if (unsent >= before) this.#to.destroy()
+    else this.#limit = setTimeout(() => this.#awaitRest(unsent), STUCK_LIMIT)
   }
 }

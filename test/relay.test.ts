@@ -1,46 +1,11 @@
 /** Two ends joined, each as slow or as broken as the test says. */
 import { afterEach, expect, test, vi } from 'vitest'
-import { type End, type Heard, relay } from '../src/relay.ts'
+import { relay } from '../src/relay.ts'
+import { FakeEnd } from './support/fake-end.ts'
 
 afterEach(() => {
   vi.useRealTimers()
 })
-
-class FakeEnd implements End {
-  /** What was done to it, in order. */
-  readonly done: string[] = []
-  /** The answer of `write`. */
-  takes = true
-  #heard: Heard | undefined
-
-  get heard(): Heard {
-    if (!this.#heard) throw new Error('nobody listens')
-    return this.#heard
-  }
-
-  listen(heard: Heard): void {
-    this.#heard = heard
-  }
-
-  write(bytes: Buffer): boolean {
-    this.done.push(`write ${bytes}`)
-    return this.takes
-  }
-
-  end(): void {
-    this.done.push('end')
-  }
-
-  resume(): void {
-    this.done.push('resume')
-  }
-
-  destroy(): void {
-    this.done.push('destroy')
-  }
-
-  whenClosed(): void {}
-}
 
 function joined() {
   const [one, other] = [new FakeEnd(), new FakeEnd()]
@@ -76,23 +41,34 @@ test('who is over before it said that it sends no more takes the other with it',
   expect(other.done).toEqual(['write half', 'destroy'])
 })
 
-test('what was sent in full still leaves when its sender is gone, for a minute at the most', () => {
+/** All of it was sent, and its sender is gone, before it left. */
+function withRest(unsent?: number) {
+  const { one, other } = joined()
+  if (unsent !== undefined) other.unsent = unsent
+  one.heard.ended()
+  one.heard.closed()
+  expect(other.done).toEqual(['end'])
+  return other
+}
+
+test('what was sent in full still leaves when its sender is gone, as long as some of it does each minute', () => {
   vi.useFakeTimers()
-  const quick = joined()
-  const stuck = joined()
-  for (const { one } of [quick, stuck]) {
-    one.heard.ended()
-    one.heard.closed()
+  const slow = withRest(100)
+  const stuck = withRest(100)
+  const channel = withRest()
+  for (let left = 99; left > 90; left--) {
+    slow.unsent = left
+    vi.advanceTimersByTime(60_000)
   }
-  expect(quick.other.done).toEqual(['end'])
-  quick.other.heard.finished()
-  expect(quick.other.done).toEqual(['end', 'destroy'])
-  quick.other.heard.closed()
-  vi.advanceTimersByTime(59_000)
-  expect(stuck.other.done).toEqual(['end'])
-  vi.advanceTimersByTime(2000)
-  expect(stuck.other.done).toEqual(['end', 'destroy'])
-  expect(quick.other.done).toEqual(['end', 'destroy'])
+  expect([slow.done, stuck.done, channel.done]).toEqual([['end'], ['end', 'destroy'], ['end']])
+  slow.heard.finished()
+  channel.heard.finished()
+  expect([slow.done, channel.done]).toEqual([
+    ['end', 'destroy'],
+    ['end', 'destroy'],
+  ])
+  slow.heard.closed()
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('gone with all of it sent and taken: nothing is waited for', () => {

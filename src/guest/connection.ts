@@ -77,7 +77,7 @@ export class GuestConnection implements Guest {
     this.#mayHaveLine = hello.ownLine
     this.#exec = exec
     this.#settings = settings
-    this.#output = new Output(exec.stdin)
+    this.#output = new Output(exec.stdin, (error) => void this.#end(error))
     this.#parser = new FrameParser(this.#frames)
     this.#output.control(initFrame({ ...settings, maxChannels: MAX_CHANNELS }))
     this.#lease = createLease(settings.leaseMs, exec.stdin, {

@@ -13,6 +13,8 @@ export class SendFlow implements Sender {
   #credit = 0
   /** Written, and not sent yet. */
   #rest: Buffer | undefined
+  /** Behind it, from who could not wait. */
+  readonly #more: Buffer[] = []
   #done: (() => void) | undefined
   #dropping = false
 
@@ -21,7 +23,11 @@ export class SendFlow implements Sender {
     this.#output = output
   }
 
-  /** Bytes wait. */
+  /** Bytes that wait. */
+  get unsent(): number {
+    return this.#more.reduce((sum, bytes) => sum + bytes.length, this.#rest?.length ?? 0)
+  }
+
   get busy(): boolean {
     return this.#rest !== undefined
   }
@@ -32,8 +38,12 @@ export class SendFlow implements Sender {
       done()
       return
     }
-    this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     this.#done = done
+    if (this.#rest !== undefined) {
+      this.#more.push(Buffer.from(chunk))
+      return
+    }
+    this.#rest = chunk
     this.turn()
     if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
   }
@@ -59,6 +69,8 @@ export class SendFlow implements Sender {
   turn(): void {
     while (this.#rest !== undefined) {
       if (this.#rest.length === 0) {
+        this.#rest = this.#more.shift()
+        if (this.#rest !== undefined) continue
         this.#finish()
         return
       }
@@ -84,6 +96,7 @@ export class SendFlow implements Sender {
     const done = this.#done
     this.#done = undefined
     this.#rest = undefined
+    this.#more.length = 0
     done?.()
   }
 }
@@ -102,6 +115,7 @@ export class ReceiveFlow {
     this.#channel = channel
     this.#output = output
     this.#credit = credit
+    this.#stalled = credit === 0
   }
 
   take(bytes: number): void {

@@ -51,13 +51,14 @@ export class Listener implements GuestListener, Channel {
   /** The channel that ACCEPT made; the connection puts it in its table. */
   accepts(link: ChannelLink, credit: number, port: number, address: Buffer): Socket {
     if (!this.#isOpen) throw new ProtocolError('ACCEPT before OPENED')
-    const socket = new Socket(link, 'forwarded connection')
+    const socket = new Socket(link, 'forwarded connection', 0)
     const claimed = address.toString('latin1')
+    // Open from the start, also for what is under way to one that nobody takes any more.
+    socket.opened(0, credit)
     if (this.#isClosing) {
       socket.destroy()
       return socket
     }
-    socket.accepted(credit)
     this.#onAccept({ end: socket, address: isIP(claimed) > 0 ? claimed : '', port })
     return socket
   }

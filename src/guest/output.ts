@@ -21,9 +21,12 @@ export class Output {
   #heldBytes = 0
   #closed = false
   readonly #waiting = new Set<Sender>()
+  readonly #broken: (error: ProtocolError) => void
 
-  constructor(to: Writable) {
+  /** `broken` is told later, not from inside a call: who sends a frame may be in the middle of anything. */
+  constructor(to: Writable, broken: (error: ProtocolError) => void) {
     this.#to = this.#towards(to)
+    this.#broken = broken
   }
 
   /** DATA may be sent now; else `wait`. */
@@ -50,7 +53,9 @@ export class Output {
       this.#held.push(bytes)
       this.#heldBytes += bytes.length
     } else this.#to.write(bytes)
-    if (this.#heldBytes + this.#to.unsent > OVERRUN) throw new ProtocolError('the helper does not read')
+    if (this.#heldBytes + this.#to.unsent <= OVERRUN) return
+    this.close()
+    queueMicrotask(() => this.#broken(new ProtocolError('the helper does not read')))
   }
 
   /** At most MAX_PAYLOAD bytes, which are copied. */

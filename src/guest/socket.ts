@@ -4,7 +4,7 @@ import type { End, Heard } from '../relay.ts'
 import type { Channel, ChannelLink } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
-import { ProtocolError, STAGES, windowFrame } from './frames.ts'
+import { ProtocolError, STAGES } from './frames.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
 
@@ -26,17 +26,12 @@ export class Socket implements Channel, End {
   #gotEnd = false
   #isOver = false
 
-  constructor(link: ChannelLink, what: string) {
+  /** `credit`: what the helper may send before we listen. */
+  constructor(link: ChannelLink, what: string, credit = START_CREDIT) {
     this.#link = link
     this.#what = what
     this.#send = new SendFlow(link.id, link.output)
-    this.#receive = new ReceiveFlow(link.id, link.output, START_CREDIT)
-  }
-
-  /** ACCEPT: open from the start; the helper may send from our first WINDOW on. */
-  accepted(credit: number): void {
-    this.#link.output.control(windowFrame(this.#link.id, START_CREDIT))
-    this.opened(0, credit)
+    this.#receive = new ReceiveFlow(link.id, link.output, credit)
   }
 
   // The other end's side.
@@ -50,6 +45,10 @@ export class Socket implements Channel, End {
     if (this.#sentEnd) heard.finished()
     if (this.#isOver) heard.closed()
     else this.#settle()
+  }
+
+  get unsent(): number {
+    return this.#send.unsent
   }
 
   write(bytes: Buffer): boolean {
@@ -71,7 +70,8 @@ export class Socket implements Channel, End {
 
   destroy(): void {
     if (this.#isOver) return
-    this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
+    // After both ends the helper closes by itself, once its last bytes are out.
+    if (!(this.#gotEnd && this.#sentEnd)) this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
     this.#over()
   }
 
@@ -150,7 +150,6 @@ export class Socket implements Channel, End {
     this.#settle()
   }
 
-  /** After both ends the helper closes by itself, once its last bytes are out: a CLOSE now would cut them off. */
   #settle(): void {
     if (this.#heard && this.#gotEnd && this.#sentEnd) this.#over()
   }

@@ -87,15 +87,18 @@ export class ChannelEnd implements End, ChannelOwner {
       this.destroy()
       return
     }
-    // What came before CLOSE may still be read; writing is over.
+    // What came before CLOSE is still to arrive; writing is over.
     this.end()
     this.#read()
   }
 
+  /** What the channel holds when it is gone, a window at the most, is given whole: nobody is left who could wait. */
   #read(): void {
+    if (!this.#heard) return
+    const { gone } = this.#channel
     const give = (bytes: Buffer) => this.#give(bytes)
-    while (!this.#stalled && this.#channel.lend(give));
-    if (this.#stalled || this.#readEnd || !(this.#channel.ended || this.#channel.gone)) return
+    while ((gone || !this.#stalled) && this.#channel.lend(give));
+    if ((this.#stalled && !gone) || this.#readEnd || !(gone || this.#channel.ended)) return
     this.#readEnd = true
     this.#heard?.ended()
     this.#settle()

@@ -1,11 +1,13 @@
 /** GuestConnection against a helper that does what the test says. */
 import { once } from 'node:events'
+import { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { streamOf } from '../../src/end-stream.ts'
 import { HatchwayError } from '../../src/errors.ts'
-import { frame, TYPE, windowFrame } from '../../src/guest/frames.ts'
+import { frame, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
 import { GuestRefusal } from '../../src/guest/guest.ts'
+import { Output } from '../../src/guest/output.ts'
 import { until } from '../support/wait.ts'
 import { FakeHelper, helloPayload, Sink, SPEC, u32 } from './fake-helper.ts'
 
@@ -365,7 +367,7 @@ describe('sockets', () => {
     await expect(connecting).rejects.toMatchObject({ stage: 'connect', errno: 'ECONNREFUSED' })
   })
 
-  it('accepts for a listener, granting credit at once, until it is closed', async () => {
+  it('accepts for a listener, granting credit once somebody listens, until it is closed', async () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     const got: string[] = []
@@ -391,6 +393,22 @@ describe('sockets', () => {
     await helper.frame(TYPE.CLOSE, channel)
     helper.send(TYPE.CLOSED, channel)
     await closing
+  })
+
+  it('lives when somebody came and went while its listener was being closed', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect()
+    const listening = connection.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => {}, NEVER)
+    const { channel } = await helper.frame(TYPE.LISTEN)
+    helper.send(TYPE.OPENED, channel, u32(4000, 0))
+    const closing = (await listening).close()
+    helper.send(TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
+    helper.send(TYPE.EOF, 0x80000005)
+    await helper.frame(TYPE.CLOSE, 0x80000005)
+    helper.send(TYPE.CLOSED, 0x80000005)
+    helper.send(TYPE.CLOSED, channel)
+    await closing
+    expect([connection.ended.aborted, connection.channels]).toEqual([false, 0])
   })
 
   it('is not ended by a fault of ours in taking what it accepted', async () => {
@@ -468,6 +486,15 @@ describe('a helper that breaks the protocol', () => {
     const results = await Promise.allSettled(spawns)
     expect(results.every((result) => result.status === 'rejected')).toBe(true)
     expect(helper.log.join()).toContain('does not read')
+  })
+
+  it('that reads nothing is told of once and later: no caller of control() is thrown at', async () => {
+    const broken: Error[] = []
+    const output = new Output(new Writable({ write: () => {} }), (error) => broken.push(error))
+    for (let i = 0; i < 40; i++) output.control(Buffer.alloc(1024 * KIB))
+    expect(broken).toEqual([])
+    await sleep(1)
+    expect(broken).toEqual([new ProtocolError('the helper does not read')])
   })
 
   it('logs a flood on stderr as a few short printable lines', async () => {

@@ -11,6 +11,7 @@ import { type End, relay } from '../../src/relay.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, SshConnection } from '../../src/ssh/connection.ts'
 import { fields, PacketReader } from '../../src/ssh/packets.ts'
 import type { SshSession } from '../../src/ssh/session.ts'
+import { FakeEnd } from '../support/fake-end.ts'
 import { connectPeer, HIDE_CHANNELS, Message, packet } from './peer.ts'
 import { program, run, ssh, start, startServer, type TestServer } from './support.ts'
 
@@ -192,6 +193,27 @@ test('an unknown channel type is refused by its reason, and the connection lives
   expect([reader.u32(), reader.u32()]).toEqual([5, 3])
   peer.send(packet(Message.CHANNEL_OPEN, 'session', 6, 1000, 1000))
   await peer.next(Message.CHANNEL_OPEN_CONFIRMATION)
+  peer.close()
+})
+
+test('a client that leaves while its target takes nothing: what it sent goes there whole, and the target is let go', async () => {
+  const target = new FakeEnd()
+  target.takes = false
+  server = await startServer({ handlers: () => ({ direct: async () => target }) })
+  const peer = await connectPeer(server, { hide: HIDE_CHANNELS })
+  const where = fields('127.0.0.1', 80, '127.0.0.1', 1)
+  peer.send(packet(Message.CHANNEL_OPEN, 'direct-tcpip', 0, 1000, 1000, { raw: where }))
+  const { reader } = await peer.next(Message.CHANNEL_OPEN_CONFIRMATION)
+  reader.u32()
+  const id = reader.u32()
+  for (const text of ['one ', 'two ', 'three']) peer.send(packet(Message.CHANNEL_DATA, id, Buffer.from(text)))
+  await expect.poll(() => target.done).toEqual(['write one '])
+  peer.send(packet(Message.CHANNEL_CLOSE, id))
+  await expect.poll(() => target.done.at(-1)).toBe('end')
+  expect(target.done.slice(0, -1).join('').replaceAll('write ', '')).toBe('one two three')
+  // It has not left there, so it may take its time.
+  target.heard.finished()
+  expect(target.done.at(-1)).toBe('destroy')
   peer.close()
 })
 
