@@ -1,5 +1,4 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
-
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import type { End } from '../relay.ts'
 import type { STAGES } from './frames.ts'
