@@ -1,6 +1,6 @@
 /**
  * A forwarded connection: two ends, and the bytes between them. An end is no node stream: most forwards are short, and a
- * Duplex on either side with a pipe each way was the larger part of what one cost.
+ * Duplex on either side with a pipe each way was a third of what one cost.
  */
 
 /** For the last bytes to an end that reads slowly, once the other end is gone: some must leave within this time. */
