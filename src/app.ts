@@ -17,6 +17,7 @@ import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
 import { openInstance } from './instance.ts'
+import { deadline } from './lifetime/deadline.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
@@ -73,7 +74,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
   // At the same time: `hatchway stdio` is waited for.
-  const opening = openEngine({ ...config.engine, lazy: true }, AbortSignal.timeout(ENGINE_LIMIT))
+  const opening = openEngine({ ...config.engine, lazy: true }, deadline(ENGINE_LIMIT))
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')
   const { templates = {} } = config

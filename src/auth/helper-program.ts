@@ -8,7 +8,7 @@ import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import type { Logger } from 'pino'
 import { HatchwayError, messageOf } from '../errors.ts'
-import { limited } from '../limit.ts'
+import { openDeadline } from '../lifetime/deadline.ts'
 import { printable } from '../printable.ts'
 import { type Account, findAccount, ownAccount } from './accounts.ts'
 import { splitArguments } from './argv.ts'
@@ -108,7 +108,7 @@ async function run(program: string, args: readonly string[], account: Account, l
     stripFinalNewline: false,
     ...(uid !== process.getuid?.() && { uid, gid }),
   })
-  const { signal: over, release } = limited(limit, signal)
+  const { signal: over, release } = openDeadline(limit, signal)
   const stopped = new Promise<undefined>((resolve) => {
     if (over.aborted) resolve(undefined)
     over.addEventListener('abort', () => resolve(undefined), { once: true })

@@ -11,6 +11,7 @@ import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { createLog, type Logger } from '../log.ts'
 import { at } from '../log-line.ts'
 import { PACKAGE_ROOT } from '../package-root.ts'
@@ -46,7 +47,7 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
   if (options.uninstall) return uninstall(sshConfig, folder, Object.values(files), options, print)
 
   const { log, close } = await createLog({ ...config.log, level: 'warn' })
-  const engine = await openEngine(config.engine, AbortSignal.timeout(LIMIT))
+  const engine = await openEngine(config.engine, deadline(LIMIT))
   try {
     const write = await createWriter(config, engine, sshConfig, files, options, log)
     const own = await planned(sshConfig, (text) => withInclude(text, files.entries))
@@ -122,7 +123,7 @@ async function createWriter(
         const copy = join(copyFolder, 'config')
         await writeFile(copy, withoutInclude(before, files.entries), { mode: 0o600 })
         const isTaken = await createTaken(copy, join(sshFolder, 'known_hosts'))
-        const { served, taken } = await hosts(isTaken, AbortSignal.timeout(LIMIT))
+        const { served, taken } = await hosts(isTaken, deadline(LIMIT))
         return {
           planned: await Promise.all([
             planned(files.knownHosts, () => knownHostsText(hostKeys)),

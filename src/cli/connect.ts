@@ -4,6 +4,7 @@
  */
 import { connect as dial, type Socket } from 'node:net'
 import { messageOf } from '../errors.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { parseHost } from '../listen/host-name.ts'
 import { take } from '../listen/take.ts'
 import { CliFailure } from './failure.ts'
@@ -63,7 +64,7 @@ async function answer(socket: Socket): Promise<string> {
       if (end < 0 && bytes.length < MAX_ANSWER) return { need: bytes.length + 1 }
       return { taken: end < 0 ? bytes.length : end + 4 }
     },
-    AbortSignal.timeout(ANSWER_LIMIT),
+    deadline(ANSWER_LIMIT),
   )
   return head.toString('latin1')
 }

@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import { asHatchwayError } from '../errors.ts'
 import { createGuestPool } from '../guest/pool.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { Containers } from '../target/containers.ts'
 import { parseRoute } from '../target/route.ts'
 import type { Finding } from './doctor.ts'
@@ -17,7 +18,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
   const route = parseRoute(login)
   if (!('container' in route))
     return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
-  const signal = AbortSignal.timeout(LIMIT)
+  const signal = deadline(LIMIT)
   // A folder of its own: a running gateway's journal and socket are not for two.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
   try {

@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import { asHatchwayError, messageOf } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { at } from '../log-line.ts'
 import { allSessions } from './control-client.ts'
 import type { Finding } from './doctor.ts'
@@ -51,7 +52,7 @@ export function nodeVersion(version: string): Finding {
 }
 
 async function engine(config: Config): Promise<Finding[]> {
-  const signal = AbortSignal.timeout(ENGINE_LIMIT)
+  const signal = deadline(ENGINE_LIMIT)
   try {
     const opened = await openEngine(config.engine, signal)
     try {

@@ -1,4 +1,6 @@
 /** The end of sessions that do not end by themselves, before the process goes. */
+
+import { deadline } from '../lifetime/deadline.ts'
 import type { SessionRegistry } from '../session/registry.ts'
 
 /** How long sessions may take to tell their clients why; what runs inside is ended by the gateway's close(). */
@@ -6,5 +8,5 @@ const END_LIMIT = 3_000
 
 export async function hangUp(registry: SessionRegistry, reason: string): Promise<void> {
   registry.killAll(reason)
-  await registry.drained(AbortSignal.timeout(END_LIMIT))
+  await registry.drained(deadline(END_LIMIT))
 }

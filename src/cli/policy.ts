@@ -2,6 +2,7 @@
 import type { LoadedConfig } from '../config/load.ts'
 import { openEngine } from '../engine/choose.ts'
 import { type BindSettings, boundAddress } from '../forward/bind.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
 import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
@@ -38,7 +39,7 @@ export async function explain(
   const route = parseRoute(login)
   if (!('container' in route)) throw new CliFailure(`"${login}" names no container`, 2)
   const identity = await identityNamed(config, who, options)
-  const signal = AbortSignal.timeout(LIMIT)
+  const signal = deadline(LIMIT)
   const engine = await openEngine(config.engine, signal)
   try {
     const containers = new Containers(engine, config.aliases)

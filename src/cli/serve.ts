@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Control, openControl } from '../control.ts'
 import { asHatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
@@ -60,7 +60,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
 async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
   gateway.registry.refuseNew()
   const farewell = gateway.registry.size > 0 ? FAREWELL : 0
-  const patience = within(grace, secondStop)
+  const patience = deadline(grace, secondStop)
   const drained = await gateway.drain(patience).catch((error: unknown) => {
     log.error({ err: error }, 'while draining')
     return false

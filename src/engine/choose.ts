@@ -1,7 +1,7 @@
 /** Which engine: an API socket that answers wins (faster, and no process for each session); else a CLI that works. */
 import { existsSync } from 'node:fs'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { FLAVOURS } from './cli-flavour.ts'
 import { createDockerEngine } from './docker.ts'
 import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
@@ -32,7 +32,7 @@ export async function openEngine(
   const tried: string[] = []
   const works = async (engine: Engine): Promise<Engine | undefined> => {
     try {
-      await engine.info(within(PROBE, signal))
+      await engine.info(deadline(PROBE, signal))
       return engine
     } catch (error) {
       await engine.close()

@@ -1,7 +1,7 @@
 /** Holder containers by `docker run` (engine.ts `Holders`). The CLI ends them with itself: -i, --rm. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { Cli } from './cli-run.ts'
 import { HOLDER_LABEL, HOLDER_MAX_AGE } from './docker-holders.ts'
 import type { HolderSpec, Holders } from './engine.ts'
@@ -17,9 +17,9 @@ export function cliHolders(cli: Cli): Holders {
     const close = async () => {
       child.stdin.destroy()
       child.kill('SIGKILL')
-      await cli.run(['rm', '--force', name], { signal: AbortSignal.timeout(START_DEADLINE) }).catch(() => undefined)
+      await cli.run(['rm', '--force', name], { signal: deadline(START_DEADLINE) }).catch(() => undefined)
     }
-    const limit = within(START_DEADLINE, signal)
+    const limit = deadline(START_DEADLINE, signal)
     try {
       const firstLine = await new Promise<string>((resolve, reject) => {
         let out = ''

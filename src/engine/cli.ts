@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
+import { anyOf } from '../lifetime/deadline.ts'
 import { cliArchives } from './cli-archives.ts'
 import { cliEvents } from './cli-events.ts'
 import { startCliExec } from './cli-exec.ts'
@@ -92,7 +93,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
     lifecycle: cliLifecycle(cli, name),
 
-    events: (signal) => cliEvents(cli, flavour, AbortSignal.any([signal, closed.signal])),
+    events: (signal) => cliEvents(cli, flavour, anyOf(signal, closed.signal)),
 
     async close() {
       closed.abort(new Error('the engine was closed'))

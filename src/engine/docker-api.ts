@@ -1,6 +1,6 @@
 /** One Docker API as both the exec path and the plain calls see it: address, calls, version, names for messages. */
 import { HatchwayError } from '../errors.ts'
-import { unlessAborted } from '../limit.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DockerAddress } from './docker-address.ts'
 import type { CallOptions, DockerHttp } from './docker-http.ts'
 import { type EngineVersion, parseMessage, parseVersion, readJson } from './engine-json.ts'

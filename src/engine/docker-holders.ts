@@ -1,7 +1,8 @@
 /** Holder containers over the Docker API (engine.ts `Holders`). */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { unlessAborted, within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
@@ -26,7 +27,7 @@ export function dockerHolders(api: DockerApi): Holders {
   }
 
   function remove(id: string): Promise<void> {
-    const signal = AbortSignal.timeout(START_DEADLINE)
+    const signal = deadline(START_DEADLINE)
     return api.json('DELETE', `/containers/${id}?force=true&v=true`, { signal }, nothing).catch(() => undefined)
   }
 
@@ -80,7 +81,7 @@ export function dockerHolders(api: DockerApi): Holders {
           await remove(name)
         }
         await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_DEADLINE }, nothing)
-        return { firstLine: await unlessAborted(firstLine, within(START_DEADLINE, signal)), close: () => close() }
+        return { firstLine: await unlessAborted(firstLine, deadline(START_DEADLINE, signal)), close: () => close() }
       } catch (error) {
         await close()
         throw error

@@ -1,5 +1,6 @@
 /** Engine over the Docker API: Docker and Podman's Docker-compatible socket, on a unix socket, tcp, or tcp with TLS. */
 import { HatchwayError } from '../errors.ts'
+import { anyOf } from '../lifetime/deadline.ts'
 import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
 import { createDockerApi } from './docker-api.ts'
 import { dockerArchives } from './docker-archives.ts'
@@ -70,7 +71,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
 
     lifecycle: dockerLifecycle(api),
 
-    events: (signal) => dockerEvents(api, AbortSignal.any([signal, closed.signal])),
+    events: (signal) => dockerEvents(api, anyOf(signal, closed.signal)),
 
     async close() {
       closed.abort(new Error('the engine was closed'))

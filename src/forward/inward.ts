@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { asHatchwayError } from '../errors.ts'
 import type { Guest } from '../guest/guest.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { Asked } from '../policy/gate.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
@@ -44,7 +44,7 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
-      const signal = () => within(LIMIT, connection.closed)
+      const signal = () => deadline(LIMIT, connection.closed)
       try {
         if (session.agentForwarding) {
           agent = shared(agent, async () => {

@@ -7,7 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import { asHatchwayError } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
 
 const LIMIT = 30_000
@@ -26,7 +26,7 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
     const { host, port } = target
     if (port !== SSH_PORT) return refused('to jump into a container ask for its port 22')
     try {
-      await demandHost(host, within(LIMIT, signal))
+      await demandHost(host, deadline(LIMIT, signal))
     } catch (error) {
       const failure = asHatchwayError(error)
       log.info({ code: failure.code, err: failure.cause, host }, 'jump refused')

@@ -5,7 +5,7 @@ import type { Identity } from '../auth/identity.ts'
 import type { Engine } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
-import { limited } from '../limit.ts'
+import { openDeadline } from '../lifetime/deadline.ts'
 import type { Action } from '../policy/policy.ts'
 import type { End } from '../relay.ts'
 import type {
@@ -77,7 +77,7 @@ export function forwards(
 
     async forward(bind): Promise<number | undefined> {
       const key = describe(bind)
-      const limit = limited(START_LIMIT, connection.closed)
+      const limit = openDeadline(START_LIMIT, connection.closed)
       try {
         if (listeners.has(key)) return undefined
         const { guest, hold } = await insideOf(remoteAction(bind, deps.binds), limit.signal)

@@ -4,6 +4,7 @@
  */
 import type { OutputSink } from '../engine/engine.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { X11Request } from '../ssh/session.ts'
 import { closeWith } from './agent.ts'
@@ -61,7 +62,7 @@ export async function addCookie(
   if (!/^[\w-]{1,64}$/.test(request.protocol) || !/^[0-9a-fA-F]{2,1024}$/.test(request.cookie)) return
   const name = `unix:${display.number}.${request.screen}`
   const ignore: OutputSink = { write: () => true }
-  const limit = AbortSignal.timeout(XAUTH_LIMIT)
+  const limit = deadline(XAUTH_LIMIT)
   try {
     const exec = await display.guest.spawn(
       { program: 'xauth', argv: ['xauth', '-q', '-'], env, cwd: home, cwdWarning: '', killTree: false },

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { deadline } from '../lifetime/deadline.ts'
 
 const LIMIT = 10_000
 /**
@@ -15,7 +16,7 @@ export async function diagnose(engine: Engine, container: Container): Promise<Ha
   for (const wait of LOOKS) {
     await delay(wait)
     try {
-      const now = await engine.inspect(container.id, AbortSignal.timeout(LIMIT))
+      const now = await engine.inspect(container.id, deadline(LIMIT))
       if (now.state === 'paused') return 'paused'
       if (now.state === 'removing' || now.state === 'dead') return gone('was removed')
       if (now.state !== 'running') return gone('was stopped')

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
 import { startHolder } from './deliver/holder.ts'
@@ -29,7 +29,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
     if (settings.direct === false) return 'switched off'
     if (base === undefined) return 'the gateway has no folder for its socket'
     if (engine.holders === undefined) return 'this engine cannot create the container that carries the socket'
-    const { local } = await engine.info(AbortSignal.timeout(LIMIT))
+    const { local } = await engine.info(deadline(LIMIT))
     return local ? undefined : 'gateway and engine do not share a host'
   }
 
@@ -41,7 +41,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   ): Promise<string | undefined> {
     const not = await impossible()
     if (not !== undefined || base === undefined) return not
-    const signal = within(LIMIT, connection.ended)
+    const signal = deadline(LIMIT, connection.ended)
     const door = await openDoor(base)
     try {
       const holder = await startHolder(engine, container.id, user, binary, door.folder, signal)

@@ -1,7 +1,7 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
 import { StderrLog } from './stderr.ts'
@@ -14,7 +14,7 @@ export async function openConnection(
   settings: ConnectionSettings,
   signal: AbortSignal,
 ): Promise<GuestConnection> {
-  const limit = within(settings.helloMs, signal)
+  const limit = deadline(settings.helloMs, signal)
   limit.throwIfAborted()
   const stderr = new StderrLog(settings.log)
   let connection: GuestConnection | undefined

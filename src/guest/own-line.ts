@@ -3,7 +3,8 @@ import type { Writable } from 'node:stream'
 import type { ExitStatus, OutputSink } from '../engine/engine.ts'
 import { createStdin } from '../engine/stdin.ts'
 import { HatchwayError } from '../errors.ts'
-import { limited, unlessAborted } from '../limit.ts'
+import { openDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DirectLine, Door } from './direct.ts'
 import { type GuestExec, GuestRefusal, type GuestWindow } from './guest.ts'
 import type { Program } from './program.ts'
@@ -82,7 +83,7 @@ async function joinLine(
   sink: OutputSink,
   signal: AbortSignal,
 ): Promise<GuestExec> {
-  const limit = limited(ARRIVAL_LIMIT, signal)
+  const limit = openDeadline(ARRIVAL_LIMIT, signal)
   try {
     // A helper that ends meanwhile says why by the program's exit.
     const line = await unlessAborted(Promise.race([coming, program.exit.then(() => coming)]), limit.signal)

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
-import { unlessAborted, withLimit } from '../limit.ts'
+import { deadline, withDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
 import { deliver, type Failed } from './deliver/deliver.ts'
@@ -197,8 +198,8 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     let coming = arriving.get(key)
     if (coming === undefined) {
       // Not the caller's signal: others may wait for the same helper.
-      coming = withLimit(DELIVERY_LIMIT, [closed.signal], (limit) => arrive(key, container, user, limit)).finally(() =>
-        arriving.delete(key),
+      coming = withDeadline(DELIVERY_LIMIT, [closed.signal], (limit) => arrive(key, container, user, limit)).finally(
+        () => arriving.delete(key),
       )
       arriving.set(key, coming)
       coming.catch(() => {})
@@ -239,7 +240,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         connection.close()
       }
       await Promise.allSettled([...arriving.values(), swept])
-      await engine.holders?.forget(HOLDER_REPOSITORY, AbortSignal.timeout(FORGET_MS)).catch(() => {})
+      await engine.holders?.forget(HOLDER_REPOSITORY, deadline(FORGET_MS)).catch(() => {})
     },
   }
 }

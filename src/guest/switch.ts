@@ -1,6 +1,6 @@
 /** SWITCH: move the frames from the exec to a unix socket of ours without losing their order. */
 import type { Writable } from 'node:stream'
-import { limited } from '../limit.ts'
+import { openDeadline } from '../lifetime/deadline.ts'
 import type { DirectLine, Door } from './direct.ts'
 import { ProtocolError } from './frames.ts'
 import type { Output } from './output.ts'
@@ -23,7 +23,7 @@ export interface SwitchPlan {
 export async function switchOver(plan: SwitchPlan): Promise<DirectLine | number> {
   const expected = plan.door.expect()
   if (expected === undefined) throw new Error('the door is closed')
-  const limit = limited(ANSWER_LIMIT, plan.ended)
+  const limit = openDeadline(ANSWER_LIMIT, plan.ended)
   const aborted = new Promise<never>((_, reject) => {
     limit.signal.addEventListener('abort', () => reject(new ProtocolError('no answer to SWITCH')), { once: true })
   })

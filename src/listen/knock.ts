@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { ArrivalError } from '../ssh/arrival.ts'
 import { httpConnect } from './http-connect.ts'
 import { socks4, socks5 } from './socks.ts'
@@ -31,7 +31,7 @@ type Protocol = 'ssh' | 'http' | 'socks5' | 'socks4'
 export async function knock(stream: Duplex, signal: AbortSignal): Promise<string | undefined> {
   const protocol = await firstWord(stream, signal)
   if (protocol === 'ssh') return undefined
-  const limit = within(REQUEST_LIMIT, signal)
+  const limit = deadline(REQUEST_LIMIT, signal)
   try {
     return await { http: httpConnect, socks5, socks4 }[protocol](stream, limit)
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Which container, asked on the session's own terminal. */
-import { within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 import type { Entry } from './entry.ts'
 import { numberedLines } from './lines.ts'
@@ -24,7 +24,7 @@ export async function pick(
   signal: AbortSignal,
 ): Promise<Picked | undefined> {
   const terminal = promptTerminal(session, pty)
-  const limit = within(LIMIT, signal, terminal.left)
+  const limit = deadline(LIMIT, signal, terminal.left)
   try {
     const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
     const colours = !session.env.get('NO_COLOR')

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
-import { withLimit } from '../limit.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 import { printable } from '../printable.ts'
 import { byRules } from './by-rules.ts'
 import { type Answer, answerSchema, type Question } from './external-schema.ts'
@@ -78,7 +78,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     if (whole) return whole
     const asked = JSON.stringify({ ...question, time: new Date().toISOString() })
     if (asked.length > MAX_QUESTION) throw new Error(`a question of more than ${MAX_QUESTION} characters`)
-    const text = await withLimit(settings.timeout, [], (limit) => settings.ask(asked, limit))
+    const text = await withDeadline(settings.timeout, [], (limit) => settings.ask(asked, limit))
     const answer = answerSchema.parse(JSON.parse(text))
     if (!('rules' in answer)) return answer
     const verdict = { table: compileRules(answer.rules, acceptEnv, engine) }

@@ -3,7 +3,7 @@
  * there are, and nobody is to wait for what another asks.
  */
 import { createTurnstile, type Turnstile } from '../auth/turnstile.ts'
-import { withLimit } from '../limit.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 
 const EACH = { atOnce: 4, waiting: 256 }
 /** Of each identity at most those wait here. */
@@ -24,7 +24,7 @@ export function createTurns(): Turns {
   const each = new Map<string, Own>()
 
   async function through<T>(turnstile: Turnstile, work: () => Promise<T>): Promise<T> {
-    const leave = await withLimit(WAIT_LIMIT, [], (limit) => turnstile.enter(limit))
+    const leave = await withDeadline(WAIT_LIMIT, [], (limit) => turnstile.enter(limit))
     try {
       return await work()
     } finally {

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import * as tar from 'tar-stream'
 import type { Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { limited, withLimit } from '../limit.ts'
+import { openDeadline, withDeadline } from '../lifetime/deadline.ts'
 import type { Spool } from './spool.ts'
 import { type Node, SftpError } from './wire.ts'
 
@@ -45,7 +45,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
 
   /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
   async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
-    const { signal, release } = limited(limit, closed)
+    const { signal, release } = openDeadline(limit, closed)
     const extract = tar.extract()
     try {
       const source = await engine.readArchive(containerId, file, signal)
@@ -118,7 +118,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         pack.finalize()
       }
       // Where both fail it is the engine that knows why. The session's end is not the put's: half an archive is half a file.
-      const [put, filled] = await withLimit(CALL_LIMIT, [], (signal) => {
+      const [put, filled] = await withDeadline(CALL_LIMIT, [], (signal) => {
         const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
         return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
       })

@@ -5,6 +5,7 @@
  */
 import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import { type EnvInfo, type Probed, probeEnvInfo, stillHolds } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
 import type { Aliases } from './names.ts'
@@ -76,7 +77,7 @@ export class Containers {
         return await look(await this.#listed.value)
       } catch {}
     }
-    this.#listed = { value: this.#engine.list(AbortSignal.timeout(PROBE_LIMIT)), until: Date.now() + INSPECT_TTL }
+    this.#listed = { value: this.#engine.list(deadline(PROBE_LIMIT)), until: Date.now() + INSPECT_TTL }
     return look(await this.#listed.value)
   }
 
@@ -140,7 +141,7 @@ function cached<T>(
   const known = cache.get(key)
   if (known && known.until > now) return known.value
   if (cache.size >= MAX_ENTRIES) cache.clear()
-  const value = probe(AbortSignal.timeout(PROBE_LIMIT))
+  const value = probe(deadline(PROBE_LIMIT))
   const entry: Entry<T> =
     containerId === undefined ? { value, until: now + ttl } : { value, containerId, until: now + ttl }
   cache.set(key, entry)

@@ -9,7 +9,8 @@ import type { Template } from '../config/schema.ts'
 import type { Container, Engine, Lifecycle, PullProgress } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
-import { unlessAborted, within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { TemplateRoute } from './route.ts'
 import { LABELS, type Plan, planContainer } from './template.ts'
 
@@ -107,7 +108,7 @@ export function createMadeContainers(
   }
 
   async function existing({ spec, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
-    const found = await engine.inspect(spec.name, within(MAKE_LIMIT)).catch((error: unknown) => {
+    const found = await engine.inspect(spec.name, deadline(MAKE_LIMIT)).catch((error: unknown) => {
       if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
       throw error
     })
@@ -125,13 +126,13 @@ export function createMadeContainers(
   async function make({ spec, template, templateName }: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
     const lifecycle = lifecycleOf()
     tell(`making container ${spec.name} from template ${templateName} ...`)
-    const limit = within(MAKE_LIMIT)
-    const pull = () => lifecycle.pull(spec.image, progressTeller(spec.image, tell), within(PULL_LIMIT, closed))
+    const limit = deadline(MAKE_LIMIT)
+    const pull = () => lifecycle.pull(spec.image, progressTeller(spec.image, tell), deadline(PULL_LIMIT, closed))
     if (template.pull === 'always') await pull()
     const id = await lifecycle.create(spec, limit).catch(async (error: unknown) => {
       if (template.pull !== 'missing' || asHatchwayError(error).code !== 'IMAGE_UNAVAILABLE') throw error
       await pull()
-      return lifecycle.create(spec, within(MAKE_LIMIT))
+      return lifecycle.create(spec, deadline(MAKE_LIMIT))
     })
     log.info({ container: spec.name, template: templateName, image: spec.image }, 'container made')
     return engine.inspect(id, limit)
@@ -139,7 +140,7 @@ export function createMadeContainers(
 
   async function remove(name: string): Promise<void> {
     try {
-      await lifecycleOf().remove(name, within(REMOVE_LIMIT))
+      await lifecycleOf().remove(name, deadline(REMOVE_LIMIT))
       log.info({ container: name }, 'container removed')
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
@@ -149,11 +150,11 @@ export function createMadeContainers(
 
   /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
   async function sweep(): Promise<void> {
-    for (const { id, name, labels } of await engine.list(within(REMOVE_LIMIT, stopped.signal))) {
+    for (const { id, name, labels } of await engine.list(deadline(REMOVE_LIMIT, stopped.signal))) {
       if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
       const maker = labels[LABELS.instance] ?? ''
       if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
-      await lifecycleOf().remove(id, within(REMOVE_LIMIT, stopped.signal))
+      await lifecycleOf().remove(id, deadline(REMOVE_LIMIT, stopped.signal))
       log.info({ container: name }, 'removed a container that was left behind')
     }
   }

@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { EnvInfo } from './envinfo.ts'
 import type { Program } from './program.ts'
 
@@ -202,7 +203,7 @@ async function signalByCookie(
   cookie: string,
   name: string,
 ): Promise<void> {
-  const limit = AbortSignal.timeout(HANGUP_TIMEOUT)
+  const limit = deadline(HANGUP_TIMEOUT)
   try {
     const exec = await engine.exec(
       containerId,

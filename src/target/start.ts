@@ -5,7 +5,8 @@
 import type { Logger } from 'pino'
 import type { Container, Engine, Lifecycle } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { unlessAborted, within } from '../limit.ts'
+import { deadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import { bringUp, STARTABLE, stateWord } from './bring-up.ts'
 
 /** Every engine call within has its own, shorter limit. */
@@ -90,7 +91,7 @@ export function createStarter(
   }
 
   async function startOnce(lifecycle: Lifecycle, container: Container): Promise<Container> {
-    const up = await bringUp(engine, lifecycle, container, within(START_LIMIT))
+    const up = await bringUp(engine, lifecycle, container, deadline(START_LIMIT))
     forget(up.id)
     log.info({ container: up.name }, container.state === 'paused' ? 'container unpaused' : 'container started')
     // Unpaused, it is in the same run as before, which somebody else began.
@@ -149,7 +150,7 @@ export function createStarter(
 }
 
 async function stopRun(engine: Engine, { id }: Container, startedAt: string): Promise<boolean> {
-  const limit = within(STOP_LIMIT)
+  const limit = deadline(STOP_LIMIT)
   const now = await engine.inspect(id, limit).catch((error: unknown) => {
     if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
     throw error

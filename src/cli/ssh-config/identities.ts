@@ -6,6 +6,7 @@ import type { Identity } from '../../auth/identity.ts'
 import { ownKey } from '../../auth/key-files.ts'
 import { openUsers } from '../../auth/users.ts'
 import type { Config } from '../../config/schema.ts'
+import { deadline } from '../../lifetime/deadline.ts'
 import type { Logger } from '../../log.ts'
 
 const HERE = { address: '127.0.0.1', port: 0 }
@@ -19,7 +20,7 @@ export async function ownIdentities(config: Config, sshFolder: string, log: Logg
     user: '@',
     remote: HERE,
     local: HERE,
-    signal: AbortSignal.timeout(10_000),
+    signal: deadline(10_000),
   }
   const identities: Identity[] = []
   for (const file of [...publicKeys, `${ownKey(config.keysDirectory)}.pub`]) {

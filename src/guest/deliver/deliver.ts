@@ -1,6 +1,6 @@
 /** Which ways are tried, in which order, and what became of them. */
 import { HatchwayError } from '../../errors.ts'
-import { within } from '../../limit.ts'
+import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import { copyApi } from './copy.ts'
 import { holderContainer } from './holder.ts'
@@ -36,7 +36,7 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const about = options.delivery(options.signal)
   const rank = (way: Way) => (way.unlikely?.(about) ? 2 : way.name === options.known ? 0 : 1)
   for (const way of WAYS.toSorted((a, b) => rank(a) - rank(b))) {
-    const limit = within(WAY_LIMIT, options.signal)
+    const limit = deadline(WAY_LIMIT, options.signal)
     const delivery = options.delivery(limit)
     const hopeless = way.hopeless(delivery)
     if (hopeless !== undefined) {

@@ -1,5 +1,6 @@
 /** Remove a file of root's from a container that may have neither a shell nor `rm`: the helper itself does, as root. */
 import type { Container, Engine } from '../../engine/engine.ts'
+import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import type { GuestUser } from '../pool.ts'
 import type { Serve } from '../serve.ts'
@@ -18,7 +19,7 @@ export async function removeHelper(
   path: string,
   helper?: GuestConnection,
 ): Promise<boolean> {
-  const signal = AbortSignal.timeout(LIMIT)
+  const signal = deadline(LIMIT)
   if (helper?.identity.uid === 0) await removeBy(helper, path, signal).catch(() => {})
   else {
     const root = await serve(container, ROOT, [path, 'serve'], signal).catch(() => undefined)

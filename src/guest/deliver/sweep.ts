@@ -1,6 +1,7 @@
 /** At start: what gateways that were killed in the middle of a delivery left in containers and on the engine. */
 import type { Engine } from '../../engine/engine.ts'
 import { HatchwayError } from '../../errors.ts'
+import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestLog } from '../pool.ts'
 import type { Serve } from '../serve.ts'
 import type { Journal } from './journal.ts'
@@ -10,7 +11,7 @@ const LIMIT = 60_000
 
 /** Never throws: an engine that is down now is swept at the next start. */
 export async function sweep(engine: Engine, serve: Serve, journal: Journal, log: GuestLog): Promise<void> {
-  const signal = AbortSignal.timeout(LIMIT)
+  const signal = deadline(LIMIT)
   await engine.holders?.sweep(signal).then(
     (count) => count > 0 && log.info({ count }, 'removed holder containers that a killed gateway left'),
     () => {},

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { limited, within } from '../src/limit.ts'
+import { deadline, openDeadline } from '../../src/lifetime/deadline.ts'
 
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
@@ -24,28 +24,28 @@ async function firesAfterCollection(make: (source: AbortSignal) => AbortSignal):
 }
 
 test('a limit outlives a garbage collection', async () => {
-  expect(await firesAfterCollection((source) => within(100, source))).toBe(true)
+  expect(await firesAfterCollection((source) => deadline(100, source))).toBe(true)
 })
 
 test('the first source ends it, with its reason, also when it has aborted before', () => {
   const first = new AbortController()
   const second = new AbortController()
-  const signal = within(60_000, first.signal, second.signal)
+  const signal = deadline(60_000, first.signal, second.signal)
   second.abort('second')
   first.abort('first')
   expect(signal.reason).toBe('second')
-  expect(within(60_000, first.signal).reason).toBe('first')
+  expect(deadline(60_000, first.signal).reason).toBe('first')
 })
 
 test('the limit says what it was', async () => {
-  const signal = within(10)
+  const signal = deadline(10)
   await sleep(50)
   expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: 'timeout: nothing within 10 ms' })
 })
 
 test('a released limit leaves nothing on its sources and never aborts', async () => {
   const source = new AbortController()
-  const limit = limited(10, source.signal)
+  const limit = openDeadline(10, source.signal)
   expect(getEventListeners(source.signal, 'abort')).toHaveLength(1)
   limit.release()
   expect(getEventListeners(source.signal, 'abort')).toHaveLength(0)
