@@ -169,21 +169,18 @@ export class Channel {
   /** False: the client ignored our window by more than sshd forgives (channels.c: a tenth). */
   receive(data: Buffer): boolean {
     this.#traffic?.()
-    if (data.length > this.#windowLeft) {
-      this.#excess += data.length - this.#windowLeft
-      if (this.#excess > this.#window / 10) return false
-    }
-    this.#windowLeft = Math.max(0, this.#windowLeft - data.length)
+    if (!this.#charge(data.length)) return false
     const taken = this.#discarding || this.#eofReceived || (this.#received.length === 0 && this.#owner?.onData(data))
     if (taken) this.#give(data.length)
     else this.#received.push(data)
     return true
   }
 
-  /** Extended data from a client has no meaning; its window goes back. */
-  receiveExtended(length: number): void {
-    this.#windowLeft = Math.max(0, this.#windowLeft - length)
+  /** Extended data from a client has no meaning; the window it took goes back. False: as `receive`. */
+  receiveExtended(length: number): boolean {
+    if (!this.#charge(length)) return false
     this.#give(length)
+    return true
   }
 
   receiveEof(): void {
@@ -231,6 +228,12 @@ export class Channel {
     this.#writer.stop()
     this.#finished?.()
     this.#finished = undefined
+  }
+
+  #charge(bytes: number): boolean {
+    this.#excess += Math.max(0, bytes - this.#windowLeft)
+    this.#windowLeft = Math.max(0, this.#windowLeft - bytes)
+    return this.#excess <= this.#window / 10
   }
 
   #give(bytes: number): void {

@@ -148,7 +148,7 @@ export class ConnectionLayer {
         return
       case Message.CHANNEL_EXTENDED_DATA:
         reader.u32()
-        channel.receiveExtended(reader.string().length)
+        this.#orDisconnect(channel.receiveExtended(reader.string().length), 'peer ignored channel window')
         return
       case Message.CHANNEL_EOF:
         channel.receiveEof()
