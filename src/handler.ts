@@ -14,11 +14,12 @@ import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
+import { onAbort } from './lifetime/on-abort.ts'
 import { askWhere } from './picker/ask.ts'
 import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
 import { GONE, type PolicyKeeper } from './policy/keeper.ts'
-import type { Origin } from './policy/policy.ts'
+import type { Action, Origin } from './policy/policy.ts'
 import { pump } from './pump.ts'
 import { greet } from './session/motd.ts'
 import { PerIdentity } from './session/per-identity.ts'
@@ -138,9 +139,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       // Why it ends before its program does; the first reason counts.
       const ending = new AbortController()
       const { signal } = ending
-      const gone = () => ending.abort(new HatchwayError('CLIENT_GONE', 'the client went away'))
-      if (session.closed.aborted) gone()
-      else session.closed.addEventListener('abort', gone, { once: true })
+      const stay = onAbort(session.closed, () => ending.abort(new HatchwayError('CLIENT_GONE', 'the client went away')))
       let timer: NodeJS.Timeout | undefined
       const clock = limitTime(
         deps.limits(),
@@ -149,7 +148,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       )
       let sessionLog = log
       let record: SessionRecord | undefined
-      let letGo = () => {}
+      const holds: (() => void)[] = []
 
       session.accept()
       try {
@@ -180,7 +179,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
           },
           deps.limits().maxSessionsPerIdentity,
         )
-        letGo = gate.hold(actions, target, () => ending.abort(withdrawn()))
+        const hold = (granted: readonly Action[], where: Target) =>
+          holds.push(gate.hold(granted, where, () => ending.abort(withdrawn())))
+        hold(actions, target)
         record.onKill((reason) => ending.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
         if (refusesLogin(info.shell))
@@ -200,10 +201,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
           ...(pty && { term: pty.term }),
         })
         const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
-        const hold: HoldInward = (action, end) => gate.hold([action], target, end)
-        env.push(...(await inward.environment(asked, guest, env, info.home, hold)))
+        const holdInward: HoldInward = (action, end) => gate.hold([action], target, end)
+        env.push(...(await inward.environment(asked, guest, env, info.home, holdInward)))
         const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
-        const asRoot = () => gate.demand({ kind: 'sftp' }, { container, info: { ...info, name: 'root', uid: 0 } })
+        const asRoot = async () => {
+          const action = { kind: 'sftp' } as const
+          const root = { container, info: { ...info, name: 'root', uid: 0 } }
+          const allowed = await gate.demand(action, root)
+          signal.throwIfAborted()
+          hold([action], root)
+          return allowed
+        }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
             ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly, asRoot }, sink, signal)
@@ -215,12 +223,14 @@ export function createHandler(deps: HandlerDependencies): Handler {
           session,
           async (sink) => {
             const exec = await run(sink)
+            // What ended the session while the program started ends the program, too.
+            onAbort(signal, () => exec.close())
+            if (signal.aborted) return exec
             clearTimeout(timer)
             live.running()
             clock.start()
             const command = deps.logCommands && start.kind === 'exec' ? { command: start.command.toString() } : {}
             sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
-            signal.addEventListener('abort', () => exec.close(), { once: true })
             return exec
           },
           counted(record, clock),
@@ -239,9 +249,9 @@ export function createHandler(deps: HandlerDependencies): Handler {
         await tell(session, failure)
       } finally {
         clearTimeout(timer)
-        session.closed.removeEventListener('abort', gone)
+        stay()
         clock.stop()
-        letGo()
+        for (const letGo of holds) letGo()
       }
     }
 

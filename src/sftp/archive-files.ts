@@ -45,6 +45,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
 
   /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
   async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
+    closed.throwIfAborted()
     const { signal, release } = openDeadline(limit, closed)
     const extract = tar.extract()
     try {

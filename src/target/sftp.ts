@@ -5,6 +5,7 @@
 import path from 'node:path'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { GuestRefusal } from '../guest/guest.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
@@ -48,6 +49,7 @@ export async function runSftp(
     import('../sftp/server.ts'),
   ])
   const closed = new AbortController()
+  onAbort(signal, (reason) => closed.abort(reason))
   const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
   if (place.container.state === 'running') {
     for (const server of SERVERS) {
@@ -58,7 +60,8 @@ export async function runSftp(
       return runProgram(place, program, undefined, sink, signal)
     }
   }
-  const granted = await options.asRoot()
+  // The policy may take its time: who is killed meanwhile gets no server that is root inside.
+  const granted = await unlessAborted(options.asRoot(), signal)
   const settings = { who: info, directory: home, readOnly: readOnly || granted.readOnly }
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }

@@ -1,13 +1,15 @@
 /** Rules that change while people are inside, and somebody else who decides. */
 import { spawn } from 'node:child_process'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RuleInput } from '../../src/config/rules.ts'
 import { questionSchema } from '../../src/policy/external-schema.ts'
-import { docker, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { docker, run, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { MAIN } from '../support/gateway.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
 import { freePort } from '../support/port.ts'
 import { until } from '../support/wait.ts'
@@ -335,6 +337,44 @@ describe('somebody else who decides', () => {
     expect(line).toMatchObject({ level: 'error', identity: 'alice' })
     expect(String(line?.err)).toContain('ECONNREFUSED')
   })
+})
+
+describe('an end that comes while sftp starts', () => {
+  test('is the end: killed while it is asked whether the session may be root, it is not served', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hw-test-control-'))
+    const control = ['--control-socket', join(folder, 'control.sock')]
+    const hatchway = async (...args: string[]) =>
+      (await run(process.execPath, [MAIN, ...args, ...control])).stdout.toString()
+    let asked = 0
+    const server = createServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const { action, user } = questionSchema.parse(JSON.parse(Buffer.concat(chunks).toString()))
+      if (action.kind === 'sftp' && user?.uid === 0) {
+        const [session] = JSON.parse(await hatchway('sessions', '--json')) as { id: string }[]
+        asked++
+        await hatchway('kill', session?.id ?? 'none')
+      }
+      response.end('{"allow": true}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const webhook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const bare = await startContainer('scratch')
+    const world = await policyWorld({ alice: '' }, { authorization: { webhook }, controlSocket: control[1] }, 'off')
+    try {
+      const client = await world.as('alice', `1000@${bare.name}`)
+      const { code, stderr } = await client.ssh(['-s', 't', 'sftp'], { limit: 20_000 })
+      expect([code, stderr.toString()]).toEqual([255, 'hatchway: session ended by the administrator\n'])
+      expect(asked).toBe(1)
+      expect(heard(world, /^session started$/)).toEqual([])
+    } finally {
+      await world.close()
+      server.closeAllConnections()
+      server.close()
+      await bare.remove()
+      await rm(folder, { recursive: true, force: true })
+    }
+  }, 60_000)
 })
 
 /** `count` forwards at once over one connection, each to a port of its own: so many questions. */

@@ -1,0 +1,73 @@
+/** Which server answers sftp, and what ends its start. */
+import { expect, test } from 'vitest'
+import type { Engine } from '../../src/engine/engine.ts'
+import { HatchwayError } from '../../src/errors.ts'
+import { onAbort } from '../../src/lifetime/on-abort.ts'
+import type { EnvInfo } from '../../src/target/envinfo.ts'
+import type { Place } from '../../src/target/run.ts'
+import { runSftp, type SftpOptions } from '../../src/target/sftp.ts'
+
+const INFO = { home: '/', name: 'dev', uid: 1000, gid: 1000, shell: '/bin/sh' } as unknown as EnvInfo
+const KILLED = new HatchwayError('SESSION_KILLED', 'session ended by the administrator')
+
+/** The engine's copy call finds nothing inside, so only the gateway's own server, as root, can serve. */
+function start(
+  {
+    state = 'exited',
+    asRoot,
+    readArchive = async () => undefined,
+  }: {
+    state?: 'exited' | 'running'
+    asRoot: SftpOptions['asRoot']
+    readArchive?: (id: string, file: string, signal: AbortSignal) => Promise<undefined>
+  },
+  signal: AbortSignal,
+) {
+  const engine = { readArchive } as unknown as Engine
+  const place = { road: { engine }, container: { id: 'c', state }, user: {}, guest: undefined, killTree: false }
+  return runSftp(place as unknown as Place, INFO, [], { readOnly: false, asRoot }, { write: () => true }, signal)
+}
+
+test('a session that is killed while the policy is asked whether it may be root is not served', async () => {
+  const ending = new AbortController()
+  const asRoot = async () => {
+    ending.abort(KILLED)
+    await new Promise(setImmediate)
+    return { readOnly: false }
+  }
+  await expect(start({ asRoot }, ending.signal)).rejects.toBe(KILLED)
+})
+
+test('a killed session does not wait for a policy that hangs', async () => {
+  const ending = new AbortController()
+  const started = start({ asRoot: () => new Promise(() => {}) }, ending.signal)
+  setTimeout(() => ending.abort(KILLED), 20)
+  await expect(started).rejects.toBe(KILLED)
+})
+
+test('nor for an engine that hangs while the container is searched for an sftp-server, and root is not asked for', async () => {
+  const ending = new AbortController()
+  let asked = 0
+  const asRoot = async () => {
+    asked++
+    return { readOnly: false }
+  }
+  const readArchive = (_id: string, _file: string, signal: AbortSignal) =>
+    new Promise<undefined>((_resolve, reject) => {
+      onAbort(signal, reject)
+      ending.abort(KILLED)
+    })
+  await expect(start({ state: 'running', asRoot, readArchive }, ending.signal)).rejects.toBe(KILLED)
+  expect(asked).toBe(0)
+})
+
+test('one that was killed before asks the engine nothing', async () => {
+  let calls = 0
+  const readArchive = async () => {
+    calls++
+    return undefined
+  }
+  const asRoot = async () => ({ readOnly: false })
+  await expect(start({ state: 'running', asRoot, readArchive }, AbortSignal.abort(KILLED))).rejects.toBe(KILLED)
+  expect(calls).toBe(0)
+})
