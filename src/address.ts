@@ -15,6 +15,9 @@ const SIZE = { 4: 32, 6: 128 } as const
 /** ::ffff:0:0/96, RFC 4291 §2.5.5.2. */
 const MAPPED = 0xffffn
 
+/** sshd's word for a peer that has none: standard input is a pipe (canohost.c). */
+export const UNKNOWN_ADDRESS = 'UNKNOWN'
+
 export function parseAddress(text: string): Address | undefined {
   // A zone says where a link-local address is, not which it is.
   const [bare = ''] = text.split('%')

@@ -86,10 +86,10 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
       if (makes) throw error
       log.warn({ err: error }, 'other gateways with this keysDirectory cannot tell that this one lives')
     }),
-    loadHostKeys(config),
-    Promise.all(config.hostCertificates.map((file) => readConfigured(file))),
+    loadHostKeys(config, (sentence) => log.warn(sentence)),
+    Promise.all(config.hostCertificates.map(async (file) => ({ file, bytes: await readConfigured(file) }))),
     openPeople(config, tried, log),
-    config.banner === undefined ? undefined : readConfigured(config.banner).then(String),
+    config.banner === undefined ? undefined : readBanner(config.banner, log),
   ])
   let current = config
   let people = firstPeople
@@ -148,7 +148,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   })
   const server = createSshServer<Identity>({
-    hostKeys: hostKeys.map((key) => key.privateKey),
+    hostKeys: hostKeys.map(({ file, privateKey }) => ({ file, bytes: privateKey })),
     hostCertificates,
     limits: () => current.limits,
     approach: createApproach({ proxies: () => current.proxyProtocol.from }),
@@ -231,5 +231,15 @@ async function readConfigured(file: string): Promise<Buffer> {
     return await readFile(file)
   } catch (error) {
     throw new HatchwayError('CONFIG_INVALID', `cannot read ${file}`, { cause: error })
+  }
+}
+
+/** As sshd, nobody is kept out by a banner that cannot be read (auth2.c userauth_banner). */
+async function readBanner(file: string, log: Logger): Promise<string | undefined> {
+  try {
+    return (await readFile(file)).toString()
+  } catch (error) {
+    log.warn({ file, reason: messageOf(error) }, 'the banner cannot be read: none is shown')
+    return undefined
   }
 }

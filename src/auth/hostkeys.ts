@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
 import { fingerprint } from '../ssh/public-key.ts'
 import { makeKeyFiles } from './make-key-files.ts'
-import { type KeyKind, publicBlobOf, typeOf } from './openssh-key.ts'
+import { type KeyKind, readPrivateKey, typeOf } from './openssh-key.ts'
 
 export interface HostKey {
   readonly file: string
@@ -15,17 +15,32 @@ export interface HostKey {
   readonly fingerprint: string
   /** Public key blob, RFC 4253 §6.6. */
   readonly blob: Buffer
-  /** The private file. A secret. */
+  /** In OpenSSH's format, whatever the file's is. A secret. */
   readonly privateKey: Buffer
 }
 
 /** sshd's order of preference. */
 const KINDS: readonly KeyKind[] = ['ed25519', 'ecdsa', 'rsa']
 
-/** @throws HatchwayError CONFIG_INVALID naming the file */
-export async function loadHostKeys(config: Pick<Config, 'hostKeys' | 'keysDirectory'>): Promise<HostKey[]> {
-  if (config.hostKeys.length > 0) return Promise.all(config.hostKeys.map(readHostKey))
-  return Promise.all(ownHostKeys(config.keysDirectory).map(({ file, kind }) => ownHostKey(file, kind)))
+/**
+ * @param warn is told of each file that is skipped, in a sentence that names it
+ * @throws HatchwayError CONFIG_INVALID naming the file
+ */
+export async function loadHostKeys(
+  config: Pick<Config, 'hostKeys' | 'keysDirectory'>,
+  warn: (sentence: string) => void,
+): Promise<HostKey[]> {
+  const files = config.hostKeys
+  if (files.length === 0) {
+    return Promise.all(ownHostKeys(config.keysDirectory).map(({ file, kind }) => ownHostKey(file, kind)))
+  }
+  const keys: HostKey[] = []
+  for (const found of await Promise.all(files.map(readHostKey))) {
+    if ('privateKey' in found) keys.push(found)
+    else warn(`host key ${found.file} is skipped: it is a DSA key, which no client accepts any more`)
+  }
+  if (keys.length === 0) throw broken(files.join(', '), 'cannot be used: no key of a type that clients accept')
+  return keys
 }
 
 /** Where those that Hatchway makes are kept. */
@@ -42,18 +57,22 @@ async function ownHostKey(file: string, kind: KeyKind): Promise<HostKey> {
       if (!(await exists(file))) throw broken(file, `cannot be made (${messageOf(error)})`, error)
     }
   }
-  return readHostKey(file)
+  const key = await readHostKey(file)
+  if ('privateKey' in key) return key
+  throw broken(file, 'cannot be used: it is a DSA key, which no client accepts any more')
 }
 
-async function readHostKey(file: string): Promise<HostKey> {
+/** A DSA key is only named. */
+async function readHostKey(file: string): Promise<HostKey | { readonly file: string }> {
   try {
     const { mode, uid } = await stat(file)
     // authfile.c sshkey_perm_ok: only a file of our own is our own fault.
     if (uid === process.getuid?.() && (mode & 0o077) !== 0) {
       throw broken(file, `can be read by others; it must not (chmod 600 ${file})`)
     }
-    const privateKey = await readFile(file)
-    const blob = publicBlobOf(privateKey)
+    const key = readPrivateKey(await readFile(file))
+    if (key === 'dsa') return { file }
+    const { blob, privateKey } = key
     return { file, type: typeOf(blob), fingerprint: fingerprint(blob), blob, privateKey }
   } catch (error) {
     if (error instanceof HatchwayError) throw error

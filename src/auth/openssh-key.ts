@@ -45,10 +45,33 @@ export function typeOf(blob: Buffer): string {
 const MAGIC = 'openssh-key-v1\0'
 const ARMOUR = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----/
 
-/** The public half of a private key file without a passphrase, OpenSSH or PEM. @throws Error saying what is wrong */
-export function publicBlobOf(file: Buffer): Buffer {
+export interface PrivateKeyFile {
+  /** Public key blob, RFC 4253 §6.6. */
+  readonly blob: Buffer
+  /** The private key in OpenSSH's own format, whatever the file's was. A secret. */
+  readonly privateKey: Buffer
+}
+
+/**
+ * A private key file without a passphrase: OpenSSH's own format, or PEM as OpenSSL writes it (PKCS#1, SEC 1, PKCS#8).
+ *
+ * @returns 'dsa' for a DSA key: OpenSSH has none since version 10
+ * @throws Error saying what is wrong
+ */
+export function readPrivateKey(file: Buffer): PrivateKeyFile | 'dsa' {
   const armoured = ARMOUR.exec(file.toString('latin1'))
-  if (!armoured) return publicBlob(createPrivateKey(file).export({ format: 'jwk' }))
+  if (armoured) {
+    const blob = blobOf(armoured)
+    return typeOf(blob) === 'ssh-dss' ? 'dsa' : { blob, privateKey: file }
+  }
+  const key = createPrivateKey(file)
+  if (key.asymmetricKeyType === 'dsa') return 'dsa'
+  const jwk = key.export({ format: 'jwk' })
+  const blob = publicBlob(jwk)
+  return { blob, privateKey: Buffer.from(privateFile(jwk, blob, '')) }
+}
+
+function blobOf(armoured: RegExpExecArray): Buffer {
   const body = Buffer.from(armoured[1] ?? '', 'base64')
   if (body.toString('latin1', 0, MAGIC.length) !== MAGIC) throw new Error('not an OpenSSH private key')
   // Cipher, KDF and its options, then the number of keys: always one (PROTOCOL.key, 1).

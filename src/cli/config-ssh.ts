@@ -105,7 +105,7 @@ async function createWriter(
   log: Logger,
 ): Promise<Writer> {
   const sshFolder = join(sshConfig, '..')
-  const [hostKeys, gateway] = await Promise.all([loadHostKeys(config), gatewayAddress(config)])
+  const [hostKeys, gateway] = await Promise.all([loadHostKeys(config, () => {}), gatewayAddress(config)])
   const hosts = await createHosts(config, engine, sshFolder, log)
   const key = ownKey(config.keysDirectory)
   const connect = [process.execPath, join(PACKAGE_ROOT, 'dist', 'main.js'), 'connect', '--gateway', gateway]

@@ -5,10 +5,10 @@
 import { setTimeout as later } from 'node:timers/promises'
 import { GREETING } from '../ssh/greeting.ts'
 import type { ConfigFlags } from './flags.ts'
+import { stdioEnds } from './stdio-peer.ts'
 import { joinStdio } from './stdio-stream.ts'
 
 const CLOSE_LIMIT = 3_000
-const HERE = { address: '127.0.0.1', port: 0 }
 
 export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
   // First of all: the client makes its keys while the rest of this program loads.
@@ -31,7 +31,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
       // Not once(): execa's signal-exit takes a listener that has just removed itself for none, and kills the process.
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
-    const { address: remote, local } = peer()
+    const { remote, local } = stdioEnds(process.stdin, process.env.SSH_CONNECTION)
     gateway.inject(stream, remote, local, { greeted: true, ...(host !== undefined && { host }) })
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
@@ -39,15 +39,5 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
     return 0
   } finally {
     await closeLog()
-  }
-}
-
-/** Run by sshd (ProxyCommand over ssh), SSH_CONNECTION tells whom we serve; else it is someone on this machine. */
-function peer() {
-  const [address, port, localAddress, localPort] = (process.env.SSH_CONNECTION ?? '').split(' ')
-  if (!address || !localAddress) return { address: HERE, local: HERE }
-  return {
-    address: { address, port: Number(port) || 0 },
-    local: { address: localAddress, port: Number(localPort) || 0 },
   }
 }

@@ -37,6 +37,6 @@ function certifies(certificate: Buffer, publicKey: Buffer): boolean {
   if (!certificate.subarray(start, start + fields.length).equals(fields)) return false
   const serialLength = 8
   const type = new PacketReader(certificate, start + fields.length + serialLength).u32()
-  if (type !== HOST) throw new Error('a host certificate is one of a user (ssh-keygen -s needs -h)')
+  if (type !== HOST) throw new Error('it is one of a user (ssh-keygen -s needs -h)')
   return true
 }

@@ -1,12 +1,20 @@
 /** The server's own keys: which algorithms they serve, and hostkeys-00@openssh.com (PROTOCOL §2.5). */
 import { createPrivateKey, sign as signOnce } from 'node:crypto'
+import { HatchwayError, messageOf } from '../errors.ts'
 import { certificateAlgorithms, certifiedKey } from './host-certificates.ts'
 import { fields, Message, PacketReader, packet } from './packets.ts'
 import { type ParsedKey, ssh2 } from './ssh2.ts'
 
+/** What a file holds, and its name for messages. */
+export interface KeyFile {
+  readonly file: string
+  readonly bytes: Buffer
+}
+
 export interface HostKeys {
   /** Negotiable algorithm → key, in the order to offer. */
   readonly byAlgorithm: Readonly<Record<string, ParsedKey>>
+  /** All of them, announced and proved: of several of one type only the first is negotiated. */
   readonly keys: readonly ParsedKey[]
 }
 
@@ -29,32 +37,51 @@ const HASH: Readonly<Record<string, string>> = {
 
 const RSA_HASH: Readonly<Record<string, string>> = { 'rsa-sha2-512': 'sha512', 'rsa-sha2-256': 'sha256' }
 
-/** Throws a sentence on files that cannot be used, and on a certificate without its key. */
-export function loadHostKeys(files: readonly Buffer[], certificates: readonly Buffer[] = []): HostKeys {
+/**
+ * As sshd: the first key of a type signs key exchanges. The others are announced and proved too, so that clients learn a
+ * key before it takes the first one's place.
+ *
+ * @throws HatchwayError CONFIG_INVALID naming the file that cannot be used, or the certificate that has no key here
+ */
+export function loadHostKeys(files: readonly KeyFile[], certificates: readonly KeyFile[] = []): HostKeys {
   const byAlgorithm: Record<string, ParsedKey> = {}
   const keys: ParsedKey[] = []
   for (const file of files) {
     const key = parsePrivateKey(file)
     const algorithms = ALGORITHMS[key.type]
-    if (!algorithms) throw new Error(`a host key of type ${key.type} cannot be used`)
-    // As sshd: one key of a type; the first counts.
-    if (algorithms.some((name) => name in byAlgorithm)) continue
-    for (const name of algorithms) byAlgorithm[name] = key
+    if (!algorithms) throw unusable(`host key ${file.file}`, `a key of type ${key.type} cannot be used`)
+    if (keys.some((known) => known.getPublicSSH().equals(key.getPublicSSH()))) continue
+    for (const name of algorithms) byAlgorithm[name] ??= key
     keys.push(key)
   }
-  if (keys.length === 0) throw new Error('no host key')
+  if (keys.length === 0) throw new HatchwayError('CONFIG_INVALID', 'no host key')
   // Certificates first, as sshd: a client that knows no authority offers none of their algorithms.
   return { byAlgorithm: { ...certified(keys, certificates), ...byAlgorithm }, keys }
 }
 
-function certified(keys: readonly ParsedKey[], certificates: readonly Buffer[]): Record<string, ParsedKey> {
+/** A certificate brings its own key, whichever of its type that is; of several the one of the first key counts (sshd). */
+function certified(keys: readonly ParsedKey[], certificates: readonly KeyFile[]): Record<string, ParsedKey> {
+  const owners = certificates.map((certificate) => {
+    const index = keys.findIndex((key) => certifiedBy(key, certificate) !== undefined)
+    if (index < 0) throw unusable(`host certificate ${certificate.file}`, 'it belongs to none of the host keys')
+    return { certificate, index }
+  })
   const byAlgorithm: Record<string, ParsedKey> = {}
-  for (const file of certificates) {
-    const found = keys.flatMap((key) => certifiedKey(key, file) ?? [])[0]
-    if (!found) throw new Error('a host certificate belongs to none of the host keys')
-    for (const name of certificateAlgorithms(ALGORITHMS[found.type] ?? [])) byAlgorithm[name] = found
+  for (const { certificate, index } of owners.sort((a, b) => a.index - b.index)) {
+    const key = keys[index]
+    const shown = key && certifiedBy(key, certificate)
+    if (!shown) continue
+    for (const name of certificateAlgorithms(ALGORITHMS[shown.type] ?? [])) byAlgorithm[name] ??= shown
   }
   return byAlgorithm
+}
+
+function certifiedBy(key: ParsedKey, { file, bytes }: KeyFile): ParsedKey | undefined {
+  try {
+    return certifiedKey(key, bytes)
+  } catch (error) {
+    throw unusable(`host certificate ${file}`, messageOf(error), error)
+  }
 }
 
 /** Tell a client of all our keys, so that it learns new ones (UpdateHostKeys). */
@@ -95,14 +122,18 @@ function sign(key: ParsedKey, data: Buffer, { hostKeyAlgorithm }: ProofContext):
   return signature ? fields(algorithm, signature) : undefined
 }
 
-function parsePrivateKey(file: Buffer): ParsedKey {
-  const parsed = ssh2.parseKey(file)
-  if (parsed instanceof Error) throw new Error(`cannot read a host key: ${parsed.message}`)
+function parsePrivateKey({ file, bytes }: KeyFile): ParsedKey {
+  const parsed = ssh2.parseKey(bytes)
+  if (parsed instanceof Error) throw unusable(`host key ${file}`, parsed.message, parsed)
   const key = Array.isArray(parsed) ? parsed[0] : parsed
   const pem = key?.getPrivatePEM()
-  if (!key || !pem) throw new Error('a host key file holds no private key')
+  if (!key || !pem) throw unusable(`host key ${file}`, 'it holds no private key')
   // ssh2 reads the PEM anew for every signature, which costs ten times the signature.
   const object = createPrivateKey(pem)
   key.sign = (data, hash = HASH[key.type]) => signOnce(hash, data, object)
   return key
+}
+
+function unusable(what: string, why: string, cause?: unknown): HatchwayError {
+  return new HatchwayError('CONFIG_INVALID', `${what} cannot be used: ${why}`, { cause })
 }

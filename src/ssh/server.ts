@@ -8,7 +8,7 @@ import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
-import { loadHostKeys } from './hostkeys.ts'
+import { type KeyFile, loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import type { Misdeed, Penalty } from './penalties.ts'
 import { GONE, type ServerConnection, serveConnection } from './server-connection.ts'
@@ -59,9 +59,9 @@ export type SshServerEvent =
 
 export interface SshServerOptions<Identity> {
   /** PEM or OpenSSH private keys, the order offered. */
-  readonly hostKeys: readonly Buffer[]
+  readonly hostKeys: readonly KeyFile[]
   /** Lines of OpenSSH host certificates (ssh-keygen -s -h) of these keys. */
-  readonly hostCertificates?: readonly Buffer[]
+  readonly hostCertificates?: readonly KeyFile[]
   /** Asked at every use: they may change while connections live. */
   readonly limits: () => SshLimits
   /** What stands before SSH on an accepted socket. */
@@ -87,7 +87,7 @@ export interface SshServer<Identity> {
   disconnectAll(message: string): void
 }
 
-/** Throws on host keys or ciphers that cannot be used. */
+/** @throws HatchwayError CONFIG_INVALID on host keys that cannot be used, Error on such ciphers */
 export function createSshServer<Identity>(options: SshServerOptions<Identity>): SshServer<Identity> {
   const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)

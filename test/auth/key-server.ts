@@ -84,7 +84,7 @@ export async function startKeyServer(folder: KeyFolder, settings: Partial<KeySet
   )
   const identities = new WeakMap<object, Identity>()
   const server = createSshServer<Identity>({
-    hostKeys: [readFileSync(await folder.key(`host-${Date.now()}-${Math.random()}`))],
+    hostKeys: [{ file: 'host', bytes: readFileSync(await folder.key(`host-${Date.now()}-${Math.random()}`)) }],
     limits: () => LIMITS,
     ciphers: CIPHERS,
     authenticator,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeKeyFiles } from '../../src/auth/make-key-files.ts'
-import { type KeyKind, publicBlobOf, typeOf } from '../../src/auth/openssh-key.ts'
+import { type KeyKind, readPrivateKey, typeOf } from '../../src/auth/openssh-key.ts'
 import { fingerprint } from '../../src/ssh/public-key.ts'
 
 let directory: string
@@ -69,7 +69,8 @@ describe('the public half of a private key', () => {
   ])('is found in what ssh-keygen -t %s %j writes', (type, options) => {
     const file = join(directory, `gen-${type}-${options.join('')}`)
     keygen('-q', '-t', type, ...options, '-N', '', '-f', file)
-    const blob = publicBlobOf(readFileSync(file))
+    const key = readPrivateKey(readFileSync(file))
+    const blob = key === 'dsa' ? Buffer.alloc(0) : key.blob
     expect(`${typeOf(blob)} ${blob.toString('base64')}`).toBe(
       readFileSync(`${file}.pub`, 'utf8').split(' ').slice(0, 2).join(' '),
     )
@@ -78,11 +79,11 @@ describe('the public half of a private key', () => {
   it('is refused of a key with a passphrase', () => {
     const file = join(directory, 'locked')
     keygen('-q', '-t', 'ed25519', '-N', 'secret', '-f', file)
-    expect(() => publicBlobOf(readFileSync(file))).toThrow(/passphrase/)
+    expect(() => readPrivateKey(readFileSync(file))).toThrow(/passphrase/)
   })
 
   it.each(['', 'garbage', '-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbg==\n-----END OPENSSH PRIVATE KEY-----\n'])(
     'is refused of %j',
-    (text) => expect(() => publicBlobOf(Buffer.from(text))).toThrow(),
+    (text) => expect(() => readPrivateKey(Buffer.from(text))).toThrow(),
   )
 })

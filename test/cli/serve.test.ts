@@ -25,7 +25,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'hw-test-serve-'))
   chmodSync(directory, 0o755)
   // Made once: an RSA key takes a second.
-  await loadHostKeys({ keysDirectory: join(directory, 'keys'), hostKeys: [] })
+  await loadHostKeys({ keysDirectory: join(directory, 'keys'), hostKeys: [] }, () => {})
   keys = await makeKeys()
   container = await startContainer('busybox')
 })

@@ -27,7 +27,7 @@ async function start3(): Promise<string[]> {
     folder.key('ec', '-t', 'ecdsa', '-b', '521'),
     folder.key('rsa', '-t', 'rsa', '-b', '2048'),
   ]
-  server = await startServer({ session: ok, hostKeys: files.map((file) => readFileSync(file)) })
+  server = await startServer({ session: ok, hostKeys: files })
   return files
 }
 
@@ -78,8 +78,8 @@ test.each([
     execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'host', '-h', '-n', '127.0.0.1,[127.0.0.1]', `${key}.pub`])
     server = await startServer({
       session: ok,
-      hostKeys: [readFileSync(key)],
-      hostCertificates: [readFileSync(`${key}-cert.pub`)],
+      hostKeys: [key],
+      hostCertificates: [`${key}-cert.pub`],
       limits: { rekeyLimit: { bytes: 0, milliseconds: 100 } },
     })
     writeFileSync(
@@ -99,9 +99,51 @@ test('a certificate of another key, or of a user, is refused at the start', asyn
   const [authority, key, other] = [folder.key('ca'), folder.key('host'), folder.key('other')]
   execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'x', '-h', `${other}.pub`])
   execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'x', '-n', 'me', `${key}.pub`])
-  const hostKeys = [readFileSync(key)]
+  const hostKeys = [key]
   server = await startServer()
-  const refused = (file: string) => startServer({ hostKeys, hostCertificates: [readFileSync(`${file}-cert.pub`)] })
-  await expect(refused(other)).rejects.toThrow('none of the host keys')
-  await expect(refused(key)).rejects.toThrow('one of a user')
+  const refused = (file: string) => startServer({ hostKeys, hostCertificates: [`${file}-cert.pub`] })
+  const why = (file: string, sentence: string) => ({
+    code: 'CONFIG_INVALID',
+    message: `host certificate ${file}-cert.pub cannot be used: ${sentence}`,
+  })
+  await expect(refused(other)).rejects.toMatchObject(why(other, 'it belongs to none of the host keys'))
+  await expect(refused(key)).rejects.toMatchObject(why(key, 'it is one of a user (ssh-keygen -s needs -h)'))
+})
+
+test('of two keys of one type the first signs and the client learns the second: the first can be taken away later', async () => {
+  folder = createFolder()
+  const [old, next] = [folder.key('old'), folder.key('next')]
+  server = await startServer({ session: ok, hostKeys: [old, next] })
+  const learn = ['-o', 'HostKeyAlgorithms=ssh-ed25519', '-o', 'UpdateHostKeys=yes']
+  // Only from a server whose key it knows does a client learn others.
+  expect((await ssh(server, ['true'], { first: learn })).code).toBe(0)
+  expect((await ssh(server, ['true'], { first: learn })).code).toBe(0)
+  const known = readFileSync(join(server.folder.path, 'known_hosts'), 'utf8')
+  await server.close()
+  for (const file of [old, next]) expect(known).toContain(publicBlob(file).toString('base64'))
+
+  server = await startServer({ session: ok, hostKeys: [next] })
+  const line = `[127.0.0.1]:${server.port} ssh-ed25519 ${publicBlob(next).toString('base64')}`
+  expect(known).toContain(line.split(' ').slice(1).join(' '))
+  writeFileSync(join(server.folder.path, 'known_hosts'), `${line}\n`)
+  expect((await ssh(server, ['true'], { first: ['-o', 'StrictHostKeyChecking=yes'] })).code).toBe(0)
+})
+
+test('a certificate brings its own key, also where that is not the first of its type', async () => {
+  folder = createFolder()
+  const [authority, first, second] = [folder.key('ca'), folder.key('first'), folder.key('second')]
+  execFileSync('ssh-keygen', ['-q', '-s', authority, '-I', 'host', '-h', '-n', '127.0.0.1', `${second}.pub`])
+  server = await startServer({ session: ok, hostKeys: [first, second], hostCertificates: [`${second}-cert.pub`] })
+  const strict = ['-o', 'StrictHostKeyChecking=yes', '-o', 'UpdateHostKeys=no']
+  writeFileSync(
+    join(server.folder.path, 'known_hosts'),
+    `@cert-authority * ${readFileSync(`${authority}.pub`, 'utf8')}`,
+  )
+  expect((await ssh(server, ['true'], { first: strict })).code).toBe(0)
+  writeFileSync(
+    join(server.folder.path, 'known_hosts'),
+    `[127.0.0.1]:${server.port} ssh-ed25519 ${publicBlob(first).toString('base64')}\n`,
+  )
+  const plain = [...strict, '-o', 'HostKeyAlgorithms=ssh-ed25519']
+  expect((await ssh(server, ['true'], { first: plain })).code).toBe(0)
 })

@@ -90,8 +90,9 @@ export interface TestServerOptions {
   readonly allLimits?: () => SshLimits
   readonly approach?: Approach
   readonly ciphers?: readonly string[]
-  readonly hostKeys?: readonly Buffer[]
-  readonly hostCertificates?: readonly Buffer[]
+  /** Files. */
+  readonly hostKeys?: readonly string[]
+  readonly hostCertificates?: readonly string[]
   readonly session?: (session: SshSession, connection: SshConnection<string>) => void | Promise<void>
   readonly handlers?: (connection: SshConnection<string>) => Partial<ConnectionHandlers>
   readonly publicKey?: (algorithm: string, blob: Buffer) => Promise<string | undefined>
@@ -110,8 +111,10 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   }
 }
 
+const keyFile = (file: string) => ({ file, bytes: readFileSync(file) })
+
 async function startIn(folder: Folder, options: TestServerOptions): Promise<TestServer> {
-  const hostKeys = options.hostKeys ?? [readFileSync(folder.key('host_ed25519'))]
+  const hostKeys = (options.hostKeys ?? [folder.key('host_ed25519')]).map(keyFile)
   const user = folder.key('user')
   const userBlob = publicBlob(user)
   const events: SshServerEvent[] = []
@@ -138,7 +141,7 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
       }
     },
     observe: (event) => events.push(event),
-    ...(options.hostCertificates && { hostCertificates: options.hostCertificates }),
+    ...(options.hostCertificates && { hostCertificates: options.hostCertificates.map(keyFile) }),
     ...(options.banner !== undefined && { banner: options.banner }),
   })
   const { port } = await server.listen('127.0.0.1', 0)

@@ -281,8 +281,10 @@ test('refuses to start with a cipher it does not have, or without a host key', a
     observe: () => {},
   }
   server = await startServer()
-  const hostKeys = [server.privateKey]
+  const hostKeys = [{ file: 'host', bytes: server.privateKey }]
   expect(() => createSshServer({ ...options, hostKeys, ciphers: ['aes128-cbc'] })).toThrow('aes128-cbc')
   expect(() => createSshServer({ ...options, hostKeys: [], ciphers: CIPHERS })).toThrow('no host key')
-  expect(() => createSshServer({ ...options, hostKeys: [Buffer.from('x')], ciphers: CIPHERS })).toThrow('host key')
+  expect(() =>
+    createSshServer({ ...options, hostKeys: [{ file: 'x', bytes: Buffer.from('x') }], ciphers: CIPHERS }),
+  ).toThrow('host key x')
 })
