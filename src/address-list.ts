@@ -2,7 +2,15 @@
  * Lists of addresses as sshd writes them (addrmatch.c, match.c): CIDR networks, "*" and "?" patterns, "!" before either.
  * A list that cannot be read admits nobody.
  */
-import { type Address, type Block, contains, parseAddress, parseBlock, plainAddress, UNKNOWN_ADDRESS } from './address.ts'
+import {
+  type Address,
+  type Block,
+  contains,
+  parseAddress,
+  parseBlock,
+  plainAddress,
+  UNKNOWN_ADDRESS,
+} from './address.ts'
 import { globMatches } from './glob.ts'
 
 /** from=, Match Address: is `address` in the list? One negated match refuses, wherever in the list it stands. */
