@@ -14,7 +14,7 @@ import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
-import { onAbort } from './lifetime/on-abort.ts'
+import { onAbort, unlessAborted } from './lifetime/on-abort.ts'
 import { askWhere } from './picker/ask.ts'
 import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
@@ -217,6 +217,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly, asRoot }, sink, signal)
             : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
 
+        if (session.earlier) await unlessAborted(session.earlier, signal)
         if (start.kind === 'shell' && pty) await greet(session, deps.motd, log)
         const live = record
         const status = await pump(

@@ -191,7 +191,7 @@ export class ConnectionLayer {
     }
     this.#connecting++
     this.#checkUse()
-    openDirect(type, reader, this.#handlers, this.#closed)
+    openDirect(type, reader, this.#handlers, this.#requests.answered(), this.#closed)
       .then(
         (result) => {
           if ('reason' in result) refuse(result)
@@ -227,6 +227,7 @@ export class ConnectionLayer {
     new SessionChannel(channel, {
       allow: (action) => this.#handlers.allow(action),
       session: (session) => this.#handlers.session(session),
+      earlier: () => this.#requests.answered(),
       started: (type) => this.#timeouts.watch(channel, type),
       fault: this.#options.fault,
       clientKnowsEow: this.#transport.clientVersion.startsWith('OpenSSH'),

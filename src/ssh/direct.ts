@@ -3,15 +3,19 @@ import type { End } from '../relay.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure, TakesChannel } from './connection.ts'
 import type { PacketReader } from './packets.ts'
 
+/** @param earlier what the client asked for before it has been done */
 export async function openDirect(
   type: string,
   reader: PacketReader,
   handlers: ConnectionHandlers,
+  earlier: Promise<void> | undefined,
   closed: AbortSignal,
 ): Promise<End | TakesChannel | OpenFailure> {
   const target = parseTarget(type, reader)
   if (!target) return { reason: 'unknown-type', message: 'unknown channel type' }
   if (!handlers.direct) return { reason: 'prohibited', message: 'forwarding is not permitted' }
+  if (earlier) await earlier
+  if (closed.aborted) return { reason: 'connect-failed', message: 'the connection is gone' }
   return handlers.direct(target, closed)
 }
 

@@ -1,4 +1,5 @@
 /** Global requests, RFC 4254 §4 and §7.1: answered one after the other, for their order is all a client has. */
+import { type Deferred, deferred } from '../lifetime/deferred.ts'
 import type { ConnectionHandlers, ForwardBind } from './connection.ts'
 import { type HostKeys, proveHostKeys } from './hostkeys.ts'
 import { DisconnectReason, Message, type PacketReader, packet } from './packets.ts'
@@ -21,12 +22,15 @@ interface Pending {
   readonly name: string
   readonly wantReply: boolean
   readonly data: PacketReader
+  /** Of whoever may not come before its answer. */
+  answered?: Deferred<void>
 }
 
 export class GlobalRequests {
   readonly #options: GlobalRequestOptions
   readonly #pending: Pending[] = []
-  #busy = false
+  /** Being answered. */
+  #current: Pending | undefined
   #noMoreSessions = false
 
   constructor(options: GlobalRequestOptions) {
@@ -47,8 +51,19 @@ export class GlobalRequests {
     this.#next()
   }
 
+  /**
+   * Settles when every request so far has been answered; undefined: it has been. sshd answers one before it reads the next
+   * packet, so what a client sends behind a tcpip-forward finds its listener.
+   */
+  answered(): Promise<void> | undefined {
+    const last = this.#pending.at(-1) ?? this.#current
+    if (!last) return undefined
+    last.answered ??= deferred()
+    return last.answered.promise
+  }
+
   #next(): void {
-    while (!this.#busy) {
+    while (!this.#current) {
       const pending = this.#pending.shift()
       if (!pending) return
       const reply = this.#handle(pending.name, pending.data)
@@ -56,14 +71,14 @@ export class GlobalRequests {
         this.#reply(pending, reply)
         continue
       }
-      this.#busy = true
+      this.#current = pending
       reply
         .catch((error: unknown) => {
           this.#options.fault(error)
           return FAILURE
         })
         .then((answer) => {
-          this.#busy = false
+          this.#current = undefined
           this.#reply(pending, answer)
           this.#next()
         })
@@ -72,8 +87,9 @@ export class GlobalRequests {
     }
   }
 
-  #reply({ wantReply }: Pending, answer: Buffer): void {
+  #reply({ wantReply, answered }: Pending, answer: Buffer): void {
     if (wantReply) this.#options.transport.send(answer)
+    answered?.resolve()
   }
 
   #handle(name: string, data: PacketReader): Buffer | Promise<Buffer> {

@@ -18,6 +18,8 @@ const SIGNALS = ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QU
 export interface SessionOptions {
   readonly allow: (action: SshAction) => Promise<boolean> | boolean
   readonly session: (session: SshSession) => void
+  /** SshSession.earlier, of a session that starts now. */
+  readonly earlier: () => Promise<void> | undefined
   /** It has become what it is: "session:shell", "session:command", "session:subsystem:sftp" (session.c). */
   readonly started: (type: string) => void
   readonly fault: (error: unknown) => void
@@ -191,8 +193,10 @@ export class SessionChannel implements ChannelOwner {
   }
 
   #session(start: SessionStart): SshSession {
+    const earlier = this.#options.earlier()
     return {
       start,
+      ...(earlier && { earlier }),
       ...(this.#pty && { pty: this.#pty }),
       ...(this.#x11 && { x11: this.#x11 }),
       agentForwarding: this.#agentForwarding,

@@ -59,6 +59,8 @@ export interface InputSink {
 /** One session that a client has started: everything asked before the start is in it. */
 export interface SshSession {
   readonly start: SessionStart
+  /** What the client asked for before it, a listener for -R: its program expects it done. Absent: it is. Never rejects. */
+  readonly earlier?: Promise<void>
   readonly pty?: PtyRequest
   readonly x11?: X11Request
   readonly agentForwarding: boolean

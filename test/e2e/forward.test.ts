@@ -1,7 +1,7 @@
 /** Forwards beyond the parity suite: where -R listens, sockets that are in the way, and what is left without the helper. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { run, startContainer, type TestContainer } from '../support/containers.ts'
@@ -68,6 +68,19 @@ const boundTo = async (port: number) =>
     `grep -i ':${port.toString(16).padStart(4, '0')} 00000000:0000 0A' /proc/net/tcp /proc/net/tcp6 | awk '{print $3}'`,
   )
 
+/** All that a port of this machine says; undefined: nobody listens there. */
+function read(port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let text = ''
+    connect(port, '127.0.0.1')
+      .on('data', (chunk: Buffer) => {
+        text += chunk
+      })
+      .on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED' ? undefined : text))
+      .on('close', () => resolve(text))
+  })
+}
+
 describe('-R listens', () => {
   test.each([
     ['no', '', '0100007F'],
@@ -120,6 +133,35 @@ print(got)`
     session.stdin.end()
     await once(session, 'exit')
     expect(session.exitCode).toBe(0)
+  }, 60_000)
+
+  test('before a dial that came behind it: nine pairs of -L and -R, each leading into the next', async () => {
+    const client = await login([])
+    for (let round = 0; round < 3; round++) {
+      const near = await Promise.all(Array.from({ length: 9 }, freePort))
+      const far = await Promise.all(Array.from({ length: 9 }, freePort))
+      const pairs = far.map((port, i) => [
+        ...['-L', `${near[i]}:127.0.0.1:${port}`],
+        ...['-R', `${port}:127.0.0.1:${near[i + 1] ?? herePort}`],
+      ])
+      // The first one's listener is asked for last.
+      const { child, said } = hold(client, ...pairs.reverse().flat())
+      // ssh listens before it has asked for anything: no waiting for its -R.
+      const heard = await until('ssh listens', () => read(near[0] ?? 0), 20_000, 5)
+      expect(heard, said()).toBe('from here\n')
+      child.kill()
+      await once(child, 'exit')
+    }
+  }, 60_000)
+
+  test('before the program of the session that was asked for behind it', async () => {
+    const client = await login([])
+    for (let round = 0; round < 3; round++) {
+      const ports = await Promise.all(Array.from({ length: 20 }, freePort))
+      const remote = ports.flatMap((port) => ['-R', `${port}:127.0.0.1:${herePort}`])
+      const done = await client.ssh([...remote, 't', `nc -d -w 5 127.0.0.1 ${ports.at(-1)}`])
+      expect(done.stdout.toString(), done.stderr.toString()).toBe('from here\n')
+    }
   }, 60_000)
 
   test('as a SOCKS proxy of the client’s (-R PORT)', async () => {

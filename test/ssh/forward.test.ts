@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
 import { StreamEnd, streamOf } from '../../src/end-stream.ts'
+import { deferred } from '../../src/lifetime/deferred.ts'
 import { type End, relay } from '../../src/relay.ts'
 import type { ConnectionHandlers, DirectTarget, ForwardBind, SshConnection } from '../../src/ssh/connection.ts'
 import { fields, PacketReader } from '../../src/ssh/packets.ts'
@@ -287,6 +288,77 @@ test('-R that the server refuses fails as with sshd', async () => {
   const result = await ssh(server, ['true'], { first: ['-o', 'ExitOnForwardFailure=yes', '-R', '1:127.0.0.1:9'] })
   expect(result.code).toBe(255)
   expect(result.stderr.toString()).toContain('remote port forwarding failed for listen port 1')
+})
+
+/** A forward that is answered when the test says so, and what was asked meanwhile. */
+async function slowForward() {
+  const asked: string[] = []
+  const listening = deferred<number>()
+  server = await startServer({
+    handlers: () => ({
+      forward: () => listening.promise,
+      direct: async () => {
+        asked.push('dial')
+        return { reason: 'connect-failed', message: 'refused' }
+      },
+    }),
+    session: async (session) => {
+      session.accept()
+      await session.earlier
+      asked.push('program')
+      await session.exit({ code: 0 })
+    },
+  })
+  const peer = await connectPeer(server, { hide: HIDE_CHANNELS })
+  peer.send(packet(Message.GLOBAL_REQUEST, 'tcpip-forward', true, '', 7000))
+  return { peer, asked, listening }
+}
+
+test('a dial does not overtake the tcpip-forward before it, nor an earlier dial', async () => {
+  const { peer, asked, listening } = await slowForward()
+  for (const id of [5, 6]) {
+    const target = fields('127.0.0.1', 7000 + id, '127.0.0.1', 1)
+    peer.send(packet(Message.CHANNEL_OPEN, 'direct-tcpip', id, 1000, 1000, { raw: target }))
+  }
+  // Answered at once: what came before it has been read.
+  peer.send(packet(Message.CHANNEL_OPEN, 'nonsense', 7, 1000, 1000))
+  expect((await peer.next(Message.CHANNEL_OPEN_FAILURE)).reader.u32()).toBe(7)
+  expect(asked).toEqual([])
+  listening.resolve(7000)
+  await peer.next(Message.REQUEST_SUCCESS)
+  expect((await peer.next(Message.CHANNEL_OPEN_FAILURE)).reader.u32()).toBe(5)
+  expect((await peer.next(Message.CHANNEL_OPEN_FAILURE)).reader.u32()).toBe(6)
+  peer.close()
+})
+
+test('a session knows of the tcpip-forward before it', async () => {
+  const { peer, asked, listening } = await slowForward()
+  peer.send(packet(Message.CHANNEL_OPEN, 'session', 5, 1000, 1000))
+  const { reader } = await peer.next(Message.CHANNEL_OPEN_CONFIRMATION)
+  reader.u32()
+  peer.send(packet(Message.CHANNEL_REQUEST, reader.u32(), 'exec', true, 'true'))
+  peer.send(packet(Message.CHANNEL_OPEN, 'nonsense', 7, 1000, 1000))
+  await peer.next(Message.CHANNEL_OPEN_FAILURE)
+  expect(asked).toEqual([])
+  listening.resolve(7000)
+  await peer.next(Message.REQUEST_SUCCESS)
+  await peer.next(Message.CHANNEL_CLOSE)
+  expect(asked).toEqual(['program'])
+  peer.close()
+})
+
+test('what waits for a forward when the connection goes is not begun', async () => {
+  const { peer, asked, listening } = await slowForward()
+  const target = fields('127.0.0.1', 7000, '127.0.0.1', 1)
+  peer.send(packet(Message.CHANNEL_OPEN, 'direct-tcpip', 5, 1000, 1000, { raw: target }))
+  peer.send(packet(Message.CHANNEL_OPEN, 'nonsense', 7, 1000, 1000))
+  await peer.next(Message.CHANNEL_OPEN_FAILURE)
+  peer.close()
+  await expect.poll(() => server.connections[0]?.closed.aborted).toBe(true)
+  listening.resolve(7000)
+  await new Promise(setImmediate)
+  expect(asked).toEqual([])
+  expect(server.events.filter(({ type }) => type === 'fault')).toEqual([])
 })
 
 test('-R of a unix socket', async () => {
