@@ -1,6 +1,7 @@
 /** `CLI events`: what happens to containers, one JSON object a line, from a child that is started again when it ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { CliFlavour } from './cli-flavour.ts'
 import type { Cli } from './cli-run.ts'
 import type { EngineEvent } from './engine.ts'
@@ -18,7 +19,7 @@ export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSig
     const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
     const stop = () => child.kill('SIGKILL')
     child.on('error', () => {})
-    signal.addEventListener('abort', stop, { once: true })
+    const remove = onAbort(signal, stop)
     try {
       if (lost && (await lives(child))) yield { type: 'reconnected' }
       const started = Date.now()
@@ -30,7 +31,7 @@ export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSig
     } catch {
       // Whatever broke it, the cure is the same: wait, and start it again.
     } finally {
-      signal.removeEventListener('abort', stop)
+      remove()
       stop()
     }
     lost = true

@@ -1,6 +1,8 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
 import { PassThrough } from 'node:stream'
 import { HatchwayError } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import type { KeyedSemaphore } from '../lifetime/semaphore.ts'
 import { recentCliEvents } from './cli-events.ts'
 import { type CliFlavour, execArguments } from './cli-flavour.ts'
 import { spawnOnPipes } from './cli-process.ts'
@@ -9,14 +11,13 @@ import { type Cli, cliMessage } from './cli-run.ts'
 import { whyEnded } from './ending.ts'
 import type { Container, Exec, ExecSpec, ExitStatus, OutputFd, OutputSink } from './engine.ts'
 import { engineLost, isUnreachable, notRunning, oneLine, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
-import type { StartGate } from './start-gate.ts'
 import { createStdin } from './stdin.ts'
 import { createTextGate, type TextGate } from './text-gate.ts'
 
 export interface CliExecRequest {
   readonly cli: Cli
   readonly flavour: CliFlavour
-  readonly gate: StartGate
+  readonly gate: KeyedSemaphore
   /** Of the engine: what its close() must end. */
   readonly closers: Set<() => void>
   name(containerId: string): string
@@ -64,25 +65,22 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
         : spawnOnTerminal(cli.binary, args, spec.tty, (chunk) => take(1, chunk))
     setTimeout(leave, START_SETTLES)
 
-    let letGo: (status: ExitStatus) => void
-    const closed = new Promise<ExitStatus>((resolve) => {
-      letGo = resolve
-    })
+    const closed = deferred<ExitStatus>()
     const close = () => {
       if (life.signal.aborted) return
       life.abort(new Error('closed'))
       for (const gate of [gates[1], gates[2]]) gate.drop()
       child.kill()
-      letGo({ signal: 'HUP', coreDumped: false })
+      closed.resolve({ signal: 'HUP', coreDumped: false })
     }
     closers.add(close)
     const ended = child.ended.then(async ({ code }): Promise<ExitStatus> => {
       leave()
       closers.delete(close)
-      if (life.signal.aborted) return closed
+      if (life.signal.aborted) return closed.promise
       return await execEnded({ ...request, signal: life.signal }, [gates[1], gates[2]], since, code, spoke)
     })
-    const exit = Promise.race([closed, ended])
+    const exit = Promise.race([closed.promise, ended])
     exit.catch(() => {})
     return {
       stdin: child.stdin,

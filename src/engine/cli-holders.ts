@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { deadline } from '../lifetime/deadline.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { Cli } from './cli-run.ts'
 import { HOLDER_LABEL, HOLDER_MAX_AGE } from './docker-holders.ts'
 import type { HolderSpec, Holders } from './engine.ts'
@@ -24,7 +25,7 @@ export function cliHolders(cli: Cli): Holders {
       const firstLine = await new Promise<string>((resolve, reject) => {
         let out = ''
         let err = ''
-        limit.addEventListener('abort', () => reject(limit.reason), { once: true })
+        onAbort(limit, reject)
         child.on('error', reject)
         child.stdin.on('error', () => {})
         child.stdout.on('data', (chunk: Buffer) => {

@@ -1,5 +1,7 @@
 /** Containers started, stopped, made and removed by the CLI's commands of the same names (engine.ts `Lifecycle`). */
 import { spawn } from 'node:child_process'
+import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import type { ContainerSpec, Lifecycle } from './engine.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
@@ -46,30 +48,29 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string): Lifecycle 
       signal.throwIfAborted()
       const child = spawn(cli.binary, ['pull', image], { stdio: ['ignore', 'pipe', 'pipe'] })
       const stop = () => child.kill('SIGKILL')
-      signal.addEventListener('abort', stop, { once: true })
+      const remove = onAbort(signal, stop)
       const counter = createPullCounter()
       let errors = ''
       child.stderr.on('data', (chunk: Buffer) => {
         errors = (errors + chunk.toString('utf8')).slice(-ERROR_BYTES)
       })
-      const ended = new Promise<number | null>((resolve) => {
-        child.once('error', (error) => {
-          errors = error.message
-          resolve(null)
-        })
-        child.once('close', resolve)
+      const ended = deferred<number | null>()
+      child.once('error', (error) => {
+        errors = error.message
+        ended.resolve(null)
       })
+      child.once('close', ended.resolve)
       try {
         for await (const line of readLines(child.stdout)) {
           // Without a terminal: "a1b2c3d4e5f6: Pull complete".
           const [, id, status] = /^([0-9a-f]{12}): (.*)$/.exec(line) ?? []
           if (counter.add({ id, status })) progress(counter.progress())
         }
-        const code = await ended
+        const code = await ended.promise
         signal.throwIfAborted()
         if (code !== 0) throw imageUnavailable(image, cliMessage(errors.trim().split('\n').at(-1) ?? ''))
       } finally {
-        signal.removeEventListener('abort', stop)
+        remove()
         stop()
       }
     },

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
 import { anyOf } from '../lifetime/deadline.ts'
+import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { cliArchives } from './cli-archives.ts'
 import { cliEvents } from './cli-events.ts'
 import { startCliExec } from './cli-exec.ts'
@@ -16,7 +17,6 @@ import type { Container, Engine } from './engine.ts'
 import { nodeArch, parseContainer, parseInspectedSummary, readJson } from './engine-json.ts'
 import { engineError } from './engine-words.ts'
 import { isContainerRef } from './ref.ts'
-import { createStartGate } from './start-gate.ts'
 
 export interface CliEngineOptions {
   /** "docker", "podman", "nerdctl" or a path to one of them. */
@@ -24,12 +24,13 @@ export interface CliEngineOptions {
 }
 
 const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}']
+/** In one container: more than 16 program starts at once hang containerd's shim. */
 const STARTS_AT_ONCE = 10
 
 export function createCliEngine({ binary }: CliEngineOptions): Engine {
   const flavour = flavourOf(binary)
   const cli = createCli(binary)
-  const gate = createStartGate(STARTS_AT_ONCE)
+  const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
   const names = new Map<string, string>()
   const name = (id: string) => names.get(id) ?? id.slice(0, 12)
   const closed = new AbortController()

@@ -1,6 +1,8 @@
 /** `docker exec` over the API: create, start hijacked, pump, and say how it ended. */
 import type net from 'node:net'
 import { HatchwayError } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import type { KeyedSemaphore } from '../lifetime/semaphore.ts'
 import { DETACH_KEYS } from './detach-keys.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
@@ -10,7 +12,6 @@ import { createResizer } from './docker-resize.ts'
 import type { Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
 import { parseExecState, parseId } from './engine-json.ts'
 import { engineError, engineTimeout, START_FAILURE_TEXTS } from './engine-words.ts'
-import type { StartGate } from './start-gate.ts'
 import { createStdin } from './stdin.ts'
 import { createTextGate } from './text-gate.ts'
 
@@ -19,7 +20,7 @@ const START_SETTLES = 250
 
 export async function startExec(
   api: DockerApi,
-  gate: StartGate,
+  gate: KeyedSemaphore,
   containerId: string,
   spec: ExecSpec,
   sink: OutputSink,
@@ -59,12 +60,9 @@ export async function startExec(
     )
 
     const life = new AbortController()
-    let finish: (status: ExitStatus | Promise<ExitStatus>) => void = () => {}
-    const exit = new Promise<ExitStatus>((resolve) => {
-      finish = resolve
-    })
+    const exit = deferred<ExitStatus>()
     // Who closes before asking for `exit` must not be killed by an unhandled rejection.
-    exit.catch(() => {})
+    exit.promise.catch(() => {})
 
     const gates = {
       1: createTextGate((chunk) => sink.write(1, chunk), START_FAILURE_TEXTS),
@@ -79,7 +77,7 @@ export async function startExec(
       leave()
       gates[1].freeze()
       gates[2].freeze()
-      finish(
+      exit.resolve(
         execEnded({
           api,
           containerId,
@@ -137,7 +135,7 @@ export async function startExec(
       resume: () => {
         if (!ended) started.resume()
       },
-      exit,
+      exit: exit.promise,
       resize: resizer.resize,
       // No API signals one exec.
       signal: () => false,
@@ -150,7 +148,7 @@ export async function startExec(
         gates[1].freeze()
         gates[2].freeze()
         started.destroy()
-        finish({ signal: 'HUP', coreDumped: false })
+        exit.resolve({ signal: 'HUP', coreDumped: false })
       },
     }
   } catch (error) {

@@ -4,6 +4,7 @@
  */
 import type net from 'node:net'
 import type { HatchwayError } from '../errors.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { connectTo, type DockerAddress } from './docker-address.ts'
 import { describe } from './docker-http.ts'
 import { engineLost, engineTimeout } from './engine-words.ts'
@@ -63,7 +64,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
     const socket = connectTo(address, { onread: { buffer, callback: onread } })
     const settle = (act: () => void) => {
       clearTimeout(timer)
-      request.signal.removeEventListener('abort', aborted)
+      remove()
       act()
     }
     const fail = (error: unknown) => {
@@ -71,7 +72,6 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       settle(() => reject(error))
       socket.destroy()
     }
-    const aborted = () => fail(request.signal.reason)
     const ended = (error?: Error) => {
       if (over) return
       over = true
@@ -81,7 +81,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       fail(error === undefined ? engineLost(new Error('closed before an answer')) : describe(error, address))
     }
     const timer = setTimeout(() => fail(engineTimeout('exec start', request.deadline)), request.deadline)
-    request.signal.addEventListener('abort', aborted, { once: true })
+    const remove = onAbort(request.signal, fail)
     socket.on('error', ended)
     socket.on('end', () => ended())
     socket.on('close', () => ended(streaming ? new Error('the stream was closed') : undefined))

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { deadline } from '../lifetime/deadline.ts'
+import { deferred } from '../lifetime/deferred.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
@@ -45,12 +46,7 @@ export function dockerHolders(api: DockerApi): Holders {
           return create()
         })
         const { prefix } = await api.version(signal)
-        let heard: (line: string) => void = () => {}
-        let silent: (error: Error) => void = () => {}
-        const firstLine = new Promise<string>((resolve, reject) => {
-          heard = resolve
-          silent = reject
-        })
+        const { promise: firstLine, resolve: heard, reject: silent } = deferred<string>()
         firstLine.catch(() => {})
         let text = ''
         const demux = createDemux((_fd, chunk) => {

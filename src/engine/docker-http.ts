@@ -2,6 +2,7 @@
 import http from 'node:http'
 import type { Readable } from 'node:stream'
 import { HatchwayError } from '../errors.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { connectTo, type DockerAddress, formatAddress } from './docker-address.ts'
 import { engineLost, engineTimeout, unreachable } from './engine-words.ts'
 
@@ -53,16 +54,14 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
       const allowed = options.deadline ?? deadline
       const finish = (act: () => void) => {
         clearTimeout(timer)
-        options.signal.removeEventListener('abort', aborted)
+        remove()
         act()
       }
       const fail = (error: unknown) => {
         finish(() => reject(error))
         request.destroy()
       }
-      const aborted = () => fail(options.signal.reason)
       const timer = setTimeout(() => fail(engineTimeout(`${method} ${path.split('?')[0]}`, allowed)), allowed)
-      options.signal.addEventListener('abort', aborted, { once: true })
       const request = send(method, path, options, (response) => {
         const chunks: Buffer[] = []
         let size = 0
@@ -85,6 +84,7 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
         })
       })
       request.on('error', (error) => finish(() => reject(retryable(request, error) ?? describe(error, address))))
+      const remove = onAbort(options.signal, fail)
     })
   }
 
@@ -110,17 +110,16 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
           () => request.destroy(engineTimeout(`${method} ${path.split('?')[0]}`, allowed)),
           allowed,
         )
-        const aborted = () => request.destroy()
         const request = send(method, path, { signal }, (response) => {
           clearTimeout(timer)
           response.on('error', () => {})
-          response.once('close', () => signal.removeEventListener('abort', aborted))
+          response.once('close', remove)
           resolve(response)
         })
-        signal.addEventListener('abort', aborted, { once: true })
+        const remove = onAbort(signal, () => request.destroy())
         request.on('error', (error) => {
           clearTimeout(timer)
-          signal.removeEventListener('abort', aborted)
+          remove()
           reject(signal.aborted ? signal.reason : describe(error, address))
         })
       }),

@@ -1,6 +1,7 @@
 /** Engine over the Docker API: Docker and Podman's Docker-compatible socket, on a unix socket, tcp, or tcp with TLS. */
 import { HatchwayError } from '../errors.ts'
 import { anyOf } from '../lifetime/deadline.ts'
+import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
 import { createDockerApi } from './docker-api.ts'
 import { dockerArchives } from './docker-archives.ts'
@@ -12,7 +13,6 @@ import { dockerLifecycle } from './docker-lifecycle.ts'
 import type { Engine } from './engine.ts'
 import { parseContainer, parseSummaries } from './engine-json.ts'
 import { isContainerRef } from './ref.ts'
-import { createStartGate } from './start-gate.ts'
 
 export interface DockerEngineOptions {
   /** "unix:///var/run/docker.sock", "tcp://host:2376", or an address with its TLS files. */
@@ -23,6 +23,7 @@ export interface DockerEngineOptions {
   readonly startDeadline?: number
 }
 
+/** In one container: more than 16 program starts at once hang containerd's shim. */
 const STARTS_AT_ONCE = 10
 
 /** Connects at the first call, so an engine that is down now may come later. */
@@ -33,7 +34,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
   }
   const http = createDockerHttp(address, options.callDeadline ?? 15_000)
   const api = createDockerApi(address, http)
-  const gate = createStartGate(STARTS_AT_ONCE)
+  const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
   const endpoint = formatAddress(address)
   const closed = new AbortController()
   // A TLS or tcp engine may still be this host, but nothing says so.
