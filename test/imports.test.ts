@@ -65,6 +65,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   guest: ['errors.ts', 'instance.ts', 'lent.ts', 'package-root.ts', 'relay.ts', 'slab-output.ts', 'engine', 'tar.ts'],
   target: [
     'errors.ts',
+    'duration.ts',
     'instance.ts',
     'edit-distance.ts',
     'config',

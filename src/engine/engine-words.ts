@@ -1,5 +1,6 @@
 /** The engine's own error sentences → what a user reads. Docker and Podman share most of them; both roads use this. */
 import { HatchwayError } from '../errors.ts'
+import type { Limit } from '../lifetime/deadline.ts'
 
 /** What a failed call was about, for a clear sentence. */
 export interface About {
@@ -102,6 +103,11 @@ export function engineTimeout(what: string, milliseconds: number): HatchwayError
     'ENGINE_TIMEOUT',
     `the container engine did not answer within ${Math.round(milliseconds / 100) / 10} s (${what})`,
   )
+}
+
+/** A limit over calls of an engine that ends as the engine's own failure to answer does. */
+export function engineLimit(what: string, ms: number): Limit {
+  return { ms, reason: () => engineTimeout(what, ms) }
 }
 
 export function engineLost(cause: unknown): HatchwayError {

@@ -5,7 +5,7 @@ import type { Identity } from '../auth/identity.ts'
 import type { Engine } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
-import { openDeadline } from '../lifetime/deadline.ts'
+import { type Deadline, openDeadline } from '../lifetime/deadline.ts'
 import type { Action } from '../policy/policy.ts'
 import type { End } from '../relay.ts'
 import type {
@@ -21,8 +21,8 @@ import { type BindSettings, bindInside, boundAddress } from './bind.ts'
 import { joinInward } from './join.ts'
 import { connectFromOutside } from './outside.ts'
 
-/** The container may have to be started first. */
-const START_LIMIT = 120_000
+/** For the helper to listen. What comes before (an image's pull, a start, a delivery) has limits of its own. */
+const LISTEN_MS = 30_000
 const NO_HELPER = 'forwarding needs the guest helper, which this container cannot have'
 
 interface ForwardDependencies {
@@ -77,11 +77,12 @@ export function forwards(
 
     async forward(bind): Promise<number | undefined> {
       const key = describe(bind)
-      const limit = openDeadline(START_LIMIT, connection.closed)
+      let limit: Deadline | undefined
       try {
         if (listeners.has(key)) return undefined
-        const { guest, hold } = await insideOf(remoteAction(bind, deps.binds), limit.signal)
+        const { guest, hold } = await insideOf(remoteAction(bind, deps.binds), connection.closed)
         if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+        limit = openDeadline(LISTEN_MS, connection.closed)
         const accepted = new Set<End>()
         const listening = guest.listen(
           bindInside(bind, deps.binds),
@@ -117,7 +118,7 @@ export function forwards(
         log.info({ err: failure, bind: key }, 'remote forward refused')
         return undefined
       } finally {
-        limit.release()
+        limit?.release()
       }
     },
 

@@ -5,9 +5,15 @@
  */
 import { onAbort } from './on-abort.ts'
 
-/** Aborts with the reason of the first of `signals` that does, or with a TimeoutError after `milliseconds`. */
-export function deadline(milliseconds: number, ...signals: readonly AbortSignal[]): AbortSignal {
-  return openDeadline(milliseconds, ...signals).signal
+/**
+ * Milliseconds, which end in a TimeoutError; or with the reason they end with, where that is told to somebody: what waits
+ * rejects with it, and cannot know any more whose limit it was.
+ */
+export type Limit = number | { readonly ms: number; readonly reason: () => unknown }
+
+/** Aborts with the reason of the first of `signals` that does, or with the limit's own when that has passed. */
+export function deadline(limit: Limit, ...signals: readonly AbortSignal[]): AbortSignal {
+  return openDeadline(limit, ...signals).signal
 }
 
 /** Aborts with the reason of the first of `signals` that does. */
@@ -22,17 +28,17 @@ export interface Deadline {
 }
 
 /** A deadline that its caller releases. For what happens often on one long-lived source: ten thousand forwards of one connection. */
-export function openDeadline(milliseconds: number, ...signals: readonly AbortSignal[]): Deadline {
-  return joined(signals, milliseconds)
+export function openDeadline(limit: Limit, ...signals: readonly AbortSignal[]): Deadline {
+  return joined(signals, limit)
 }
 
 /** One piece of work with a deadline, which is released at the work's end. */
 export async function withDeadline<T>(
-  milliseconds: number,
+  limit: Limit,
   signals: readonly AbortSignal[],
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { signal, release } = openDeadline(milliseconds, ...signals)
+  const { signal, release } = openDeadline(limit, ...signals)
   try {
     return await work(signal)
   } finally {
@@ -40,17 +46,36 @@ export async function withDeadline<T>(
   }
 }
 
-/** The deadline of `deadline` and `withDeadline` has passed, and nothing else ended the wait. */
+/**
+ * Work that may take any time as long as something is heard of it: its signal aborts when `limit` passes without a call
+ * of `heard`.
+ */
+export async function whileHeard<T>(
+  limit: Limit,
+  signals: readonly AbortSignal[],
+  work: (signal: AbortSignal, heard: () => void) => Promise<T>,
+): Promise<T> {
+  const { signal, release, restart } = joined(signals, limit)
+  try {
+    return await work(signal, restart)
+  } finally {
+    release()
+  }
+}
+
+/** A limit of mere milliseconds has passed, and nothing else ended the wait. */
 export function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError'
 }
 
-function joined(signals: readonly AbortSignal[], milliseconds: number | undefined): Deadline {
+function joined(signals: readonly AbortSignal[], limit: Limit | undefined): Deadline & { restart(): void } {
   const controller = new AbortController()
   const removals: (() => void)[] = []
   let timer: NodeJS.Timeout | undefined
+  let over = false
 
   function release(): void {
+    over = true
     clearTimeout(timer)
     for (const remove of removals) remove()
   }
@@ -65,9 +90,17 @@ function joined(signals: readonly AbortSignal[], milliseconds: number | undefine
     removals.push(onAbort(signal, end))
   }
   if (controller.signal.aborted) release()
-  else if (milliseconds !== undefined) {
-    const passed = () => end(new DOMException(`timeout: nothing within ${milliseconds} ms`, 'TimeoutError'))
-    timer = setTimeout(passed, milliseconds).unref()
+  else if (limit !== undefined) {
+    const { ms, reason } = typeof limit === 'number' ? plain(limit) : limit
+    timer = setTimeout(() => end(reason()), ms).unref()
   }
-  return { signal: controller.signal, release }
+  // A timer that was cleared must not be refreshed: that would set it again.
+  const restart = () => {
+    if (!over) timer?.refresh()
+  }
+  return { signal: controller.signal, release, restart }
+}
+
+function plain(ms: number): Exclude<Limit, number> {
+  return { ms, reason: () => new DOMException(`timeout: nothing within ${ms} ms`, 'TimeoutError') }
 }

@@ -6,17 +6,25 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Template } from '../config/schema.ts'
+import { inWords } from '../duration.ts'
 import type { Container, Engine, Lifecycle, PullProgress } from '../engine/engine.ts'
+import { engineLimit, imageUnavailable } from '../engine/engine-words.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
-import { deadline } from '../lifetime/deadline.ts'
-import { unlessAborted } from '../lifetime/on-abort.ts'
+import { deadline, whileHeard } from '../lifetime/deadline.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { TemplateRoute } from './route.ts'
 import { LABELS, type Plan, planContainer } from './template.ts'
 
-const MAKE_LIMIT = 120_000
-const PULL_LIMIT = 30 * 60_000
-const REMOVE_LIMIT = 60_000
+export interface MakeLimits {
+  /** Of each step but the pull. */
+  readonly stepMs: number
+  /** A pull takes as long as it takes while something comes; a CLI tells of a layer only when it has all of it. */
+  readonly silentPullMs: number
+}
+
+const LIMITS: MakeLimits = { stepMs: 120_000, silentPullMs: 15 * 60_000 }
+const REMOVE_MS = 60_000
 /** Also for what could not be removed when its connection ended. */
 const SWEEP_EVERY = 5 * 60_000
 const SWEEP_AGAIN = 15_000
@@ -43,7 +51,10 @@ export function createMadeContainers(
   templates: Readonly<Record<string, Template>>,
   instance: Instance,
   log: Logger,
+  limits: MakeLimits = LIMITS,
 ): MadeContainers {
+  const step = () => deadline(engineLimit('making a container', limits.stepMs))
+  const removal = (...signals: AbortSignal[]) => deadline(engineLimit('removing a container', REMOVE_MS), ...signals)
   const marks = { [LABELS.gateway]: instance.gateway, [LABELS.instance]: instance.id }
   const making = new Map<string, Promise<Container>>()
   const connections = new WeakMap<AbortSignal, Promise<Container>>()
@@ -74,11 +85,11 @@ export function createMadeContainers(
     connections.set(closed, made)
     made.catch(() => connections.delete(closed))
     // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
-    const gone = new Promise((resolve) => closed.addEventListener('abort', resolve, { once: true }))
+    const gone = new Promise((resolve) => onAbort(closed, resolve))
     const over = made.then(() => gone).catch(() => undefined)
     void over.then(() => {
-      const removal = remove(name).finally(() => removals.delete(removal))
-      removals.add(removal)
+      const removed = remove(name).finally(() => removals.delete(removed))
+      removals.add(removed)
     })
     return made
   }
@@ -108,7 +119,7 @@ export function createMadeContainers(
   }
 
   async function existing({ spec, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
-    const found = await engine.inspect(spec.name, deadline(MAKE_LIMIT)).catch((error: unknown) => {
+    const found = await engine.inspect(spec.name, step()).catch((error: unknown) => {
       if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
       throw error
     })
@@ -126,21 +137,34 @@ export function createMadeContainers(
   async function make({ spec, template, templateName }: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
     const lifecycle = lifecycleOf()
     tell(`making container ${spec.name} from template ${templateName} ...`)
-    const limit = deadline(MAKE_LIMIT)
-    const pull = () => lifecycle.pull(spec.image, progressTeller(spec.image, tell), deadline(PULL_LIMIT, closed))
-    if (template.pull === 'always') await pull()
-    const id = await lifecycle.create(spec, limit).catch(async (error: unknown) => {
+    if (template.pull === 'always') await pull(lifecycle, spec.image, closed, tell)
+    const id = await lifecycle.create(spec, step()).catch(async (error: unknown) => {
       if (template.pull !== 'missing' || asHatchwayError(error).code !== 'IMAGE_UNAVAILABLE') throw error
-      await pull()
-      return lifecycle.create(spec, deadline(MAKE_LIMIT))
+      await pull(lifecycle, spec.image, closed, tell)
+      return lifecycle.create(spec, step())
     })
     log.info({ container: spec.name, template: templateName, image: spec.image }, 'container made')
-    return engine.inspect(id, limit)
+    return engine.inspect(id, step())
+  }
+
+  function pull(lifecycle: Lifecycle, image: string, closed: AbortSignal, tell: Tell): Promise<void> {
+    const reason = () => imageUnavailable(image, `nothing came for ${inWords(limits.silentPullMs)}`)
+    const told = progressTeller(image, tell)
+    return whileHeard({ ms: limits.silentPullMs, reason }, [closed], (signal, heard) =>
+      lifecycle.pull(
+        image,
+        (progress) => {
+          heard()
+          told(progress)
+        },
+        signal,
+      ),
+    )
   }
 
   async function remove(name: string): Promise<void> {
     try {
-      await lifecycleOf().remove(name, deadline(REMOVE_LIMIT))
+      await lifecycleOf().remove(name, removal())
       log.info({ container: name }, 'container removed')
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
@@ -150,11 +174,11 @@ export function createMadeContainers(
 
   /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
   async function sweep(): Promise<void> {
-    for (const { id, name, labels } of await engine.list(deadline(REMOVE_LIMIT, stopped.signal))) {
+    for (const { id, name, labels } of await engine.list(removal(stopped.signal))) {
       if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
       const maker = labels[LABELS.instance] ?? ''
       if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
-      await lifecycleOf().remove(id, deadline(REMOVE_LIMIT, stopped.signal))
+      await lifecycleOf().remove(id, removal(stopped.signal))
       log.info({ container: name }, 'removed a container that was left behind')
     }
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { deadline, openDeadline } from '../../src/lifetime/deadline.ts'
+import { deadline, openDeadline, whileHeard } from '../../src/lifetime/deadline.ts'
 
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
@@ -52,4 +52,34 @@ test('a released limit leaves nothing on its sources and never aborts', async ()
   await sleep(50)
   source.abort()
   expect(limit.signal.aborted).toBe(false)
+})
+
+test('a limit with a reason of its own ends with that', async () => {
+  const signal = deadline({ ms: 10, reason: () => 'too late' })
+  await sleep(50)
+  expect(signal.reason).toBe('too late')
+})
+
+test('work that is heard of may take longer than its limit, and one that is silent may not', async () => {
+  const heardFor = (times: number) =>
+    whileHeard({ ms: 200, reason: () => 'silent' }, [], async (signal, heard) => {
+      for (let i = 0; i < times; i++) {
+        await sleep(50)
+        heard()
+      }
+      await sleep(times < 10 ? 400 : 0)
+      return signal.reason
+    })
+  expect(await Promise.all([heardFor(10), heardFor(0)])).toEqual([undefined, 'silent'])
+})
+
+test('what is heard after the end of the work starts no limit again', async () => {
+  let late = () => {}
+  const signal = await whileHeard(20, [], async (limit, heard) => {
+    late = heard
+    return limit
+  })
+  late()
+  await sleep(60)
+  expect(signal.aborted).toBe(false)
 })
