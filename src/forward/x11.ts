@@ -3,6 +3,7 @@
  * the client's cookie given to xauth where the container has one. One display for each connection.
  */
 import type { OutputSink } from '../engine/engine.ts'
+import { OWN_PATH } from '../engine/own-path.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { SshConnection } from '../ssh/connection.ts'
@@ -50,7 +51,7 @@ export function displayName(display: Display, request: X11Request): string {
 
 /**
  * Tell xauth the cookie that X programs inside must show; by its stdin, for argv can be read by everybody. A container
- * without xauth is no failure: its programs may know other ways.
+ * without xauth is no failure: its programs may know other ways. sshd has its place by XAuthLocation, and asks no PATH either.
  */
 export async function addCookie(
   display: Display,
@@ -65,7 +66,14 @@ export async function addCookie(
   const limit = deadline(XAUTH_LIMIT)
   try {
     const exec = await display.guest.spawn(
-      { program: 'xauth', argv: ['xauth', '-q', '-'], env, cwd: home, cwdWarning: '', killTree: false },
+      {
+        program: 'xauth',
+        argv: ['xauth', '-q', '-'],
+        env: [...env, `PATH=${OWN_PATH}`],
+        cwd: home,
+        cwdWarning: '',
+        killTree: false,
+      },
       ignore,
       limit,
     )

@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
+import { OWN_ENVIRONMENT, OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { EnvInfo } from './envinfo.ts'
 import type { Program } from './program.ts'
@@ -21,6 +22,7 @@ const HANGUP_TIMEOUT = 20_000
  * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's.
  */
 const LAUNCHER = `
+hw_path=$PATH PATH=${OWN_PATH}
 while read -r k u g; do [ "$k" != Uid: ] || break; done 2>/dev/null </proc/self/status
 u=\${u:-$(id -u)}
 [ "$u" = "$1" ] || { echo "hatchway: the user inside was uid $1 and is $u now: connect again" >&2; exit 255; }
@@ -35,6 +37,7 @@ while ! [ -x "$s" ]; do
   [ $# -gt 0 ] || { echo "$s: no such shell" >&2; exit 127; }
   s=$1; shift
 done
+PATH=$hw_path
 [ "$how" = login ] || exec "$s" -c "$c"
 case $s in
   */bash | */zsh | */ksh) exec "$s" -c 'exec -a "-\${0##*/}" "$0"' "$s" ;;
@@ -148,7 +151,7 @@ async function runPlain(
     container.id,
     {
       argv: [
-        '/bin/sh',
+        OWN_SHELL,
         '-c',
         LAUNCHER,
         'sh',
@@ -207,7 +210,7 @@ async function signalByCookie(
   try {
     const exec = await engine.exec(
       containerId,
-      { argv: ['/bin/sh', '-c', SIGNALLER, 'sh', cookie, name], user, cwd: '/', env: [] },
+      { argv: [OWN_SHELL, '-c', SIGNALLER, 'sh', cookie, name], user, cwd: '/', env: OWN_ENVIRONMENT },
       discard,
       limit,
     )

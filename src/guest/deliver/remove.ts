@@ -1,5 +1,6 @@
 /** Remove a file of root's from a container that may have neither a shell nor `rm`: the helper itself does, as root. */
 import type { Container, Engine } from '../../engine/engine.ts'
+import { OWN_ENVIRONMENT } from '../../engine/own-path.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import type { GuestUser } from '../pool.ts'
@@ -27,7 +28,7 @@ export async function removeHelper(
     root?.close()
   }
   if (await isGone(engine, container, path, signal)) return true
-  const spec = { argv: ['rm', '-f', path], user: '0:0', cwd: '/', env: [] } as const
+  const spec = { argv: ['/bin/rm', '-f', path], user: '0:0', cwd: '/', env: OWN_ENVIRONMENT } as const
   const exec = await engine.exec(container.id, spec, { write: () => true }, signal)
   signal.addEventListener('abort', () => exec.close(), { once: true })
   exec.stdin.end()

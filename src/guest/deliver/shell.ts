@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Mount } from '../../engine/engine.ts'
+import { OWN_PATH, OWN_SHELL } from '../../engine/own-path.ts'
 import { NAME_PREFIX } from './binary.ts'
 import type { Way } from './way.ts'
 
@@ -21,15 +22,16 @@ const DIRECTORIES = ['/dev', '', '/tmp', '/var/tmp', '/dev/shm', '/run']
  * `command` keeps a failed redirection from ending the shell. An empty file is "executed" by the shell itself unless its
  * mount is noexec (EACCES) or somebody has it open for writing (ETXTBSY): so a directory is tried before the binary is read.
  * `head` may read ahead: nothing follows the binary on stdin before HELLO. It ends early when the gateway dies, and what is
- * not whole is not executed. The helper closes descriptor 3 before all else.
+ * not whole is not executed. The helper closes descriptor 3 before all else; it gets the container's PATH, which is the one
+ * of the programs that it will run.
  */
 const SCRIPT = [
-  'umask 077; set -C; name=$1 size=$2; shift 2',
+  `umask 077; set -C; hw_path=$PATH PATH=${OWN_PATH} name=$1 size=$2; shift 2`,
   'for d in "$@" "$HOME"; do',
   '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
   '  exec 3<&-; { command exec 3</proc/self/fd/4; } 2>/dev/null; exec 4>&-',
   '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
-  '  head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && exec /proc/self/fd/3 serve',
+  '  head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve',
   '  echo "the helper did not come whole" >&2; exit 126',
   'done',
   'echo "no directory to write and execute in" >&2; exit 126',
@@ -43,7 +45,7 @@ export const byShell: Way = {
   deliver({ container, binary, serve }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
     const own = DIRECTORIES.filter((directory) => !container.mounts.some((mount) => isShared(directory, mount)))
-    return serve(['sh', '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own], binary.bytes)
+    return serve([OWN_SHELL, '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own], binary.bytes)
   },
 }
 
