@@ -110,7 +110,6 @@ static void take_connection_frame(struct line *from, const struct frame *f) {
   switch (f->type) {
   case F_PING:
     if (f->payload.n != 8) return malformed("PING", 0);
-    guest.lease_until = guest.now + guest.lease;
     return line_send(from, F_PONG, 0, f->payload.at, 8);
   case F_SHUTDOWN:
     if (f->payload.n || from != guest.line) return malformed("SHUTDOWN", 0);
@@ -182,6 +181,7 @@ static void take_channel_frame(const struct frame *f) {
 void frame_handle(struct line *from, const struct frame *f) {
   if (!guest.initialised && f->type != F_INIT) return malformed("a frame before INIT", f->type);
   if (from == &guest.exec && guest.line != &guest.exec && f->type != F_PING) return malformed("a frame on the old line", f->type);
+  guest.lease_until = guest.now + guest.lease; /* whatever comes, the gateway lives; before INIT the lease is 0 */
   switch (f->type) {
   case F_INIT: return take_init(f);
   case F_PING:

@@ -123,7 +123,7 @@ static bool speak(struct line *l) {
 
 /* ---- time ---- */
 
-/* The lease is judged only after everything that lay there was read: a container that was paused finds its PINGs. */
+/* The lease is judged only after everything that lay there was read: a container that was paused finds its frames. */
 static void judge_lease(void) {
   if (guest.ending || guest.now < guest.lease_until) return;
   struct line *lines[] = {&guest.exec, &guest.socket};
@@ -133,7 +133,7 @@ static void judge_lease(void) {
     while (more_to_hear(l)) hear(l);
   }
   if (guest.ending || guest.now < guest.lease_until) return;
-  note(guest.initialised ? "no PING within the lease" : "no INIT", NULL, guest.lease);
+  note(guest.initialised ? "no frame within the lease" : "no INIT", NULL, guest.lease);
   finish(0);
 }
 

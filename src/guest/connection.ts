@@ -80,7 +80,7 @@ export class GuestConnection implements Guest {
     this.#output = new Output(exec.stdin, (error) => void this.#end(error))
     this.#parser = new FrameParser(this.#frames)
     this.#output.control(initFrame({ ...settings, maxChannels: MAX_CHANNELS }))
-    this.#lease = createLease(settings.leaseMs, exec.stdin, {
+    this.#lease = createLease(settings.leaseMs, (ping) => void exec.stdin.write(ping), {
       diagnose: settings.diagnose,
       dead: (error) => void this.#end(error),
     })
@@ -208,7 +208,13 @@ export class GuestConnection implements Guest {
 
   /** Bytes that came on the exec; a violation ends the helper. */
   feed(chunk: Buffer): void {
-    if (!this.#judging && !this.#life.signal.aborted) this.#guarded(() => this.#parser.feed(chunk))
+    this.#hear(this.#parser, chunk)
+  }
+
+  #hear(parser: FrameParser, chunk: Buffer): void {
+    if (this.#judging || this.#life.signal.aborted) return
+    this.#lease.heard()
+    this.#guarded(() => parser.feed(chunk))
   }
 
   /** Move the frames to a unix socket of ours. Undefined: done; a text: why everything stays on the exec. */
@@ -233,14 +239,16 @@ export class GuestConnection implements Guest {
   }
 
   #goDirect({ socket, listen }: DirectLine): void {
-    const parser = new FrameParser({ ...this.#frames, pong: OUT_OF_TURN.pong, switched: OUT_OF_TURN.switched })
-    // From here on the exec is the control line: PONG and nothing else.
-    this.#parser.redirect({ ...OUT_OF_TURN, pong: (opaque) => this.#lease.pong(opaque) })
+    // From here on the exec is watched for its end, and what still comes there are answers to earlier PINGs.
+    this.#parser.redirect({ ...OUT_OF_TURN, pong: (opaque) => this.#lease.first.pong(opaque) })
     this.#direct = socket
     socket.on('close', () => void this.#end(new Error('the direct data path was closed')))
     this.#guarded(() => this.#output.open(socket))
+    const pinging = this.#lease.moveTo((ping) => this.#output.control(ping))
+    const pong = (opaque: bigint) => pinging.pong(opaque)
+    const parser = new FrameParser({ ...this.#frames, pong, switched: OUT_OF_TURN.switched })
     listen((chunk) => {
-      if (!this.#judging && !this.#life.signal.aborted) this.#guarded(() => parser.feed(chunk))
+      this.#hear(parser, chunk)
       return true
     })
   }
@@ -270,7 +278,7 @@ export class GuestConnection implements Guest {
     hello: () => {
       throw new ProtocolError('a second HELLO')
     },
-    pong: (opaque) => this.#lease.pong(opaque),
+    pong: (opaque) => this.#lease.first.pong(opaque),
     switched: (errno) => {
       const answer = this.#onSwitched
       if (answer === undefined) throw new ProtocolError('SWITCHED without SWITCH')

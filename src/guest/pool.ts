@@ -37,7 +37,7 @@ export interface GuestSettings {
   readonly direct?: boolean
   /** How long a helper must be in use for that, unless it moves much before; default 1 s. */
   readonly directAfterMs?: number
-  /** Without a PING for so long the helper ends its sessions; default 60 s. */
+  /** Without a word from us for so long the helper ends its sessions; default 5 min. */
   readonly leaseMs?: number
   /** From HUP to KILL; default 5 s. */
   readonly graceMs?: number

@@ -5,7 +5,11 @@ import { diagnose } from './diagnose.ts'
 import { openConnection } from './handshake.ts'
 import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
 
-const LEASE_MS = 60_000
+/**
+ * Longer than an engine hangs for (its disk, its upgrade), since a helper without a path past it hears nothing meanwhile;
+ * short, since an engine that dies under live-restore leaves that helper's sessions running for so long (containerd#8856).
+ */
+const LEASE_MS = 300_000
 const GRACE_MS = 5000
 /** A helper says HELLO as soon as it runs; an engine under load needs seconds to get it there. */
 const HELLO_MS = 20_000

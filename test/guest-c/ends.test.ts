@@ -173,15 +173,26 @@ suite('ends', ({ run, start }) => {
     await expect.poll(() => children(client), { timeout: 10_000 }).toEqual([])
   })
 
-  run('no PING within the lease: everything is hung up and the helper is gone', async () => {
+  run('no frame within the lease: everything is hung up and the helper is gone', async () => {
     const client = await start({ init: { lease: 1000, grace: 200 } })
     client.keepAlive(100)
     const pids = await family(client.spawn(['bash', '-c', FAMILY]))
     client.stopPings()
     expect(await client.exited(4000)).toBe(0)
     expect(living(pids)).toEqual(['detached', 'nohup', 'setsid'])
-    expect(client.stderr).toContain('no PING within the lease')
+    expect(client.stderr).toContain('no frame within the lease')
     killAll(pids)
+  })
+
+  run('whatever comes renews the lease, not only a PING', async () => {
+    const client = await start({ init: { lease: 600 } })
+    const cat = client.spawn(['cat'])
+    for (let i = 0; i < 10; i++) {
+      await sleep(150)
+      cat.data('x')
+    }
+    expect(client.code).toBeUndefined()
+    expect(cat.out.toString()).toMatch(/^x{9,10}$/)
   })
 
   run('PINGs that queued while the helper was frozen renew the lease', async () => {

@@ -59,16 +59,18 @@ suite('switch', ({ run, start, scratch }) => {
     }
   })
 
-  run('PING on the exec renews the lease', async () => {
-    const client = await start({ init: { lease: 600 } })
-    client.keepAlive(150)
-    const exec = client.output
-    const socket = await switched(client)
-    client.output = exec
-    await new Promise((resolve) => setTimeout(resolve, 1500))
-    expect(client.code).toBeUndefined()
-    client.output = socket
-  })
+  for (const way of ['exec', 'socket']) {
+    run(`PING on the ${way} renews the lease`, async () => {
+      const client = await start({ init: { lease: 600 } })
+      client.keepAlive(150)
+      const exec = client.output
+      const socket = await switched(client)
+      client.output = way === 'exec' ? exec : socket
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      expect(client.code).toBeUndefined()
+      client.output = socket
+    })
+  }
 
   run('the end of either line is the end', async () => {
     const byExec = await start()

@@ -602,6 +602,37 @@ describe('ends', () => {
     connection.close()
   })
 
+  it('takes whatever a helper says for a sign of life', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect({ leaseMs: 600 })
+    const exec = connection.spawn(SPEC, new Sink(), NEVER)
+    const { channel } = await helper.frame(TYPE.SPAWN)
+    helper.send(TYPE.OPENED, channel, u32(7, 0))
+    await exec
+    helper.answersPings = false
+    for (let i = 0; i < 15; i++) {
+      await sleep(80)
+      helper.send(TYPE.DATA, channel, Buffer.from('x'))
+    }
+    expect(connection.ended.aborted).toBe(false)
+    connection.close()
+  })
+
+  it('does not take an engine that says nothing for a dead helper, as long as its lease may run', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect({ leaseMs: 1200 })
+    helper.diagnosis = new HatchwayError('ENGINE_TIMEOUT', 'the container engine does not answer')
+    helper.answersPings = false
+    await sleep(1000)
+    expect(connection.ended.aborted).toBe(false)
+    for (const { payload } of helper.received.filter((one) => one.type === TYPE.PING))
+      helper.send(TYPE.PONG, 0, payload)
+    await sleep(900)
+    expect(connection.ended.aborted).toBe(false)
+    await until('the end of the lease', () => connection.ended.aborted, 3000)
+    expect(connection.ended.reason).toMatchObject({ code: 'ENGINE_TIMEOUT' })
+  })
+
   it('takes no new session after SHUTDOWN', async () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()

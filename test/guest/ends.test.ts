@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { GuestConnection } from '../../src/guest/connection.ts'
 import { docker, pauseContainer, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { type BuiltGateway, buildGateway } from './gateway-process.ts'
@@ -227,4 +228,65 @@ describe.skipIf(cannotHave()).each([
     if (!liveRestore) await engine.docker('start', id)
     expect((await sh(await world.guest({ id }), 'echo back')).out).toBe('back\n')
   }, 120_000)
+})
+
+describe.skipIf(cannotHave())('dockerd that hangs', () => {
+  const LEASE_MS = 1500
+  let engine: PrivateEngine
+  let world: World | undefined
+  beforeAll(async () => {
+    engine = await startPrivateEngine(false)
+  }, 60_000)
+  afterEach(async () => {
+    engine.thaw()
+    await world?.close()
+  })
+  afterAll(() => engine?.remove(), 60_000)
+
+  async function typing(direct: boolean) {
+    world = await openWorld({ leaseMs: LEASE_MS, graceMs: 300, direct }, 'docker', engine.socket)
+    const id = await engine.docker('run', '-d', '--network', 'none', 'hatchway-busybox')
+    const guest = await world.guest({ id })
+    if (direct) await world.pool.explain(await world.inspect({ id }), ROOT, LIMIT())
+    const mark = testMark()
+    const { exec, sink } = await started(guest, `cat; : ${mark}`)
+    exec.stdin.write('before ')
+    await until('an echo', () => sink.text === 'before ')
+    return { guest: guest as GuestConnection, mark, exec, sink }
+  }
+
+  it('a session on the direct path does not notice', async () => {
+    const { guest, exec, sink } = await typing(true)
+    expect(guest.isDirect).toBe(true)
+    await engine.freeze()
+    await sleep(3 * LEASE_MS)
+    exec.stdin.write('meanwhile ')
+    await until('an echo', () => sink.text === 'before meanwhile ')
+    engine.thaw()
+    await sleep(LEASE_MS)
+    exec.stdin.end('after')
+    expect(await exec.exit).toEqual({ code: 0 })
+    expect(sink.text).toBe('before meanwhile after')
+  })
+
+  it('a session on its stream stands still, and goes on where that was shorter than the lease', async () => {
+    const { exec, sink } = await typing(false)
+    await engine.freeze()
+    exec.stdin.write('meanwhile ')
+    await sleep(LEASE_MS * 0.6)
+    expect(sink.text).toBe('before ')
+    engine.thaw()
+    exec.stdin.end('after')
+    expect(await exec.exit).toEqual({ code: 0 })
+    expect(sink.text).toBe('before meanwhile after')
+  })
+
+  it('a session on its stream is over after the lease, inside too', async () => {
+    const { mark, exec } = await typing(false)
+    const ending = exec.exit.catch((reason: unknown) => reason)
+    await engine.freeze()
+    await until('the session to be gone', async () => (await alive(mark)) === 0, 10_000)
+    engine.thaw()
+    expect(await ending).toMatchObject({ code: 'GUEST_FAILED' })
+  })
 })

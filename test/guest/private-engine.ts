@@ -1,7 +1,7 @@
 /** A dockerd of the test's own, to kill and restart: own data, own sockets, own network namespace. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -13,6 +13,9 @@ export interface PrivateEngine {
   docker(...args: string[]): Promise<string>
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   start(): Promise<void>
+  /** It hangs: neither it answers nor do bytes pass it, until `thaw`. */
+  freeze(): Promise<void>
+  thaw(): void
   /** Ends it and everything it ran. */
   remove(): Promise<void>
 }
@@ -63,7 +66,15 @@ export async function startPrivateEngine(liveRestore: boolean): Promise<PrivateE
     await ended
   }
 
+  async function freeze(): Promise<void> {
+    daemon?.kill('SIGSTOP')
+    const stat = () => readFile(`/proc/${daemon?.pid}/stat`, 'utf8')
+    await until('the daemon to stand still', async () => /\) T /.test(await stat()))
+  }
+  const thaw = () => void daemon?.kill('SIGCONT')
+
   async function remove(): Promise<void> {
+    thaw()
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) await start()
     const ids = (await docker('ps', '-aq')).split('\n').filter(Boolean)
     if (ids.length > 0) await docker('rm', '-f', ...ids)
@@ -97,5 +108,5 @@ export async function startPrivateEngine(liveRestore: boolean): Promise<PrivateE
     await remove()
     throw error
   }
-  return { socket, docker, kill, start, remove }
+  return { socket, docker, kill, start, freeze, thaw, remove }
 }
