@@ -1,6 +1,6 @@
 #include "sftp_handles.h"
 
-enum { DESCRIPTORS_BESIDE = 16 }; /* stdio, passwd, group, and what a request opens for itself */
+enum { DESCRIPTORS_BESIDE = 5 }; /* stdio, and what a request opens for itself; as sftp-server.c counts them */
 
 static struct handle handles[HANDLES_MAX];
 static u32 next, limit;

@@ -6,6 +6,8 @@ import { messageOf } from '../errors.ts'
 import { unsafe } from './strict-modes.ts'
 
 const MAX_FILE = 8 * 1024 * 1024
+/** /dev/null, major 1 and minor 3. */
+const NULL_DEVICE = 0x103
 
 export interface SafeFile<T> {
   readonly path: string
@@ -44,6 +46,9 @@ export async function readSafeFile<T>(
     const stats = await file.stat()
     const version = [stats.dev, stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(':')
     // Directories above may have changed without the file: only what was trusted is trusted again after a look.
+    // As sshd, which reads whatever is there: the usual way to say "none".
+    if (stats.isCharacterDevice() && stats.rdev === NULL_DEVICE)
+      return { path, version, parsed: parse(Buffer.alloc(0)) }
     const bad = stats.isFile() ? unsafe(await realpath(path), stats, home()) : `${path} is no regular file`
     if (bad !== undefined) return { path, version: `unsafe ${version}`, unsafe: bad }
     if (before?.version === version) return before

@@ -190,6 +190,13 @@ describe('revoked keys', () => {
     expect(await why(folder.blob('plain'))).toBeUndefined()
   })
 
+  it('are none where the file is /dev/null', async () => {
+    lines = []
+    expect(await openRevocations(['/dev/null'], log).why(folder.blob('plain'))).toBeUndefined()
+    expect(await openRevocations(['/dev/zero'], log).why(folder.blob('plain'))).toMatch(/cannot be read/)
+    expect(lines).toHaveLength(1)
+  })
+
   it('are found of whoever is in already', async () => {
     const revoked = folder.file('later', '# nobody yet\n')
     const context: AuthContext = {

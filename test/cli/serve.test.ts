@@ -88,6 +88,24 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
     await until('the command', () => running.log().includes(`"command":"ssh -p ${running.port} `))
   })
 
+  it('starts without the banner that cannot be read, and says so', async () => {
+    const running = await gateway([], { HATCHWAY_BANNER: '/nonexistent' })
+    expect(lines(running.log())).toContainEqual(
+      expect.objectContaining({ level: 'warn', file: '/nonexistent', msg: 'the banner cannot be read: none is shown' }),
+    )
+    expect((await (await client(running)).exec('true')).code).toBe(0)
+  })
+
+  it('does not start with a certificate of another key: a sentence names the file, and no stack', async () => {
+    const env = { ...process.env, HATCHWAY_CONFIG: '/dev/null', HATCHWAY_HOST_CERTIFICATES: `${keys.ed25519}.pub` }
+    const args = ['serve', '--listen', '127.0.0.1:0', '--keys', join(directory, 'keys')]
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args], { env })
+    expect(code).toBe(2)
+    const said = `${stdout}${stderr}`
+    expect(said).toContain(`host certificate ${keys.ed25519}.pub cannot be used: it belongs to none of the host keys`)
+    expect(said).not.toMatch(/\n\s+at /)
+  })
+
   it('lists a live session without its command, with it when asked, and ends it by id', async () => {
     const running = await gateway()
     const mark = testMark()

@@ -116,6 +116,20 @@ it('refuses one handle too many and goes on', async () => {
   await open('a', OPEN.READ)
 }, 60_000)
 
+it.each([12, 40, 1024])(
+  'says how many files %d descriptors allow, as sftp-server does, and can open them',
+  async (files) => {
+    writeFileSync(join(root, 'a'), 'a')
+    await server.close()
+    server = new SftpServer('prlimit', [`--nofile=${files}:${files}`, helper(), 'sftp-server'], root)
+    await server.init()
+    const limits = new Reader((await server.ask(FXP.EXTENDED, string('limits@openssh.com'))).body)
+    for (let field = 0; field < 3; field++) limits.u64()
+    expect(limits.u64()).toBe(BigInt(files - 5))
+    for (let i = 0; i < files - 5; i++) await open('a', OPEN.READ)
+  },
+)
+
 it('lists 100,000 names in the memory it began with', async () => {
   execFileSync('sh', ['-c', 'mkdir many && cd many && seq -f name-%g 100000 | xargs touch'], { cwd: root })
   await server.init()
