@@ -9,6 +9,7 @@ import { isAbsolute } from 'node:path'
 import type { Logger } from 'pino'
 import { HatchwayError, messageOf } from '../errors.ts'
 import { openDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import { printable } from '../printable.ts'
 import { type Account, findAccount, ownAccount } from './accounts.ts'
 import { splitArguments } from './argv.ts'
@@ -109,11 +110,11 @@ async function run(program: string, args: readonly string[], account: Account, l
     ...(uid !== process.getuid?.() && { uid, gid }),
   })
   const { signal: over, release } = openDeadline(limit, signal)
-  const stopped = new Promise<undefined>((resolve) => {
-    if (over.aborted) resolve(undefined)
-    over.addEventListener('abort', () => resolve(undefined), { once: true })
-  })
-  const result = await Promise.race([child, stopped]).finally(release)
+  const result = await unlessAborted(child, over)
+    .catch((error: unknown) => {
+      if (!over.aborted) throw error
+    })
+    .finally(release)
   if (!result) {
     killGroup(child.pid)
     // A child of the program's may have left the group and hold its output open.

@@ -2,7 +2,7 @@
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { memoryOf, type PasswordHash } from '../config/secrets.ts'
-import { createTurnstile } from './turnstile.ts'
+import { createSemaphore } from '../lifetime/semaphore.ts'
 
 const derive = promisify<Buffer, Buffer, number, ScryptOptions, Buffer>(scrypt)
 
@@ -15,7 +15,7 @@ const HASH_LENGTH = 32
  * One at a time: it is a whole core, 32 MiB and one of the four threads that also read files. Those who wait are
  * connections that have not logged in, of which there are no more than maxStartups.
  */
-const turnstile = createTurnstile({ atOnce: 1, waiting: 128 })
+const hashing = createSemaphore({ atOnce: 1, waiting: 128 })
 
 export async function hashPassword(password: Buffer): Promise<string> {
   const salt = randomBytes(SALT_LENGTH)
@@ -32,7 +32,7 @@ export function nobodysHash(like: PasswordHash | undefined): PasswordHash {
 
 /** @throws when the signal aborts, or too many wait */
 export async function verifyPassword(password: Buffer, expected: PasswordHash, signal: AbortSignal): Promise<boolean> {
-  const leave = await turnstile.enter(signal)
+  const leave = await hashing.enter(signal)
   try {
     return timingSafeEqual(await compute(password, expected), expected.hash)
   } finally {

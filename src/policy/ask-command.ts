@@ -2,6 +2,7 @@
 import { isAbsolute } from 'node:path'
 import { whyUnsafe } from '../auth/helper-program.ts'
 import { HatchwayError } from '../errors.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { MAX_ANSWER } from './ask-webhook.ts'
 import type { Ask } from './external.ts'
 
@@ -29,14 +30,10 @@ export function commandAsker([program = '', ...args]: readonly string[]): Ask {
     })
     child.catch(() => undefined)
     // What it started itself may hold its stdout for ever: all of its process group goes, and the limit is ours.
-    const late = new Promise<never>((_, reject) => {
-      const end = () => {
-        if (child.pid !== undefined && child.exitCode === null) endGroup(child.pid)
-        reject(signal.reason)
-      }
-      signal.addEventListener('abort', end, { once: true })
+    onAbort(signal, () => {
+      if (child.pid !== undefined && child.exitCode === null) endGroup(child.pid)
     })
-    const { stdout } = await Promise.race([child, late])
+    const { stdout } = await unlessAborted(child, signal)
     return stdout
   }
 }

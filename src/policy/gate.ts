@@ -1,6 +1,7 @@
 /** The policy as one connection asks it: who and from where is known, container and user come with each question. */
 import type { Logger } from 'pino'
 import { HatchwayError } from '../errors.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { Target } from '../target/containers.ts'
@@ -37,7 +38,7 @@ export function createGate(
   /** For which passwd records, or none, `allow` has answered. */
   const judged = new Set<EnvInfo | undefined>()
   const holding = new Set<() => void>()
-  closed.addEventListener('abort', () => {
+  onAbort(closed, () => {
     for (const letGo of holding) letGo()
   })
 

@@ -1,7 +1,5 @@
-import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { hashPassword, nobodysHash, verifyPassword } from '../../src/auth/password-hash.ts'
-import { createTurnstile } from '../../src/auth/turnstile.ts'
 import { type PasswordHash, parsePasswordHash } from '../../src/config/secrets.ts'
 
 const never = new AbortController().signal
@@ -61,35 +59,6 @@ describe('a hash in the configuration', () => {
 })
 
 describe('many who try at once', () => {
-  it('wait their turn, in their order, and leave the queue when they are gone', async () => {
-    const turnstile = createTurnstile({ atOnce: 2, waiting: 3 })
-    const order: string[] = []
-    const gone = new AbortController()
-    const [first, second] = await Promise.all([turnstile.enter(never), turnstile.enter(never)])
-    const waiting = async (name: string, signal = never) => {
-      const leave = await turnstile.enter(signal)
-      order.push(name)
-      return leave
-    }
-    const third = waiting('third')
-    const impatient = waiting('impatient', gone.signal)
-    const fourth = waiting('fourth')
-    await expect(turnstile.enter(never)).rejects.toThrow('too many wait')
-    gone.abort()
-    await expect(impatient).rejects.toThrow('abort')
-    expect(getEventListeners(gone.signal, 'abort')).toEqual([])
-    expect(order).toEqual([])
-    first?.()
-    first?.()
-    const leaveThird = await third
-    expect(order).toEqual(['third'])
-    second?.()
-    leaveThird()
-    const leaveFourth = await fourth
-    leaveFourth()
-    expect(await turnstile.enter(never)).toBeTypeOf('function')
-  })
-
   it('take no more than one thread: files are read meanwhile', async () => {
     const { readFile } = await import('node:fs/promises')
     const left = new Set(Array.from({ length: 12 }, (_, i) => i))

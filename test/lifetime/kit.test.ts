@@ -74,6 +74,35 @@ test('a semaphore lets in so many, the others in their order, and nobody whose s
   await expect(semaphore.enter(AbortSignal.abort('before'))).rejects.toBe('before')
 })
 
+test('who waits for a semaphore gets in by their order, and leaves the queue when they are gone', async () => {
+  const semaphore = createSemaphore({ atOnce: 2, waiting: 3 })
+  const order: string[] = []
+  const gone = new AbortController()
+  const [first, second] = await Promise.all([semaphore.enter(never), semaphore.enter(never)])
+  const waiting = async (name: string, signal = never) => {
+    const leave = await semaphore.enter(signal)
+    order.push(name)
+    return leave
+  }
+  const third = waiting('third')
+  const impatient = waiting('impatient', gone.signal)
+  const fourth = waiting('fourth')
+  await expect(semaphore.enter(never)).rejects.toThrow('too many wait')
+  gone.abort()
+  await expect(impatient).rejects.toThrow('abort')
+  expect(getEventListeners(gone.signal, 'abort')).toEqual([])
+  expect(order).toEqual([])
+  first?.()
+  first?.()
+  const leaveThird = await third
+  expect(order).toEqual(['third'])
+  second?.()
+  leaveThird()
+  const leaveFourth = await fourth
+  leaveFourth()
+  expect(await semaphore.enter(never)).toBeTypeOf('function')
+})
+
 test('a semaphore for each key keeps those of other keys apart', async () => {
   const semaphore = createKeyedSemaphore({ atOnce: 1 })
   const leave = await semaphore.enter('a', never)
