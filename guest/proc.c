@@ -1,4 +1,5 @@
 #include "proc.h"
+#include "textfile.h"
 
 struct entry { /* getdents(2): struct linux_dirent64 */
   u64 inode, offset;
@@ -7,23 +8,12 @@ struct entry { /* getdents(2): struct linux_dirent64 */
   char name[];
 };
 
-static int open_proc(int pid, const char *file) {
-  char path[48];
-  struct text t = text_in(path, sizeof path);
+enum { PROC_PATH_SIZE = 48 };
+static void proc_path(char path[PROC_PATH_SIZE], int pid, const char *file) {
+  struct text t = text_in(path, PROC_PATH_SIZE);
   text_add(&t, "/proc/");
   text_number(&t, (u64)pid);
   text_add(&t, file);
-  return sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-}
-
-static bool read_proc(int pid, const char *file, char *to, size_t size) {
-  int fd = open_proc(pid, file);
-  if (fd < 0) return false;
-  long n = sys_read(fd, to, size - 1);
-  sys_close(fd);
-  if (n <= 0) return false;
-  to[n] = 0;
-  return true;
 }
 
 static int number_after_space(const char **s) {
@@ -34,9 +24,16 @@ static int number_after_space(const char **s) {
 }
 
 bool proc_stat(int pid, struct proc_stat *st) {
-  char line[512];
-  if (!read_proc(pid, "/stat", line, sizeof line)) return false;
-  /* "pid (comm) state ppid pgrp session ...": the name is at most 15 bytes, any of them, also ") R 1". */
+  char path[PROC_PATH_SIZE], line[512];
+  proc_path(path, pid, "/stat");
+  int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return false;
+  long n = sys_read(fd, line, sizeof line - 1);
+  sys_close(fd);
+  if (n <= 0) return false;
+  line[n] = 0;
+  /* "pid (comm) state ppid pgrp session ...": the name is at most 15 bytes (a kernel thread's 63), any of them, also
+   * ") R 1". What is looked for comes before byte 128, however long the rest is. */
   const char *s = NULL;
   for (const char *p = line; *p; p++)
     if (*p == ')') s = p;
@@ -49,29 +46,29 @@ bool proc_stat(int pid, struct proc_stat *st) {
   return true;
 }
 
+/* Line by line: the line of its groups, before that of its signals, has any length (NGROUPS_MAX is 65536). */
 bool proc_ignores(int pid, int signal) {
-  char status[2048];
-  if (!read_proc(pid, "/status", status, sizeof status)) return false;
-  for (const char *s = status; s; s = str_find(s, '\n')) {
-    if (*s == '\n') s++;
-    if (!str_starts(s, "SigIgn:")) continue;
-    u64 mask = 0;
-    for (s += 7; *s && *s != '\n'; s++) {
+  char path[PROC_PATH_SIZE];
+  struct textfile status;
+  u64 mask = 0;
+  proc_path(path, pid, "/status");
+  if (!textfile_open(&status, path)) return false;
+  for (char *line; (line = textfile_line(&status));) {
+    if (!str_starts(line, "SigIgn:")) continue;
+    for (const char *s = line + 7; *s; s++) {
       if (*s >= '0' && *s <= '9') mask = mask << 4 | (u64)(*s - '0');
       if (*s >= 'a' && *s <= 'f') mask = mask << 4 | (u64)(*s - 'a' + 10);
     }
-    return mask & sigbit(signal);
   }
-  return false;
+  return mask & sigbit(signal);
 }
 
 bool proc_fd_stat(int pid, int fd, struct stat *st) {
-  char path[48];
-  struct text t = text_in(path, sizeof path);
-  text_add(&t, "/proc/");
-  text_number(&t, (u64)pid);
+  char path[PROC_PATH_SIZE], file[24];
+  struct text t = text_in(file, sizeof file);
   text_add(&t, "/fd/");
   text_number(&t, (u64)fd);
+  proc_path(path, pid, file);
   int error = sys_fstatat(AT_FDCWD, path, st, 0);
   if (error == -ENOENT) memset(st, 0, sizeof *st); /* closed: it is nobody's */
   return error == 0 || error == -ENOENT;

@@ -39,7 +39,7 @@ function killAll(pids: Record<string, number>): void {
 
 const KINDS = ['background', 'detached', 'grandchild', 'nohup', 'setsid', 'shell', 'stopped', 'traps']
 
-suite('ends', ({ run, start }) => {
+suite('ends', ({ run, start, build }) => {
   for (const pty of [false, true]) {
     const kind = pty ? 'with a pty' : 'without a pty'
     const options = pty ? { pty: true as const } : {}
@@ -171,6 +171,19 @@ suite('ends', ({ run, start }) => {
     await expect.poll(() => children(client).length, { timeout: 10_000 }).toBe(2)
     held.close()
     await expect.poll(() => children(client), { timeout: 10_000 }).toEqual([])
+  })
+
+  run('nohup is respected for who is in a thousand groups, too', async () => {
+    const groups = Array.from({ length: 1000 }, (_, i) => 100_000 + i).join()
+    const wrap = ['setpriv', `--groups=${groups}`, ...(build.wrap ?? [])]
+    const client = await start({ init: { grace: 200 }, wrap })
+    const channel = client.spawn(['bash', '-c', FAMILY], { pty: true })
+    const pids = await family(channel)
+    channel.close(0)
+    await expect.poll(() => living(pids), { timeout: 5000 }).toEqual(['nohup', 'setsid'])
+    await sleep(500)
+    expect(living(pids)).toEqual(['nohup', 'setsid'])
+    killAll(pids)
   })
 
   run('no frame within the lease: everything is hung up and the helper is gone', async () => {
