@@ -19,7 +19,8 @@ const HANGUP_TIMEOUT = 20_000
 /**
  * First $1, the uid that was permitted: the engine takes a name, which passwd may give to another one by now. Then
  * $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
- * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's.
+ * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's; the cookie tells
+ * by its pid which process that is.
  */
 const LAUNCHER = `
 hw_path=$PATH PATH=${OWN_PATH}
@@ -27,6 +28,7 @@ while read -r k u g; do [ "$k" != Uid: ] || break; done 2>/dev/null </proc/self/
 u=\${u:-$(id -u)}
 [ "$u" = "$1" ] || { echo "hatchway: the user inside was uid $1 and is $u now: connect again" >&2; exit 255; }
 shift
+${COOKIE}=$${COOKIE}.$$
 cd -- "$1" 2>/dev/null || { echo "$2" >&2; cd /; }
 if [ -t 0 ]; then
   t=$(tty 2>/dev/null) && SSH_TTY=$t && export SSH_TTY
@@ -46,10 +48,12 @@ esac
 `
 
 /**
- * $1 cookie, $2 the signal's name. The session's leader is the process with the cookie and no parent in this pid
- * namespace (what the engine started); its session id names the others. After HUP, what is left in the session and
- * does not ignore HUP (nohup) is killed after two seconds. What called setsid has left the session and lives on; so does,
- * without a terminal, what has none of the leader's pipes as its stdin, stdout or stderr (`server >log 2>&1 &`).
+ * $1 cookie, $2 the signal's name. The session's leader is the process whose cookie has its own pid (none before the
+ * launcher has begun); others have the leader's, be they leaders of sessions of their own. A parent tells nothing: with the
+ * host's processes (--pid host) it is the engine's shim, which also takes orphans. The leader's session id names the
+ * others. After HUP, what is left in the session and does not ignore HUP (nohup) is killed after two seconds. What called
+ * setsid has left the session and lives on; so does, without a terminal, what has none of the leader's pipes as its stdin,
+ * stdout or stderr (`server >log 2>&1 &`).
  * stat's second field may hold anything, so what counts begins after its last ")": state ppid pgrp session tty.
  */
 const SIGNALLER = `
@@ -75,11 +79,11 @@ members() {
 remaining() { for p in $list; do in_session $p && echo $p; done; }
 sid=
 for d in /proc/[0-9]*; do
-  s=$(cat $d/stat 2>/dev/null) || continue
-  p=$(set -- \${s##*)}; echo "$2 $5")
-  [ "\${p% *}" = 0 ] || continue
-  tr '\\0' '\\n' <$d/environ 2>/dev/null | grep -qxF -- "${COOKIE}=$1" || continue
-  sid=\${d#/proc/} tty=\${p#* }
+  [ -r $d/environ ] && s=$(cat $d/stat 2>/dev/null) || continue
+  p=\${d#/proc/}
+  t=$(set -- \${s##*)}; [ "$4" = "$p" ] && echo "$5") || continue
+  tr '\\0' '\\n' <$d/environ 2>/dev/null | grep -qxF -e "${COOKIE}=$1" -e "${COOKIE}=$1.$p" || continue
+  sid=$p tty=$t
 done
 [ -n "$sid" ] || exit 0
 if [ "$2" != HUP ]; then kill -s "$2" -- -"$sid"; exit; fi

@@ -9,13 +9,17 @@ import { docker, startContainer, type TestContainer } from '../support/container
 
 const signal = AbortSignal.timeout(300_000)
 
-describe.each(['debian', 'busybox'] as const)('%s', (image) => {
+describe.each([
+  ['debian', []],
+  ['busybox', []],
+  ['debian', ['--pid=host']],
+] as const)('%s %o', (image, args) => {
   let engine: Engine
   let container: TestContainer
 
   beforeAll(async () => {
     engine = await openEngine({ kind: 'docker' }, signal)
-    container = await startContainer(image)
+    container = await startContainer(image, { args: [...args] })
   })
   afterAll(async () => {
     await container.remove()
