@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import type { Identity } from './auth/identity.ts'
 import type { Destinations } from './destination.ts'
 import type { OutputSink } from './engine/engine.ts'
+import { engineLimit } from './engine/engine-words.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import type { BindSettings } from './forward/bind.ts'
 import { createInward, type HoldInward } from './forward/inward.ts'
@@ -14,6 +15,7 @@ import { createJump } from './forward/jump.ts'
 import { forwards } from './forward/sockets.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
+import { withDeadline } from './lifetime/deadline.ts'
 import { onAbort, unlessAborted } from './lifetime/on-abort.ts'
 import { askWhere } from './picker/ask.ts'
 import { effectiveStart } from './policy/forced.ts'
@@ -75,6 +77,9 @@ export interface SessionLimits extends TimeLimits {
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
 const START_LIMIT = 60_000
 
+/** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
+const ADMIT_MS = 10_000
+
 const INWARD: readonly string[] = ['agent', 'x11']
 
 /** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
@@ -99,10 +104,13 @@ export function createHandler(deps: HandlerDependencies): Handler {
     const origin = originOf(context)
     const route = deps.destinations.routeFor(origin)
     try {
-      await deps.destinations.check({ identity, origin }, route, context.signal)
+      const limit = engineLimit('asking for a container', ADMIT_MS)
+      await withDeadline(limit, [context.signal], (signal) =>
+        unlessAborted(deps.destinations.check({ identity, origin }, route, signal), signal),
+      )
       return undefined
     } catch (error) {
-      // An engine that is down is told in the session, where it may have come back.
+      // An engine that is down or hangs is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
       deps.log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)

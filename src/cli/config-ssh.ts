@@ -10,6 +10,7 @@ import { home } from '../auth/safe-file.ts'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { Engine } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { messageOf } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { createLog, type Logger } from '../log.ts'
@@ -47,7 +48,7 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
   if (options.uninstall) return uninstall(sshConfig, folder, Object.values(files), options, print)
 
   const { log, close } = await createLog({ ...config.log, level: 'warn' })
-  const engine = await openEngine(config.engine, deadline(LIMIT))
+  const engine = await openEngine(config.engine, deadline(engineLimit('listing containers', LIMIT)))
   try {
     const write = await createWriter(config, engine, sshConfig, files, options, log)
     const own = await planned(sshConfig, (text) => withInclude(text, files.entries))
@@ -123,7 +124,7 @@ async function createWriter(
         const copy = join(copyFolder, 'config')
         await writeFile(copy, withoutInclude(before, files.entries), { mode: 0o600 })
         const isTaken = await createTaken(copy, join(sshFolder, 'known_hosts'))
-        const { served, taken } = await hosts(isTaken, deadline(LIMIT))
+        const { served, taken } = await hosts(isTaken, deadline(engineLimit('listing containers', LIMIT)))
         return {
           planned: await Promise.all([
             planned(files.knownHosts, () => knownHostsText(hostKeys)),

@@ -64,7 +64,10 @@ async function answer(socket: Socket): Promise<string> {
       if (end < 0 && bytes.length < MAX_ANSWER) return { need: bytes.length + 1 }
       return { taken: end < 0 ? bytes.length : end + 4 }
     },
-    deadline(ANSWER_LIMIT),
+    deadline({
+      ms: ANSWER_LIMIT,
+      reason: () => new CliFailure('the gateway takes the connection and does not answer'),
+    }),
   )
   return head.toString('latin1')
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { asHatchwayError } from '../errors.ts'
 import { createGuestPool } from '../guest/pool.ts'
 import { deadline } from '../lifetime/deadline.ts'
@@ -18,7 +19,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
   const route = parseRoute(login)
   if (!('container' in route))
     return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
-  const signal = deadline(LIMIT)
+  const signal = deadline(engineLimit('examining the guest helper', LIMIT))
   // A folder of its own: a running gateway's journal and socket are not for two.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
   try {

@@ -7,6 +7,7 @@ import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { asHatchwayError, messageOf } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
 import { deadline } from '../lifetime/deadline.ts'
@@ -52,7 +53,7 @@ export function nodeVersion(version: string): Finding {
 }
 
 async function engine(config: Config): Promise<Finding[]> {
-  const signal = deadline(ENGINE_LIMIT)
+  const signal = deadline(engineLimit('listing containers', ENGINE_LIMIT))
   try {
     const opened = await openEngine(config.engine, signal)
     try {

@@ -2,6 +2,7 @@
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { portList } from './ports.ts'
 import { type Column, table, terminalWidth } from './table.ts'
@@ -28,7 +29,7 @@ export interface LsRow {
 }
 
 export async function ls(config: Config, options: LsOptions): Promise<string> {
-  const signal = deadline(LIMIT)
+  const signal = deadline(engineLimit('listing containers', LIMIT))
   const engine = await openEngine(config.engine, signal)
   try {
     const containers = await engine.list(signal)

@@ -1,6 +1,7 @@
 /** `hatchway policy explain | check | schema`: the rules, asked without a gateway. */
 import type { LoadedConfig } from '../config/load.ts'
 import { openEngine } from '../engine/choose.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { type BindSettings, boundAddress } from '../forward/bind.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
@@ -39,7 +40,7 @@ export async function explain(
   const route = parseRoute(login)
   if (!('container' in route)) throw new CliFailure(`"${login}" names no container`, 2)
   const identity = await identityNamed(config, who, options)
-  const signal = deadline(LIMIT)
+  const signal = deadline(engineLimit('asking for a container', LIMIT))
   const engine = await openEngine(config.engine, signal)
   try {
     const containers = new Containers(engine, config.aliases)

@@ -66,6 +66,8 @@ async function exitCode({ api, execId, error, signal, ...ended }: EndedExec): Pr
       .json('GET', `/exec/${execId}/json`, { signal }, parseExecState)
       .catch(async (failure: unknown) => {
         if (failure instanceof HatchwayError && isAway(failure)) throw engineLost(failure)
+        // One that hangs would let the next question hang as well.
+        if (failure instanceof HatchwayError && failure.code === 'ENGINE_TIMEOUT') throw failure
         // The engine answers but has forgotten the exec: its container is gone, or it was itself restarted.
         throw (await whyContainerEnded({ api, execId, error, signal, ...ended })) ?? engineLost(failure)
       })

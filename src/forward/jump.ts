@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
+import { engineLimit } from '../engine/engine-words.ts'
 import { asHatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
@@ -26,7 +27,7 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
     const { host, port } = target
     if (port !== SSH_PORT) return refused('to jump into a container ask for its port 22')
     try {
-      await demandHost(host, deadline(LIMIT, signal))
+      await demandHost(host, deadline(engineLimit('asking for a container', LIMIT), signal))
     } catch (error) {
       const failure = asHatchwayError(error)
       log.info({ code: failure.code, err: failure.cause, host }, 'jump refused')

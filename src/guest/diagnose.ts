@@ -1,6 +1,7 @@
 /** Why a helper that ended or fell silent did so, as far as its container tells. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container, Engine } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 
@@ -16,7 +17,7 @@ export async function diagnose(engine: Engine, container: Container): Promise<Ha
   for (const wait of LOOKS) {
     await delay(wait)
     try {
-      const now = await engine.inspect(container.id, deadline(LIMIT))
+      const now = await engine.inspect(container.id, deadline(engineLimit('asking for the container', LIMIT)))
       if (now.state === 'paused') return 'paused'
       if (now.state === 'removing' || now.state === 'dead') return gone('was removed')
       if (now.state !== 'running') return gone('was stopped')

@@ -1,6 +1,7 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
 import { deadline, withDeadline } from '../lifetime/deadline.ts'
@@ -198,8 +199,9 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     let coming = arriving.get(key)
     if (coming === undefined) {
       // Not the caller's signal: others may wait for the same helper.
-      coming = withDeadline(DELIVERY_LIMIT, [closed.signal], (limit) => arrive(key, container, user, limit)).finally(
-        () => arriving.delete(key),
+      const limit = engineLimit('bringing the guest helper in', DELIVERY_LIMIT)
+      coming = withDeadline(limit, [closed.signal], (signal) => arrive(key, container, user, signal)).finally(() =>
+        arriving.delete(key),
       )
       arriving.set(key, coming)
       coming.catch(() => {})

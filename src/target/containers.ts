@@ -4,8 +4,10 @@
  * from the exec itself.
  */
 import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import { type EnvInfo, type Probed, probeEnvInfo, stillHolds } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
 import type { Aliases } from './names.ts'
@@ -13,7 +15,8 @@ import type { Aliases } from './names.ts'
 const INSPECT_TTL = 2_000
 /** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
 const ENVINFO_TTL = 10_000
-const PROBE_LIMIT = 15_000
+/** Of one question to the engine, however many calls it takes. */
+const PROBE_MS = 15_000
 const MAX_ENTRIES = 4096
 /** Docker's actions "exec_create: sh -c ...", "archive-path", "top", ...; Podman's "exec" and "exec_died". */
 const UNCHANGING = /^(exec|archive-path|top$|resize|attach|health_status)/
@@ -29,8 +32,11 @@ export interface Target {
 interface Entry<T> {
   readonly value: Promise<T>
   readonly containerId?: string
-  readonly until: number
+  /** Without end while it is asked: on an engine that hangs all wait for one question, and for one limit. */
+  until: number
 }
+
+const ALL = 'all'
 
 export class Containers {
   readonly #engine: Engine
@@ -38,12 +44,14 @@ export class Containers {
   readonly #envInfos = new Map<string, Entry<EnvInfo>>()
   /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
   readonly #probed = new Map<string, Probed>()
+  readonly #listed = new Map<typeof ALL, Entry<readonly ContainerSummary[]>>()
   readonly #aliases: Aliases
-  #listed: Entry<readonly ContainerSummary[]> | undefined
+  readonly #probeMs: number
 
-  constructor(engine: Engine, aliases: Aliases = {}) {
+  constructor(engine: Engine, aliases: Aliases = {}, probeMs = PROBE_MS) {
     this.#engine = engine
     this.#aliases = aliases
+    this.#probeMs = probeMs
   }
 
   /**
@@ -60,7 +68,7 @@ export class Containers {
     signal.throwIfAborted()
     // The engine knows nothing of the names that come before its own, or of capitals made small.
     const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
-    const direct = engineDecides ? await this.#inspect(ref) : undefined
+    const direct = engineDecides ? await unlessAborted(this.#inspect(ref), signal) : undefined
     if (direct && (await mayEnter(direct))) return direct
     const look = async (containers: readonly ContainerSummary[]) => {
       const visible: ContainerSummary[] = []
@@ -72,13 +80,18 @@ export class Containers {
       return found
     }
     // One session asks several times within a moment; that there is no such container is only said of a list of now.
-    if (this.#listed && this.#listed.until > Date.now()) {
+    const known = this.#listed.get(ALL)
+    if (known && known.until > Date.now()) {
       try {
-        return await look(await this.#listed.value)
-      } catch {}
+        return await look(await unlessAborted(known.value, signal))
+      } catch (error) {
+        if (error instanceof HatchwayError && error.code.startsWith('ENGINE_')) throw error
+        signal.throwIfAborted()
+        if (this.#listed.get(ALL) === known) this.#listed.delete(ALL)
+      }
     }
-    this.#listed = { value: this.#engine.list(deadline(PROBE_LIMIT)), until: Date.now() + INSPECT_TTL }
-    return look(await this.#listed.value)
+    const listed = this.#cached(this.#listed, ALL, INSPECT_TTL, undefined, (limit) => this.#engine.list(limit))
+    return look(await unlessAborted(listed, signal))
   }
 
   /** All that this identity may enter, as of now. @throws HatchwayError ENGINE_* */
@@ -92,7 +105,7 @@ export class Containers {
   /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
   async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
-    return cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
+    return this.#cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
       const last = this.#probed.get(key)
       if (last && (await stillHolds(this.#engine, container.id, last, limit))) return last.info
       this.#probed.delete(key)
@@ -105,7 +118,9 @@ export class Containers {
 
   async #inspect(ref: string): Promise<Container | undefined> {
     try {
-      return await cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) => this.#engine.inspect(ref, limit))
+      return await this.#cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) =>
+        this.#engine.inspect(ref, limit),
+      )
     } catch (error) {
       if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
       throw error
@@ -117,7 +132,7 @@ export class Containers {
     // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
     if (event.type === 'container' && UNCHANGING.test(event.action)) return
     this.#inspected.clear()
-    this.#listed = undefined
+    this.#listed.clear()
     for (const [key, entry] of this.#envInfos) {
       if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)
     }
@@ -127,26 +142,34 @@ export class Containers {
   async follow(signal: AbortSignal): Promise<void> {
     for await (const event of this.#engine.events(signal)) this.forget(event)
   }
-}
 
-/** One probe for concurrent callers, so none of them may abort it: it has its own limit. A failure is not kept. */
-function cached<T>(
-  cache: Map<string, Entry<T>>,
-  key: string,
-  ttl: number,
-  containerId: string | undefined,
-  probe: (limit: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const now = Date.now()
-  const known = cache.get(key)
-  if (known && known.until > now) return known.value
-  if (cache.size >= MAX_ENTRIES) cache.clear()
-  const value = probe(deadline(PROBE_LIMIT))
-  const entry: Entry<T> =
-    containerId === undefined ? { value, until: now + ttl } : { value, containerId, until: now + ttl }
-  cache.set(key, entry)
-  value.catch(() => {
-    if (cache.get(key) === entry) cache.delete(key)
-  })
-  return value
+  /** One probe for concurrent callers, so none of them may abort it: it has its own limit. A failure is not kept. */
+  #cached<K extends string, T>(
+    cache: Map<K, Entry<T>>,
+    key: K,
+    ttl: number,
+    containerId: string | undefined,
+    probe: (limit: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const now = Date.now()
+    const known = cache.get(key)
+    if (known && known.until > now) return known.value
+    if (cache.size >= MAX_ENTRIES) cache.clear()
+    const value = probe(deadline(engineLimit('asking for a container', this.#probeMs)))
+    const entry: Entry<T> = {
+      value,
+      until: Number.POSITIVE_INFINITY,
+      ...(containerId !== undefined && { containerId }),
+    }
+    cache.set(key, entry)
+    value.then(
+      () => {
+        entry.until = now + ttl
+      },
+      () => {
+        if (cache.get(key) === entry) cache.delete(key)
+      },
+    )
+    return value
+  }
 }

@@ -4,16 +4,20 @@
  */
 import type { Logger } from 'pino'
 import type { Container, Engine, Lifecycle } from '../engine/engine.ts'
+import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import { bringUp, STARTABLE, stateWord } from './bring-up.ts'
 
-/** Every engine call within has its own, shorter limit. */
-const START_LIMIT = 90_000
+export interface StarterLimits {
+  /** Of a start and of a stop; every engine call within has its own, shorter limit. */
+  readonly changeMs: number
+}
+
+const LIMITS: StarterLimits = { changeMs: 90_000 }
 /** As `docker stop`. */
 const STOP_GRACE = 10
-const STOP_LIMIT = 90_000
 
 export interface StarterSettings {
   readonly startOnConnect: boolean
@@ -56,6 +60,7 @@ export function createStarter(
   settings: StarterSettings,
   forget: (containerId: string) => void,
   log: Logger,
+  limits: StarterLimits = LIMITS,
 ): Starter {
   const starts = new Map<string, Promise<Container>>()
   const runs = new Map<string, Run>()
@@ -91,7 +96,12 @@ export function createStarter(
   }
 
   async function startOnce(lifecycle: Lifecycle, container: Container): Promise<Container> {
-    const up = await bringUp(engine, lifecycle, container, deadline(START_LIMIT))
+    const up = await bringUp(
+      engine,
+      lifecycle,
+      container,
+      deadline(engineLimit('starting the container', limits.changeMs)),
+    )
     forget(up.id)
     log.info({ container: up.name }, container.state === 'paused' ? 'container unpaused' : 'container started')
     // Unpaused, it is in the same run as before, which somebody else began.
@@ -129,7 +139,8 @@ export function createStarter(
   }
 
   async function stop(container: Container, run: Run): Promise<void> {
-    run.stopping = stopRun(engine, container, run.startedAt)
+    const limit = deadline(engineLimit('stopping the container', limits.changeMs))
+    run.stopping = stopRun(engine, container, run.startedAt, limit)
       .then(
         (stopped) => stopped && log.info({ container: container.name }, 'container stopped: nobody is in it any more'),
         (error: unknown) => log.warn({ container: container.name, err: error }, 'container could not be stopped'),
@@ -149,8 +160,7 @@ export function createStarter(
   }
 }
 
-async function stopRun(engine: Engine, { id }: Container, startedAt: string): Promise<boolean> {
-  const limit = deadline(STOP_LIMIT)
+async function stopRun(engine: Engine, { id }: Container, startedAt: string, limit: AbortSignal): Promise<boolean> {
   const now = await engine.inspect(id, limit).catch((error: unknown) => {
     if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
     throw error
