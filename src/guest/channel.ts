@@ -1,7 +1,6 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
 import type { HatchwayError } from '../errors.ts'
 import { frame, TYPE } from './frames.ts'
-import type { GuestRefusal } from './guest.ts'
 import type { Output } from './output.ts'
 
 export interface Channel {
@@ -34,7 +33,7 @@ export function closeFrame(channel: number, mode: number): Buffer {
 export class Opening<T> {
   readonly settled: Promise<T>
   resolve: (value: T) => void = () => {}
-  reject: (error: HatchwayError | GuestRefusal | Error) => void = () => {}
+  reject: (error: unknown) => void = () => {}
 
   constructor() {
     this.settled = new Promise((resolve, reject) => {

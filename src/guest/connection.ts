@@ -2,6 +2,8 @@
 import type { Duplex } from 'node:stream'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { End } from '../relay.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
@@ -189,20 +191,19 @@ export class GuestConnection implements Guest {
     const { channel, opening, cancel } = make({ id, output: this.#output })
     this.#channels.set(id, channel)
     this.onUse()
-    const giveUp = (reason: Error) => {
+    const giveUp = (reason: unknown) => {
       opening.reject(reason)
       this.#guarded(cancel)
     }
-    const aborted = () => giveUp(signal.reason)
     const timer = setTimeout(() => giveUp(failed('the guest helper does not answer')), ANSWER_LIMIT)
     timer.unref()
-    signal.addEventListener('abort', aborted, { once: true })
+    const remove = onAbort(signal, giveUp)
     try {
       this.#guarded(() => this.#output.control(frames))
       return await opening.settled
     } finally {
       clearTimeout(timer)
-      signal.removeEventListener('abort', aborted)
+      remove()
     }
   }
 
@@ -221,11 +222,13 @@ export class GuestConnection implements Guest {
   async switchTo(path: string, door: Door): Promise<string | undefined> {
     if (this.#ending) return 'the helper has ended'
     if (this.#direct !== undefined || this.#onSwitched !== undefined) return 'switched already'
-    const switched = new Promise<number>((resolve) => {
-      this.#onSwitched = resolve
-    })
+    const expected = door.expect()
+    // Nothing was sent: the helper stays where it is.
+    if (expected === undefined) return 'the door is closed'
+    const { promise: switched, resolve } = deferred<number>()
+    this.#onSwitched = resolve
     const { ended } = this
-    const plan = { path, door, switched, output: this.#output, exec: this.#exec.stdin, ended }
+    const plan = { path, expected, switched, output: this.#output, exec: this.#exec.stdin, ended }
     try {
       const answer = await switchOver(plan)
       if (typeof answer === 'number') return errnoName(answer)

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { messageOf } from '../errors.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
@@ -23,7 +24,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   const base = settings.stateFolder && join(settings.stateFolder, 'direct')
   const reasons = new WeakMap<GuestConnection, string>()
   /** Container runs where it failed, and why: what forbids it (SELinux, a folder not shared) does not come and go. */
-  const failures = new Map<string, string>()
+  const failures = new BoundedMap<string, string>(REMEMBERED)
 
   async function impossible(): Promise<string | undefined> {
     if (settings.direct === false) return 'switched off'
@@ -70,7 +71,6 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
       if (reason === undefined) return log.info(about, 'guest helper switched to the direct data path')
       log.info({ ...about, reason }, 'guest helper stays on the engine’s stream')
       if (connection.ended.aborted) return
-      if (failures.size >= REMEMBERED) failures.clear()
       failures.set(run, reason)
     },
     state(connection) {

@@ -2,6 +2,8 @@
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
 import { StderrLog } from './stderr.ts'
@@ -18,19 +20,13 @@ export async function openConnection(
   limit.throwIfAborted()
   const stderr = new StderrLog(settings.log)
   let connection: GuestConnection | undefined
-  let greet: (hello: Hello) => void = () => {}
-  let refuse: (error: unknown) => void = () => {}
-  const hello = new Promise<Hello>((resolve, reject) => {
-    greet = resolve
-    refuse = reject
-  })
+  const { promise: hello, resolve: greet, reject: refuse } = deferred<Hello>()
   hello.catch(() => {})
-  const aborted = () => refuse(limit.reason)
-  limit.addEventListener('abort', aborted, { once: true })
+  const remove = onAbort(limit, refuse)
 
   const early: Buffer[] = []
   let violation: unknown
-  const parser = new FrameParser({ ...OUT_OF_TURN, hello: (said) => greet(said) })
+  const parser = new FrameParser({ ...OUT_OF_TURN, hello: greet })
   const sink: OutputSink = {
     write(fd, chunk) {
       if (fd === 2) stderr.write(chunk)
@@ -70,7 +66,7 @@ export async function openConnection(
     if (error instanceof HatchwayError) throw error
     throw new Error(words === '' ? reason : `${reason}: ${words}`, { cause: error })
   } finally {
-    limit.removeEventListener('abort', aborted)
+    remove()
   }
 }
 

@@ -4,8 +4,9 @@ import type { Container, Engine } from '../engine/engine.ts'
 import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { deadline, withDeadline } from '../lifetime/deadline.ts'
-import { unlessAborted } from '../lifetime/on-abort.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
 import { deliver, type Failed } from './deliver/deliver.ts'
@@ -97,8 +98,8 @@ interface Impossible {
 export function createGuestPool(engine: Engine, settings: GuestSettings, log: GuestLog): GuestPool {
   const live = new Map<string, Live>()
   const arriving = new Map<string, Promise<Live | Impossible>>()
-  const impossible = new Map<string, Impossible>()
-  const winners = new Map<string, string>()
+  const impossible = new BoundedMap<string, Impossible>(REMEMBERED)
+  const winners = new BoundedMap<string, string>(REMEMBERED)
   const closed = new AbortController()
   const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'), settings.instance)
   const binaries = new Map<string, Promise<GuestBinary | undefined>>()
@@ -143,14 +144,14 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       log.warn({ ...about, failed: result.failed }, 'no way for the guest helper into this container')
       return refuse(key, result.failed)
     }
-    remember(winners, run, result.way)
+    winners.set(run, result.way)
     log.info({ ...about, way: result.way, failed: result.failed }, 'guest helper delivered')
     return adopt(key, container, user, binary, { ...result, idle: undefined })
   }
 
   function refuse(key: string, failed: readonly Failed[]): Impossible {
     const found = { failed, until: Date.now() + RETRY_MS }
-    remember(impossible, key, found)
+    impossible.set(key, found)
     return found
   }
 
@@ -169,7 +170,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       clearTimeout(proven)
       if (live.get(key) === helper) live.delete(key)
     }
-    connection.ended.addEventListener('abort', forget, { once: true })
+    onAbort(connection.ended, forget)
     connection.onBulk = goDirect
     connection.onIdle = () => rest(key, helper)
     rest(key, helper)
@@ -245,12 +246,4 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       await engine.holders?.forget(HOLDER_REPOSITORY, deadline(FORGET_MS)).catch(() => {})
     },
   }
-}
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  // Oldest first out: a Map keeps the order of insertion.
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest)
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { streamOf } from '../../src/end-stream.ts'
 import { HatchwayError } from '../../src/errors.ts'
+import type { Door } from '../../src/guest/direct.ts'
 import { frame, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
 import { GuestRefusal } from '../../src/guest/guest.ts'
 import { Output } from '../../src/guest/output.ts'
@@ -639,5 +640,35 @@ describe('ends', () => {
     connection.shutdown()
     await helper.frame(TYPE.SHUTDOWN)
     await expect(connection.spawn(SPEC, new Sink(), NEVER)).rejects.toMatchObject({ code: 'GUEST_FAILED' })
+  })
+})
+
+describe('the move to another line', () => {
+  const folder = '/nowhere'
+  const closed: Door = { folder, file: 's', expect: () => undefined, hide: async () => {}, close: async () => {} }
+
+  it('is not begun where the door closed before: the helper stays on the exec, and may move later', async () => {
+    const { helper, connection, channel, exec } = await spawned()
+    expect(await connection.switchTo('/inside/s', closed)).toBe('the door is closed')
+    expect(await connection.switchTo('/inside/s', closed)).toBe('the door is closed')
+    end(helper, channel)
+    expect(await exec.exit).toEqual({ code: 0 })
+    expect(helper.received.some(({ type }) => type === TYPE.SWITCH)).toBe(false)
+    expect(connection.ended.aborted).toBe(false)
+    connection.close()
+  })
+
+  it('that the helper refuses leaves it on the exec', async () => {
+    const { helper, connection, channel, exec } = await spawned()
+    let withdrawn = 0
+    const expected = { token: Buffer.alloc(16), line: new Promise<never>(() => {}), withdraw: () => withdrawn++ }
+    const moving = connection.switchTo('/inside/s', { ...closed, expect: () => expected })
+    await helper.frame(TYPE.SWITCH)
+    helper.send(TYPE.SWITCHED, 0, u32(2))
+    expect(await moving).toBe('ENOENT')
+    expect(withdrawn).toBe(1)
+    end(helper, channel)
+    expect(await exec.exit).toEqual({ code: 0 })
+    connection.close()
   })
 })

@@ -2,6 +2,7 @@
 import type { Container, Engine } from '../../engine/engine.ts'
 import { OWN_ENVIRONMENT } from '../../engine/own-path.ts'
 import { deadline } from '../../lifetime/deadline.ts'
+import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'
 import type { GuestUser } from '../pool.ts'
 import type { Serve } from '../serve.ts'
@@ -30,7 +31,7 @@ export async function removeHelper(
   if (await isGone(engine, container, path, signal)) return true
   const spec = { argv: ['/bin/rm', '-f', path], user: '0:0', cwd: '/', env: OWN_ENVIRONMENT } as const
   const exec = await engine.exec(container.id, spec, { write: () => true }, signal)
-  signal.addEventListener('abort', () => exec.close(), { once: true })
+  onAbort(signal, () => exec.close())
   exec.stdin.end()
   await exec.exit
   return isGone(engine, container, path, signal)
@@ -51,10 +52,7 @@ async function removeBy(helper: GuestConnection, path: string, signal: AbortSign
     const name = Buffer.from(path)
     exec.stdin.end(packet(REMOVE, u32(1), u32(name.length), name))
     // It serves what was sent before it takes the end of its input.
-    await Promise.race([
-      exec.exit,
-      new Promise((_, reject) => signal.addEventListener('abort', reject, { once: true })),
-    ])
+    await unlessAborted(exec.exit, signal)
   } finally {
     exec.close()
   }
