@@ -212,12 +212,18 @@ export class Transport {
       this.#share.handled(performance.now() - began, began, this.exchanging)
       if (this.#share.resting && !this.closed) this.#stream.pause()
     } catch (error) {
-      this.broken(error)
+      this.#unreadable(error)
     }
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
   broken(error: unknown): void {
+    if (isBug(error)) this.#options.fault(error)
+    this.#unreadable(error)
+  }
+
+  /** ssh2 throws errors of any class where bytes are no packets: a RangeError for a padding that is too long. */
+  #unreadable(error: unknown): void {
     const text = messageOf(error)
     if (this.#clientVersion === '') {
       // sshd.c kex_exchange_identification
@@ -226,7 +232,6 @@ export class Transport {
       this.#end()
       return
     }
-    if (isBug(error)) this.#options.fault(error)
     this.#reason ??= text
     this.disconnect(DisconnectReason.PROTOCOL_ERROR, error instanceof MalformedPacket ? text : 'protocol error')
   }
@@ -245,7 +250,11 @@ export class Transport {
     // Only who handles data knows that it is lent: all others may keep what they are given.
     const payload = type === Message.CHANNEL_DATA ? lent : Buffer.from(lent)
     if (type === Message.KEXINIT) return this.#keyExchange(payload)
-    this.#dispatch(type, payload)
+    try {
+      this.#dispatch(type, payload)
+    } catch (error) {
+      this.broken(error)
+    }
     return this.closed ? Number.POSITIVE_INFINITY : undefined
   }
 
@@ -329,7 +338,7 @@ export class Transport {
   }
 }
 
-/** ssh2 throws plain errors for a broken protocol, we MalformedPacket. */
+/** Code of ours is wrong: for a packet that is, it throws MalformedPacket. */
 export function isBug(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }

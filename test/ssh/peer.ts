@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { Client, ConnectConfig } from 'ssh2'
 import { fields, Message, PacketReader, packet } from '../../src/ssh/packets.ts'
-import type { StockProtocol } from '../../src/ssh/ssh2.ts'
+import type { StockCipher, StockProtocol } from '../../src/ssh/ssh2.ts'
 import { ssh2, type TestServer } from './support.ts'
 
 export interface Packet {
@@ -18,6 +18,10 @@ export interface Packet {
 export interface Peer {
   readonly client: Client
   send(payload: Buffer): void
+  /** As send, and not held back while keys are exchanged. */
+  sendInExchange(payload: Buffer): void
+  /** As send, with a length of the padding that is more than the packet's own. */
+  sendOverpadded(payload: Buffer): void
   /** The next packet of that type that was not yet taken, or of any of them. */
   next(...types: number[]): Promise<Packet>
   /** All that came so far, in order, except what `next` took. */
@@ -25,6 +29,8 @@ export interface Peer {
   /** What ended the connection. */
   readonly closed: Promise<string>
   rekey(): void
+  /** From now on an IGNORE goes before every packet, in key exchanges, too: asyncssh does so. */
+  chatter(): void
   close(): void
 }
 
@@ -71,16 +77,29 @@ export async function connectPeer(
     else packets.push(received)
     return hide.includes(type) ? undefined : original(payload)
   }
+  function framed(payload: Buffer): Buffer {
+    const writer = protocol._packetRW.write
+    const at = writer.allocStart
+    const bytes = writer.alloc(payload.length)
+    bytes.set(payload, at)
+    return writer.finalize(bytes)
+  }
   const peer: Peer = {
     client,
     packets,
     closed,
-    send(payload) {
+    send: (payload) => protocol._cipher.encrypt(framed(payload)),
+    sendInExchange(payload) {
       const writer = protocol._packetRW.write
-      const at = writer.allocStart
-      const bytes = writer.alloc(payload.length)
+      const at = writer.allocStartKEX
+      const bytes = writer.alloc(payload.length, true)
       bytes.set(payload, at)
-      protocol._cipher.encrypt(writer.finalize(bytes))
+      protocol._cipher.encrypt(writer.finalize(bytes, true))
+    },
+    sendOverpadded(payload) {
+      const bytes = framed(payload)
+      bytes[4] = 255
+      protocol._cipher.encrypt(bytes)
     },
     next(...types) {
       const index = packets.findIndex(({ type }) => types.includes(type))
@@ -102,11 +121,32 @@ export async function connectPeer(
       })
     },
     rekey: () => protocol.rekey(),
+    chatter() {
+      let cipher = chattering(protocol._cipher)
+      Object.defineProperty(protocol, '_cipher', {
+        get: () => cipher,
+        set: (next: StockCipher) => {
+          cipher = chattering(next)
+        },
+      })
+    },
     close: () => client.destroy(),
   }
   if (authenticate) await once(client, 'ready')
   else await peer.next(Message.SERVICE_ACCEPT)
   return peer
+}
+
+function chattering(cipher: StockCipher): StockCipher {
+  const encrypt = cipher.encrypt.bind(cipher)
+  const ignored = packet(Message.IGNORE, 'chatter')
+  cipher.encrypt = (bytes) => {
+    const before = cipher.allocPacket(ignored.length)
+    before.set(ignored, 5)
+    encrypt(before)
+    encrypt(bytes)
+  }
+  return cipher
 }
 
 export const HIDE_CHANNELS = [91, 92, 93, 94, 95, 96, 97, 98, 99, 100, Message.REQUEST_SUCCESS, Message.REQUEST_FAILURE]

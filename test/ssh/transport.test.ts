@@ -124,6 +124,35 @@ test.each(['16', '1K'])(
   100_000,
 )
 
+test.each([
+  ['the client', {}],
+  ['the server', { rekeyLimit: { bytes: 0, milliseconds: 100 } }],
+])('IGNORE before every packet of a re-key that %s begins, in strict key exchange: asyncssh', async (_who, limits) => {
+  server = await startServer({ limits })
+  const connected = await connectPeer(server)
+  peer = connected
+  connected.chatter()
+  let handshakes = 0
+  connected.client.on('handshake', () => handshakes++)
+  if (!('rekeyLimit' in limits)) connected.rekey()
+  await expect.poll(() => handshakes, { timeout: 5000 }).toBeGreaterThanOrEqual(1)
+  connected.send(packet(Message.PING, 'still there'))
+  expect((await connected.next(Message.PONG)).reader.text()).toBe('still there')
+})
+
+test('data behind the KEXINIT of a re-key is taken, as sshd takes it', async () => {
+  server = await startServer()
+  const connected = await connectPeer(server, { hide: HIDE_CHANNELS })
+  peer = connected
+  const session = await openSession(connected)
+  session.request('exec', true, fields('cat'))
+  await connected.next(Message.CHANNEL_SUCCESS)
+  connected.rekey()
+  connected.sendInExchange(packet(Message.CHANNEL_DATA, session.id, 'in between'))
+  const { reader } = await connected.next(Message.CHANNEL_DATA)
+  expect([reader.u32(), reader.text()]).toEqual([7, 'in between'])
+})
+
 test('a key exchange that a client asks for before the login ends the connection', async () => {
   server = await startServer()
   peer = await connectPeer(server, { authenticate: false })

@@ -6,7 +6,7 @@
  * hybrid, stock code negotiates it under a name it knows: the two names are exchanged in the client's list and in ours,
  * which changes no outcome, and a Curve25519 exchange comes out. That one object is then given the true name, the true
  * KEXINIT (it is hashed) and the hybrid's arithmetic. Everything else - packets, strict kex, signature, keys, rekey - is
- * ssh2's own, but for one mended bug: see guessedRight().
+ * ssh2's own, but for what is mended: see guessedRight() and order.ts.
  */
 import { createRequire } from 'node:module'
 import { HYBRIDS, type Hybrid } from './algorithms.ts'
@@ -21,6 +21,7 @@ import {
   type ParserVerdict,
 } from './internals.ts'
 import { type ClientKexinit, readKexinit, withKexNames } from './kexinit.ts'
+import { inOrder } from './order.ts'
 import { x25519 } from './x25519.ts'
 
 const load = createRequire(import.meta.url)
@@ -40,13 +41,21 @@ export function installPostQuantumKex(): void {
 
   const { onKEXPayload } = kex
   kex.onKEXPayload = function (state, payload) {
-    if (!state.firstPacket || payload[0] !== KEXINIT) return onKEXPayload.call(this, state, payload)
-    return negotiate(this, payload, (message) => onKEXPayload.call(this, state, message))
+    return inOrder(this, payload, (message) => {
+      if (!state.firstPacket || message[0] !== KEXINIT) return onKEXPayload.call(this, state, message)
+      return negotiate(this, message, (shown) => onKEXPayload.call(this, state, shown))
+    })
   }
   const handleKexInit = kex.HANDLERS[KEXINIT]
   if (!handleKexInit) throw new Error('ssh2 has no handler for KEXINIT: it is not the 1.17.0 that was published')
-  kex.HANDLERS[KEXINIT] = (protocol, payload) =>
-    negotiate(protocol, payload, (message) => handleKexInit(protocol, message))
+  kex.HANDLERS[KEXINIT] = (protocol, payload) => {
+    const verdict = negotiate(protocol, payload, (message) => handleKexInit(protocol, message))
+    // The rest of a re-key goes to the function that was wrapped above, past the wrapper.
+    const decipher = protocol._decipher
+    const stock = decipher._onPayload
+    decipher._onPayload = (next) => inOrder(protocol, next, stock)
+    return verdict
+  }
   Object.defineProperty(kex, INSTALLED, { value: true })
 }
 

@@ -11,6 +11,8 @@ export interface KeyExchange {
   hashName: string
   /** The client's KEXINIT as it will be hashed. */
   _remoteKexinit: Buffer | undefined
+  /** H of the first exchange; undefined before that is over. */
+  readonly sessionID: Buffer | undefined
   convertPublicKey: (share: Buffer) => Buffer
   /** K as finish() hashes it: a length, then these bytes. An Error returned ends the connection. */
   computeSecret: (share: Buffer) => Buffer | Error
@@ -31,6 +33,21 @@ export interface KexProtocol {
   readonly _kex: KeyExchange | undefined
   /** The client guessed wrong: its next message is to be passed over. */
   _skipNextInboundPacket: boolean
+  /** The first exchange is, or was, a strict one (PROTOCOL §1.10). */
+  readonly _strictMode: boolean | undefined
+  /** Undefined: a fatal error or DISCONNECT has ended the connection. */
+  readonly _destruct: (() => void) | undefined
+  readonly _packetRW: { read: PayloadReader }
+  /** Takes all packets but those of a key exchange. */
+  readonly _onPayload: (payload: Buffer) => ParserVerdict
+  /** From NEWKEYS to NEWKEYS. */
+  readonly _decipher: { _onPayload: (payload: Buffer) => ParserVerdict }
+}
+
+/** zlib.js: takes the compression off. Must see each packet once. */
+export interface PayloadReader {
+  read(payload: Buffer): Buffer
+  cleanup(): void
 }
 
 export interface KexModule {

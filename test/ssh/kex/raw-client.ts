@@ -17,7 +17,7 @@ export async function exchange(port: number, { kex, send, guessed = false }: Raw
   const socket = connect(port, '127.0.0.1')
   socket.setTimeout(20_000, () => socket.destroy(new Error('the server fell silent')))
   socket.write('SSH-2.0-hw_test\r\n')
-  for (const payload of [kexinit(kex, guessed), ...send]) socket.write(packet(payload))
+  for (const payload of [kexinit(kex, guessed), ...send]) socket.write(frame(payload))
 
   const payloads: Buffer[] = []
   let received = Buffer.alloc(0)
@@ -56,7 +56,7 @@ export function readReply(payload: Buffer): { readonly share: Buffer } {
   return { share: payload.subarray(hostKeyEnd + 4, hostKeyEnd + 4 + payload.readUInt32BE(hostKeyEnd)) }
 }
 
-function kexinit(kex: readonly string[], guessed: boolean): Buffer {
+export function kexinit(kex: readonly string[], guessed = false): Buffer {
   const lists = [
     kex.join(','),
     'ssh-ed25519',
@@ -69,7 +69,8 @@ function kexinit(kex: readonly string[], guessed: boolean): Buffer {
   return Buffer.concat([Buffer.of(MESSAGE.KEXINIT), randomBytes(16), ...names, Buffer.of(guessed ? 1 : 0, 0, 0, 0, 0)])
 }
 
-function packet(payload: Buffer): Buffer {
+/** A packet of RFC 4253 §6, nothing encrypted. */
+export function frame(payload: Buffer): Buffer {
   const padding = 16 - ((payload.length + 5) % 8)
   const head = Buffer.alloc(5)
   head.writeUInt32BE(1 + payload.length + padding, 0)
