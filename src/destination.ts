@@ -11,6 +11,7 @@ import { containerEntry, type Entry, templateEntry } from './picker/entry.ts'
 import { demandEntry, type Gate, type Granted } from './policy/gate.ts'
 import { ownerOf } from './policy/owner.ts'
 import type { Action, Policy, Request } from './policy/policy.ts'
+import { stateWord } from './target/bring-up.ts'
 import type { Containers, Target } from './target/containers.ts'
 import type { MadeContainers, Tell } from './target/made.ts'
 import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute } from './target/route.ts'
@@ -52,6 +53,11 @@ export interface Destination {
   now(): Promise<Target | undefined>
   /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
   enter(gate: Gate, actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: Tell): Promise<Entered>
+  /**
+   * The very container that was entered, as it is now and running, after the policy said yes again; nothing is made or
+   * started. @throws HatchwayError CONTAINER_NOT_FOUND, also where another one has its name
+   */
+  again(gate: Gate, action: Action, entered: Target, signal: AbortSignal): Promise<Target>
 }
 
 export interface Entered {
@@ -176,6 +182,17 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
           })
         // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
         return container === found.container ? entered : demandAll(await inside(who, container, route.user))
+      },
+
+      async again(gate, action, entered, signal) {
+        const { id } = entered.container
+        const found = await containers.resolve(id, mayEnter(who), signal)
+        if (found.id !== id) throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is gone')
+        if (found.state !== 'running')
+          throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${found.name} is ${stateWord(found.state)}`)
+        const target = await inside(who, found, route.user)
+        await gate.demand(action, target)
+        return target
       },
     }
   }

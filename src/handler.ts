@@ -10,9 +10,10 @@ import type { OutputSink } from './engine/engine.ts'
 import { engineLimit } from './engine/engine-words.ts'
 import { asHatchwayError, FAILURES, HatchwayError } from './errors.ts'
 import type { BindSettings } from './forward/bind.ts'
+import { directForwards } from './forward/direct.ts'
 import { createInward, type HoldInward } from './forward/inward.ts'
 import { createJump } from './forward/jump.ts'
-import { forwards } from './forward/sockets.ts'
+import { remoteForwards } from './forward/remote.ts'
 import type { Guest } from './guest/guest.ts'
 import type { GuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
@@ -265,15 +266,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
     }
 
     connections.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
-    const inside = forwards({
+    const forwarding = {
       connection,
       log,
       engine: deps.road.engine,
       binds: deps.binds,
-      enter: (action, signal) => destination.enter(gate, [action], signal),
+      enter: (action: Action, signal: AbortSignal) => destination.enter(gate, [action], signal),
+      again: (action: Action, entered: Target, signal: AbortSignal) => destination.again(gate, action, entered, signal),
       guestFor,
       hold: gate.hold,
-    })
+    }
+    const direct = directForwards(forwarding)
     const jump = createJump({
       log,
       demandHost: async (host, signal) => {
@@ -291,9 +294,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         void serve(session)
       },
-      ...inside,
-      direct: async (target, signal) =>
-        (await destination.toGateway) ? jump(target, signal) : inside.direct(target, signal),
+      ...remoteForwards(forwarding),
+      direct: async (target, signal) => ((await destination.toGateway) ? jump(target, signal) : direct(target, signal)),
     }
   }
 

@@ -3,13 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { docker, run, startContainer, type TestContainer } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { freePort } from '../support/port.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 import { listens } from '../support/sshd.ts'
-import { until } from '../support/wait.ts'
+import { sleep, until } from '../support/wait.ts'
 
 let keys: Keys
 let container: TestContainer
@@ -40,9 +40,13 @@ afterAll(async () => {
   await keys?.close()
 })
 
-async function login(args: readonly string[], guest: 'auto' | 'off' = 'auto'): Promise<SshClient> {
+async function login(
+  args: readonly string[],
+  guest: 'auto' | 'off' = 'auto',
+  { name }: TestContainer = container,
+): Promise<SshClient> {
   const gateway = await startGateway({ keys, engine: 'docker', guest, env: Object.fromEntries(args.map(setting)) })
-  const client = await makeSshClient(gateway.target(`dev@${container.name}`))
+  const client = await makeSshClient(gateway.target(`dev@${name}`))
   gateways.push(gateway)
   logins.push(client)
   return client
@@ -194,6 +198,79 @@ describe('-R of a unix socket', () => {
     await until('ssh gave up', () => child.exitCode !== null, 20_000)
     expect(await inside('cat /home/dev/file')).toBe('precious\n')
   })
+})
+
+describe('-R whose listener goes', () => {
+  let own: TestContainer
+  beforeEach(async () => {
+    own = await startContainer('debian')
+  })
+  afterEach(() => own?.remove())
+
+  const path = '/tmp/remote-forward.sock'
+  /** `ssh -N` with a port of the server's choice and a unix socket; how to hear both. */
+  async function listening() {
+    const client = await login([], 'auto', own)
+    const forwards = ['-R', `0:127.0.0.1:${herePort}`, '-R', `${path}:127.0.0.1:${herePort}`]
+    const held = hold(client, '-o', 'ExitOnForwardFailure=yes', ...forwards)
+    const port = await allocated(held.said)
+    const hear = async (...where: string[]) =>
+      (await own.inside(`nc -d -w 5 ${where.join(' ')}`, '1000')).stdout.toString()
+    const both = async () => `${await hear('127.0.0.1', String(port))}${await hear('-U', path)}`
+    await until('both answer', async () => (await both()) === 'from here\nfrom here\n')
+    return { ...held, both }
+  }
+
+  test.each([
+    ['with its container, which is restarted', () => docker('restart', '-t', '0', own.name)],
+    ['with its helper, which is killed', () => own.inside('kill -9 $(pgrep hatchway-guest)')],
+  ])('%s: listens again at the same place', async (_name, end) => {
+    const { child, both, said } = await listening()
+    await end()
+    await until('both answer again', async () => (await both()) === 'from here\nfrom here\n', 15_000, 200)
+    expect(child.exitCode, said()).toBe(null)
+  })
+
+  test('with a container that is stopped: it stays stopped, and is listened in when somebody starts it', async () => {
+    const { both } = await listening()
+    await docker('stop', '-t', '0', own.name)
+    await sleep(2000)
+    expect(await docker('inspect', '-f', '{{.State.Status}}', own.name)).toBe('exited')
+    await docker('start', own.name)
+    await until('both answer again', async () => (await both()) === 'from here\nfrom here\n', 15_000, 200)
+  })
+
+  test('with a container that is removed: ends its connection with a sentence, also where another has its name', async () => {
+    const { child, said } = await listening()
+    const { name } = own
+    await docker('rm', '-f', name)
+    own = await startContainer('debian', { name })
+    await until('ssh has ended', () => child.exitCode !== null, 15_000)
+    expect(child.exitCode).toBe(255)
+    expect(said()).toMatch(/hatchway: remote forward \S+ ended: container \S+ was removed/)
+  })
+})
+
+test('-L finds a container that was made anew under its name, and says meanwhile that there is none', async () => {
+  let own = await startContainer('debian')
+  try {
+    const client = await login([], 'auto', own)
+    const local = await freePort()
+    const { child, said } = hold(client, '-L', `${local}:127.0.0.1:8003`)
+    const serve = () =>
+      own.inside('nohup sh -c "while :; do echo inside | nc -N -l 127.0.0.1 8003; done" >/dev/null 2>&1 &')
+    await serve()
+    await until('it answers', async () => (await read(local)) === 'inside\n', 20_000, 100)
+    await docker('rm', '-f', own.name)
+    expect(await read(local)).toBe('')
+    await until('ssh says why', () => /open failed: connect failed: no container/.test(said()))
+    own = await startContainer('debian', { name: own.name })
+    await serve()
+    await until('it answers', async () => (await read(local)) === 'inside\n', 20_000, 100)
+    expect(child.exitCode).toBe(null)
+  } finally {
+    await own.remove()
+  }
 })
 
 describe('without the helper', () => {

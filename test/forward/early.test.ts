@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { StreamEnd } from '../../src/end-stream.ts'
-import { forwards } from '../../src/forward/sockets.ts'
+import { remoteForwards } from '../../src/forward/remote.ts'
 import { frame, TYPE } from '../../src/guest/frames.ts'
 import type { End } from '../../src/relay.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
@@ -12,17 +12,17 @@ import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 const CREDIT = 256 * 1024
 const PEER = Buffer.from('10.0.0.9')
 
-type Dependencies = Parameters<typeof forwards>[0]
+type Dependencies = Parameters<typeof remoteForwards>[0]
 
 async function world(openForwarded: (bind: ForwardBind) => Promise<End>) {
   const helper = new FakeHelper()
   const guest = await helper.connect()
   const connection = { closed: new AbortController().signal, openForwarded }
-  const handlers = forwards({
+  const handlers = remoteForwards({
     connection: connection as unknown as Dependencies['connection'],
     log: pino({ enabled: false }),
     enter: async () => ({ target: { container: {} } }) as Awaited<ReturnType<Dependencies['enter']>>,
-    engine: {} as Dependencies['engine'],
+    again: () => Promise.reject(new Error('not in these tests')),
     binds: { gatewayPorts: 'no', streamLocalBindUnlink: false, streamLocalBindMask: 0o177 },
     guestFor: async () => guest,
     hold: () => () => {},

@@ -1,0 +1,58 @@
+/** -L, -D, -W and unix sockets: a connection to somewhere inside, made in the container's own network namespace. */
+import type { Logger } from 'pino'
+import type { Engine } from '../engine/engine.ts'
+import { asHatchwayError, HatchwayError } from '../errors.ts'
+import { type Guest, GuestRefusal } from '../guest/guest.ts'
+import type { Action } from '../policy/policy.ts'
+import type { End } from '../relay.ts'
+import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/connection.ts'
+import type { Target } from '../target/containers.ts'
+import { connectFromOutside } from './outside.ts'
+import { NO_HELPER, placeName } from './words.ts'
+
+interface DirectDependencies {
+  readonly log: Logger
+  /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
+  readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
+  readonly engine: Engine
+  readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
+  /** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+  readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
+}
+
+/** Where it leads is asked anew for each connection: a container that was made again under its name is found. */
+export function directForwards(deps: DirectDependencies): Required<ConnectionHandlers>['direct'] {
+  function connect(
+    target: DirectTarget,
+    guest: Guest | undefined,
+    { container }: Target,
+    signal: AbortSignal,
+  ): Promise<End> {
+    if (guest) return guest.connect(target, signal)
+    if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+    return connectFromOutside(deps.engine, container, target, signal)
+  }
+
+  return async (target, signal): Promise<End | OpenFailure> => {
+    // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
+    try {
+      const action = actionOf(target)
+      const entered = await deps.enter(action, signal)
+      const guest = await deps.guestFor(entered.target, signal)
+      const end = await connect(target, guest, entered.target, signal)
+      end.whenClosed(deps.hold([action], entered.target, () => end.destroy()))
+      return end
+    } catch (error) {
+      if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
+      const failure = asHatchwayError(error)
+      deps.log.info({ code: failure.code, err: failure.cause, target: placeName(target) }, 'forward refused')
+      return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
+    }
+  }
+}
+
+function actionOf(target: DirectTarget): Action {
+  return target.kind === 'tcp'
+    ? { kind: 'forward-local', host: target.host, port: target.port }
+    : { kind: 'forward-socket', path: target.path, direction: 'local' }
+}

@@ -1,0 +1,241 @@
+/**
+ * -R: a listener inside, for as long as its connection lives. A client is told once that it listens and asks no more, so
+ * one that went with its helper or with its container's run is opened again at the same place. Where that cannot be, the
+ * connection ends with a sentence, as one to an sshd inside would have: whoever watches over the client (autossh, systemd)
+ * connects again.
+ */
+import { setImmediate } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { asHatchwayError, type FailureCode, HatchwayError } from '../errors.ts'
+import { type Guest, type GuestBind, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import { type Backoff, createBackoff } from '../lifetime/backoff.ts'
+import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
+import type { Action } from '../policy/policy.ts'
+import type { End } from '../relay.ts'
+import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
+import type { Target } from '../target/containers.ts'
+import { type BindSettings, bindInside, boundAddress } from './bind.ts'
+import { joinInward } from './join.ts'
+import { NO_HELPER, placeName } from './words.ts'
+
+export interface RemoteForwardLimits {
+  /** For the helper to listen. What comes before (an image's pull, a start, a delivery) has limits of its own. */
+  readonly listenMs: number
+  /** For a lost listener to be there again: a container that is restarted is back by then. */
+  readonly reopenMs: number
+  /** Between attempts at that; one that comes after so long a calm is not kept waiting. */
+  readonly firstPauseMs: number
+  readonly longestPauseMs: number
+  readonly calmMs: number
+}
+
+const LIMITS: RemoteForwardLimits = {
+  listenMs: 30_000,
+  reopenMs: 30_000,
+  firstPauseMs: 200,
+  longestPauseMs: 2000,
+  calmMs: 60_000,
+}
+
+export interface RemoteForwardDependencies {
+  readonly connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'openForwarded'>
+  readonly log: Logger
+  readonly binds: BindSettings
+  /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
+  readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
+  /** That very container as it is now, running, after the policy said yes again; nothing is started. @throws HatchwayError */
+  readonly again: (action: Action, lost: Target, signal: AbortSignal) => Promise<Target>
+  readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
+  /** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+  readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
+  readonly limits?: RemoteForwardLimits
+}
+
+/** What no waiting changes. A container that was made anew under the same name is another one. */
+const FINAL: readonly FailureCode[] = ['CONTAINER_NOT_FOUND', 'NOT_PERMITTED']
+
+interface RemoteForward {
+  readonly asked: ForwardBind
+  /** Cancelled, withdrawn, or the connection gone. */
+  readonly over: AbortController
+  /** Where it listened first, which its client knows; undefined: nowhere yet. */
+  bound?: ForwardBind
+}
+
+interface Listening {
+  readonly target: Target
+  readonly listener: GuestListener
+}
+
+export function remoteForwards(
+  deps: RemoteForwardDependencies,
+): Required<Pick<ConnectionHandlers, 'forward' | 'cancelForward'>> {
+  const { connection, log, binds, limits = LIMITS } = deps
+  /** By their names: how to end one; nobody can connect any more when that resolves. */
+  const kept = new Map<string, () => Promise<void>>()
+
+  async function listen(forward: RemoteForward, target: Target, signal: AbortSignal): Promise<Listening> {
+    const { asked, over, bound } = forward
+    const guest = await deps.guestFor(target, signal)
+    if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
+    const accepted = new Set<End>()
+    const open = (bind: GuestBind) =>
+      withDeadline(limits.listenMs, [signal], (limit) =>
+        guest.listen(
+          bind,
+          ({ end, address, port }) => {
+            accepted.add(end)
+            end.whenClosed(() => accepted.delete(end))
+            void joinInward(end, openForwarded({ address, port }))
+          },
+          limit,
+        ),
+      )
+    const listening = bound ? openAgain(guest, bindInside(bound, binds), open, signal) : open(bindInside(asked, binds))
+    // A connection may come with the news that the listener listens: the client must have been told before.
+    const told = listening.then(({ port }) => setImmediate(port))
+    told.catch(() => {})
+    const openForwarded = async (from: Endpoint) => connection.openForwarded(boundAs(asked, await told), from)
+    const listener = await listening
+    const removeClose = onAbort(over.signal, () => void listener.close())
+    const letGo = deps.hold([actionOf(asked, binds)], target, () => {
+      over.abort()
+      for (const end of accepted) end.destroy()
+    })
+    void listener.ended.then(() => {
+      removeClose()
+      letGo()
+    })
+    return { target, listener }
+  }
+
+  /** Until it is over. @throws HatchwayError, GuestRefusal where it cannot be opened again */
+  async function keep(forward: RemoteForward, first: Listening): Promise<void> {
+    const { firstPauseMs: firstMs, longestPauseMs: longestMs, calmMs } = limits
+    const backoff = createBackoff({ firstMs, longestMs, calmMs })
+    for (let now = first; ; now = await reopen(forward, now.target, backoff)) {
+      await now.listener.ended
+      if (forward.over.signal.aborted) return
+      log.info({ bind: nameOf(forward), container: now.target.container.name }, 'a remote forward lost its listener')
+    }
+  }
+
+  async function reopen(forward: RemoteForward, lost: Target, backoff: Backoff): Promise<Listening> {
+    let last: unknown
+    try {
+      return await withDeadline(limits.reopenMs, [forward.over.signal], async (signal) => {
+        for (;;) {
+          await backoff.pause(signal)
+          try {
+            const target = await deps.again(actionOf(forward.asked, binds), lost, signal)
+            const listening = await listen(forward, target, signal)
+            log.info({ bind: nameOf(forward), container: target.container.name }, 'the remote forward listens again')
+            return listening
+          } catch (error) {
+            if (error instanceof HatchwayError && FINAL.includes(error.code)) throw error
+            if (!signal.aborted) last = error
+          }
+        }
+      })
+    } catch (error) {
+      throw isTimeout(error) && last !== undefined ? last : error
+    }
+  }
+
+  function begin(forward: RemoteForward, first: Listening): void {
+    const { over } = forward
+    const name = nameOf(forward)
+    const removeOver = onAbort(connection.closed, () => over.abort())
+    const done = keep(forward, first)
+      .catch((error: unknown) => {
+        if (over.signal.aborted) return
+        const { name: container } = first.target.container
+        log.warn({ err: error, bind: name, container }, 'a remote forward cannot be opened again')
+        connection.disconnect(`hatchway: remote forward ${name} ended: ${whyOf(error, container)}`)
+      })
+      .finally(() => {
+        removeOver()
+        if (kept.get(name) === end) kept.delete(name)
+      })
+    const end = () => {
+      over.abort()
+      return done
+    }
+    kept.set(name, end)
+  }
+
+  return {
+    async forward(asked): Promise<number | undefined> {
+      const forward: RemoteForward = { asked, over: new AbortController() }
+      const name = nameOf(forward)
+      try {
+        if (kept.has(name)) return undefined
+        const { target } = await deps.enter(actionOf(asked, binds), connection.closed)
+        const first = await listen(forward, target, connection.closed)
+        const { port } = first.listener
+        forward.bound = boundAs(asked, port)
+        begin(forward, first)
+        return connection.closed.aborted ? undefined : port
+      } catch (error) {
+        const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)
+        log.info({ err: failure, bind: name }, 'remote forward refused')
+        return undefined
+      }
+    },
+
+    async cancelForward(bind): Promise<boolean> {
+      const end = kept.get(placeName(bind))
+      kept.delete(placeName(bind))
+      await end?.()
+      return end !== undefined
+    },
+  }
+}
+
+function actionOf(bind: ForwardBind, { gatewayPorts }: BindSettings): Action {
+  return bind.kind === 'tcp'
+    ? { kind: 'forward-remote', host: bind.host, port: bind.port, bound: boundAddress(bind.host, gatewayPorts) }
+    : { kind: 'forward-socket', path: bind.path, direction: 'remote' }
+}
+
+function boundAs(bind: ForwardBind, port: number): ForwardBind {
+  return bind.kind === 'tcp' ? { ...bind, port } : bind
+}
+
+function nameOf({ asked, bound }: RemoteForward): string {
+  return placeName(bound ?? asked)
+}
+
+/** A unix socket's file is left behind by a helper that was killed; it goes where nobody listens on it. */
+async function openAgain(
+  guest: Guest,
+  bind: GuestBind,
+  open: (bind: GuestBind) => Promise<GuestListener>,
+  signal: AbortSignal,
+): Promise<GuestListener> {
+  try {
+    return await open(bind)
+  } catch (error) {
+    if (bind.kind !== 'unix' || !hasErrno(error, 'EADDRINUSE')) throw error
+    const refused = await guest.connect(bind, signal).then(
+      (end) => end.destroy(),
+      (failure: unknown) => hasErrno(failure, 'ECONNREFUSED'),
+    )
+    if (refused !== true) throw error
+    return open({ ...bind, unlink: true })
+  }
+}
+
+function hasErrno(error: unknown, errno: string): boolean {
+  return error instanceof GuestRefusal && error.errno === errno
+}
+
+/** For the client. */
+function whyOf(error: unknown, container: string): string {
+  if (error instanceof GuestRefusal) return `it cannot listen there again (${error.errno})`
+  if (isTimeout(error)) return 'the container engine does not answer'
+  const failure = asHatchwayError(error)
+  // Not "no such container": another one may have its name by now.
+  return failure.code === 'CONTAINER_NOT_FOUND' ? `container ${container} was removed` : failure.message
+}
