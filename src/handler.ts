@@ -215,7 +215,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
         const asRoot = async () => {
           const action = { kind: 'sftp' } as const
-          const root = { container, info: { ...info, name: 'root', uid: 0 } }
+          const root = { container, info: { ...info, name: 'root', uid: 0, gid: 0, known: true } }
           const allowed = await gate.demand(action, root)
           signal.throwIfAborted()
           hold([action], root)

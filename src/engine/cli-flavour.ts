@@ -61,7 +61,7 @@ export function execArguments(flavour: CliFlavour, containerId: string, spec: Ex
     '-i',
     ...(spec.tty === undefined ? [] : ['-t']),
     ...flavour.execOptions,
-    `--user=${spec.user}`,
+    ...(spec.user === '' ? [] : [`--user=${spec.user}`]),
     ...(spec.cwd === '' ? [] : [`--workdir=${spec.cwd}`]),
     // A name alone would be filled from the gateway's own environment.
     ...spec.env.filter((entry) => entry.indexOf('=') > 0).flatMap((entry) => ['-e', entry]),

@@ -57,7 +57,9 @@ export function engineError(text: string, about: About, fallback = 'the containe
     return new HatchwayError('CONTAINER_AMBIGUOUS', `more than one container begins with ${container}`, { cause })
   }
   if (UNKNOWN_USER.test(text)) {
-    return new HatchwayError('USER_NOT_FOUND', `no user ${oneLine(about.user ?? '', 80)} in the container`, { cause })
+    const who =
+      about.user === '' ? 'the user or group that it runs as is not' : `no user ${oneLine(about.user ?? '', 80)}`
+    return new HatchwayError('USER_NOT_FOUND', `${who} in the container`, { cause })
   }
   if (isUnreachable(text)) return unreachable(undefined, cause)
   return new HatchwayError('ENGINE_ERROR', `${fallback}: ${oneLine(text)}`, { cause })

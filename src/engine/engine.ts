@@ -72,7 +72,10 @@ export interface WindowSize {
 export interface ExecSpec {
   /** argv[0] is the program, found by the engine on the container's PATH. No shell is involved. */
   readonly argv: readonly [string, ...string[]]
-  /** "name", "uid" or "uid:gid", as the engine takes it; already resolved, never text from a client. */
+  /**
+   * "name", "uid" or "uid:gid", as the engine takes it; already resolved, never text from a client. "": the container's own
+   * user, with the groups it was run with.
+   */
   readonly user: string
   /** Absolute; must exist inside. */
   readonly cwd: string

@@ -8,7 +8,8 @@ import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
 import { startHolder } from './deliver/holder.ts'
 import { openDoor, sweepDoors } from './direct.ts'
-import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
+import type { GuestLog, GuestSettings } from './pool.ts'
+import { type GuestUser, whom } from './user.ts'
 
 const LIMIT = 30_000
 const REMEMBERED = 1000
@@ -67,7 +68,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
         failures.get(run) ??
         (await attempt(connection, container, user, binary).catch((error: unknown) => messageOf(error)))
       reasons.set(connection, reason ?? 'gateway and engine share a host')
-      const about = { container: container.name, user: user.exec }
+      const about = { container: container.name, user: whom(user) }
       if (reason === undefined) return log.info(about, 'guest helper switched to the direct data path')
       log.info({ ...about, reason }, 'guest helper stays on the engine’s stream')
       if (connection.ended.aborted) return

@@ -8,6 +8,11 @@ import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
 import { StderrLog } from './stderr.ts'
 
+interface Ids {
+  readonly uid: number
+  readonly gid: number
+}
+
 export type StartHelper = (sink: OutputSink, signal: AbortSignal) => Promise<Exec>
 
 /** Start a helper and shake hands. Rejects with an Error whose message says why it did not come up. */
@@ -52,11 +57,10 @@ export async function openConnection(
     // More than HELLO before INIT.
     if (violation !== undefined) throw violation
     // The policy said yes to another one: no other way in may be tried, which the engine would take as this one.
-    if (said.uid !== settings.uid) {
-      const message = `the user inside was uid ${settings.uid} and is ${said.uid} now: connect again`
-      throw new HatchwayError('USER_CHANGED', message)
+    if (said.uid !== settings.uid || said.gid !== settings.gid) {
+      const [was, is] = said.uid === settings.uid ? ids('gid', settings, said) : ids('uid', settings, said)
+      throw new HatchwayError('USER_CHANGED', `the user inside was ${was} and is ${is} now: connect again`)
     }
-    if (said.gid !== settings.gid) throw new Error(`it runs with group ${said.gid}, not ${settings.gid}`)
     connection = new GuestConnection(exec, said, settings)
     return connection
   } catch (error) {
@@ -68,6 +72,10 @@ export async function openConnection(
   } finally {
     remove()
   }
+}
+
+function ids(kind: 'uid' | 'gid', was: Ids, is: Ids): readonly [string, string] {
+  return kind === 'uid' ? [`uid ${was.uid}`, String(is.uid)] : [`in group ${was.gid}`, `in ${is.gid}`]
 }
 
 /** What an engine says in-band in place of a HELLO, for the log. */

@@ -15,17 +15,10 @@ import { sweep } from './deliver/sweep.ts'
 import { createDirectPath } from './direct-path.ts'
 import type { Guest } from './guest.ts'
 import { createServe } from './serve.ts'
+import { type GuestUser, whom } from './user.ts'
 
 /** auto: the plain road where no helper can be had; require: GUEST_FAILED there; off: never. */
 export type GuestMode = 'auto' | 'off' | 'require'
-
-/** Who runs inside. Resolved by EnvInfo, never text of a client. */
-export interface GuestUser {
-  /** As ExecSpec.user: a name (brings its supplementary groups), "uid" or "uid:gid". */
-  readonly exec: string
-  readonly uid: number
-  readonly gid: number
-}
 
 export interface GuestSettings {
   readonly mode: GuestMode
@@ -121,7 +114,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     user: GuestUser,
     signal: AbortSignal,
   ): Promise<Live | Impossible> {
-    const about = { container: container.name, user: user.exec }
+    const about = { container: container.name, user: whom(user) }
     const binary = await binaryFor(signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
     const run = `${container.id} ${container.startedAt}`

@@ -3,7 +3,8 @@ import type { Container, Engine } from '../engine/engine.ts'
 import type { GuestConnection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
 import { openConnection } from './handshake.ts'
-import type { GuestLog, GuestSettings, GuestUser } from './pool.ts'
+import type { GuestLog, GuestSettings } from './pool.ts'
+import { type GuestUser, whom } from './user.ts'
 
 /**
  * Longer than an engine hangs for (its disk, its upgrade), since a helper without a path past it hears nothing meanwhile;
@@ -37,7 +38,7 @@ export function createServe(engine: Engine, settings: GuestSettings, log: GuestL
         leaseMs: settings.leaseMs ?? LEASE_MS,
         graceMs: settings.graceMs ?? GRACE_MS,
         helloMs: HELLO_MS,
-        log: about(log, { container: container.name, user: user.exec }),
+        log: about(log, { container: container.name, user: whom(user) }),
         diagnose: () => diagnose(engine, container),
       },
       signal,

@@ -45,9 +45,11 @@ export const questionSchema = z.object({
   }),
   engine: z.string().describe('Where the container’s engine is.'),
   user: z
-    .object({ name: z.string(), uid: z.int() })
+    .object({ name: z.string(), uid: z.int(), gid: z.int() })
     .optional()
-    .describe('As whom inside, as the container’s passwd has it. Absent: the container alone is asked for.'),
+    .describe(
+      'As whom inside, as the container’s passwd and its own user have it. Absent: the container alone is asked for.',
+    ),
   action,
 })
 

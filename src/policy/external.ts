@@ -136,7 +136,7 @@ function questionOf({ identity, origin, container, user, action }: Request, engi
     },
     container: { id, name: containerName, image, labels: { ...labels } },
     engine,
-    ...(user && { user: { name: user.name, uid: user.uid } }),
+    ...(user && { user: { name: user.name, uid: user.uid, gid: user.gid } }),
     action: action.kind === 'exec' ? { kind: 'exec', command: action.command.toString() } : { ...action },
   }
 }

@@ -8,8 +8,9 @@ import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
-import { type EnvInfo, type Probed, probeEnvInfo, stillHolds } from './envinfo.ts'
+import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
+import { unchanged } from './inside-file.ts'
 import type { Aliases } from './names.ts'
 
 const INSPECT_TTL = 2_000
@@ -107,7 +108,7 @@ export class Containers {
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
     return this.#cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
       const last = this.#probed.get(key)
-      if (last && (await stillHolds(this.#engine, container.id, last, limit))) return last.info
+      if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
       this.#probed.delete(key)
       const probed = await probeEnvInfo(this.#engine, container, user, limit)
       if (this.#probed.size >= MAX_ENTRIES) this.#probed.clear()

@@ -1,18 +1,13 @@
 /**
- * EnvInfoer: who `user@container` is inside. One probe per container start and user while passwd stays as it is, without running anything in
- * the container: /etc/passwd comes through the engine's copy call, so an image without `cat` works, and a FIFO in its
- * place hangs nobody.
+ * EnvInfoer: who `user@container` is inside. One probe per container start and user while passwd stays as it is; the engine
+ * resolves the name itself when it starts the program, and what it made of it is compared (USER_CHANGED).
  */
-import path from 'node:path'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
-import { firstEntry } from '../tar.ts'
+import { toMap } from './environment.ts'
 import { brief } from './find.ts'
-import { findByName, findByUid, type PasswdEntry, parseId } from './passwd.ts'
-
-/** 10,000 users of 100 bytes; a larger file is no user database. */
-const PASSWD_LIMIT = 1024 * 1024
-const MAX_LINKS = 8
+import { readInside, type Seen } from './inside-file.ts'
+import { findByName, findByUid, findGroup, type PasswdEntry, parseId } from './passwd.ts'
 
 /** The user record, complete: what passwd lacks has its default. */
 export interface EnvInfo {
@@ -22,24 +17,33 @@ export interface EnvInfo {
   readonly home: string
   /** As in passwd; may be missing inside, may be nologin. */
   readonly shell: string
-  /** How the engine is told: a name brings the supplementary groups, digits mean a uid to it. */
+  /**
+   * How the engine is told: a name brings the supplementary groups, digits mean a uid to it. "": the container's own user,
+   * with the groups that whoever ran the container gave it.
+   */
   readonly engineUser: string
+  /** passwd has one. */
+  readonly entry: boolean
+  /** passwd has an entry of theirs, or the container itself runs as them; else they are a number that a client chose. */
+  readonly known: boolean
 }
 
 /** A record, and what it came from: while those files are what they were, it holds. */
 export interface Probed {
   readonly info: EnvInfo
-  /** Empty where the engine cannot tell. */
-  readonly files: readonly Seen[]
+  readonly seen: readonly Seen[]
 }
 
-interface Seen {
-  readonly path: string
-  readonly stat: string
+/** What is in a container of passwd(5) and group(5); undefined: an image without the file. */
+export interface UserFiles {
+  readonly passwd: Buffer | undefined
+  readonly group?: Buffer | undefined
 }
+
+type Own = Pick<Container, 'name' | 'user' | 'env'>
 
 /**
- * @param user as the client asked, undefined for the container's default user
+ * @param user as the client asked, undefined for the container's own
  * @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_*
  */
 export async function probeEnvInfo(
@@ -48,41 +52,41 @@ export async function probeEnvInfo(
   user: string | undefined,
   signal: AbortSignal,
 ): Promise<Probed> {
-  const { text, files } = await readTextFile(engine, container.id, '/etc/passwd', signal)
-  return { info: resolveUser(text, user, container), files }
+  const passwd = await readInside(engine, container, '/etc/passwd', signal)
+  if (user !== undefined || !namesGroup(container)) {
+    return { info: resolveUser({ passwd: passwd.content }, user, container), seen: passwd.seen }
+  }
+  const group = await readInside(engine, container, '/etc/group', signal)
+  const info = resolveUser({ passwd: passwd.content, group: group.content }, user, container)
+  const complete = passwd.seen.length > 0 && group.seen.length > 0
+  return { info, seen: complete ? [...passwd.seen, ...group.seen] : [] }
 }
 
-/** Whether a probe would give the same again, asked without reading anything. */
-export async function stillHolds(
-  engine: Engine,
-  containerId: string,
-  probed: Probed,
-  signal: AbortSignal,
-): Promise<boolean> {
-  for (const { path, stat } of probed.files) {
-    if ((await engine.statPath?.(containerId, path, signal)) !== stat) return false
-  }
-  return probed.files.length > 0
+/** Pure half of the probe. */
+export function resolveUser(files: UserFiles, user: string | undefined, container: Own): EnvInfo {
+  return user === undefined ? ownUser(files, container) : named(files.passwd, user, container)
 }
 
-/** Pure half of the probe. `passwd` is undefined in an image without the file. */
-export function resolveUser(
-  passwd: string | undefined,
-  user: string | undefined,
-  container: { readonly name: string; readonly user: string },
-): EnvInfo {
-  if (user === undefined) {
-    // Config.User may be "name:group": the group is the operator's choice and stays (the engine then drops the others).
-    const [configured = ''] = container.user.split(':')
-    const info = resolveUser(passwd, configured === '' ? 'root' : configured, container)
-    return container.user.includes(':') ? { ...info, engineUser: container.user } : info
-  }
+/** As whom the engine runs what it is told no user for: Config.User, "", "USER", "USER:GROUP". */
+function ownUser({ passwd, group }: UserFiles, container: Own): EnvInfo {
+  const { user, group: wanted } = configured(container)
+  const info = { ...named(passwd, user || '0', container), engineUser: '', known: true }
+  if (wanted === '') return info
+  const gid = parseId(wanted) ?? (group && findGroup(group, wanted))
+  if (typeof gid === 'number') return { ...info, gid }
+  const what = `group "${brief(wanted)}" that container ${container.name} runs as`
+  throw gid === 'broken'
+    ? new HatchwayError('USER_BROKEN', `the entry of ${what} is broken: refused`)
+    : new HatchwayError('USER_NOT_FOUND', `there is no ${what}`)
+}
+
+function named(passwd: Buffer | undefined, user: string, container: Own): EnvInfo {
   const uid = parseId(user)
   if (uid !== undefined) {
-    const entry = passwd === undefined ? undefined : findByUid(passwd, uid)
-    return entry ? fromEntry(entry, String(uid)) : anonymous(user, uid)
+    const entry = passwd && findByUid(passwd, uid)
+    return entry ? fromEntry(entry, String(uid)) : anonymous(uid, container)
   }
-  const found = passwd === undefined ? undefined : findByName(passwd, user)
+  const found = passwd && findByName(passwd, user)
   if (found === 'broken') {
     throw new HatchwayError(
       'USER_BROKEN',
@@ -90,38 +94,36 @@ export function resolveUser(
     )
   }
   if (found) return fromEntry(found, found.uid === 0 && found.name === 'root' ? '0' : found.name)
-  if (user === 'root') return { ...anonymous('root', 0), home: '/root' }
+  if (user === 'root') return anonymous(0, container)
   throw new HatchwayError('USER_NOT_FOUND', `no user "${brief(user)}" in container ${container.name}`)
 }
 
 function fromEntry(entry: PasswdEntry, engineUser: string): EnvInfo {
-  return { ...entry, home: entry.home || '/', shell: entry.shell || '/bin/sh', engineUser }
+  return { ...entry, home: entry.home || '/', shell: entry.shell || '/bin/sh', engineUser, entry: true, known: true }
 }
 
-/** A uid without a passwd entry, as the engines run it: gid 0, home /. */
-function anonymous(name: string, uid: number): EnvInfo {
-  return { name, uid, gid: 0, home: '/', shell: '/bin/sh', engineUser: String(uid) }
-}
-
-/** A regular file's text, links followed inside the container; no text when there is no such regular file. */
-async function readTextFile(
-  engine: Engine,
-  containerId: string,
-  file: string,
-  signal: AbortSignal,
-): Promise<{ text: string | undefined; files: readonly Seen[] }> {
-  const files: Seen[] = []
-  let current = file
-  for (let hops = 0; hops < MAX_LINKS; hops++) {
-    // Before it is read: what is written in between makes it another file.
-    const stat = await engine.statPath?.(containerId, current, signal)
-    if (stat !== undefined) files.push({ path: current, stat })
-    const tar = await engine.copyOut(containerId, current, PASSWD_LIMIT, signal)
-    const entry = tar && firstEntry(tar)
-    const complete = files.length === hops + 1 ? files : []
-    if (entry?.type === 'file') return { text: entry.content.toString(), files: complete }
-    if (entry?.type !== 'link') break
-    current = path.posix.resolve(path.posix.dirname(current), entry.target)
+/** A uid without a passwd entry, as the engines run it: gid 0, and at home where image or `run -e` say. */
+function anonymous(uid: number, { env }: Own): EnvInfo {
+  const [name, home] = uid === 0 ? ['root', '/root'] : [String(uid), '/']
+  const given = toMap(env).get('HOME')
+  return {
+    name,
+    uid,
+    gid: 0,
+    home: given?.startsWith('/') ? given : home,
+    shell: '/bin/sh',
+    engineUser: String(uid),
+    entry: false,
+    known: uid === 0,
   }
-  return { text: undefined, files: [] }
+}
+
+function configured({ user }: Own): { readonly user: string; readonly group: string } {
+  const [name = '', group = ''] = user.split(':')
+  return { user: name, group }
+}
+
+function namesGroup(container: Own): boolean {
+  const { group } = configured(container)
+  return group !== '' && parseId(group) === undefined
 }

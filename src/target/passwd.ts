@@ -1,8 +1,9 @@
 /**
  * passwd(5) and group(5), read as strictly as the engines read them loosely: Docker and Podman run a line with a missing
  * or non-numeric uid as uid 0 (measured: "+@ldap::::::", "dev:x:abc:1"), so the first line that carries the name decides,
- * and it must be whole. The file comes from the container: hostile, any size, any bytes.
+ * and it must be whole. The files come from the container: hostile, any bytes.
  */
+import { bytesOf, textOf } from '../byte-text.ts'
 
 export interface PasswdEntry {
   readonly name: string
@@ -13,28 +14,29 @@ export interface PasswdEntry {
 }
 
 /** `broken`: a line has the name but is no valid entry. */
-export type Lookup = PasswdEntry | 'broken' | undefined
+export type Lookup<Found> = Found | 'broken' | undefined
 
 /** The engines' own limit on ids (runc libcontainer/user, maxID). */
 const MAX_ID = 2 ** 31 - 1
 
-export function findByName(passwd: string, name: string): Lookup {
-  // "dev:root" is user and group to an engine, and no name.
-  if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
+export function findByName(passwd: Buffer, name: string): Lookup<PasswdEntry> {
+  const line = lineOf(passwd, name)
+  return line === undefined ? undefined : (passwdEntry(line) ?? 'broken')
+}
+
+/** The first valid entry with that uid, as getpwuid(3). */
+export function findByUid(passwd: Buffer, uid: number): PasswdEntry | undefined {
   for (const line of lines(passwd)) {
-    if (line !== name && !line.startsWith(`${name}:`)) continue
-    return parseLine(line) ?? 'broken'
+    const entry = passwdEntry(line, uid)
+    if (entry) return entry
   }
   return undefined
 }
 
-/** The first valid entry with that uid, as getpwuid(3). */
-export function findByUid(passwd: string, uid: number): PasswdEntry | undefined {
-  for (const line of lines(passwd)) {
-    const entry = parseLine(line)
-    if (entry?.uid === uid) return entry
-  }
-  return undefined
+/** The number of a group. */
+export function findGroup(group: Buffer, name: string): Lookup<number> {
+  const line = lineOf(group, name)
+  return line === undefined ? undefined : (groupId(line) ?? 'broken')
 }
 
 /** A uid or gid in decimal, or undefined. */
@@ -44,26 +46,57 @@ export function parseId(text: string): number | undefined {
   return id <= MAX_ID ? id : undefined
 }
 
-function parseLine(line: string): PasswdEntry | undefined {
-  const fields = line.split(':')
-  const [name, , uidText, gidText, , home, shell] = fields
-  if (fields.length !== 7 || !name || uidText === undefined || gidText === undefined) return undefined
-  // NIS compat lines (+user, -user) name nobody, and comments are no entries.
-  if (/^[+\-#]/.test(name)) return undefined
-  const uid = parseId(uidText)
-  const gid = parseId(gidText)
-  if (uid === undefined || gid === undefined) return undefined
-  return { name, uid, gid, home: home ?? '', shell: shell ?? '' }
+/** The first line that carries the name. */
+function lineOf(file: Buffer, name: string): string | undefined {
+  // "dev:root" is user and group to an engine, and no name.
+  if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
+  const wanted = bytesOf(name).toString('latin1')
+  for (const line of lines(file)) if (line === wanted || line.startsWith(`${wanted}:`)) return line
+  return undefined
 }
 
-/** Lines as the engines see them: trimmed of white space at both ends. */
-function* lines(text: string): Generator<string> {
-  let start = 0
-  while (start < text.length) {
-    let end = text.indexOf('\n', start)
-    if (end < 0) end = text.length
-    const line = text.slice(start, end).trim()
-    start = end + 1
-    if (line !== '') yield line
+/** Undefined also for an entry of another uid than the wanted. */
+function passwdEntry(line: string, wanted?: number): PasswdEntry | undefined {
+  const fields = line.split(':', 8)
+  const [name, , uidText, gidText, , home, shell] = fields
+  if (fields.length !== 7 || !isName(name) || uidText === undefined || gidText === undefined) return undefined
+  const uid = parseId(uidText)
+  const gid = parseId(gidText)
+  if (uid === undefined || gid === undefined || uid !== (wanted ?? uid)) return undefined
+  return { name: text(name), uid, gid, home: text(home), shell: text(shell) }
+}
+
+function groupId(line: string): number | undefined {
+  const fields = line.split(':', 5)
+  const [name, , gid] = fields
+  return fields.length === 4 && isName(name) && gid !== undefined ? parseId(gid) : undefined
+}
+
+/** NIS compat lines (+user, -user) name nobody, and comments are no entries. */
+function isName(name: string | undefined): name is string {
+  return name !== undefined && name !== '' && !/^[+\-#]/.test(name)
+}
+
+/** A field of a line, as what its bytes mean. */
+function text(field = ''): string {
+  return textOf(Buffer.from(field, 'latin1'))
+}
+
+/** Lines as the engines see them: trimmed of white space at both ends. A character of theirs is a byte. */
+function* lines(file: Buffer): Generator<string> {
+  const all = file.toString('latin1')
+  for (let start = 0; start < all.length; ) {
+    const newline = all.indexOf('\n', start)
+    const next = newline < 0 ? all.length : newline
+    // Not trim(), which would take the byte A0, too: it may be the end of a letter.
+    let end = next
+    while (start < end && isBlank(all.charCodeAt(start))) start++
+    while (start < end && isBlank(all.charCodeAt(end - 1))) end--
+    if (start < end) yield all.slice(start, end)
+    start = next + 1
   }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }

@@ -17,17 +17,20 @@ const COOKIE = 'HATCHWAY_SESSION'
 const HANGUP_TIMEOUT = 20_000
 
 /**
- * First $1, the uid that was permitted: the engine takes a name, which passwd may give to another one by now. Then
- * $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
+ * First $1 and $2, the uid and gid that were permitted: the engine takes a name, which passwd may give to another one by
+ * now. Then $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
  * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's; the cookie tells
  * by its pid which process that is.
  */
 const LAUNCHER = `
 hw_path=$PATH PATH=${OWN_PATH}
-while read -r k u g; do [ "$k" != Uid: ] || break; done 2>/dev/null </proc/self/status
-u=\${u:-$(id -u)}
-[ "$u" = "$1" ] || { echo "hatchway: the user inside was uid $1 and is $u now: connect again" >&2; exit 255; }
-shift
+u= g=
+while read -r k i r; do case $k in Uid:) u=$i ;; Gid:) g=$i ;; esac; done 2>/dev/null </proc/self/status
+u=\${u:-$(id -u)} g=\${g:-$(id -g)}
+changed() { echo "hatchway: the user inside was $1 and is $2 now: connect again" >&2; exit 255; }
+[ "$u" = "$1" ] || changed "uid $1" "$u"
+[ "$g" = "$2" ] || changed "in group $2" "in $g"
+shift 2
 ${COOKIE}=$${COOKIE}.$$
 cd -- "$1" 2>/dev/null || { echo "$2" >&2; cd /; }
 if [ -t 0 ]; then
@@ -101,7 +104,7 @@ exit 0
 
 const discard: OutputSink = { write: () => true }
 
-export type PlainUser = Pick<EnvInfo, 'engineUser' | 'uid'>
+export type PlainUser = Pick<EnvInfo, 'engineUser' | 'uid' | 'gid'>
 
 export interface PlainRoad {
   readonly engine: Engine
@@ -160,6 +163,7 @@ async function runPlain(
         LAUNCHER,
         'sh',
         String(user.uid),
+        String(user.gid),
         program.cwd,
         program.cwdWarning,
         size,

@@ -51,7 +51,8 @@ export async function runSftp(
   const closed = new AbortController()
   onAbort(signal, (reason) => closed.abort(reason))
   const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
-  if (place.container.state === 'running') {
+  // OpenSSH's ends at once for a uid that passwd does not have.
+  if (place.container.state === 'running' && info.entry) {
     for (const server of SERVERS) {
       const node = await files.lstat(server)
       if (node?.type !== 'link' && !(node?.type === 'file' && node.mode & 0o111)) continue

@@ -52,6 +52,12 @@ export function startTests(promised: Promised): void {
     expect(await as('54321:12345')).toBe('54321\n12345\n')
   })
 
+  promised('runs as the container’s own user, with the groups it was run with', async ({ engine, container }) => {
+    const { id } = await container('--user', '54321:12345', '--group-add', '5555')
+    const ran = await runIn(engine, id, ['sh', '-c', 'id -u; id -g; id -G'], { user: '' })
+    expect(ran.text).toBe('54321\n12345\n12345 5555\n')
+  })
+
   promised('sets the working directory', async ({ engine, id }) => {
     expect((await runIn(engine, id, ['pwd'], { cwd: '/tmp' })).text).toBe('/tmp\n')
   })

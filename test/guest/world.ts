@@ -6,7 +6,8 @@ import { createCliEngine } from '../../src/engine/cli.ts'
 import { createDockerEngine } from '../../src/engine/docker.ts'
 import type { Container, Engine, ExitStatus } from '../../src/engine/engine.ts'
 import type { Guest, GuestExec, GuestSpawn } from '../../src/guest/guest.ts'
-import { createGuestPool, type GuestPool, type GuestSettings, type GuestUser } from '../../src/guest/pool.ts'
+import { createGuestPool, type GuestPool, type GuestSettings } from '../../src/guest/pool.ts'
+import type { GuestUser } from '../../src/guest/user.ts'
 import { Sink } from './fake-helper.ts'
 
 export const LIMIT = () => AbortSignal.timeout(60_000)

@@ -47,7 +47,7 @@ const SETS: readonly { readonly what: string; readonly rules?: readonly RuleInpu
         ['alice web enter', '+1'],
         ['alice dev@web enter', '+1'],
         ['alice dev@web shell', '+1'],
-        ['carol 4242@lone sftp', '+1'],
+        ['carol 4242@lone sftp', '-'],
         ['alice dev@web start', '+1'],
         ['alice dev@web agent', '+1'],
         ['alice dev@web x11', '+1'],

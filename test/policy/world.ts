@@ -82,9 +82,14 @@ export function request(line: string, from = '10.1.2.3'): Request {
     identity,
     origin: { connectionId: 'c1', login: `${user}@${where}`, remote: { address: from, port: 50_000 } },
     container: target,
-    ...(user !== undefined && { user: { name: user, uid: UIDS[user] ?? 5000 } }),
+    ...(user !== undefined && { user: insideUser(user) }),
     action: action(what, rest),
   }
+}
+
+function insideUser(name: string) {
+  const uid = UIDS[name] ?? 5000
+  return { name, uid, gid: name === '4242' ? 0 : uid, known: name !== '4242' }
 }
 
 function action(what: string, rest: string): Action {

@@ -8,6 +8,8 @@ const info = {
   home: '/home/dev',
   shell: '/bin/bash',
   engineUser: 'dev',
+  entry: true,
+  known: true,
 }
 const facts = {
   info,

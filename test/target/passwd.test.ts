@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { findByName, findByUid, parseId } from '../../src/target/passwd.ts'
+import { bytesOf } from '../../src/byte-text.ts'
+import { findByName, findByUid, findGroup, parseId } from '../../src/target/passwd.ts'
 
-const passwd = `root:x:0:0:root:/root:/bin/bash
+const passwd = Buffer.from(`root:x:0:0:root:/root:/bin/bash
 # comment
 dev:x:1000:1000:Dev Loper,Room 1,,:/home/dev:/bin/zsh
 nohome:x:1001:1001:::
@@ -13,7 +14,7 @@ noid:x::1::/:/bin/sh
 big:x:4294967296:0::/:/bin/sh
 two:x:1100:1:first:/one:/bin/sh
 two:x:1101:1:second:/two:/bin/sh
-tail:x:1200:1200::/t:/bin/sh`
+tail:x:1200:1200::/t:/bin/sh`)
 
 test('a whole entry is read, the full name up to the first comma', () => {
   expect(findByName(passwd, 'dev')).toEqual({
@@ -35,8 +36,8 @@ test.each(['broken', 'short', 'noid', '+@ldap', 'big'])('%s is refused, not run 
 })
 
 test('a broken line before a good one of the same name decides: the engine would take it', () => {
-  expect(findByName('dev:x:zero:0::/:/bin/sh\ndev:x:1000:1000::/:/bin/sh\n', 'dev')).toBe('broken')
-  expect(findByName('dev\ndev:x:1000:1000::/:/bin/sh\n', 'dev')).toBe('broken')
+  expect(findByName(Buffer.from('dev:x:zero:0::/:/bin/sh\ndev:x:1000:1000::/:/bin/sh\n'), 'dev')).toBe('broken')
+  expect(findByName(Buffer.from('dev\ndev:x:1000:1000::/:/bin/sh\n'), 'dev')).toBe('broken')
 })
 
 test('names match exactly', () => {
@@ -65,11 +66,47 @@ test.each([
   expect(parseId(text)).toBe(id)
 })
 
+const LARGE = Array.from({ length: 10_000 }, (_, index) => `u${index}:x:${index}:${index}::/h/${index}:/bin/sh`)
+
 test('10,000 lines are read in no time', () => {
-  const large = Array.from({ length: 10_000 }, (_, index) => `u${index}:x:${index}:${index}::/h/${index}:/bin/sh`).join(
-    '\n',
-  )
+  const large = Buffer.from(LARGE.join('\n'))
   const started = Date.now()
   for (let round = 0; round < 10; round++) expect(findByName(large, 'u9999')).toMatchObject({ uid: 9999 })
   expect(Date.now() - started).toBeLessThan(1000)
+})
+
+test.each([
+  ['colons', ':'],
+  ['newlines', '\n'],
+  ['blanks', ' '],
+])('16 MiB of %s hold nobody up', (_, one) => {
+  const hostile = Buffer.alloc(16 * 1024 * 1024, one)
+  const started = Date.now()
+  expect(findByName(hostile, 'dev')).toBeUndefined()
+  expect(findByUid(hostile, 1000)).toBeUndefined()
+  expect(Date.now() - started).toBeLessThan(3000)
+})
+
+test('bytes that are no UTF-8 come through, also beside a name of two bytes a letter', () => {
+  const line = Buffer.from('jos\xe9:x:1:1:Jos\xe9:/home/jos\xe9:/bin/sh\ná:x:2:2::/\xa0:/bin/\xc3\xa0', 'latin1')
+  const jose = findByUid(line, 1)
+  expect([bytesOf(jose?.name ?? ''), bytesOf(jose?.home ?? '')].map((bytes) => bytes.toString('latin1'))).toEqual([
+    'jos\xe9',
+    '/home/jos\xe9',
+  ])
+  expect(findByName(line, jose?.name ?? '')).toEqual(jose)
+  const other = findByUid(line, 2)
+  expect([bytesOf(other?.home ?? ''), other?.shell]).toEqual([Buffer.from('/\xa0', 'latin1'), '/bin/à'])
+})
+
+test('a group is its number; what is broken is not 0', () => {
+  const group = Buffer.from('root:x:0:\nusers:x:100:dev,app\nbad:x::\nshort\nfew:x:7\n')
+  expect(['users', 'root', 'nobody', 'bad', 'short', 'few'].map((name) => findGroup(group, name))).toEqual([
+    100,
+    0,
+    undefined,
+    'broken',
+    'broken',
+    'broken',
+  ])
 })

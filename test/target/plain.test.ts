@@ -34,6 +34,8 @@ describe.each([
       home: options.home ?? '/home/dev',
       shell: options.shell ?? '/bin/sh',
       engineUser: 'dev',
+      entry: true,
+      known: true,
     }
     const request =
       command === undefined ? ({ kind: 'shell' } as const) : ({ kind: 'exec', command: Buffer.from(command) } as const)

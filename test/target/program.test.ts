@@ -9,6 +9,8 @@ const info = {
   home: '/home/dev',
   shell: '/bin/zsh',
   engineUser: 'dev',
+  entry: true,
+  known: true,
 }
 
 test('no command: the login shell, named with a dash', () => {

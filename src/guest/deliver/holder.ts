@@ -5,7 +5,7 @@
  */
 import type { Engine, Holder } from '../../engine/engine.ts'
 import { HatchwayError } from '../../errors.ts'
-import type { GuestUser } from '../pool.ts'
+import type { GuestUser } from '../user.ts'
 import { type GuestBinary, HOLDER_MOUNT, HOLDER_PROGRAM } from './binary.ts'
 import type { Way } from './way.ts'
 

@@ -4,8 +4,8 @@ import { OWN_ENVIRONMENT } from '../../engine/own-path.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'
-import type { GuestUser } from '../pool.ts'
 import type { Serve } from '../serve.ts'
+import type { GuestUser } from '../user.ts'
 
 const LIMIT = 30_000
 const ROOT: GuestUser = { exec: '0:0', uid: 0, gid: 0 }

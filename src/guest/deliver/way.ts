@@ -1,8 +1,8 @@
 /** One way for the helper into a container. Each is a file here; which are tried, and in what order, is deliver.ts. */
 import type { Container, Engine } from '../../engine/engine.ts'
 import type { GuestConnection } from '../connection.ts'
-import type { GuestUser } from '../pool.ts'
 import type { Serve } from '../serve.ts'
+import type { GuestUser } from '../user.ts'
 import type { GuestBinary } from './binary.ts'
 import type { Journal } from './journal.ts'
 
