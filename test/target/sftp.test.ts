@@ -7,7 +7,8 @@ import type { EnvInfo } from '../../src/target/envinfo.ts'
 import type { Place } from '../../src/target/run.ts'
 import { runSftp, type SftpOptions } from '../../src/target/sftp.ts'
 
-const INFO = { home: '/', name: 'dev', uid: 1000, gid: 1000, shell: '/bin/sh' } as unknown as EnvInfo
+const IDS = { name: 'dev', uid: 1000, gid: 1000, engineUser: 'dev', entry: true, known: true }
+const INFO: EnvInfo = { ...IDS, home: '/', shell: '/bin/sh' }
 const KILLED = new HatchwayError('SESSION_KILLED', 'session ended by the administrator')
 
 /** The engine's copy call finds nothing inside, so only the gateway's own server, as root, can serve. */
