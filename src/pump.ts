@@ -1,6 +1,7 @@
 /** A session's bytes and requests, joined to the program that runs for it. */
 import type { Exec, ExitStatus, OutputFd, OutputSink } from './engine/engine.ts'
 import type { GuestExec } from './guest/guest.ts'
+import { onAbort } from './lifetime/on-abort.ts'
 import type { SshSession } from './ssh/session.ts'
 
 export interface Counters {
@@ -56,10 +57,8 @@ export async function pump(
   exec = await start(sink)
   const running = exec
   let over = false
-  const close = () => running.close()
+  const remove = onAbort(session.closed, () => running.close())
   try {
-    if (session.closed.aborted) close()
-    else session.closed.addEventListener('abort', close, { once: true })
     if (size) running.resize(size)
     for (const name of signals) running.signal(name)
     if ('onUnread' in running) running.onUnread(() => session.stopReading())
@@ -80,7 +79,7 @@ export async function pump(
     })
     return await running.exit
   } finally {
-    session.closed.removeEventListener('abort', close)
+    remove()
     over = true
     running.close()
     tap?.end()

@@ -6,6 +6,8 @@ import type { Config } from '../config/schema.ts'
 import { type Control, openControl } from '../control.ts'
 import { asHatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { createLog, type Logger } from '../log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType } from './command-to-type.ts'
@@ -71,10 +73,7 @@ async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, l
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+  return new Promise((resolve) => onAbort(signal, () => resolve()))
 }
 
 interface Signals {
@@ -85,21 +84,18 @@ interface Signals {
 
 function listenToSignals(): Signals {
   const second = new AbortController()
-  let first: () => void = () => undefined
   let stops = 0
   let reload: () => void = () => undefined
-  const firstStop = new Promise<void>((resolve) => {
-    first = resolve
-  })
+  const first = deferred()
   const stop = () => {
-    if (++stops === 1) first()
+    if (++stops === 1) first.resolve()
     else second.abort()
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   process.on('SIGHUP', () => reload())
   return {
-    firstStop,
+    firstStop: first.promise,
     secondStop: second.signal,
     onReload: (callback) => {
       reload = callback

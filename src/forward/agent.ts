@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import { joinInward } from './join.ts'
 
@@ -44,7 +45,5 @@ export async function openAgentSocket(
 
 /** The listener's end comes with the connection's, also when that has come already. */
 export function closeWith(connection: SshConnection<unknown>, listener: GuestListener): void {
-  const close = () => void listener.close()
-  if (connection.closed.aborted) close()
-  else connection.closed.addEventListener('abort', close, { once: true })
+  onAbort(connection.closed, () => void listener.close())
 }

@@ -2,13 +2,16 @@
  * -L without the guest helper: from the gateway to the container's own address. What listens on its loopback only is out
  * of reach, and so is the rest of its network: connecting there from here would be another network than the container's.
  */
+import { once } from 'node:events'
 import { connect, isIP } from 'node:net'
 import { StreamEnd } from '../end-stream.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { End } from '../relay.ts'
 
-const CONNECT_LIMIT = 5_000
+const CONNECT_LIMIT_MS = 5_000
 const ONLY = 'without the guest helper'
 
 /** @throws HatchwayError NOT_SUPPORTED with a sentence why */
@@ -36,32 +39,20 @@ function isLoopback(host: string): boolean {
   return host === '::1' || (isIP(host) === 4 && (host.startsWith('127.') || host === '0.0.0.0'))
 }
 
-function open(host: string, port: number, signal: AbortSignal): Promise<End> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
-    const fail = (error: Error) => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', aborted)
-      socket.destroy()
-      reject(error)
-    }
-    const aborted = () => fail(signal.reason)
-    const timer = setTimeout(() => fail(unsupported(`${host} cannot be reached from the gateway`)), CONNECT_LIMIT)
-    signal.addEventListener('abort', aborted, { once: true })
-    socket.once('error', (cause: NodeJS.ErrnoException) => {
-      const why =
-        cause.code === 'ECONNREFUSED'
-          ? `nothing listens on ${host}:${port}; ${ONLY} a loopback inside is out of reach`
-          : `${host} cannot be reached from the gateway (${cause.code})`
-      fail(unsupported(why, cause))
-    })
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', aborted)
-      socket.removeAllListeners('error')
-      resolve(new StreamEnd(socket))
-    })
-  })
+async function open(host: string, port: number, signal: AbortSignal): Promise<End> {
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
+  try {
+    await withDeadline(CONNECT_LIMIT_MS, [signal], (limit) => unlessAborted(once(socket, 'connect'), limit))
+    return new StreamEnd(socket)
+  } catch (cause) {
+    socket.destroy()
+    signal.throwIfAborted()
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (code === 'ECONNREFUSED')
+      throw unsupported(`nothing listens on ${host}:${port}; ${ONLY} a loopback inside is out of reach`, cause)
+    const why = isTimeout(cause) ? '' : ` (${code})`
+    throw unsupported(`${host} cannot be reached from the gateway${why}`, cause)
+  }
 }
 
 function unsupported(message: string, cause?: unknown): HatchwayError {

@@ -6,6 +6,7 @@ import type { OutputSink } from '../engine/engine.ts'
 import { OWN_PATH } from '../engine/own-path.ts'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { X11Request } from '../ssh/session.ts'
 import { closeWith } from './agent.ts'
@@ -77,7 +78,7 @@ export async function addCookie(
       ignore,
       limit,
     )
-    limit.addEventListener('abort', () => exec.close(), { once: true })
+    onAbort(limit, () => exec.close())
     exec.stdin.end(`remove ${name}\nadd ${name} ${request.protocol} ${request.cookie}\n`)
     await exec.exit
   } catch {

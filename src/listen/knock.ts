@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { ArrivalError } from '../ssh/arrival.ts'
 import { httpConnect } from './http-connect.ts'
 import { socks4, socks5 } from './socks.ts'
@@ -44,8 +45,7 @@ async function firstWord(stream: Duplex, signal: AbortSignal): Promise<Protocol>
   // Only silence may be broken off: bytes once taken are told apart, or time out with the login.
   const silence = new AbortController()
   const timer = setTimeout(() => silence.abort(), SILENCE)
-  const gone = () => silence.abort()
-  signal.addEventListener('abort', gone)
+  const remove = onAbort(signal, () => silence.abort())
   let protocol: Protocol | undefined
   try {
     await take(
@@ -62,7 +62,7 @@ async function firstWord(stream: Duplex, signal: AbortSignal): Promise<Protocol>
     if (!silence.signal.aborted) throw error
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', gone)
+    remove()
   }
   return protocol ?? 'ssh'
 }

@@ -1,5 +1,6 @@
 /** Take the first bytes of a stream, as many as a parser wants, and leave the rest to who reads next. */
 import type { Duplex } from 'node:stream'
+import { onAbort } from '../lifetime/on-abort.ts'
 
 /** `taken`: how many are wanted in all; `need`: how many there must be before it is asked again. */
 export type Enough = (bytes: Buffer) => { readonly taken: number } | { readonly need: number }
@@ -33,19 +34,18 @@ export function take(stream: Duplex, enough: Enough, signal: AbortSignal): Promi
       }
     }
     const ended = () => fail(new Error('closed before it was complete'))
-    const aborted = () => fail(signal.reason)
     const fail = (error: unknown) => {
       stop()
       reject(error)
     }
     const stop = () => {
       stream.off('readable', readable).off('end', ended).off('close', ended).off('error', fail)
-      signal.removeEventListener('abort', aborted)
+      remove()
     }
 
     if (signal.aborted) return reject(signal.reason)
     if (stream.destroyed) return reject(new Error('closed before it was complete'))
-    signal.addEventListener('abort', aborted, { once: true })
+    const remove = onAbort(signal, fail)
     stream.on('readable', readable).on('end', ended).on('close', ended).on('error', fail)
     readable()
   })

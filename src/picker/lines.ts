@@ -1,5 +1,7 @@
 /** The picker for a screen reader, a braille line, a teletype: numbered lines, and an answer that is typed. */
 import type { Writable } from 'node:stream'
+import { deferred } from '../lifetime/deferred.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import { printable } from '../printable.ts'
 import { type Entry, matching } from './entry.ts'
 import type { PromptTerminal } from './terminal.ts'
@@ -46,34 +48,31 @@ function spoken({ name, status, image }: Entry): string {
 }
 
 /** The client's terminal is raw: it is us who echo. Only what a teletype can do: characters, and one backspace. */
-function readLine(input: PromptTerminal['input'], output: Writable, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let line = ''
-    const settle = (act: () => void) => {
-      input.off('data', onData)
-      signal.removeEventListener('abort', aborted)
-      act()
-    }
-    const aborted = () => settle(() => reject(signal.reason))
-    const onData = (chunk: Buffer) => {
-      for (const char of chunk.toString('latin1')) {
-        if (char === '\r' || char === '\n') {
-          output.write('\n')
-          return settle(() => resolve(Buffer.from(line, 'latin1').toString()))
-        }
-        if (char === '\x7f' || char === '\b') {
-          if (line !== '') output.write('\b \b')
-          line = line.slice(0, -1)
-        } else if (char >= ' ' && line.length < LINE_LIMIT) {
-          line += char
-          output.write(Buffer.from(char, 'latin1'))
-        }
+async function readLine(input: PromptTerminal['input'], output: Writable, signal: AbortSignal): Promise<string> {
+  const { promise, resolve } = deferred<string>()
+  let line = ''
+  const onData = (chunk: Buffer) => {
+    for (const char of chunk.toString('latin1')) {
+      if (char === '\r' || char === '\n') {
+        output.write('\n')
+        input.off('data', onData)
+        return resolve(Buffer.from(line, 'latin1').toString())
+      }
+      if (char === '\x7f' || char === '\b') {
+        if (line !== '') output.write('\b \b')
+        line = line.slice(0, -1)
+      } else if (char >= ' ' && line.length < LINE_LIMIT) {
+        line += char
+        output.write(Buffer.from(char, 'latin1'))
       }
     }
-    if (signal.aborted) return aborted()
-    signal.addEventListener('abort', aborted, { once: true })
-    input.on('data', onData)
-  })
+  }
+  input.on('data', onData)
+  try {
+    return await unlessAborted(promise, signal)
+  } finally {
+    input.off('data', onData)
+  }
 }
 
 const LINE_LIMIT = 256

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 
 /** How many of something each identity has. Only who has some is kept. */
@@ -25,7 +26,7 @@ export class PerIdentity {
     const { name } = connection.identity
     const leave = this.take(name, max)
     if (leave) {
-      connection.closed.addEventListener('abort', leave, { once: true })
+      onAbort(connection.closed, leave)
       return
     }
     const message = `${name} has ${max} connection${max === 1 ? '' : 's'} already, and may have no more`

@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import type { ExitStatus } from '../engine/engine.ts'
 import { type FailureCode, HatchwayError } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint } from '../ssh/connection.ts'
 import { PerIdentity } from './per-identity.ts'
 
@@ -128,17 +130,13 @@ export class SessionRegistry {
   /** Resolves with true when no session is live, with false when the signal aborts before. */
   drained(signal: AbortSignal): Promise<boolean> {
     if (this.#live.size === 0) return Promise.resolve(true)
-    if (signal.aborted) return Promise.resolve(false)
-    return new Promise((resolve) => {
-      const settle = (drained: boolean) => {
-        this.#idle.delete(idle)
-        signal.removeEventListener('abort', aborted)
-        resolve(drained)
-      }
-      const idle = () => settle(true)
-      const aborted = () => settle(false)
-      this.#idle.add(idle)
-      signal.addEventListener('abort', aborted, { once: true })
+    const { promise, resolve } = deferred<boolean>()
+    const idle = () => resolve(true)
+    this.#idle.add(idle)
+    const remove = onAbort(signal, () => resolve(false))
+    return promise.finally(() => {
+      this.#idle.delete(idle)
+      remove()
     })
   }
 

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
 import { OWN_ENVIRONMENT, OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import type { Program } from './program.ts'
 
@@ -222,7 +223,7 @@ async function signalByCookie(
       discard,
       limit,
     )
-    limit.addEventListener('abort', () => exec.close(), { once: true })
+    onAbort(limit, () => exec.close())
     exec.stdin.end()
     await exec.exit
   } catch {

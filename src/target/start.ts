@@ -7,7 +7,7 @@ import type { Container, Engine, Lifecycle } from '../engine/engine.ts'
 import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { unlessAborted } from '../lifetime/on-abort.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { bringUp, STARTABLE, stateWord } from './bring-up.ts'
 
 export interface StarterLimits {
@@ -129,8 +129,7 @@ export function createStarter(
       run.users.delete(closed)
       rest(container, run)
     }
-    if (closed.aborted) release()
-    else closed.addEventListener('abort', release, { once: true })
+    onAbort(closed, release)
   }
 
   function rest(container: Container, run: Run): void {
