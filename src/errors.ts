@@ -14,6 +14,7 @@ export const FAILURES = {
   USER_CHANGED: { exit: 255, level: 'warn' },
   LOGIN_REFUSED: { exit: 1, level: 'info' },
   SHELL_MISSING: { exit: 255, level: 'info' },
+  TERMINAL_MISSING: { exit: 255, level: 'info' },
   NOT_PERMITTED: { exit: 255, level: 'warn' },
   NOT_SUPPORTED: { exit: 255, level: 'info' },
   COMMAND_NOT_FOUND: { exit: 127, level: 'info' },

@@ -1,6 +1,6 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
 import { PassThrough } from 'node:stream'
-import { HatchwayError } from '../errors.ts'
+import { type FailureCode, HatchwayError } from '../errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import type { KeyedSemaphore } from '../lifetime/semaphore.ts'
 import { recentCliEvents } from './cli-events.ts'
@@ -162,7 +162,7 @@ async function ownWords(
     const failure = startFailure(text, spec.argv[0], spec.cwd, about)
     if (failure !== undefined && 'line' in failure) return { text: failure.line, code: failure.code }
     // What is wrong with the container, the container's own state tells better (below).
-    if (failure?.error.code === 'USER_NOT_FOUND') throw failure.error
+    if (failure && OF_THE_EXEC.includes(failure.error.code)) throw failure.error
   }
   if (!flavour.errors.some((prefix) => held.startsWith(prefix))) return undefined
   if (spoke || /no such exec instance|already been removed/i.test(text)) {
@@ -184,6 +184,9 @@ async function ownWords(
   if (state !== undefined && (text.includes(containerId) || text.includes(about.container))) throw state
   return undefined
 }
+
+/** What goes wrong with an exec and tells nothing of its container. */
+const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING']
 
 /** What a shell and the engines answer for a program that was not run; 255 is Podman's for everything else. */
 function isOwnCode(code: number): boolean {

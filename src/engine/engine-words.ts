@@ -119,6 +119,11 @@ export function engineLost(cause: unknown): HatchwayError {
 /** How a program that could not be started ends: a line for stderr and a shell's exit code; or a failure. */
 export type StartFailure = { readonly line: string; readonly code: 126 | 127 } | { readonly error: HatchwayError }
 
+/** There is no /dev/pts, or no pty is free. */
+export function terminalMissing(container: string, cause: unknown): HatchwayError {
+  return new HatchwayError('TERMINAL_MISSING', `container ${oneLine(container, 80)} has no terminal to give`, { cause })
+}
+
 /** The beginnings of what an engine or its runtime says in-band, on the program's own streams, when it cannot start it. */
 export const START_FAILURE_TEXTS: readonly string[] = [
   'OCI runtime ',
@@ -147,6 +152,8 @@ export function startFailure(text: string, command: string, cwd: string, about: 
   const state = notRunning(text, about.container ?? '')
   if (state !== undefined) return { error: state }
   if (!/exec|runc|crun|OCI/i.test(text)) return undefined
+  if (/\/dev\/(ptmx|pts)\b/.test(text))
+    return { error: terminalMissing(about.container ?? '', new Error(oneLine(text))) }
   if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
   if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
     return { line: `hatchway: ${name}: command not found`, code: 127 }

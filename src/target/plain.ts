@@ -7,14 +7,18 @@
  * second small exec ends by it what the session left: never by a host pid, which may be another process by then.
  */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
 import { OWN_ENVIRONMENT, OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import type { Program } from './program.ts'
 
 const COOKIE = 'HATCHWAY_SESSION'
+/** A program on a terminal that says nothing for so long has one. */
+const TERMINAL_SETTLES_MS = 500
 const HANGUP_TIMEOUT = 20_000
 
 /**
@@ -155,6 +159,7 @@ async function runPlain(
   const how = program.command ? 'command' : 'login'
   // The engine's API takes text: a command that is no UTF-8 arrives changed on this road.
   const command = program.command?.toString() ?? ''
+  const output = tty ? heard(sink) : { sink, first: undefined }
   const exec = await engine.exec(
     container.id,
     {
@@ -178,9 +183,11 @@ async function runPlain(
       env: [...program.env, `${COOKIE}=${cookie}`],
       ...(tty && { tty }),
     },
-    sink,
+    output.sink,
     signal,
   )
+  // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
+  if (output.first) await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
   let ended = false
   exec.exit.then(
     () => (ended = true),
@@ -200,6 +207,20 @@ async function runPlain(
       exec.close()
       if (!ended) send(cookie, 'HUP')
       ended = true
+    },
+  }
+}
+
+/** A sink that tells when something came. */
+function heard(sink: OutputSink): { readonly sink: OutputSink; readonly first: Promise<void> } {
+  const first = deferred()
+  return {
+    first: first.promise,
+    sink: {
+      write(fd, chunk) {
+        first.resolve()
+        return sink.write(fd, chunk)
+      },
     },
   }
 }

@@ -1,8 +1,10 @@
 /** Run a session's program: by the guest helper where there is one, else on the plain road. */
 import type { Container, Exec, OutputSink } from '../engine/engine.ts'
+import { terminalMissing } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
 import { brief } from './find.ts'
+import { lineDiscipline } from './no-terminal.ts'
 import type { PlainRoad, PlainUser } from './plain.ts'
 import { type Program, shellArgv } from './program.ts'
 import { standIn } from './stand-in.ts'
@@ -19,8 +21,31 @@ export interface Place {
   readonly killTree: boolean
 }
 
-/** @throws HatchwayError SHELL_MISSING, GUEST_FAILED, CONTAINER_*, ENGINE_* */
+/**
+ * Where the container has no terminal to give, the program runs without one, as with sshd, and a line says so.
+ *
+ * @throws HatchwayError SHELL_MISSING, GUEST_FAILED, CONTAINER_*, ENGINE_*
+ */
 export async function runProgram(
+  place: Place,
+  program: Program,
+  tty: GuestTty | undefined,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<Exec> {
+  try {
+    return await runOnARoad(place, program, tty, sink, signal)
+  } catch (error) {
+    if (!(error instanceof HatchwayError && error.code === 'TERMINAL_MISSING')) throw error
+    sink.write(2, Buffer.from(`hatchway: ${error.message}: the session goes on without one\r\n`))
+    const lines = lineDiscipline(sink)
+    // session.c, session_pty_req: what was asked of the terminal is forgotten, its name too.
+    const env = program.env.filter((entry) => !entry.startsWith('TERM='))
+    return lines.join(await runOnARoad(place, { ...program, env }, undefined, lines.sink, signal))
+  }
+}
+
+async function runOnARoad(
   place: Place,
   program: Program,
   tty: GuestTty | undefined,
@@ -31,6 +56,7 @@ export async function runProgram(
     try {
       return await runInGuest(place.guest, place, program, tty, sink, signal)
     } catch (error) {
+      if (error instanceof GuestRefusal && error.stage === 'pty') throw terminalMissing(place.container.name, error)
       // A container at its pids limit may have room for one process more without the helper's fork.
       if (!(error instanceof GuestRefusal && error.exhausted)) throw refusalAsFailure(error)
     }
