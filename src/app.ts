@@ -12,6 +12,7 @@ import type { Config } from './config/schema.ts'
 import { createDestinations } from './destination.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
+import { engineLimit } from './engine/engine-words.ts'
 import { HatchwayError, messageOf } from './errors.ts'
 import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
@@ -94,6 +95,9 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   let current = config
   let people = firstPeople
   const engine = await opening
+  engine.info(deadline(engineLimit('its version', ENGINE_LIMIT))).catch((error: unknown) => {
+    log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
+  })
   const containers = new Containers(engine, config.aliases)
   const stopped = new AbortController()
   containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))

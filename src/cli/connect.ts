@@ -66,7 +66,7 @@ async function answer(socket: Socket): Promise<string> {
     },
     deadline({
       ms: ANSWER_LIMIT,
-      reason: () => new CliFailure('the gateway takes the connection and does not answer'),
+      reason: () => new CliFailure('the gateway takes the connection and does not answer', 255),
     }),
   )
   return head.toString('latin1')

@@ -6,7 +6,7 @@ import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { openEngine } from '../engine/choose.ts'
+import { type ChosenEngine, chooseEngine, formatAddress, openEngine } from '../engine/choose.ts'
 import { engineLimit } from '../engine/engine-words.ts'
 import { asHatchwayError, messageOf } from '../errors.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
@@ -52,10 +52,10 @@ export function nodeVersion(version: string): Finding {
   return { check: 'node', state: 'fail', found: version, advice: `install Node.js ${NODE_NEEDED.join('.')} or newer` }
 }
 
-async function engine(config: Config): Promise<Finding[]> {
+async function engine({ engine: settings }: Config): Promise<Finding[]> {
   const signal = deadline(engineLimit('listing containers', ENGINE_LIMIT))
   try {
-    const opened = await openEngine(config.engine, signal)
+    const opened = await openEngine(settings, signal)
     try {
       const { product, version, arch } = await opened.info(signal)
       const running = (await opened.list(signal)).filter(({ state }) => state === 'running').length
@@ -65,15 +65,20 @@ async function engine(config: Config): Promise<Finding[]> {
       await opened.close()
     }
   } catch (error) {
-    return [{ check: 'engine', state: 'fail', found: asHatchwayError(error).message, advice: engineAdvice(config) }]
+    const advice = await chooseEngine(settings).then(
+      engineAdvice,
+      () => 'put engine.endpoint, DOCKER_HOST or the docker context right',
+    )
+    return [{ check: 'engine', state: 'fail', found: asHatchwayError(error).message, advice }]
   }
 }
 
-function engineAdvice({ engine: { kind, endpoint } }: Config): string {
-  if (kind === 'cli') return 'install the command line program that engine.cli names, and see that it works by itself'
-  const address = endpoint ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock'
-  const path = /^unix:\/\/(.+)$/.exec(address)?.[1]
-  if (path === undefined) return `see that the engine listens at ${address} and that this machine may reach it`
+function engineAdvice(chosen: ChosenEngine): string {
+  if (chosen.kind === 'cli') return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself`
+  const { address } = chosen
+  if (address.kind === 'tcp')
+    return `see that the engine listens at ${formatAddress(address)} and that this machine may reach it`
+  const { path } = address
   if (!existsSync(path)) return `no socket at ${path}: install and start Docker or Podman, or set engine.endpoint`
   try {
     accessSync(path, constants.R_OK | constants.W_OK)

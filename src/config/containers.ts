@@ -7,9 +7,12 @@ const engine = z.strictObject({
   kind: z
     .enum(['auto', 'docker', 'cli'])
     .default('auto')
-    .describe('docker: the Engine API socket. cli: a docker-compatible command line. auto: the socket if it answers.'),
+    .describe(
+      'docker: the Engine API socket. cli: a docker-compatible command line. auto: what is named below, else the first that is there.',
+    ),
   endpoint: text.optional().meta({
-    description: 'Where the Engine API is. Default: DOCKER_HOST, else the usual sockets of Docker and Podman.',
+    description:
+      'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman.',
     examples: ['unix:///var/run/docker.sock'],
   }),
   cli: text.optional().meta({

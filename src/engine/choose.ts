@@ -1,12 +1,20 @@
-/** Which engine: an API socket that answers wins (faster, and no process for each session); else a CLI that works. */
-import { existsSync } from 'node:fs'
+/**
+ * Which engine: the one that was named (configuration, DOCKER_HOST, docker context), else the first that is there, be it a
+ * socket in its usual place or a CLI that is installed. It is that one for good: an engine that refuses or is slow is
+ * waited for, or its failure is told. Another in its place would be an empty one, where no container is what it was.
+ */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { FLAVOURS } from './cli-flavour.ts'
 import { createDockerEngine } from './docker.ts'
-import { type DockerAddress, formatAddress, parseAddress } from './docker-address.ts'
+import { type DockerAddress, parseAddress } from './docker-address.ts'
 import { currentContext } from './docker-context.ts'
 import type { Engine } from './engine.ts'
+import { engineLimit } from './engine-words.ts'
+
+export { formatAddress } from './docker-address.ts'
 
 export interface EngineChoice {
   readonly kind: 'auto' | 'docker' | 'cli'
@@ -15,91 +23,134 @@ export interface EngineChoice {
   /** The CLI's binary: "docker", "podman", "nerdctl", or a path to one. */
   readonly cli?: string | undefined
   /**
-   * Do not fail when nothing answers yet: a gateway that starts before its engine says so to each session, and works
+   * Do not fail when it does not answer yet: a gateway that starts before its engine says so to each session, and works
    * as soon as the engine is there.
    */
   readonly lazy?: boolean
 }
 
-/** Milliseconds for an engine to show that it works. */
-const PROBE = 5000
+export type ChosenEngine = (
+  | { readonly kind: 'api'; readonly address: DockerAddress }
+  | { readonly kind: 'cli'; readonly binary: string }
+) & {
+  /** Who named it: "engine.endpoint", "DOCKER_HOST"; absent where nobody did. */
+  readonly by?: string
+  /** What else is there, and is not taken. */
+  readonly others?: readonly string[]
+}
 
+const USUAL = { kind: 'unix', path: '/var/run/docker.sock' } as const
+/** For a docker CLI without a socket of Docker's to show that it works: it may be Podman's imitation. */
+const CLI_PROBE_MS = 5000
+
+/** @throws HatchwayError CONFIG_INVALID; ENGINE_UNAVAILABLE, ENGINE_TIMEOUT, ... naming the engine, unless it is opened lazily */
 export async function openEngine(
   choice: EngineChoice,
   signal: AbortSignal,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Engine> {
-  const tried: string[] = []
-  const works = async (engine: Engine): Promise<Engine | undefined> => {
-    try {
-      await engine.info(deadline(PROBE, signal))
-      return engine
-    } catch (error) {
-      await engine.close()
-      signal.throwIfAborted()
-      const why = error instanceof HatchwayError ? asHatchwayError(error).message : 'no answer'
-      tried.push(`${engine.endpoint}: ${why}`)
-      return undefined
-    }
+  const chosen = await chooseEngine(choice, env)
+  const engine = await open(chosen)
+  const isGuess = chosen.kind === 'cli' && chosen.by === undefined && choice.kind === 'auto'
+  if (choice.lazy && !(isGuess && chosen.binary === 'docker')) return engine
+  const limit = choice.lazy ? deadline(engineLimit('its version', CLI_PROBE_MS), signal) : signal
+  try {
+    await engine.info(limit)
+    return engine
+  } catch (error) {
+    await engine.close()
+    // The docker CLI has no socket to talk to yet: once that is there it is the better way.
+    if (choice.lazy) return createDockerEngine({ endpoint: USUAL })
+    throw failure(chosen, engine.endpoint, error)
   }
+}
 
-  const addresses = choice.kind === 'cli' ? [] : await apiAddresses(choice.endpoint, env, tried)
-  for (const address of addresses) {
-    const engine = await works(createDockerEngine({ endpoint: address }))
-    if (engine !== undefined) return engine
+/** @throws HatchwayError CONFIG_INVALID where what was named cannot be read, or cannot be had in this way */
+export async function chooseEngine(
+  { kind, endpoint, cli }: EngineChoice,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ChosenEngine> {
+  if (kind === 'cli' || (kind === 'auto' && endpoint === undefined && cli !== undefined)) {
+    if (cli !== undefined) return { kind: 'cli', binary: cli, by: 'engine.cli' }
+    // Only Docker's own CLI follows these two.
+    const by = (await namedForCli(env))?.by
+    return by === undefined
+      ? { kind: 'cli', binary: installed(env)[0] ?? 'docker' }
+      : { kind: 'cli', binary: 'docker', by }
   }
-  const binaries = choice.kind === 'docker' ? [] : choice.cli !== undefined ? [choice.cli] : Object.keys(FLAVOURS)
-  for (const binary of binaries) {
-    const engine = await works(await cliEngine(binary))
-    if (engine !== undefined) return engine
-  }
-
-  if (choice.lazy) {
-    const [first] = addresses
-    if (first !== undefined) return createDockerEngine({ endpoint: first })
-    if (binaries[0] !== undefined) return cliEngine(binaries[0])
-  }
+  const named = await namedAddress(endpoint, env)
+  if (named === undefined) return unnamed(kind, env)
+  const { address, by, text } = named
+  if (address !== undefined) return { kind: 'api', address, by }
+  if (kind === 'auto' && endpoint === undefined) return { kind: 'cli', binary: 'docker', by }
   throw new HatchwayError(
-    'ENGINE_UNAVAILABLE',
-    `no container engine works here; tried ${tried.length === 0 ? 'nothing' : tried.join('; ')}`,
+    'CONFIG_INVALID',
+    `${text} (${by}) has no API, only a CLI reaches it: engine.kind cli, and DOCKER_HOST or a docker context for the address`,
   )
 }
 
-/** Loaded where it is needed. */
-async function cliEngine(binary: string): Promise<Engine> {
-  const { createCliEngine } = await import('./cli.ts')
-  return createCliEngine({ binary })
+interface Named {
+  readonly text: string
+  /** Undefined: only the CLI serves this scheme (ssh://). */
+  readonly address: DockerAddress | undefined
+  readonly by: string
 }
 
-/** What was named by the user alone, else every place where a Docker-compatible API usually is; the likeliest first. */
-async function apiAddresses(
-  endpoint: string | undefined,
-  env: NodeJS.ProcessEnv,
-  tried: string[],
-): Promise<DockerAddress[]> {
-  const named = endpoint ?? env.DOCKER_HOST
-  if (named) {
-    const address = parseAddress(named, env)
-    if (address === undefined) tried.push(`${named}: no API for this scheme, only a CLI`)
-    return address === undefined ? [] : [address]
-  }
+async function namedAddress(endpoint: string | undefined, env: NodeJS.ProcessEnv): Promise<Named | undefined> {
+  if (endpoint !== undefined) return { text: endpoint, address: parseAddress(endpoint, env), by: 'engine.endpoint' }
+  return namedForCli(env)
+}
+
+async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
+  const { DOCKER_HOST: host } = env
+  if (host) return { text: host, address: parseAddress(host, env), by: 'DOCKER_HOST' }
   const context = await currentContext(env)
-  if (context !== undefined) {
-    if (context.address === undefined) tried.push(`docker context ${context.name}: ${context.host} needs a CLI`)
-    return context.address === undefined ? [] : [context.address]
+  return context && { text: context.host, address: context.address, by: `docker context ${context.name}` }
+}
+
+function unnamed(kind: 'auto' | 'docker', env: NodeJS.ProcessEnv): ChosenEngine {
+  const [path, ...others] = usualSockets(env).filter((path) => existsSync(path))
+  if (path !== undefined) {
+    return { kind: 'api', address: { kind: 'unix', path }, others: others.map((path) => `unix://${path}`) }
   }
-  const usual = '/var/run/docker.sock'
-  const runtime = env.XDG_RUNTIME_DIR
-  const paths = [
-    usual,
+  const [binary, ...rest] = kind === 'auto' ? installed(env) : []
+  return binary === undefined ? { kind: 'api', address: USUAL } : { kind: 'cli', binary, others: rest }
+}
+
+/** The likeliest first. */
+function usualSockets({ XDG_RUNTIME_DIR: runtime }: NodeJS.ProcessEnv): string[] {
+  return [
+    USUAL.path,
     ...(runtime ? [`${runtime}/docker.sock`, `${runtime}/podman/podman.sock`] : []),
     '/run/podman/podman.sock',
   ]
-  const there = paths.filter((path) => existsSync(path))
-  // The usual place is tried even if it is empty (for a lazy start it counts), so it reports for itself.
-  const absent = paths.filter((path) => !there.includes(path) && !(there.length === 0 && path === usual))
-  for (const path of absent) {
-    tried.push(`${formatAddress({ kind: 'unix', path })}: no such socket`)
+}
+
+/** Of the CLIs we know those that are on the PATH. */
+function installed({ PATH: path = '' }: NodeJS.ProcessEnv): string[] {
+  const folders = path.split(delimiter).filter((folder) => folder !== '')
+  return Object.keys(FLAVOURS).filter((name) => folders.some((folder) => isProgram(join(folder, name))))
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
   }
-  return (there.length === 0 ? [usual] : there).map((path) => ({ kind: 'unix', path }))
+}
+
+/** The CLI is loaded where it is needed. */
+async function open(chosen: ChosenEngine): Promise<Engine> {
+  if (chosen.kind === 'api') return createDockerEngine({ endpoint: chosen.address })
+  const { createCliEngine } = await import('./cli.ts')
+  return createCliEngine({ binary: chosen.binary })
+}
+
+function failure({ by, others = [] }: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
+  const { code, message, cause } = asHatchwayError(error)
+  const where = by === undefined ? endpoint : `${endpoint} (${by})`
+  const hint = others.length > 0 ? `; to use ${others.join(' or ')}, name it (engine.endpoint, engine.cli)` : ''
+  return new HatchwayError(code, `${where}: ${message}${hint}`, { cause })
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { HatchwayError } from '../errors.ts'
 import { type DockerAddress, parseAddress, tlsFiles } from './docker-address.ts'
 
 export interface DockerContext {
@@ -18,7 +19,10 @@ const metadata = z.object({
   Endpoints: z.object({ docker: z.object({ Host: z.string(), SkipTLSVerify: z.boolean().default(false) }) }),
 })
 
-/** The context in force; undefined when it is the default one (DOCKER_HOST or the standard socket). */
+/**
+ * The context in force; undefined when it is the default one (DOCKER_HOST or the standard socket).
+ * @throws HatchwayError CONFIG_INVALID: one is named and is not there; the CLI refuses that as well
+ */
 export async function currentContext(env: NodeJS.ProcessEnv): Promise<DockerContext | undefined> {
   // DOCKER_HOST overrides every context, as in the CLI.
   if (env.DOCKER_HOST) return undefined
@@ -26,8 +30,11 @@ export async function currentContext(env: NodeJS.ProcessEnv): Promise<DockerCont
   const name = env.DOCKER_CONTEXT ?? (await readJson(join(root, 'config.json'), settings))?.currentContext
   if (!name || name === 'default') return undefined
   const id = createHash('sha256').update(name).digest('hex')
-  const found = await readJson(join(root, 'contexts', 'meta', id, 'meta.json'), metadata)
-  if (found === undefined) return undefined
+  const file = join(root, 'contexts', 'meta', id, 'meta.json')
+  const found = await readJson(file, metadata)
+  if (found === undefined) {
+    throw new HatchwayError('CONFIG_INVALID', `docker context ${JSON.stringify(name)} cannot be read (${file})`)
+  }
   const { Host: host, SkipTLSVerify } = found.Endpoints.docker
   const address = parseAddress(host, {})
   if (address?.kind !== 'tcp') return { name, host, address }
@@ -40,7 +47,7 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | unde
   try {
     return schema.parse(JSON.parse(await readFile(path, 'utf8')))
   } catch {
-    // A missing or foreign file means "no context", as for a user who has never run the CLI.
+    // As for a user who has never run the CLI.
     return undefined
   }
 }

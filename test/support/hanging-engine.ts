@@ -11,6 +11,8 @@ export interface HangingEngine {
   readonly endpoint: string
   /** From now on what this matches of "METHOD /path" gets no answer. */
   hang(requests: RegExp | undefined): void
+  /** What was lost is asked of the engine now, and nothing hangs any more: it was only slow. */
+  release(): void
   /** Requests that were lost, "METHOD /path". */
   readonly lost: readonly string[]
   close(): Promise<void>
@@ -20,6 +22,7 @@ export async function startHangingEngine(target = '/var/run/docker.sock'): Promi
   const home = await mkdtemp(join(tmpdir(), 'hw-test-hanging-'))
   const sockets = new Set<net.Socket>()
   const lost: string[] = []
+  const held = new Set<() => void>()
   let hangs: RegExp | undefined
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     const engine = net.connect({ path: target, allowHalfOpen: true })
@@ -38,6 +41,11 @@ export async function startHangingEngine(target = '/var/run/docker.sock'): Promi
       if (request !== undefined && hangs?.test(request)) {
         silent = true
         lost.push(request)
+        held.add(() => {
+          silent = false
+          engine.write(chunk)
+        })
+        return
       }
       if (!silent) engine.write(chunk)
     })
@@ -55,6 +63,11 @@ export async function startHangingEngine(target = '/var/run/docker.sock'): Promi
     lost,
     hang(requests) {
       hangs = requests
+    },
+    release() {
+      hangs = undefined
+      for (const ask of held) ask()
+      held.clear()
     },
     async close() {
       for (const socket of sockets) socket.destroy()

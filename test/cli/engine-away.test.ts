@@ -1,0 +1,60 @@
+/** Commands that ask the engine, while the one that was named is away and another one, which is empty, would answer. */
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { run } from '../support/containers.ts'
+import { MAIN } from '../support/gateway.ts'
+import { type Keys, makeKeys } from '../support/ssh.ts'
+
+let home: string
+let keys: Keys
+const HOSTS = 'Host web\n  Port 22\n'
+
+beforeAll(async () => {
+  keys = await makeKeys()
+  home = await mkdtemp(join(tmpdir(), 'hw-test-away-'))
+  await mkdir(join(home, '.ssh', 'hatchway'), { recursive: true })
+  await mkdir(join(home, 'bin'))
+  await writeFile(join(home, '.ssh', 'hatchway', 'config'), HOSTS)
+  for (const suffix of ['', '.pub']) {
+    await writeFile(join(home, '.ssh', `id${suffix}`), await readFile(`${keys.ed25519}${suffix}`), { mode: 0o600 })
+  }
+  const podman = join(home, 'bin', 'podman')
+  await writeFile(podman, '#!/bin/sh\ncase $1 in version) echo \'{"Version":"4.3.1","OsArch":"linux/amd64"}\';; esac\n')
+  await chmod(podman, 0o755)
+})
+afterAll(async () => {
+  await keys.close()
+  await rm(home, { recursive: true, force: true })
+})
+
+const away = () => `unix://${home}/away.sock`
+const hatchway = async (...args: string[]) => {
+  const env = { DOCKER_HOST: away(), PATH: `${home}/bin:${process.env.PATH}` }
+  const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args], { env })
+  return { code, out: stdout.toString(), err: stderr.toString() }
+}
+const SENTENCE = () =>
+  `hatchway: ${away()} (DOCKER_HOST): the container engine is not reachable (its socket is missing)\n`
+
+test('ls fails with a sentence that names the engine, and says nothing of containers', async () => {
+  expect(await hatchway('ls')).toEqual({ code: 255, out: '', err: SENTENCE() })
+})
+
+test('config-ssh leaves the hosts that are there', async () => {
+  const flags = ['--keys', join(home, 'state'), '--authorized-keys', keys.authorized]
+  const { code, err } = await hatchway('config-ssh', '--yes', '--ssh-config', join(home, '.ssh', 'config'), ...flags)
+  expect([code, err]).toEqual([255, SENTENCE()])
+  expect(await readFile(join(home, '.ssh', 'hatchway', 'config'), 'utf8')).toBe(HOSTS)
+})
+
+test('doctor names the engine and what to do', async () => {
+  const { out } = await hatchway('doctor', '--json')
+  const findings: { check: string; state: string; found: string; advice?: string }[] = JSON.parse(out)
+  expect(findings.find(({ check }) => check === 'engine')).toMatchObject({
+    state: 'fail',
+    found: expect.stringContaining(`${away()} (DOCKER_HOST)`),
+    advice: expect.stringContaining(`no socket at ${home}/away.sock`),
+  })
+})

@@ -1,0 +1,145 @@
+/** Which engine is taken: what is named, else the first that is there, and never another because that one fails. */
+import { createHash } from 'node:crypto'
+import { chmod, link, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ChosenEngine, chooseEngine, type EngineChoice, openEngine } from '../../src/engine/choose.ts'
+import { type HangingEngine, startHangingEngine } from '../support/hanging-engine.ts'
+
+let home: string
+const closers: (() => Promise<unknown>)[] = []
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'hw-test-choose-'))
+})
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+  await rm(home, { recursive: true, force: true })
+})
+
+/** A user of this test's own: no docker context, no CLI. */
+const env = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+  DOCKER_CONFIG: home,
+  PATH: join(home, 'bin'),
+  ...more,
+})
+const soon = () => AbortSignal.timeout(20_000)
+
+async function context(name: string, host: string): Promise<void> {
+  const folder = join(home, 'contexts', 'meta', createHash('sha256').update(name).digest('hex'))
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'meta.json'), JSON.stringify({ Endpoints: { docker: { Host: host } } }))
+}
+
+/** A CLI that answers everything as an empty Podman would. */
+async function emptyCli(...names: string[]): Promise<void> {
+  await mkdir(join(home, 'bin'), { recursive: true })
+  for (const name of names) {
+    const file = join(home, 'bin', name)
+    await writeFile(file, '#!/bin/sh\necho \'{"Version":"4.3.1","OsArch":"linux/amd64"}\'\n')
+    await chmod(file, 0o755)
+  }
+}
+
+async function hanging(): Promise<HangingEngine> {
+  const engine = await startHangingEngine()
+  closers.push(() => engine.close())
+  return engine
+}
+
+const chosen = (choice: Partial<EngineChoice>, more?: NodeJS.ProcessEnv): Promise<ChosenEngine> =>
+  chooseEngine({ kind: 'auto', ...choice }, env(more))
+
+test('what the configuration names comes before DOCKER_HOST, and that before the context', async () => {
+  await writeFile(join(home, 'config.json'), '{"currentContext":"far"}')
+  await context('far', 'tcp://far:2375')
+  const tcp = (host: string) => ({ kind: 'api', address: { kind: 'tcp', host, port: 2375 } })
+  const host = { DOCKER_HOST: 'tcp://near:2375' }
+  expect(await chosen({ endpoint: 'tcp://own:2375' }, host)).toEqual({ ...tcp('own'), by: 'engine.endpoint' })
+  expect(await chosen({}, host)).toEqual({ ...tcp('near'), by: 'DOCKER_HOST' })
+  expect(await chosen({})).toEqual({ ...tcp('far'), by: 'docker context far' })
+  expect(await chosen({ cli: 'podman' })).toEqual({ kind: 'cli', binary: 'podman', by: 'engine.cli' })
+})
+
+test('an address that only Docker’s CLI reaches is not given to another CLI', async () => {
+  await emptyCli('podman')
+  expect(await chosen({}, { DOCKER_HOST: 'ssh://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
+  expect(await chosen({ kind: 'cli' }, { DOCKER_HOST: 'tcp://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
+  expect(await chosen({ kind: 'cli' })).toMatchObject({ kind: 'cli', binary: 'podman' })
+  // The CLI does not know what our configuration says.
+  await expect(chosen({ endpoint: 'ssh://far' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test('a context that is named and is not there is not the default one', async () => {
+  await expect(chosen({}, { DOCKER_CONTEXT: 'gone' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('docker context "gone" cannot be read'),
+  })
+})
+
+test('a named engine that is missing, refused or silent is told by its name and not replaced', async () => {
+  await emptyCli('docker', 'podman')
+  const silent = await hanging()
+  silent.hang(/./)
+  // No socket listens at what a killed engine leaves.
+  const left = join(home, 'left.sock')
+  await new Promise<void>((resolve) => {
+    const server = net.createServer().listen(join(home, 'there.sock'), async () => {
+      await link(join(home, 'there.sock'), left)
+      server.close(() => resolve())
+    })
+  })
+  for (const [endpoint, code, words] of [
+    [`unix://${home}/none.sock`, 'ENGINE_UNAVAILABLE', 'its socket is missing'],
+    [`unix://${left}`, 'ENGINE_UNAVAILABLE', 'connection refused'],
+    ['tcp://127.0.0.1:1', 'ENGINE_UNAVAILABLE', 'connection refused'],
+  ] as const) {
+    await expect(openEngine({ kind: 'auto' }, soon(), env({ DOCKER_HOST: endpoint }))).rejects.toMatchObject({
+      code,
+      message: `${endpoint} (DOCKER_HOST): the container engine is not reachable (${words})`,
+    })
+  }
+  const impatient = AbortSignal.timeout(300)
+  await expect(openEngine({ kind: 'auto', endpoint: silent.endpoint }, impatient, env())).rejects.toThrow(
+    `${silent.endpoint} (engine.endpoint): `,
+  )
+})
+
+test('a socket that is there is the engine, however it fails, and the next one is only named', async () => {
+  await emptyCli('docker', 'podman')
+  await mkdir(join(home, 'podman'))
+  const [first, next] = [join(home, 'docker.sock'), join(home, 'podman', 'podman.sock')]
+  await writeFile(next, '')
+  const own = await chosen({}, { XDG_RUNTIME_DIR: home })
+  // Where this machine has Docker's own socket, that one comes first.
+  expect(own.kind).toBe('api')
+  await writeFile(first, '')
+  const { others } = await chosen({}, { XDG_RUNTIME_DIR: home })
+  expect(others).toContain(`unix://${next}`)
+})
+
+test('a slow engine is waited for', async () => {
+  const engine = await hanging()
+  engine.hang(/^GET \/version/)
+  const opening = openEngine({ kind: 'auto', endpoint: engine.endpoint }, soon(), env())
+  setTimeout(() => engine.release(), 300)
+  const opened = await opening
+  expect(opened.endpoint).toBe(engine.endpoint)
+  await opened.close()
+})
+
+test('a lazy start goes on with what was named, at once and whatever its signal says', async () => {
+  await emptyCli('docker', 'podman')
+  const silent = await hanging()
+  silent.hang(/./)
+  const fired = AbortSignal.abort(new Error('20 s are over'))
+  for (const endpoint of [silent.endpoint, `unix://${home}/none.sock`]) {
+    const began = Date.now()
+    const opened = await openEngine({ kind: 'auto', endpoint, lazy: true }, fired, env())
+    expect(opened.endpoint).toBe(endpoint)
+    expect(Date.now() - began).toBeLessThan(1000)
+    await opened.close()
+  }
+})
