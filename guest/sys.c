@@ -177,6 +177,7 @@ int sys_waitid(int which, int id, siginfo_t *info, int options) {
   return (int)CALL5(waitid, which, id, info, options, 0);
 }
 int sys_prctl(int option, unsigned long argument) { return (int)CALL5(prctl, option, argument, 0, 0, 0); }
+int sys_seccomp_filter(const void *program) { return (int)CALL3(seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, program); }
 int sys_prlimit(int resource, const struct rlimit64 *new_, struct rlimit64 *old) {
   return (int)CALL4(prlimit64, 0, resource, new_, old);
 }

@@ -114,6 +114,7 @@ int sys_pidfd_open(int pid);
 int sys_pidfd_send_signal(int pidfd, int signal);
 int sys_waitid(int which, int id, siginfo_t *info, int options);
 int sys_prctl(int option, unsigned long argument);
+int sys_seccomp_filter(const void *program);
 int sys_prlimit(int resource, const struct rlimit64 *new_, struct rlimit64 *old);
 int sys_signal_ignore(int signal);
 int sys_signal_default(int signal);

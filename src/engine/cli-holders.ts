@@ -7,14 +7,15 @@ import type { Cli } from './cli-run.ts'
 import { HOLDER_LABEL, HOLDER_MAX_AGE } from './docker-holders.ts'
 import type { HolderSpec, Holders } from './engine.ts'
 import { oneLine } from './engine-words.ts'
+import { HOLDER_LIMITS, withCpuLimit } from './holder-limits.ts'
 
 const START_DEADLINE = 20_000
 const TEXT_LIMIT = 4096
 
 export function cliHolders(cli: Cli): Holders {
-  async function start(spec: HolderSpec, signal: AbortSignal) {
+  async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
     const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
-    const child = spawn(cli.binary, runArguments(spec, name), { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(cli.binary, runArguments(spec, name, cpu), { stdio: ['pipe', 'pipe', 'pipe'] })
     const close = async () => {
       child.stdin.destroy()
       child.kill('SIGKILL')
@@ -49,7 +50,7 @@ export function cliHolders(cli: Cli): Holders {
       const image = `${spec.image.repository}:${spec.image.tag}`
       const { code } = await cli.run(['image', 'inspect', image], { signal })
       if (code !== 0) await cli.must(['import', '-', image], { signal, input: spec.image.tar }, {})
-      return start(spec, signal)
+      return withCpuLimit((cpu) => start(spec, cpu, signal))
     },
 
     async sweep(signal) {
@@ -76,7 +77,8 @@ export function cliHolders(cli: Cli): Holders {
   }
 }
 
-function runArguments(spec: HolderSpec, name: string): string[] {
+function runArguments(spec: HolderSpec, name: string, cpu: boolean): string[] {
+  const { memoryBytes, pids, cpuPeriodUs, cpuQuotaUs } = HOLDER_LIMITS
   const [program, ...rest] = spec.argv
   return [
     'run',
@@ -90,6 +92,11 @@ function runArguments(spec: HolderSpec, name: string): string[] {
     '--cap-drop=ALL',
     '--security-opt=no-new-privileges',
     '--log-driver=none',
+    ...(spec.userns !== undefined ? [`--userns=${spec.userns}`] : []),
+    `--memory=${memoryBytes}`,
+    `--memory-swap=${memoryBytes}`,
+    `--pids-limit=${pids}`,
+    ...(cpu ? [`--cpu-period=${cpuPeriodUs}`, `--cpu-quota=${cpuQuotaUs}`] : []),
     `--user=${spec.user}`,
     ...(spec.mount
       ? ['--mount', `type=bind,source=${spec.mount.source},target=${spec.mount.destination},readonly`]

@@ -7,12 +7,13 @@ import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
-import type { Holders } from './engine.ts'
+import type { HolderSpec, Holders } from './engine.ts'
 import { engineError, imageMissing } from './engine-words.ts'
+import { HOLDER_LIMITS, withCpuLimit } from './holder-limits.ts'
 
 export const HOLDER_LABEL = 'hatchway.holder'
-/** A younger one may belong to a gateway that lives; an older one is nobody's: `hold` exits after 120 s. */
-export const HOLDER_MAX_AGE = 180
+/** Seconds. A younger one may belong to a gateway that lives; an older one is nobody's (HolderSpec.argv ends before that). */
+export const HOLDER_MAX_AGE = 90
 const START_DEADLINE = 15_000
 const FIRST_LINE_LIMIT = 64
 
@@ -32,57 +33,61 @@ export function dockerHolders(api: DockerApi): Holders {
     return api.json('DELETE', `/containers/${id}?force=true&v=true`, { signal }, nothing).catch(() => undefined)
   }
 
-  return {
-    async start(spec, signal) {
-      const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
-      const body = createBody(spec)
-      const create = () => api.json('POST', `/containers/create?name=${name}`, { signal, json: body }, parseCreated)
-      // By its name: a create that was given up may have made it all the same.
-      let close: () => Promise<void> = () => remove(name)
-      try {
-        const { Id: id } = await create().catch(async (error: unknown) => {
-          if (!imageMissing(error, spec.image.repository)) throw error
-          await importImage(spec.image, signal)
-          return create()
-        })
-        const { prefix } = await api.version(signal)
-        const { promise: firstLine, resolve: heard, reject: silent } = deferred<string>()
-        firstLine.catch(() => {})
-        let text = ''
-        const demux = createDemux((_fd, chunk) => {
-          text += chunk.toString('latin1', 0, FIRST_LINE_LIMIT)
-          if (text.includes('\n')) heard(text.slice(0, text.indexOf('\n')))
-          else if (text.length > FIRST_LINE_LIMIT) silent(new Error('the holder said something else'))
-          return true
-        })
-        const stream = await hijack(api.address, {
-          path: `${prefix}/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`,
-          json: {},
-          signal,
-          deadline: START_DEADLINE,
-          refused: (words) => engineError(words, {}, 'the container engine could not attach a holder'),
-          data(chunk) {
-            try {
-              return demux.feed(chunk)
-            } catch {
-              silent(new Error('the holder’s stream is broken'))
-              return false
-            }
-          },
-          end: () => silent(new Error(`the holder ended: ${text.trim()}`)),
-        })
-        // StdinOnce: its stdin ends with this stream, so it goes when we do; AutoRemove does the rest.
-        close = async () => {
-          stream.destroy()
-          await remove(name)
-        }
-        await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_DEADLINE }, nothing)
-        return { firstLine: await unlessAborted(firstLine, deadline(START_DEADLINE, signal)), close: () => close() }
-      } catch (error) {
-        await close()
-        throw error
+  async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
+    const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
+    const body = createBody(spec, cpu)
+    const create = () => api.json('POST', `/containers/create?name=${name}`, { signal, json: body }, parseCreated)
+    // By its name: a create that was given up may have made it all the same.
+    let close: () => Promise<void> = () => remove(name)
+    try {
+      const { Id: id } = await create().catch(async (error: unknown) => {
+        if (!imageMissing(error, spec.image.repository)) throw error
+        await importImage(spec.image, signal)
+        return create()
+      })
+      const { prefix } = await api.version(signal)
+      const { promise: firstLine, resolve: heard, reject: silent } = deferred<string>()
+      firstLine.catch(() => {})
+      let text = ''
+      const demux = createDemux((_fd, chunk) => {
+        // What follows the first line, or is no line, may be any amount.
+        if (text.includes('\n') || text.length > FIRST_LINE_LIMIT) return true
+        text += chunk.toString('latin1', 0, FIRST_LINE_LIMIT)
+        if (text.includes('\n')) heard(text.slice(0, text.indexOf('\n')))
+        else if (text.length > FIRST_LINE_LIMIT) silent(new Error('the holder said something else'))
+        return true
+      })
+      const stream = await hijack(api.address, {
+        path: `${prefix}/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`,
+        json: {},
+        signal,
+        deadline: START_DEADLINE,
+        refused: (words) => engineError(words, {}, 'the container engine could not attach a holder'),
+        data(chunk) {
+          try {
+            return demux.feed(chunk)
+          } catch {
+            silent(new Error('the holder’s stream is broken'))
+            return false
+          }
+        },
+        end: () => silent(new Error(`the holder ended: ${text.trim()}`)),
+      })
+      // StdinOnce: its stdin ends with this stream, so it goes when we do; AutoRemove does the rest.
+      close = async () => {
+        stream.destroy()
+        await remove(name)
       }
-    },
+      await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_DEADLINE }, nothing)
+      return { firstLine: await unlessAborted(firstLine, deadline(START_DEADLINE, signal)), close: () => close() }
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
+
+  return {
+    start: (spec, signal) => withCpuLimit((cpu) => start(spec, cpu, signal)),
 
     async sweep(signal) {
       const filters = encodeURIComponent(JSON.stringify({ label: [HOLDER_LABEL] }))
@@ -105,7 +110,8 @@ export function dockerHolders(api: DockerApi): Holders {
   }
 }
 
-function createBody(spec: Parameters<Holders['start']>[0]): object {
+function createBody(spec: HolderSpec, cpu: boolean): object {
+  const { memoryBytes, pids, cpuPeriodUs, cpuQuotaUs } = HOLDER_LIMITS
   return {
     Image: `${spec.image.repository}:${spec.image.tag}`,
     Entrypoint: [spec.argv[0]],
@@ -126,6 +132,12 @@ function createBody(spec: Parameters<Holders['start']>[0]): object {
       // Its capabilities must be a subset of the target's, or the target's exec may not look into it.
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],
+      ...(spec.userns !== undefined && { UsernsMode: spec.userns }),
+      Memory: memoryBytes,
+      // No swap beside it.
+      MemorySwap: memoryBytes,
+      PidsLimit: pids,
+      ...(cpu && { CpuPeriod: cpuPeriodUs, CpuQuota: cpuQuotaUs }),
       LogConfig: { Type: 'none' },
       // Mounts, not Binds: a source that the engine cannot see is an error there, not a new empty folder on its host.
       Mounts: spec.mount

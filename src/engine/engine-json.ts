@@ -44,7 +44,9 @@ const inspection = z.object({
   Config: z
     .object({ User: text, WorkingDir: text, Env: list(z.string()), Labels: labels, Image: text })
     .catch({ User: '', WorkingDir: '', Env: [], Labels: {}, Image: '' }),
-  HostConfig: z.object({ ReadonlyRootfs: z.boolean().catch(false) }).catch({ ReadonlyRootfs: false }),
+  HostConfig: z
+    .object({ ReadonlyRootfs: z.boolean().catch(false), UsernsMode: text })
+    .catch({ ReadonlyRootfs: false, UsernsMode: '' }),
   Mounts: list(mount),
   NetworkSettings: z
     .object({
@@ -135,6 +137,7 @@ function toContainer(found: z.infer<typeof inspection>): Container {
     labels: found.Config.Labels ?? {},
     addresses: [...new Set(addresses.filter((address) => address !== ''))],
     readOnlyRootfs: found.HostConfig.ReadonlyRootfs,
+    usernsMode: found.HostConfig.UsernsMode,
     mounts: (found.Mounts ?? []).map(toMount),
   }
 }

@@ -61,6 +61,8 @@ export interface Container {
   /** Addresses on the container's networks, as seen from the engine's host. */
   readonly addresses: readonly string[]
   readonly readOnlyRootfs: boolean
+  /** HostConfig.UsernsMode: "" (as the engine makes every container), "host"; of Podman also "private" and others. */
+  readonly usernsMode: string
   readonly mounts: readonly Mount[]
 }
 
@@ -126,7 +128,10 @@ export interface Exec {
   close(): void
 }
 
-/** A container of our own, run for a moment in the process namespace of another so that its files can be reached there. */
+/**
+ * A container of our own, run for a moment in the process namespace of another so that its files can be reached there. It has
+ * no network, no capability, and limits of its own (holder-limits.ts).
+ */
 export interface HolderSpec {
   /** Whose process namespace it joins. */
   readonly containerId: string
@@ -134,7 +139,10 @@ export interface HolderSpec {
   readonly user: string
   /** Tagged with the hash of what is in it, so that it is made once. */
   readonly image: { readonly repository: string; readonly tag: string; readonly tar: Buffer }
+  /** Ends by itself within a minute, whatever becomes of us. */
   readonly argv: readonly [string, ...string[]]
+  /** As an engine takes it; absent: as the engine makes every container. Has to fit that of the process namespace. */
+  readonly userns?: string
   /** A folder of this host, mounted read-only; only where `EngineInfo.local`. */
   readonly mount?: { readonly source: string; readonly destination: string }
 }

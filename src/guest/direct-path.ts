@@ -12,6 +12,8 @@ import type { GuestLog, GuestSettings } from './pool.ts'
 import { type GuestUser, whom } from './user.ts'
 
 const LIMIT = 30_000
+/** The helper connects within milliseconds of SWITCH; a holder is something to play with for who is the same user inside. */
+const HOLD_MS = 2000
 const REMEMBERED = 1000
 
 export interface DirectPath {
@@ -46,7 +48,14 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
     const signal = deadline(LIMIT, connection.ended)
     const door = await openDoor(base)
     try {
-      const holder = await startHolder(engine, container.id, user, binary, door.folder, signal)
+      const holder = await startHolder(
+        engine,
+        container,
+        user,
+        binary,
+        { holdMs: HOLD_MS, folder: door.folder },
+        signal,
+      )
       try {
         return await connection.switchTo(`${holder.root}${HOLDER_MOUNT}/${door.file}`, door)
       } finally {

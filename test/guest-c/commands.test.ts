@@ -1,7 +1,8 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, copyFileSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -10,11 +11,10 @@ import { real } from './binary.ts'
 const guest = fileURLToPath(new URL('../../guest/', import.meta.url))
 
 test('hold says its pid and stays until its stdin ends', async () => {
-  const child = spawn(real.binary, ['hold'], { stdio: 'pipe' })
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  expect(line.toString()).toBe(`${child.pid}\n`)
+  const { child, pid } = await hold(10_000)
+  expect(pid).toBe(`${child.pid}\n`)
   // Dumpable: an exec of /proc/PID/root passes ptrace's access check only then. proc(5): else its files are root's.
-  expect(statSync(`/proc/${child.pid}/root`).uid).toBe(process.getuid?.())
+  expect(lstatSync(`/proc/${child.pid}/root`).uid).toBe(process.getuid?.())
   child.stdin.write('ignored')
   await new Promise((resolve) => setTimeout(resolve, 200))
   expect(child.exitCode).toBeNull()
@@ -22,6 +22,64 @@ test('hold says its pid and stays until its stdin ends', async () => {
   const [code] = await once(child, 'exit')
   expect(code).toBe(0)
 })
+
+test('hold ends by itself, and stays no longer than a minute whoever asks', async () => {
+  const { child } = await hold(300)
+  expect(await once(child, 'exit')).toEqual([0, null])
+  for (const wrong of ['60001', '1s', '', '-1']) {
+    await expect(promisify(execFile)(real.binary, ['hold', wrong])).rejects.toMatchObject({ code: 2 })
+  }
+})
+
+test('hold has given up all that it does not need before anybody could attach to it', async () => {
+  const { child } = await hold(10_000)
+  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m)
+  expect(status).toMatch(/^Seccomp:\t2$/m)
+  expect(readFileSync(`/proc/${child.pid}/limits`, 'utf8')).toMatch(/^Max cpu time +1 +1 +seconds/m)
+  child.stdin.end()
+})
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a holder whose file nobody may read can be attached to no sooner (needs root)',
+  async () => {
+    const folder = mkdtempSync(`${tmpdir()}/hw-test-hold-`)
+    chmodSync(folder, 0o755)
+    const program = `${folder}/hold`
+    copyFileSync(real.binary, program)
+    chmodSync(program, 0o111)
+    // Not the holder's command: how the kernel starts it, and what it makes of that.
+    const child = spawn(program, ['serve'], { stdio: 'pipe', uid: 1000, gid: 1000 })
+    const started = spawn(program, ['hold', '10000'], { stdio: 'pipe', uid: 1000, gid: 1000 })
+    const [line] = (await once(started.stdout, 'data')) as [Buffer]
+    expect(line.toString()).toBe(`${started.pid}\n`)
+    expect(lstatSync(`/proc/${started.pid}/root`).uid).toBe(1000)
+    expect(lstatSync(`/proc/${child.pid}/root`).uid).toBe(0)
+    for (const one of [child, started]) one.kill('SIGKILL')
+    rmSync(folder, { recursive: true })
+  },
+)
+
+test.skipIf(process.arch !== 'x64')('who attaches to a holder gains nothing (its registers are x86-64’s)', async () => {
+  const trace = `${guest}build/trace`
+  execFileSync('cc', ['-O1', '-o', trace, fileURLToPath(new URL('trace.c', import.meta.url))])
+  // mmap, fork, openat, execve, socket, rt_sigprocmask
+  for (const call of [9, 57, 257, 59, 41, 14]) {
+    const { child } = await hold(10_000)
+    const { stdout } = await promisify(execFile)(trace, [String(child.pid), String(call)])
+    expect([call, stdout]).toEqual([call, 'killed by 31\n'])
+  }
+  const { child } = await hold(10_000)
+  // clock_gettime is its own.
+  expect((await promisify(execFile)(trace, [String(child.pid), '228'])).stdout).toMatch(/^answered -?\d+\n$/)
+  child.kill('SIGKILL')
+})
+
+async function hold(milliseconds: number) {
+  const child = spawn(real.binary, ['hold', String(milliseconds)], { stdio: 'pipe' })
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return { child, pid: line.toString() }
+}
 
 test('version and wrong use', async () => {
   const run = promisify(execFile)

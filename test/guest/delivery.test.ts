@@ -1,5 +1,5 @@
 /** Every row of the delivery matrix with a real container: the helper gets in, works, and leaves nothing behind. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { HatchwayError } from '../../src/errors.ts'
@@ -148,6 +148,49 @@ describe('delivery', () => {
     expect(await off.pool.acquire(found, ROOT, LIMIT())).toBeUndefined()
     await off.close()
     await until('the holder to be gone', async () => (await holdersOf(target)) === '', 15_000)
+  })
+
+  it.each(['docker', 'cli'] as const)('gives the holder little, and takes it away in time (%s)', async (kind) => {
+    const seen: { limits: string; status: string }[] = []
+    const look = async (target: TestContainer) => {
+      const holder = await holdersOf(target)
+      const [pid, ...limits] = (
+        await docker(
+          'inspect',
+          '-f',
+          '{{.State.Pid}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}} {{.HostConfig.CpuQuota}}/{{.HostConfig.CpuPeriod}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}}',
+          holder,
+        )
+      ).split(' ')
+      seen.push({ limits: limits.join(' '), status: await readFile(`/proc/${pid}/status`, 'utf8') })
+    }
+    const MIB = 1024 * 1024
+    world = await openWorld({ direct: true }, kind, undefined, ({ holders }) => ({
+      holders: holders && {
+        ...holders,
+        async start(spec, signal) {
+          const holder = await holders.start(spec, signal)
+          await look(target)
+          return holder
+        },
+      },
+    }))
+    const target = await container('debian', ['--user', '1000:1000'])
+    const guest = await world.guest(target, DEV)
+    // A helper that is stopped answers nothing: whoever stops it would keep the holder.
+    const stop = (name: string) =>
+      target.inside(`kill -${name} $(grep -l '^Name:.hatchway-guest' /proc/[0-9]*/status | cut -d/ -f3)`)
+    await stop('STOP')
+    const report = world.pool.explain(await world.inspect(target), DEV, LIMIT())
+    await until('the holder to come', () => seen.length > 0)
+    expect(seen[0]?.limits).toBe(`${32 * MIB} ${32 * MIB} 4 25000/100000 [ALL] true`)
+    expect(seen[0]?.status).toMatch(/^Seccomp:\t2$/m)
+    const since = Date.now()
+    await until('the holder to be gone', async () => (await holdersOf(target)) === '', 15_000)
+    expect(Date.now() - since).toBeLessThan(8000)
+    await stop('CONT')
+    expect(await report).toMatchObject({ way: 'shell' })
+    expect((await sh(guest, 'echo on')).out).toBe('on\n')
   })
 
   it('shares one delivery among concurrent sessions and one helper among later ones', async () => {

@@ -17,17 +17,39 @@ export interface Dockerd {
   close(): Promise<void>
 }
 
-export async function startDockerd(options: { liveRestore: boolean }): Promise<Dockerd> {
+export interface DockerdOptions {
+  readonly liveRestore: boolean
+  /** --userns-remap, to ids that only this daemon sees: /etc/subuid is another file in its mount namespace. */
+  readonly remap?: boolean
+}
+
+export async function startDockerd(options: DockerdOptions): Promise<Dockerd> {
   const home = await mkdtemp(join(tmpdir(), 'hw-test-dockerd-'))
+  await chmod(home, 0o711)
+  await writeFile(join(home, 'subid'), 'daemon:3000000:65536\n')
   const endpoint = `unix://${home}/docker.sock`
   const binary = join(home, 'docker')
   await writeFile(binary, `#!/bin/sh\nexec docker -H ${endpoint} "$@"\n`)
   await chmod(binary, 0o755)
   // dockerd --bridge none deletes docker0 in its network namespace, so it must have one of its own.
+  const remapped = [
+    ...['--mount', '--', 'sh', '-c'],
+    `mount --bind ${home}/subid /etc/subuid && mount --bind ${home}/subid /etc/subgid && exec "$@"`,
+    'sh',
+  ]
   const daemon = [
-    ...['--net', '--', 'dockerd', '--data-root', `${home}/data`, '--exec-root', `${home}/exec`],
+    ...[
+      '--net',
+      ...(options.remap ? remapped : ['--']),
+      'dockerd',
+      '--data-root',
+      `${home}/data`,
+      '--exec-root',
+      `${home}/exec`,
+    ],
     ...['--pidfile', `${home}/pid`, '-H', endpoint, '--bridge', 'none', '--iptables=false', '--shutdown-timeout', '1'],
     ...(options.liveRestore ? ['--live-restore'] : []),
+    ...(options.remap ? ['--userns-remap', 'daemon'] : []),
   ]
   let child: ChildProcess | undefined
   let gone = Promise.resolve()

@@ -26,7 +26,7 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
   const unused = () => Promise.reject(new Error('not expected'))
   const found: Container = {
     ...{ id: 'x', name: 'made', image: 'i', state: 'created', startedAt: '', exitCode: 0, user: '', workdir: '' },
-    ...{ env: [], labels: {}, addresses: [], readOnlyRootfs: false, mounts: [] },
+    ...{ env: [], labels: {}, addresses: [], readOnlyRootfs: false, usernsMode: '', mounts: [] },
   }
   const lifecycle: Lifecycle = {
     ...{ start: unused, unpause: unused, stop: unused, logs: unused },

@@ -8,8 +8,9 @@ import { tarball } from './tar.ts'
 /** Every name the helper gets in a container's file system begins so. */
 export const NAME_PREFIX = '.hatchway-guest-'
 export const HOLDER_REPOSITORY = 'hatchway-guest'
-/** In the holder's image. */
-export const HOLDER_PROGRAM = '/hatchway-guest'
+/** In the holder's image: the helper; and the same as the holder's own program, which nobody may read (guest/hold.c). */
+export const HOLDER_HELPER = '/hatchway-guest'
+export const HOLDER_PROGRAM = '/hatchway-hold'
 /** Where the holder mounts the folder of the gateway's socket. */
 export const HOLDER_MOUNT = '/gateway'
 
@@ -23,10 +24,13 @@ export async function loadBinary(arch: string): Promise<GuestBinary | undefined>
   if (!/^[a-z0-9]+$/.test(arch)) return undefined
   const bytes = await readFile(join(PACKAGE_ROOT, 'guest', 'bin', `hatchway-guest-${arch}`)).catch(() => undefined)
   if (bytes === undefined) return undefined
-  const tar = tarball([
-    { name: HOLDER_PROGRAM.slice(1), mode: 0o755, bytes },
+  const files = [
+    { name: HOLDER_HELPER.slice(1), mode: 0o755, bytes },
+    { name: HOLDER_PROGRAM.slice(1), mode: 0o111, bytes },
     { name: `${HOLDER_MOUNT.slice(1)}/`, mode: 0o755 },
-  ])
-  const tag = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
+  ]
+  const tar = tarball(files)
+  const layout = files.map(({ name, mode }) => `${name} ${mode}`).join('\n')
+  const tag = createHash('sha256').update(layout).update(bytes).digest('hex').slice(0, 16)
   return { bytes, holderImage: { repository: HOLDER_REPOSITORY, tag, tar } }
 }

@@ -1,6 +1,6 @@
 /**
  * The engine's copy call, as root into "/": only root can write there, so nobody inside can swap the file before it
- * is executed (into /tmp: GUEST.md §5). A name of its own each time; removed as soon as it runs.
+ * is executed. A name of its own each time; removed as soon as it runs.
  */
 import { randomBytes } from 'node:crypto'
 import type { GuestConnection } from '../connection.ts'

@@ -1,21 +1,26 @@
 /**
  * A throw-away container in the target's process namespace carries the file; the target's own exec reaches it through
  * /proc/PID/root. It is on no file system of the target, needs no shell, no writable or executable mount there, and
- * root inside the target cannot alter it (GUEST.md §1).
+ * root inside the target cannot alter it.
  */
-import type { Engine, Holder } from '../../engine/engine.ts'
+import type { Container, Engine, Holder } from '../../engine/engine.ts'
 import { HatchwayError } from '../../errors.ts'
+import { openDeadline } from '../../lifetime/deadline.ts'
+import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestUser } from '../user.ts'
-import { type GuestBinary, HOLDER_MOUNT, HOLDER_PROGRAM } from './binary.ts'
+import { type GuestBinary, HOLDER_HELPER, HOLDER_MOUNT, HOLDER_PROGRAM } from './binary.ts'
 import type { Way } from './way.ts'
+
+/** An engine under load needs seconds for the exec that runs the helper out of it, HELLO_MS at most. */
+const DELIVERY_MS = 20_000
 
 export const holderContainer: Way = {
   name: 'holder',
   hopeless: ({ engine }) => (engine.holders === undefined ? 'this engine cannot create containers' : undefined),
   async deliver({ engine, container, user, binary, serve, signal }) {
-    const holder = await startHolder(engine, container.id, user, binary, undefined, signal)
+    const holder = await startHolder(engine, container, user, binary, { holdMs: DELIVERY_MS }, signal)
     try {
-      return await serve([`${holder.root}${HOLDER_PROGRAM}`, 'serve'])
+      return await serve([`${holder.root}${HOLDER_HELPER}`, 'serve'])
     } finally {
       // The running helper keeps its file; nobody needs the container any more.
       void holder.close()
@@ -23,13 +28,20 @@ export const holderContainer: Way = {
   },
 }
 
-/** `root`: its root directory as the target sees it. `folder` of this host is mounted at HOLDER_MOUNT in it. */
+export interface HolderUse {
+  /** It is gone after that, whatever became of its use: by the gateway, and by itself should the gateway be gone. */
+  readonly holdMs: number
+  /** A folder of this host, mounted at HOLDER_MOUNT in it. */
+  readonly folder?: string
+}
+
+/** `root`: its root directory as the target sees it. */
 export async function startHolder(
   engine: Engine,
-  containerId: string,
+  { id: containerId, usernsMode }: Container,
   user: GuestUser,
   binary: GuestBinary,
-  folder: string | undefined,
+  { holdMs, folder }: HolderUse,
   signal: AbortSignal,
 ): Promise<Holder & { readonly root: string }> {
   if (engine.holders === undefined) throw new HatchwayError('NOT_SUPPORTED', 'this engine cannot create containers')
@@ -38,7 +50,8 @@ export async function startHolder(
       containerId,
       user: `${user.uid}:${user.gid}`,
       image: binary.holderImage,
-      argv: [HOLDER_PROGRAM, 'hold'],
+      argv: [HOLDER_PROGRAM, 'hold', String(holdMs)],
+      ...(usernsMode !== '' && { userns: usernsMode === 'host' ? 'host' : `container:${containerId}` }),
       ...(folder !== undefined && { mount: { source: folder, destination: HOLDER_MOUNT } }),
     },
     signal,
@@ -48,5 +61,13 @@ export async function startHolder(
     await holder.close()
     throw new Error(`the holder said ${JSON.stringify(holder.firstLine)}`)
   }
-  return { root: `/proc/${pid}/root`, close: () => holder.close() }
+  const limit = openDeadline(holdMs)
+  let closed: Promise<void> | undefined
+  const close = () => {
+    limit.release()
+    closed ??= holder.close()
+    return closed
+  }
+  onAbort(limit.signal, () => void close())
+  return { root: `/proc/${pid}/root`, close }
 }

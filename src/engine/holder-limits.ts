@@ -1,0 +1,32 @@
+/**
+ * A holder is in no cgroup of the container that it serves, and runs as that container's user: what it may take is little,
+ * and its own. An engine that limits nothing on its host (rootless on cgroup v1) says so and goes on.
+ */
+import { HatchwayError } from '../errors.ts'
+
+export const HOLDER_LIMITS = {
+  /** The engine's runtime itself needs some 10 MiB of it before the holder's program runs. */
+  memoryBytes: 32 * 1024 * 1024,
+  pids: 4,
+  /** A quarter of one processor, in microseconds. Not NanoCpus, which is an error to Docker on a kernel without CFS quotas. */
+  cpuPeriodUs: 100_000,
+  cpuQuotaUs: 25_000,
+} as const
+
+/**
+ * Once more without the limit of processor time where the engine may not set one: systemd hands a rootless engine the
+ * controllers memory and pids, and often no cpu.
+ */
+export async function withCpuLimit<T>(start: (cpu: boolean) => Promise<T>): Promise<T> {
+  try {
+    return await start(true)
+  } catch (error) {
+    if (!/controller|cgroup/i.test(wordsOf(error))) throw error
+    return start(false)
+  }
+}
+
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return ''
+  return error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : error.message
+}
