@@ -35,6 +35,7 @@ import { switchOver } from './switch.ts'
 
 /** Worth a data path of its own. */
 const BULK = 4 * 1024 * 1024
+const SWITCH_ANSWER_MS = 15_000
 /** A request is answered by then, or its channel is closed. A connect inside may try several addresses. */
 const ANSWER_LIMIT = 150_000
 
@@ -44,6 +45,8 @@ export interface ConnectionSettings {
   readonly leaseMs: number
   readonly graceMs: number
   readonly helloMs: number
+  /** Within which SWITCH is answered; default 15 s. */
+  readonly switchMs?: number
   readonly log: GuestLog
   /** Why a helper that went or fell silent did so; "paused" while its container is, undefined when it runs on. */
   diagnose(): Promise<HatchwayError | 'paused' | undefined>
@@ -228,9 +231,12 @@ export class GuestConnection implements Guest {
     const { promise: switched, resolve } = deferred<number>()
     this.#onSwitched = resolve
     const { ended } = this
-    const plan = { path, expected, switched, output: this.#output, exec: this.#exec.stdin, ended }
     try {
-      const answer = await switchOver(plan)
+      const answer = await switchOver({
+        ...{ path, expected, switched, output: this.#output, exec: this.#exec.stdin, ended },
+        answerMs: this.#settings.switchMs ?? SWITCH_ANSWER_MS,
+        isSilent: () => this.#lease.isSilent,
+      })
       if (typeof answer === 'number') return errnoName(answer)
       this.#goDirect(answer)
       this.#door = door

@@ -62,6 +62,10 @@ export function createLease(leaseMs: number, send: (ping: Buffer) => void, ends:
   return {
     /** The line that the lease began with. */
     first: line as Pinging,
+    /** Something is awaited, and nothing came since the last round. */
+    get isSilent(): boolean {
+      return line.awaits && !isHeard
+    },
     /** Something came from the helper. */
     heard(): void {
       isHeard = true

@@ -7,9 +7,6 @@ import { ProtocolError } from './frames.ts'
 import type { Output } from './output.ts'
 import { switchFrame } from './requests.ts'
 
-/** The helper answers in a millisecond; while we wait every session of it waits. */
-const ANSWER_LIMIT_MS = 15_000
-
 export interface SwitchPlan {
   /** As the helper sees the socket. */
   readonly path: string
@@ -17,6 +14,10 @@ export interface SwitchPlan {
   readonly switched: Promise<number>
   readonly output: Output
   readonly exec: Writable
+  /** The helper answers in a millisecond; while we wait every session of it waits. */
+  readonly answerMs: number
+  /** PINGs are not answered either: an engine that hangs, or a paused container. The lease judges those. */
+  readonly isSilent: () => boolean
   readonly ended: AbortSignal
 }
 
@@ -26,15 +27,26 @@ export async function switchOver(plan: SwitchPlan): Promise<DirectLine | number>
   output.hold()
   exec.write(switchFrame(expected.token, plan.path))
   try {
-    return await withDeadline(ANSWER_LIMIT_MS, [plan.ended], async (limit) => {
-      const errno = await unlessAborted(plan.switched, limit)
-      if (errno === 0) return await unlessAborted(expected.line, limit)
+    for (;;) {
+      const answer = await withDeadline(plan.answerMs, [plan.ended], (limit) => answered(plan, limit)).catch(
+        (error: unknown) => {
+          if (!isTimeout(error)) throw error
+          if (!plan.isSilent()) throw new ProtocolError('no answer to SWITCH')
+        },
+      )
+      if (answer === undefined) continue
+      if (typeof answer !== 'number') return answer
       output.open(exec)
       expected.withdraw()
-      return errno
-    })
+      return answer
+    }
   } catch (error) {
     expected.withdraw()
-    throw isTimeout(error) ? new ProtocolError('no answer to SWITCH') : error
+    throw error
   }
+}
+
+async function answered({ switched, expected }: SwitchPlan, limit: AbortSignal): Promise<DirectLine | number> {
+  const errno = await unlessAborted(switched, limit)
+  return errno === 0 ? await unlessAborted(expected.line, limit) : errno
 }

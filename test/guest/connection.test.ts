@@ -671,4 +671,26 @@ describe('the move to another line', () => {
     expect(await exec.exit).toEqual({ code: 0 })
     connection.close()
   })
+
+  const never = () => ({ token: Buffer.alloc(16), line: new Promise<never>(() => {}), withdraw() {} })
+
+  it('takes its time where nothing else is answered either', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect({ leaseMs: 2400, switchMs: 200 })
+    helper.answersPings = false
+    await helper.frame(TYPE.PING)
+    const moving = connection.switchTo('/inside/s', { ...closed, expect: never })
+    await sleep(700)
+    expect(connection.ended.aborted).toBe(false)
+    helper.send(TYPE.SWITCHED, 0, u32(2))
+    expect(await moving).toBe('ENOENT')
+    connection.close()
+  })
+
+  it('that is not answered while PINGs are ends the helper', async () => {
+    const helper = new FakeHelper()
+    const connection = await helper.connect({ switchMs: 200 })
+    expect(await connection.switchTo('/inside/s', { ...closed, expect: never })).toBe('no answer to SWITCH')
+    expect(connection.ended.reason).toMatchObject({ message: 'the guest helper broke its protocol and was ended' })
+  })
 })
