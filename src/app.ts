@@ -142,6 +142,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     environment: () => current.environment.set,
     binds: config,
     killTree: () => current.onDisconnect === 'killTree',
+    unrestrictedShells: () => current.unrestrictedShells,
     logCommands: config.log.commands,
     pickLines: config.picker === 'lines',
     tapSftp: (session) =>

@@ -36,7 +36,7 @@ import type { SshSession } from './ssh/session.ts'
 import type { Target } from './target/containers.ts'
 import { sessionEnvironment } from './target/environment.ts'
 import type { PlainRoad } from './target/plain.ts'
-import { refusesLogin, sessionProgram } from './target/program.ts'
+import { isRestricted, refusesLogin, sessionProgram } from './target/program.ts'
 import { runProgram } from './target/run.ts'
 import { runSftp } from './target/sftp.ts'
 
@@ -53,6 +53,7 @@ export interface HandlerDependencies {
   /** Set in every session. */
   readonly environment: () => Readonly<Record<string, string>>
   readonly killTree: () => boolean
+  readonly unrestrictedShells: () => readonly string[]
   readonly binds: BindSettings
   readonly logCommands: boolean
   /** The picker is numbered lines for everybody. */
@@ -221,10 +222,17 @@ export function createHandler(deps: HandlerDependencies): Handler {
           hold([action], root)
           return allowed
         }
+        const restricted = isRestricted(info.shell, deps.unrestrictedShells())
+        const files = {
+          ...sftp,
+          readOnly: sftp.readOnly || granted.readOnly,
+          byShell: restricted && !sftp.internal,
+          asRoot,
+        }
         const run = (sink: OutputSink) =>
           start.kind === 'subsystem'
-            ? runSftp(place, info, env, { ...sftp, readOnly: sftp.readOnly || granted.readOnly, asRoot }, sink, signal)
-            : runProgram(place, sessionProgram(start, info, env), pty, sink, signal)
+            ? runSftp(place, info, env, files, sink, signal)
+            : runProgram(place, sessionProgram(start, info, env, restricted), pty, sink, signal)
 
         if (session.earlier) await unlessAborted(session.earlier, signal)
         if (start.kind === 'shell' && pty) await greet(session, deps.motd, log)

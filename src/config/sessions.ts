@@ -19,6 +19,10 @@ const environment = z.strictObject({
     .describe('Variables set in every session (SetEnv); they win over what a client sends.'),
 })
 
+/** By the name of its file; also those that no system lists in /etc/shells. */
+const SHELLS =
+  'sh bash dash ash zsh ksh ksh93 mksh oksh loksh yash fish csh tcsh nu elvish xonsh pwsh rc es osh ysh'.split(' ')
+
 export const sessions = z.strictObject({
   onDisconnect: z
     .enum(['hangup', 'killTree'])
@@ -39,5 +43,11 @@ export const sessions = z.strictObject({
   streamLocalBindMask: mask
     .prefault('0177')
     .describe('Permission bits that a unix socket of -R does not get, in octal (StreamLocalBindMask).'),
+  unrestrictedShells: z
+    .array(z.string().regex(/^[^/\s]+$/, 'expected the name of a file, such as bash'))
+    .default(SHELLS)
+    .describe(
+      'Login shells, by the name of their file, that run whatever their user likes. For a user with another one (git-shell, rbash, a program) that shell starts sftp, as with sshd, or refuses to.',
+    ),
   environment: environment.prefault({}).describe('Environment variables of sessions.'),
 })

@@ -14,6 +14,8 @@ export interface EffectiveStart {
 }
 
 interface SftpArguments {
+  /** It was forced: sshd serves it itself, whatever the user's shell. */
+  readonly internal: boolean
   readonly readOnly: boolean
   readonly directory?: string
 }
@@ -23,12 +25,12 @@ const INTERNAL_SFTP = /^internal-sftp(?:[ \t]+(.*))?$/s
 
 /** @throws HatchwayError LOGIN_REFUSED where only sftp is served and something else was asked for */
 export function effectiveStart(start: SessionStart, forced: string | undefined): EffectiveStart {
-  if (forced === undefined) return { start, sftp: { readOnly: false } }
+  if (forced === undefined) return { start, sftp: { internal: false, readOnly: false } }
   const original = originalCommand(start)
   const internal = INTERNAL_SFTP.exec(forced)
   if (!internal) {
     const instead: SessionStart = { kind: 'exec', command: Buffer.from(forced) }
-    return { start: instead, sftp: { readOnly: false }, ...(original !== undefined && { original }) }
+    return { start: instead, sftp: { internal: false, readOnly: false }, ...(original !== undefined && { original }) }
   }
   if (start.kind !== 'subsystem') throw new HatchwayError('LOGIN_REFUSED', 'This service allows sftp connections only.')
   return { start, sftp: sftpArguments(internal[1] ?? ''), ...(original !== undefined && { original }) }
@@ -54,5 +56,5 @@ function sftpArguments(text: string): SftpArguments {
       throw new HatchwayError('NOT_SUPPORTED', `the forced internal-sftp has an option that is not served: ${word}`)
     }
   }
-  return { readOnly, ...(directory !== undefined && { directory }) }
+  return { internal: true, readOnly, ...(directory !== undefined && { directory }) }
 }

@@ -11,6 +11,8 @@ export interface Program {
   readonly shell: string
   /** What to try when it is missing or not executable inside. */
   readonly fallbackShells: readonly string[]
+  /** The shell is there to keep its user from most programs: without it nothing is run in its place. */
+  readonly restricted: boolean
   /** Bytes for `shell -c`; absent: a login shell. */
   readonly command?: Buffer
   readonly env: readonly string[]
@@ -21,10 +23,16 @@ export interface Program {
 
 const FALLBACK_SHELLS = ['/bin/bash', '/bin/sh']
 
-export function sessionProgram(start: SessionStart, info: EnvInfo, env: readonly string[]): Program {
+export function sessionProgram(
+  start: SessionStart,
+  info: EnvInfo,
+  env: readonly string[],
+  restricted = false,
+): Program {
   const program = {
     shell: info.shell,
-    fallbackShells: FALLBACK_SHELLS.filter((shell) => shell !== info.shell),
+    fallbackShells: restricted ? [] : FALLBACK_SHELLS.filter((shell) => shell !== info.shell),
+    restricted,
     env,
     cwd: info.home,
     cwdWarning: `Could not chdir to home directory ${info.home}`,
@@ -36,6 +44,11 @@ export function sessionProgram(start: SessionStart, info: EnvInfo, env: readonly
 export function shellArgv(program: Program, shell: string): [string, ...(string | Buffer)[]] {
   const name = path.posix.basename(shell)
   return program.command ? [name, '-c', program.command] : [`-${name}`]
+}
+
+/** git-shell, rbash, a program in the place of a shell: whatever is not among those that run anything. */
+export function isRestricted(shell: string, unrestricted: readonly string[]): boolean {
+  return !unrestricted.includes(path.posix.basename(shell))
 }
 
 /** Shells that mean "may not log in"; sshd runs them, and what they print is all one gets (nologin(8)). */

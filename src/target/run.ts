@@ -95,6 +95,10 @@ async function runInGuest(
       }
     }
   }
+  if (program.restricted) {
+    const message = `${brief(program.shell)}, the shell of this user, is not in container ${place.container.name}`
+    throw new HatchwayError('SHELL_MISSING', message)
+  }
   // No shell at all (distroless): a command that a shell would only split at its blanks runs without one.
   const [path, ...rest] = plainWords(program.command) ?? []
   if (path === undefined) {

@@ -1,17 +1,20 @@
 /**
  * The sftp subsystem, first that can be: the guest helper's own server; the container's sftp-server program; the gateway's
- * server on the engine's copy call, which is root inside and needs nothing there, not even that the container runs.
+ * server on the engine's copy call, which is root inside and needs nothing there, not even that the container runs. For a
+ * user with a restricted shell it is the program alone, and the shell starts it.
  */
 import path from 'node:path'
 import type { Exec, OutputSink } from '../engine/engine.ts'
+import { HatchwayError } from '../errors.ts'
 import { GuestRefusal } from '../guest/guest.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
+import type { Files } from '../sftp/archive-files.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
 
 /** Where distributions keep it: Debian, Fedora, Arch and Alpine, SUSE. */
-const SERVERS = [
+const SERVERS: readonly [string, ...string[]] = [
   '/usr/lib/openssh/sftp-server',
   '/usr/libexec/openssh/sftp-server',
   '/usr/lib/ssh/sftp-server',
@@ -21,6 +24,8 @@ const SERVERS = [
 export interface SftpOptions {
   readonly readOnly: boolean
   readonly directory?: string
+  /** Their shell starts the container's sftp-server, as in sshd, or does not: they may not do by sftp what it forbids. */
+  readonly byShell: boolean
   /** May the session act as root: asked before the engine's copy call is used. @throws HatchwayError NOT_PERMITTED */
   readonly asRoot: () => Promise<{ readonly readOnly: boolean }>
 }
@@ -36,7 +41,7 @@ export async function runSftp(
 ): Promise<Exec> {
   const { readOnly } = options
   const home = directory(info, options.directory)
-  if (place.guest) {
+  if (place.guest && !options.byShell) {
     try {
       return await place.guest.sftp({ directory: home, readOnly }, sink, signal)
     } catch (error) {
@@ -51,20 +56,34 @@ export async function runSftp(
   const closed = new AbortController()
   onAbort(signal, (reason) => closed.abort(reason))
   const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
-  // OpenSSH's ends at once for a uid that passwd does not have.
-  if (place.container.state === 'running' && info.entry) {
-    for (const server of SERVERS) {
-      const node = await files.lstat(server)
-      if (node?.type !== 'link' && !(node?.type === 'file' && node.mode & 0o111)) continue
-      const command = Buffer.from(readOnly ? `exec ${server} -R` : `exec ${server}`)
-      const program = sessionProgram({ kind: 'exec', command }, { ...info, home }, env)
-      return runProgram(place, program, undefined, sink, signal)
-    }
+  const run = (command: string, shell: string) => {
+    const start = { kind: 'exec', command: Buffer.from(readOnly ? `${command} -R` : command) } as const
+    const program = sessionProgram(start, { ...info, home, shell }, env, options.byShell)
+    return runProgram(place, program, undefined, sink, signal)
   }
+  const running = place.container.state === 'running'
+  if (options.byShell) {
+    if (running) return run((await installed(files)) ?? SERVERS[0], info.shell)
+    throw new HatchwayError(
+      'CONTAINER_NOT_RUNNING',
+      `sftp as ${info.name} is for their shell to start: not while container ${place.container.name} does not run`,
+    )
+  }
+  // OpenSSH's ends at once for a uid that passwd does not have.
+  const server = running && info.entry ? await installed(files) : undefined
+  if (server !== undefined) return run(`exec ${server}`, '/bin/sh')
   // The policy may take its time: who is killed meanwhile gets no server that is root inside.
   const granted = await unlessAborted(options.asRoot(), signal)
   const settings = { who: info, directory: home, readOnly: readOnly || granted.readOnly }
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
+}
+
+async function installed(files: Files): Promise<string | undefined> {
+  for (const server of SERVERS) {
+    const node = await files.lstat(server)
+    if (node?.type === 'link' || (node?.type === 'file' && node.mode & 0o111)) return server
+  }
+  return undefined
 }
 
 /** sftp-server(8) -d: from the home directory, with its %d and %u. */

@@ -71,11 +71,14 @@ describe('a forced command', () => {
   const run = (command: string) => ({ kind: 'exec', command: Buffer.from(command) }) as const
 
   test('none: what the client asked for', () => {
-    expect(effectiveStart(run('id'), undefined)).toEqual({ start: run('id'), sftp: { readOnly: false } })
+    expect(effectiveStart(run('id'), undefined)).toEqual({
+      start: run('id'),
+      sftp: { internal: false, readOnly: false },
+    })
   })
 
   test('stands in for a shell, a command, sftp', () => {
-    const sftp = { readOnly: false }
+    const sftp = { internal: false, readOnly: false }
     expect(effectiveStart({ kind: 'shell' }, 'backup')).toEqual({ start: run('backup'), sftp })
     expect(effectiveStart(run('rm -rf /'), 'backup')).toEqual({ start: run('backup'), sftp, original: 'rm -rf /' })
     expect(effectiveStart({ kind: 'subsystem', name: 'sftp' }, 'backup')).toEqual({
@@ -87,7 +90,10 @@ describe('a forced command', () => {
 
   test('internal-sftp serves sftp with its options, and nothing else', () => {
     const sftp = { kind: 'subsystem', name: 'sftp' } as const
-    expect(effectiveStart(sftp, 'internal-sftp')).toMatchObject({ start: sftp, sftp: { readOnly: false } })
+    expect(effectiveStart(sftp, 'internal-sftp')).toMatchObject({
+      start: sftp,
+      sftp: { internal: true, readOnly: false },
+    })
     expect(effectiveStart(sftp, 'internal-sftp -R -d /srv')).toMatchObject({
       sftp: { readOnly: true, directory: '/srv' },
     })

@@ -26,7 +26,14 @@ function start(
 ) {
   const engine = { readArchive } as unknown as Engine
   const place = { road: { engine }, container: { id: 'c', state }, user: {}, guest: undefined, killTree: false }
-  return runSftp(place as unknown as Place, INFO, [], { readOnly: false, asRoot }, { write: () => true }, signal)
+  return runSftp(
+    place as unknown as Place,
+    INFO,
+    [],
+    { readOnly: false, byShell: false, asRoot },
+    { write: () => true },
+    signal,
+  )
 }
 
 test('a session that is killed while the policy is asked whether it may be root is not served', async () => {
