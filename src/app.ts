@@ -19,6 +19,7 @@ import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
 import { openInstance } from './instance.ts'
 import { deadline } from './lifetime/deadline.ts'
+import { every } from './lifetime/every.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
@@ -68,7 +69,7 @@ export interface Reloaded {
 }
 
 /** Hours of rules, ends of keys and changes of their files come without an event. */
-const REVIEW_EVERY = 30_000
+const REVIEW_EVERY_MS = 30_000
 
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
 export async function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
@@ -186,15 +187,14 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
 
   async function review(): Promise<number> {
     policy.forget()
-    return current.endWithdrawn ? policy.review() : 0
+    return current.endWithdrawn ? policy.review(stopped.signal) : 0
   }
-  const reviews = setInterval(() => {
-    review().catch((error: unknown) => log.error({ err: error }, 'sessions could not be reviewed'))
-  }, REVIEW_EVERY).unref()
+  const reviews = every(REVIEW_EVERY_MS, review, (error) => log.error({ err: error }, 'sessions could not be reviewed'))
 
   async function close(): Promise<void> {
-    clearInterval(reviews)
+    const reviewed = reviews.stop()
     stopped.abort()
+    await reviewed
     starter.close()
     await server.close()
     server.disconnectAll('the gateway is shutting down')

@@ -47,6 +47,7 @@ export function spawnOnTerminal(
     if (write(chunk) || over) return
     stream.pause()
     // What the kernel still holds of a dead CLI's output is little (64 KiB) and must be taken now.
+    // biome-ignore lint/plugin: a plain tick, which never waits
     watch ??= setInterval(() => {
       if (!isAlive(terminal.pid)) {
         over = true

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import { createPolicy, type Decision, type Policy, type PolicySettings, type Request } from './policy.ts'
 
 export interface PolicyKeeper {
@@ -11,8 +12,11 @@ export interface PolicyKeeper {
   /** For all that is asked from now on. */
   use(settings: PolicySettings): void
   readonly hold: Hold
-  /** Ask again about all that goes on; answers how much of it was ended. */
-  review(): Promise<number>
+  /**
+   * Ask again about all that goes on, each on its own; answers how much of it was ended. Reviews do not overlap: who asks
+   * during one gets the next, which begins with the rules of then. Rejects where the signal aborts.
+   */
+  review(signal: AbortSignal): Promise<number>
   /** Who somebody is today, as every action is decided; undefined: nobody who could log in any more. */
   readonly today: Renew
   /** People or their keys may have changed: look again, each at the next question. */
@@ -20,6 +24,9 @@ export interface PolicyKeeper {
 }
 
 export type Renew = (identity: Identity) => Promise<Identity | undefined>
+
+/** Of one review; somebody else who decides has limits of their own. */
+const REVIEWED_AT_ONCE = 8
 
 /** All of it is permitted now; `end` is called once when one is not any more. Answers how to let go. */
 export type Hold = (requests: readonly Request[], end: () => void) => () => void
@@ -40,6 +47,8 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
   let policy = createPolicy(settings)
   const held = new Set<Held>()
   let known = new WeakMap<Identity, Promise<Identity | undefined>>()
+  let latest: Promise<unknown> = Promise.resolve()
+  let coming: Promise<number> | undefined
 
   function today(identity: Identity): Promise<Identity | undefined> {
     const found = known.get(identity)
@@ -53,9 +62,46 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
     return asked
   }
 
+  /** Somebody else may take their time, and the rules or the people be others by then: then it is asked again. */
   async function decide(request: Request): Promise<Decision> {
-    const identity = await today(request.identity)
-    return identity ? policy({ ...request, identity }) : GONE
+    for (;;) {
+      const [rules, people] = [policy, known]
+      const identity = await today(request.identity)
+      const decision = identity ? await rules({ ...request, identity }) : GONE
+      if (rules === policy && people === known) return decision
+    }
+  }
+
+  /** True: it was ended. */
+  async function reviewOne(entry: Held, signal: AbortSignal): Promise<boolean> {
+    for (const request of entry.requests) {
+      if (!held.has(entry)) return false
+      const decision = await unlessAborted(decide(request), signal)
+      if (decision.allowed) continue
+      if (!held.delete(entry)) return false
+      log.warn({ ...facts(request), by: decision.by }, 'withdrawn')
+      entry.end()
+      return true
+    }
+    return false
+  }
+
+  async function reviewAll(signal: AbortSignal): Promise<number> {
+    const queue = [...held].values()
+    let ended = 0
+    const ask = async () => {
+      for (const entry of queue) {
+        try {
+          if (await reviewOne(entry, signal)) ended++
+        } catch (error) {
+          signal.throwIfAborted()
+          const [request] = entry.requests
+          log.error({ ...(request && facts(request)), err: error }, 'what goes on could not be reviewed; it goes on')
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: REVIEWED_AT_ONCE }, ask))
+    return ended
   }
 
   return {
@@ -72,21 +118,23 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
       held.add(entry)
       return () => held.delete(entry)
     },
-    async review() {
-      let ended = 0
-      for (const entry of [...held]) {
-        for (const request of entry.requests) {
-          const decision = await decide(request)
-          if (decision.allowed || !held.delete(entry)) continue
-          const { by } = decision
-          const { identity, origin, container, user, action } = request
-          const where = { connection: origin.connectionId, identity: identity.name, container: container.name }
-          log.warn({ ...where, user: user?.name, action: action.kind, by }, 'withdrawn')
-          entry.end()
-          ended++
-        }
-      }
-      return ended
+    review(signal) {
+      coming ??= latest.then(() => {
+        coming = undefined
+        return reviewAll(signal)
+      })
+      latest = coming.catch(() => undefined)
+      return coming
     },
+  }
+}
+
+function facts({ identity, origin, container, user, action }: Request): object {
+  return {
+    connection: origin.connectionId,
+    identity: identity.name,
+    container: container.name,
+    user: user?.name,
+    action: action.kind,
   }
 }

@@ -126,6 +126,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     if (clientAliveInterval === 0) return undefined
     let asked = 0
     let seen = transport.lastPacket
+    // biome-ignore lint/plugin: a plain tick, which never waits
     const timer = setInterval(() => {
       if (transport.lastPacket !== seen) asked = 0
       seen = transport.lastPacket
