@@ -1,13 +1,14 @@
 /** Holder containers by `docker run` (engine.ts `Holders`). The CLI ends them with itself: -i, --rm. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { HatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Cli } from './cli-run.ts'
 import { HOLDER_LABEL, HOLDER_MAX_AGE } from './docker-holders.ts'
 import type { HolderSpec, Holders } from './engine.ts'
 import { oneLine } from './engine-words.ts'
-import { HOLDER_LIMITS, withCpuLimit } from './holder-limits.ts'
+import { HOLDER_LIMITS, withCpuLimit, withImage } from './holder-start.ts'
 
 const START_DEADLINE = 20_000
 const TEXT_LIMIT = 4096
@@ -36,7 +37,10 @@ export function cliHolders(cli: Cli): Holders {
         child.stderr.on('data', (chunk: Buffer) => {
           if (err.length < TEXT_LIMIT) err += chunk.toString('utf8')
         })
-        child.on('close', () => reject(new Error(`the holder ended: ${oneLine(err)}`)))
+        child.on('close', () => {
+          const cause = new Error(oneLine(err))
+          reject(new HatchwayError('ENGINE_ERROR', `the holder ended: ${cause.message}`, { cause }))
+        })
       })
       return { firstLine, close }
     } catch (error) {
@@ -47,10 +51,9 @@ export function cliHolders(cli: Cli): Holders {
 
   return {
     async start(spec, signal) {
-      const image = `${spec.image.repository}:${spec.image.tag}`
-      const { code } = await cli.run(['image', 'inspect', image], { signal })
-      if (code !== 0) await cli.must(['import', '-', image], { signal, input: spec.image.tar }, {})
-      return withCpuLimit((cpu) => start(spec, cpu, signal))
+      const { repository, tag, tar } = spec.image
+      const bring = () => cli.must(['import', '-', `${repository}:${tag}`], { signal, input: tar }, {})
+      return withCpuLimit((cpu) => withImage(repository, () => start(spec, cpu, signal), bring))
     },
 
     async sweep(signal) {
@@ -84,6 +87,8 @@ function runArguments(spec: HolderSpec, name: string, cpu: boolean): string[] {
     'run',
     '--interactive',
     '--rm',
+    // Never a registry's image of that name.
+    '--pull=never',
     `--name=${name}`,
     `--label=${HOLDER_LABEL}=${spec.containerId}`,
     `--pid=container:${spec.containerId}`,

@@ -8,8 +8,8 @@ import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import { hijack } from './docker-hijack.ts'
 import type { HolderSpec, Holders } from './engine.ts'
-import { engineError, imageMissing } from './engine-words.ts'
-import { HOLDER_LIMITS, withCpuLimit } from './holder-limits.ts'
+import { engineError } from './engine-words.ts'
+import { HOLDER_LIMITS, withCpuLimit, withImage } from './holder-start.ts'
 
 export const HOLDER_LABEL = 'hatchway.holder'
 /** Seconds. A younger one may belong to a gateway that lives; an older one is nobody's (HolderSpec.argv ends before that). */
@@ -40,11 +40,7 @@ export function dockerHolders(api: DockerApi): Holders {
     // By its name: a create that was given up may have made it all the same.
     let close: () => Promise<void> = () => remove(name)
     try {
-      const { Id: id } = await create().catch(async (error: unknown) => {
-        if (!imageMissing(error, spec.image.repository)) throw error
-        await importImage(spec.image, signal)
-        return create()
-      })
+      const { Id: id } = await withImage(spec.image.repository, create, () => importImage(spec.image, signal))
       const { prefix } = await api.version(signal)
       const { promise: firstLine, resolve: heard, reject: silent } = deferred<string>()
       firstLine.catch(() => {})

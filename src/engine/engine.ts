@@ -130,7 +130,7 @@ export interface Exec {
 
 /**
  * A container of our own, run for a moment in the process namespace of another so that its files can be reached there. It has
- * no network, no capability, and limits of its own (holder-limits.ts).
+ * no network, no capability, and limits of its own (holder-start.ts).
  */
 export interface HolderSpec {
   /** Whose process namespace it joins. */

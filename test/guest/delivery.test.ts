@@ -193,6 +193,20 @@ describe('delivery', () => {
     expect((await sh(guest, 'echo on')).out).toBe('on\n')
   })
 
+  it.each(['docker', 'cli'] as const)(
+    'brings the holder’s image again where another gateway removes it (%s)',
+    async (kind) => {
+      world = await openWorld({}, kind)
+      const target = await container('scratch', ['--read-only'])
+      const about = await world.inspect(target)
+      await world.guest(target)
+      // As gateways that end do, with nothing of it in use.
+      const gone = Array.from({ length: 5 }, () => world.engine.holders?.forget('hatchway-guest', LIMIT()))
+      const guests = await Promise.all([world.pool.acquire(about, DEV, LIMIT()), ...gone])
+      expect(guests[0]?.identity.uid).toBe(1000)
+    },
+  )
+
   it('shares one delivery among concurrent sessions and one helper among later ones', async () => {
     world = await openWorld()
     const target = await container('busybox')

@@ -1,9 +1,11 @@
+/** How both drivers start a holder: what it may take, and its image, which is imported where the engine has not got it. */
+import { HatchwayError } from '../errors.ts'
+import { imageMissing } from './engine-words.ts'
+
 /**
  * A holder is in no cgroup of the container that it serves, and runs as that container's user: what it may take is little,
  * and its own. An engine that limits nothing on its host (rootless on cgroup v1) says so and goes on.
  */
-import { HatchwayError } from '../errors.ts'
-
 export const HOLDER_LIMITS = {
   /** The engine's runtime itself needs some 10 MiB of it before the holder's program runs. */
   memoryBytes: 32 * 1024 * 1024,
@@ -23,6 +25,20 @@ export async function withCpuLimit<T>(start: (cpu: boolean) => Promise<T>): Prom
   } catch (error) {
     if (!/controller|cgroup/i.test(wordsOf(error))) throw error
     return start(false)
+  }
+}
+
+/** More than one: a gateway that ends removes the image, and it is another's as well. */
+const IMPORTS = 3
+
+export async function withImage<T>(image: string, start: () => Promise<T>, bring: () => Promise<unknown>): Promise<T> {
+  for (let imports = 0; ; imports++) {
+    try {
+      return await start()
+    } catch (error) {
+      if (imports >= IMPORTS || !imageMissing(error, image)) throw error
+    }
+    await bring()
   }
 }
 
