@@ -7,7 +7,7 @@ import { parseChannelTimeout, parseMaxStartups, parseNetBlockSize, parseRekeyLim
 
 const maxStartups = parsed(textOrNumber, parseMaxStartups, 'start:rate:full such as 10:30:100')
 const rekeyLimit = parsed(z.string(), parseRekeyLimit, 'bytes and optionally a time such as "1G 1h"')
-const netBlockSize = parsed(textOrNumber, parseNetBlockSize, 'bits of IPv4 and IPv6 such as 32:128')
+const netBlockSize = parsed(textOrNumber, parseNetBlockSize, 'bits of IPv4 and IPv6 such as 32:64')
 const penalties = parsed(z.string(), parsePenalties, 'no, yes, or penalties such as "authfail:5s noauth:1s max:10m"')
 const channelTimeout = parsed(z.string(), parseChannelTimeout, 'a channel type and a time such as direct-tcpip=10m')
 
@@ -23,8 +23,10 @@ export const limits = z.strictObject({
     .prefault('none')
     .describe('The same for one source alone: how many of its connections may be unauthenticated at a time.'),
   perSourceNetBlockSize: netBlockSize
-    .prefault('32:128')
-    .describe('What one source is: the first bits of an IPv4 and an IPv6 address.'),
+    .prefault('32:64')
+    .describe(
+      "What one source is: the first bits of an IPv4 and an IPv6 address. sshd's default is 32:128; who has IPv6 has a /64 of addresses.",
+    ),
   perSourcePenalties: penalties
     .prefault(
       'crash:90s authfail:5s noauth:1s grace-exceeded:10s refuseconnection:10s max:10m min:15s max-sources4:65536 max-sources6:65536 overflow:permissive overflow6:permissive',

@@ -3,15 +3,14 @@
  * serves everybody, and no client needs many: after the first second they get a tenth of the time. Who wants more waits,
  * and is not ended: RekeyLimit=16 of ssh_config(5) asks for one with every packet.
  */
+import { ComputingShare } from './computing-share.ts'
 
 const SHARE = 0.1
-/** Milliseconds of computing. */
-const FREE = 1000
+const FREE_MS = 1000
 
 export class ExchangeShare {
   readonly #rested: () => void
-  #spent = 0
-  #at = 0
+  readonly #share = new ComputingShare(SHARE, FREE_MS)
   #asked = false
   #rest: NodeJS.Timeout | undefined
 
@@ -39,15 +38,13 @@ export class ExchangeShare {
   handled(cost: number, now: number, exchanging: boolean): void {
     if (!this.#asked) return
     this.#asked = exchanging
-    this.#spent = Math.max(0, this.#spent - (now - this.#at) * SHARE) + Math.min(cost, FREE)
-    this.#at = now
-    const excess = this.#spent - FREE
-    if (excess <= 0) return
+    const rest = this.#share.spend(cost, now)
+    if (rest <= 0) return
     clearTimeout(this.#rest)
     this.#rest = setTimeout(() => {
       this.#rest = undefined
       this.#rested()
-    }, excess / SHARE).unref()
+    }, rest).unref()
   }
 
   stop(): void {

@@ -18,6 +18,8 @@ export interface ProtocolOptions {
   readonly identified: (version: string) => void
   /** Every packet but those of a key exchange; what it returns goes to ssh2's decipher. */
   readonly payload: (payload: Buffer) => number | false | undefined
+  /** The first key exchange is to be computed: now, or when it may. */
+  readonly takeTurn: (kex: string, compute: () => void) => void
   /** After NEWKEYS both ways, before anything else is sent. */
   readonly exchanged: () => void
   /** What waited for the key exchange has been sent. */
@@ -62,6 +64,7 @@ export function createProtocol(options: ProtocolOptions): StockProtocol {
     },
   })
   protocol._onPayload = options.payload
+  protocol.takeTurn = options.takeTurn
   const complete = protocol._onHandshakeComplete
   protocol._onHandshakeComplete = (negotiated) => {
     options.exchanged()

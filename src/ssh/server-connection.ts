@@ -5,6 +5,7 @@ import type { AuthContext } from './auth.ts'
 import type { Carried, Endpoint, SshConnection } from './connection.ts'
 import { ConnectionLayer } from './connection-layer.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
+import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, Message, packet } from './packets.ts'
 import type { Misdeed } from './penalties.ts'
 import type { SshServerOptions } from './server.ts'
@@ -23,6 +24,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly carried: Carried<Identity>
   readonly hostKeys: HostKeys
   readonly offer: object
+  readonly exchanges: LoginExchanges
   readonly server: SshServerOptions<Identity>
   /** Among those that have not logged in. */
   readonly place: Place
@@ -49,6 +51,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     hostKeys: options.hostKeys,
     offer: options.offer,
     rekeyLimit: limits.rekeyLimit,
+    exchanges: options.exchanges,
     greeted: options.carried.greeted === true,
     packet: (type, payload) => (layer ?? auth).packet(type, payload),
     fault,

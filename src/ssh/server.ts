@@ -10,6 +10,7 @@ import type { AuthContext, Authenticator } from './auth.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { type KeyFile, loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
+import { LoginExchanges } from './login-exchanges.ts'
 import type { Misdeed, Penalty } from './penalties.ts'
 import { GONE, type ServerConnection, serveConnection } from './server-connection.ts'
 
@@ -92,6 +93,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)
   const server = { ...options, observe: guarded(options.observe) }
+  const exchanges = new LoginExchanges()
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
   const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
@@ -180,6 +182,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       carried,
       hostKeys,
       offer,
+      exchanges,
       server,
       place,
       ended: () => connections.delete(connection),

@@ -63,6 +63,8 @@ export interface StockProtocol {
   readonly _queue?: Buffer[]
   _cipher: StockCipher
   readonly _decipher?: StockDecipher
+  /** Ours: kex/turn.ts. */
+  takeTurn?: (kex: string, compute: () => void) => void
   readonly _packetRW: {
     readonly read: { read(payload: Buffer): Buffer; readonly _zlib?: { _maxOutputLength: number } }
     readonly write: {

@@ -11,6 +11,7 @@ import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { clientFirst } from './kexinit-order.ts'
+import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
 import { createProtocol, feed } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
@@ -30,6 +31,8 @@ export interface TransportOptions {
   /** A KexInit of ssh2. */
   readonly offer: object
   readonly rekeyLimit: RekeyLimit
+  /** Shared by all connections. */
+  readonly exchanges: LoginExchanges
   /** Our identification has been sent. */
   readonly greeted: boolean
   /** A packet above the transport layer; CHANNEL_DATA is lent until it returns. What it throws ends the connection. */
@@ -53,6 +56,8 @@ export class Transport {
   #lastPacket = Date.now()
   #authenticated = false
   readonly #share = new ExchangeShare(() => this.#drained())
+  /** Set while the first key exchange waits for its turn, and the client is not heard. */
+  #giveUpTurn: (() => void) | undefined
 
   constructor(options: TransportOptions) {
     const heard = (data: Buffer) => this.#received(data)
@@ -70,6 +75,7 @@ export class Transport {
         this.#clientVersion = version
       },
       payload: (payload) => this.#payload(payload),
+      takeTurn: (kex, compute) => this.#takeTurn(kex, compute),
       exchanged: () => this.#exchanged(),
       resumed: () => this.#drained(),
       disconnected: (reason, text) => this.#clientDisconnects(reason, text),
@@ -196,6 +202,25 @@ export class Transport {
     this.#rekeying.done(this.#output.bytes, this.#output.pieces)
   }
 
+  #takeTurn(kex: string, compute: () => void): void {
+    let computed = false
+    const giveUp = this.#options.exchanges.take(kex, () => {
+      computed = true
+      // In the parser, #received() catches what is thrown.
+      if (!this.#giveUpTurn) return compute()
+      this.#giveUpTurn = undefined
+      try {
+        compute()
+      } catch (error) {
+        this.#unreadable(error)
+      }
+      this.#drained()
+    })
+    if (computed) return
+    this.#giveUpTurn = giveUp
+    this.#stream.pause()
+  }
+
   #startRekey(): void {
     if (this.closed) return
     this.#protocol.rekey()
@@ -303,7 +328,7 @@ export class Transport {
 
   #drained(): void {
     if (this.closed) return
-    const ready = !this.#share.resting && this.#output.unsent < PAUSE_INPUT / 2
+    const ready = !this.#giveUpTurn && !this.#share.resting && this.#output.unsent < PAUSE_INPUT / 2
     if (ready && this.#stream.isPaused()) this.#stream.resume()
     const waiters = [...this.#waiting]
     this.#waiting.clear()
@@ -332,6 +357,7 @@ export class Transport {
     this.#closed = true
     this.#rekeying.stop()
     this.#share.stop()
+    this.#giveUpTurn?.()
     this.#protocol.cleanup()
     this.#waiting.clear()
     this.#options.closed(this.#reason ?? 'connection lost')

@@ -36,7 +36,7 @@ describe('configuration', () => {
       loginGraceTime: 120_000,
       maxStartups: { start: 10, rate: 30, full: 100 },
       perSourceMaxStartups: 0,
-      perSourceNetBlockSize: { ipv4: 32, ipv6: 128 },
+      perSourceNetBlockSize: { ipv4: 32, ipv6: 64 },
       perSourcePenalties: {
         enabled: true,
         penalties: { crash: 90_000, authfail: 5000, noauth: 1000, 'grace-exceeded': 10_000, refuseconnection: 10_000 },

@@ -13,6 +13,7 @@ import { HYBRIDS, type Hybrid } from './algorithms.ts'
 import { assertNotTooLate, assertVersion } from './guard.ts'
 import { type Answer, answerHybrid } from './hybrid.ts'
 import {
+  KEX_INIT,
   KEXINIT,
   type KexModule,
   type KexProtocol,
@@ -22,6 +23,7 @@ import {
 } from './internals.ts'
 import { type ClientKexinit, readKexinit, withKexNames } from './kexinit.ts'
 import { inOrder } from './order.ts'
+import { inTurn } from './turn.ts'
 import { x25519 } from './x25519.ts'
 
 const load = createRequire(import.meta.url)
@@ -42,8 +44,10 @@ export function installPostQuantumKex(): void {
   const { onKEXPayload } = kex
   kex.onKEXPayload = function (state, payload) {
     return inOrder(this, payload, (message) => {
-      if (!state.firstPacket || message[0] !== KEXINIT) return onKEXPayload.call(this, state, message)
-      return negotiate(this, message, (shown) => onKEXPayload.call(this, state, shown))
+      const stock = (shown: Buffer) => onKEXPayload.call(this, state, shown)
+      if (state.firstPacket && message[0] === KEXINIT) return negotiate(this, message, stock)
+      const isGuess = this._skipNextInboundPacket
+      return message[0] === KEX_INIT && !isGuess ? inTurn(this, () => stock(message)) : stock(message)
     })
   }
   const handleKexInit = kex.HANDLERS[KEXINIT]

@@ -38,6 +38,14 @@ export interface KexProtocol {
   /** Undefined: a fatal error or DISCONNECT has ended the connection. */
   readonly _destruct: (() => void) | undefined
   readonly _packetRW: { read: PayloadReader }
+  parse(chunk: Buffer, from: number, to: number): void
+  /** Called until it has answered `to` or more. */
+  _parse: (chunk: Buffer, from: number, to: number) => number
+  /**
+   * Ours, not ssh2's: calls `compute` at once or later. Absent: nobody waits.
+   * @param kex which exchange it is
+   */
+  takeTurn?: (kex: string, compute: () => void) => void
   /** Takes all packets but those of a key exchange. */
   readonly _onPayload: (payload: Buffer) => ParserVerdict
   /** From NEWKEYS to NEWKEYS. */
@@ -59,3 +67,6 @@ export interface KexModule {
 
 /** SSH_MSG_KEXINIT */
 export const KEXINIT = 20
+
+/** SSH_MSG_KEXDH_INIT, SSH_MSG_KEX_ECDH_INIT, SSH_MSG_KEX_HYBRID_INIT */
+export const KEX_INIT = 30

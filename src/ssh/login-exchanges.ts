@@ -1,0 +1,67 @@
+/**
+ * What the key exchanges of all who have not logged in may cost together. A client computes nothing for one, if it likes:
+ * nine connections of such clients took all of the thread that serves everybody's sessions. So they take turns, one in a
+ * turn of the event loop, and have a share of the time; who finds it spent waits. sshd has a process for each.
+ */
+import { ComputingShare } from './computing-share.ts'
+import { DEAR_KEX } from './kex/algorithms.ts'
+
+/** About 150 logins a second, of two to three milliseconds each. */
+const SHARE = 0.4
+/** Of those that cost five milliseconds and more, which nobody's client prefers. */
+const DEAR_SHARE = 0.1
+/** As many as come at once when a fleet of clients wakes up. */
+const FREE_MS = 200
+
+export class LoginExchanges {
+  readonly #quick = new Lane(SHARE)
+  readonly #dear = new Lane(DEAR_SHARE)
+
+  /**
+   * Computes at once, or when its turn comes. Returns how not to wait any longer; idempotent.
+   * @param compute must not throw where it is called later
+   */
+  take(kex: string, compute: () => void): () => void {
+    return (DEAR_KEX.includes(kex) ? this.#dear : this.#quick).take(compute)
+  }
+}
+
+/** In the order they came. Who waits is bounded by MaxStartups. */
+class Lane {
+  readonly #waiting = new Set<() => void>()
+  readonly #share: ComputingShare
+  #rests = false
+
+  constructor(share: number) {
+    this.#share = new ComputingShare(share, FREE_MS)
+  }
+
+  take(compute: () => void): () => void {
+    this.#waiting.add(compute)
+    this.#next()
+    return () => void this.#waiting.delete(compute)
+  }
+
+  #next(): void {
+    const [first] = this.#waiting
+    if (this.#rests || !first) return
+    this.#waiting.delete(first)
+    this.#rests = true
+    const began = performance.now()
+    try {
+      first()
+    } finally {
+      this.#rest(this.#share.spend(performance.now() - began, began))
+    }
+  }
+
+  #rest(milliseconds: number): void {
+    const rested = () => {
+      this.#rests = false
+      this.#next()
+    }
+    if (milliseconds > 0) setTimeout(rested, milliseconds).unref()
+    // Those who are in are heard in between.
+    else setImmediate(rested)
+  }
+}
