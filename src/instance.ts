@@ -2,9 +2,10 @@
  * Which gateway is this, and which others live? An installation has an id for good; each process of it has one more and
  * a socket of that name, which nobody can connect to any more once the process is gone, however it went.
  */
-import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { link, mkdir, open, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 
 const ID = /^[0-9a-f]{32}$/
@@ -13,7 +14,7 @@ const ANSWER = 2000
 const YOUNG = 60_000
 
 export interface Instance {
-  /** Of the installation: all gateways with this state folder. */
+  /** Of the installation: all gateways with this state folder on this machine. Those with a copy of it are another. */
   readonly gateway: string
   /** Of this process. */
   readonly id: string
@@ -25,7 +26,7 @@ export interface Instance {
 export async function openInstance(stateFolder: string): Promise<Instance> {
   const folder = join(stateFolder, 'instances')
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const gateway = await installationId(join(stateFolder, 'gateway-id'))
+  const gateway = await installation(join(stateFolder, 'gateway-id'))
   const id = randomBytes(16).toString('hex')
   // A socket's path may have 107 bytes, a state folder's any number: through the folder's descriptor it is short.
   const directory = await open(folder, 'r')
@@ -64,6 +65,23 @@ export async function openInstance(stateFolder: string): Promise<Instance> {
       await directory.close()
     },
   }
+}
+
+/**
+ * Whether another process lives is only known of those in this very folder, so what a copy of the folder made (for one host
+ * key on two machines, or from a backup) must not look like ours: its file has another inode, path or machine.
+ */
+async function installation(file: string): Promise<string> {
+  const id = await installationId(file)
+  const { ino } = await stat(file, { bigint: true })
+  const place = [id, await machine(), await realpath(file), String(ino)]
+  return createHash('sha256').update(place.join('\n')).digest('hex').slice(0, 32)
+}
+
+/** machine-id(5); in a container often none, and its host name is its own. */
+async function machine(): Promise<string> {
+  const id = await readFile('/etc/machine-id', 'utf8').catch(() => '')
+  return /^[0-9a-f]{32}$/.test(id.trim()) ? id.trim() : hostname()
 }
 
 async function installationId(file: string): Promise<string> {

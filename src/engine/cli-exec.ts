@@ -18,8 +18,8 @@ export interface CliExecRequest {
   readonly cli: Cli
   readonly flavour: CliFlavour
   readonly gate: KeyedSemaphore
-  /** Of the engine: what its close() must end. */
-  readonly closers: Set<() => void>
+  /** Of the engine: what its close() must end, and the container that each runs in. */
+  readonly closers: Map<() => void, string>
   name(containerId: string): string
   inspect(ref: string, signal: AbortSignal): Promise<Container>
   readonly containerId: string
@@ -73,7 +73,7 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
       child.kill()
       closed.resolve({ signal: 'HUP', coreDumped: false })
     }
-    closers.add(close)
+    closers.set(close, request.containerId)
     const ended = child.ended.then(async ({ code }): Promise<ExitStatus> => {
       leave()
       closers.delete(close)

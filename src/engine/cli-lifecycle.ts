@@ -1,9 +1,11 @@
 /** Containers started, stopped, made and removed by the CLI's commands of the same names (engine.ts `Lifecycle`). */
 import { spawn } from 'node:child_process'
+import { z } from 'zod'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import type { ContainerSpec, Lifecycle } from './engine.ts'
+import { parseExecIds, readJson } from './engine-json.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
 import { readLines } from './lines.ts'
 import { createPullCounter } from './pull-counter.ts'
@@ -13,7 +15,8 @@ const CREATE_DEADLINE = 60_000
 const LOG_BYTES = 16 * 1024
 const ERROR_BYTES = 4096
 
-export function cliLifecycle(cli: Cli, name: (id: string) => string): Lifecycle {
+/** `running`: how many programs of ours run in a container. */
+export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (id: string) => number): Lifecycle {
   async function change(args: readonly string[], ref: string, deadline: number, signal: AbortSignal) {
     await cli.must([...args, ref], { signal, deadline }, { container: name(ref) })
   }
@@ -29,6 +32,14 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string): Lifecycle 
       } catch (error) {
         if (!isRemoved(error)) throw error
       }
+    },
+
+    // The ids of our own execs are the CLI's secret, so they are counted: what the CLIs list has not ended.
+    async othersInside(id, signal) {
+      const about = { container: name(id) }
+      const stdout = await cli.must(['inspect', '--type', 'container', id], { signal }, about)
+      const execs = readJson(stdout, (json) => parseExecIds(z.array(z.unknown()).min(1).parse(json)[0]))
+      return execs.length > running(id)
     },
 
     async logs(id, lines, signal) {

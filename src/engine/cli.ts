@@ -34,7 +34,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
   const names = new Map<string, string>()
   const name = (id: string) => names.get(id) ?? id.slice(0, 12)
   const closed = new AbortController()
-  const closers = new Set<() => void>()
+  const closers = new Map<() => void, string>()
 
   async function inspect(ref: string, signal: AbortSignal): Promise<Container> {
     if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
@@ -92,13 +92,13 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
     holders: cliHolders(cli),
 
-    lifecycle: cliLifecycle(cli, name),
+    lifecycle: cliLifecycle(cli, name, (id) => [...closers.values()].filter((inside) => inside === id).length),
 
     events: (signal) => cliEvents(cli, flavour, anyOf(signal, closed.signal)),
 
     async close() {
       closed.abort(new Error('the engine was closed'))
-      for (const close of closers) close()
+      for (const close of closers.keys()) close()
     },
   }
 }

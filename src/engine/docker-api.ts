@@ -1,5 +1,6 @@
 /** One Docker API as both the exec path and the plain calls see it: address, calls, version, names for messages. */
 import { HatchwayError } from '../errors.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DockerAddress } from './docker-address.ts'
 import type { CallOptions, DockerHttp } from './docker-http.ts'
@@ -21,6 +22,8 @@ export interface DockerApi {
   /** The container's name for messages, or its short id. */
   name(containerId: string): string
   remember(containerId: string, name: string): void
+  /** Programs that were started through this object, by the ids of their execs. */
+  readonly ownExecs: BoundedMap<string, true>
 }
 
 export interface ApiVersion extends EngineVersion {
@@ -33,6 +36,7 @@ export interface ApiVersion extends EngineVersion {
 /** Newest API whose behaviour was tried; newer engines serve it. */
 const NEWEST = 47
 const NAMES_LIMIT = 10_000
+const OWN_EXECS_LIMIT = 10_000
 
 export function createDockerApi(address: DockerAddress, http: DockerHttp): DockerApi {
   const names = new Map<string, string>()
@@ -75,6 +79,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
         throw error
       }
     },
+    ownExecs: new BoundedMap(OWN_EXECS_LIMIT),
     name: (id) => names.get(id) ?? id.slice(0, 12),
     remember(id, name) {
       if (names.size >= NAMES_LIMIT) names.clear()

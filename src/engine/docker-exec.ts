@@ -58,6 +58,7 @@ export async function startExec(
       },
       parseId,
     )
+    api.ownExecs.set(execId, true)
 
     const life = new AbortController()
     const exit = deferred<ExitStatus>()

@@ -4,7 +4,7 @@ import { HatchwayError } from '../errors.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import type { ContainerSpec, Lifecycle } from './engine.ts'
-import { parseId, parseMessage } from './engine-json.ts'
+import { parseExecIds, parseExecState, parseId, parseMessage } from './engine-json.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
 import { splitImage } from './image-ref.ts'
 import { readLines } from './lines.ts'
@@ -45,6 +45,22 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
       } catch (error) {
         if (!isRemoved(error)) throw error
       }
+    },
+
+    async othersInside(id, signal) {
+      const about = { container: api.name(id) }
+      const execs = await api.json('GET', `/containers/${id}/json`, { signal, about }, parseExecIds)
+      // Podman lists what has ended as well, for five minutes; Docker what was made and never started.
+      for (const exec of execs.filter((exec) => !api.ownExecs.has(exec))) {
+        const state = await api
+          .json('GET', `/exec/${exec}/json`, { signal }, parseExecState)
+          .catch((error: unknown) => {
+            if (error instanceof HatchwayError && error.code === 'ENGINE_ERROR') return undefined
+            throw error
+          })
+        if (state?.running) return true
+      }
+      return false
     },
 
     async logs(id, lines, signal) {

@@ -237,6 +237,9 @@ export function nodeArch(word: string): string {
   return ARCHITECTURES[word] ?? word
 }
 
+/** An id becomes part of paths; an engine that answers anything else is not one. */
+const EXEC_ID = /^[0-9a-zA-Z]{1,128}$/
+
 const execState = z.object({
   Running: z.boolean().catch(false),
   ExitCode: z.number().nullish().catch(null),
@@ -256,9 +259,13 @@ export function parseExecState(json: unknown): ExecState {
   return { running, code: running ? undefined : (ExitCode ?? undefined), started: running && Pid !== 0 }
 }
 
+/** `ExecIDs` of a container's inspection: what was started in it by an exec, by whomever. */
+export function parseExecIds(json: unknown): readonly string[] {
+  return z.object({ ExecIDs: list(z.string().regex(EXEC_ID)) }).parse(json).ExecIDs ?? []
+}
+
 export function parseId(json: unknown): string {
-  // The id becomes part of paths; an engine that answers anything else is not one.
-  return z.object({ Id: z.string().regex(/^[0-9a-zA-Z]{1,128}$/) }).parse(json).Id
+  return z.object({ Id: z.string().regex(EXEC_ID) }).parse(json).Id
 }
 
 /** An answer of whoever speaks for an engine. No body is no value. @throws HatchwayError ENGINE_ERROR */

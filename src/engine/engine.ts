@@ -208,6 +208,11 @@ export interface Lifecycle {
   unpause(containerId: string, signal: AbortSignal): Promise<void>
   /** Its stop signal, and KILL after `grace` seconds. */
   stop(containerId: string, grace: number, signal: AbortSignal): Promise<void>
+  /**
+   * Does a program run in it that somebody else started there: another gateway, a person with `docker exec`, a health
+   * check? What this object has started itself is not counted.
+   */
+  othersInside(containerId: string, signal: AbortSignal): Promise<boolean>
   /** The last lines of what its program wrote, both streams, at most some KiB: hostile text. */
   logs(containerId: string, lines: number, signal: AbortSignal): Promise<string>
   /** Makes it and answers its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there. */

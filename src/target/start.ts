@@ -139,13 +139,19 @@ export function createStarter(
 
   async function stop(container: Container, run: Run): Promise<void> {
     const limit = deadline(engineLimit('stopping the container', limits.changeMs))
-    run.stopping = stopRun(engine, container, run.startedAt, limit)
-      .then(
-        (stopped) => stopped && log.info({ container: container.name }, 'container stopped: nobody is in it any more'),
-        (error: unknown) => log.warn({ container: container.name, err: error }, 'container could not be stopped'),
-      )
-      .then(() => undefined)
-    await run.stopping
+    const facts = { container: container.name }
+    const stopping = stopRun(engine, container, run.startedAt, limit).catch((error: unknown) => {
+      log.warn({ ...facts, err: error }, 'container could not be stopped')
+      return 'failed' as const
+    })
+    run.stopping = stopping.then(() => undefined)
+    const how = await stopping
+    if (how === 'in use') {
+      log.info(facts, 'container runs on: somebody else is in it')
+      delete run.stopping
+      return rest(container, run)
+    }
+    if (how === 'stopped') log.info(facts, 'container stopped: nobody is in it any more')
     runs.delete(container.id)
     forget(container.id)
   }
@@ -159,12 +165,18 @@ export function createStarter(
   }
 }
 
-async function stopRun(engine: Engine, { id }: Container, startedAt: string, limit: AbortSignal): Promise<boolean> {
+async function stopRun(
+  engine: Engine,
+  { id }: Container,
+  startedAt: string,
+  limit: AbortSignal,
+): Promise<'stopped' | 'in use' | 'another run'> {
   const now = await engine.inspect(id, limit).catch((error: unknown) => {
     if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
     throw error
   })
-  if (now?.state !== 'running' || now.startedAt !== startedAt) return false
+  if (now?.state !== 'running' || now.startedAt !== startedAt) return 'another run'
+  if (await engine.lifecycle?.othersInside(id, limit)) return 'in use'
   await engine.lifecycle?.stop(id, STOP_GRACE, limit)
-  return true
+  return 'stopped'
 }

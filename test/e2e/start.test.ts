@@ -149,4 +149,24 @@ describe.each(GATEWAY_ROADS.slice(0, 1))('stopAfter on %s', (name) => {
       await close()
     }
   }, 120_000)
+
+  test('what another gateway has a session in runs on until that is over', async () => {
+    const { road, close } = await withStart(name, 'stopAfter: 1s\n')
+    // Without a helper, which stays inside for a minute after the last session.
+    const other = await openRoad(name, { gatewayArgs: ['--guest', 'off'] })
+    const ours = await startContainer('busybox', { name: testName('shared') })
+    try {
+      await docker('kill', ours.name)
+      const before = await (await road.as(`dev@${ours.name}`)).exec('echo started')
+      const long = (await other.as(`dev@${ours.name}`)).exec('sleep 5; echo survived', { limit: 60_000 })
+      expect(before.stdout.toString()).toBe('started\n')
+      expect((await long).stdout.toString()).toBe('survived\n')
+      await until('it is stopped then', async () => (await state(ours.name)) === 'exited', 30_000)
+      expect(road.gateway?.log()).toContain('container runs on: somebody else is in it')
+    } finally {
+      await ours.remove()
+      await other.close()
+      await close()
+    }
+  }, 120_000)
 })

@@ -25,6 +25,28 @@ export function lifecycleTests(promised: Promised): void {
     await lifecycle(engine).stop(id, 10, soon())
   })
 
+  promised('tells whether somebody else runs a program inside', async ({ engine, ground, container }) => {
+    const { id } = await container()
+    const { othersInside } = lifecycle(engine)
+    const inside = () => othersInside(id, soon())
+    expect(await inside()).toBe(false)
+    let ours: boolean | undefined
+    await runIn(engine, id, ['cat'], {
+      stdin: null,
+      async during(exec) {
+        ours = await inside()
+        const theirs = ground.control('exec', id, 'sleep', '3')
+        await until('their program is seen', inside)
+        await theirs
+        await until('it is seen to be over', async () => !(await inside()))
+        exec.stdin.end()
+      },
+    })
+    expect(ours).toBe(false)
+    await until('nobody is inside', async () => !(await inside()))
+    await expect(othersInside('f'.repeat(64), soon())).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+  })
+
   promised('unpauses a paused container', async ({ engine, ground, container }) => {
     const { id } = await container()
     await ground.control('pause', id)

@@ -29,7 +29,7 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
     ...{ env: [], labels: {}, addresses: [], readOnlyRootfs: false, usernsMode: '', mounts: [] },
   }
   const lifecycle: Lifecycle = {
-    ...{ start: unused, unpause: unused, stop: unused, logs: unused },
+    ...{ start: unused, unpause: unused, stop: unused, logs: unused, othersInside: unused },
     async pull(_image, progress, signal) {
       calls.push('pull')
       for (let passed = 0; passed < pullMs; passed += saysEvery) {
