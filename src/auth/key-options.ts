@@ -92,14 +92,16 @@ const VALUES: Readonly<Record<string, (draft: Draft, value: string) => string | 
   },
   permitopen: ({ restrictions }, value) => {
     if (!isPermit(value)) return 'a permitopen= that is not HOST:PORT'
-    restrictions.permitOpen = [...(restrictions.permitOpen ?? []), value]
-    return tooMany(restrictions.permitOpen)
+    const ports = [...(restrictions.permitOpen?.[0] ?? []), value]
+    restrictions.permitOpen = [ports]
+    return tooMany(ports)
   },
   permitlisten: ({ restrictions }, value) => {
     const permit = value.includes(':') ? value : `*:${value}`
     if (!isPermit(permit)) return 'a permitlisten= that is not [HOST:]PORT'
-    restrictions.permitListen = [...(restrictions.permitListen ?? []), permit]
-    return tooMany(restrictions.permitListen)
+    const ports = [...(restrictions.permitListen?.[0] ?? []), permit]
+    restrictions.permitListen = [ports]
+    return tooMany(ports)
   },
   // There are no tunnel devices here; a value sshd refuses is refused.
   tunnel: (_, value) => (/^(any|\d{1,9})$/i.test(value) ? undefined : 'a tunnel= that is no device'),

@@ -9,10 +9,10 @@ export interface Restrictions {
   readonly portForwarding: boolean
   readonly agentForwarding: boolean
   readonly x11Forwarding: boolean
-  /** permitopen=: "host:port", "[v6]:port", "*" for either; absent: any. */
-  readonly permitOpen?: readonly string[]
+  /** permitopen=: "host:port", "[v6]:port", "*" for either; a list for each key, all of which must permit; absent: any. */
+  readonly permitOpen?: PortLists
   /** permitlisten=: as permitOpen, a port alone was made "*:port"; absent: any. */
-  readonly permitListen?: readonly string[]
+  readonly permitListen?: PortLists
   /** environment=: "NAME=value", set in every session; no name twice. */
   readonly environment: readonly string[]
   /** expiry-time= or the end of a certificate, milliseconds since the epoch. */
@@ -22,6 +22,8 @@ export interface Restrictions {
   /** A FIDO token must have verified its user (PIN, fingerprint). */
   readonly verifyRequired: boolean
 }
+
+type PortLists = readonly (readonly string[])[]
 
 export const UNRESTRICTED: Restrictions = {
   pty: true,
@@ -33,21 +35,28 @@ export const UNRESTRICTED: Restrictions = {
   verifyRequired: false,
 }
 
-/** Both apply: of a key's line and of its certificate, say. A text when they cannot (auth-options.c, sshauthopt_merge). */
+/**
+ * Both apply: of a key's line and of its certificate, of two keys. A text when they cannot. As sshauthopt_merge() of
+ * auth-options.c, which takes the first list of ports and the first environment, though, and forgets the second.
+ */
 export function mergeRestrictions(one: Restrictions, two: Restrictions): Restrictions | string {
   if (one.command !== undefined && two.command !== undefined && one.command !== two.command) {
     return 'two forced commands that differ'
   }
   const command = one.command ?? two.command
-  const permitOpen = one.permitOpen ?? two.permitOpen
-  const permitListen = one.permitListen ?? two.permitListen
+  const environment = [...new Set([...one.environment, ...two.environment])]
+  if (new Set(environment.map((entry) => entry.split('=', 1)[0])).size < environment.length) {
+    return 'a variable of environment= with two values'
+  }
+  const permitOpen = both(one.permitOpen, two.permitOpen)
+  const permitListen = both(one.permitListen, two.permitListen)
   const ends = [one.expiresAt, two.expiresAt].filter((end) => end !== undefined)
   return {
     pty: one.pty && two.pty,
     portForwarding: one.portForwarding && two.portForwarding,
     agentForwarding: one.agentForwarding && two.agentForwarding,
     x11Forwarding: one.x11Forwarding && two.x11Forwarding,
-    environment: one.environment.length > 0 ? one.environment : two.environment,
+    environment,
     touchRequired: one.touchRequired || two.touchRequired,
     verifyRequired: one.verifyRequired || two.verifyRequired,
     ...(command !== undefined && { command }),
@@ -55,6 +64,10 @@ export function mergeRestrictions(one: Restrictions, two: Restrictions): Restric
     ...(permitListen && { permitListen }),
     ...(ends.length > 0 && { expiresAt: Math.min(...ends) }),
   }
+}
+
+function both(one: PortLists | undefined, two: PortLists | undefined): PortLists | undefined {
+  return one && two ? [...one, ...two] : (one ?? two)
 }
 
 /** Does `one` ask more of a FIDO token's signature than `other` did? */

@@ -25,8 +25,8 @@ export function takenAway(restrictions: Restrictions, action: Action, now: numbe
     case 'forward-socket': {
       if (!restrictions.portForwarding) return NO_FORWARDING
       // sshd lets sockets pass a list of ports; who wrote one did not mean /var/run/docker.sock.
-      const list = action.direction === 'local' ? restrictions.permitOpen : restrictions.permitListen
-      return list === undefined ? undefined : 'the key permits listed ports only'
+      const lists = action.direction === 'local' ? restrictions.permitOpen : restrictions.permitListen
+      return lists === undefined ? undefined : 'the key permits listed ports only'
     }
   }
   return undefined
@@ -36,8 +36,9 @@ const NO_FORWARDING = 'the key does not permit forwarding'
 const NOT_OPEN = 'not among the ports that the key permits to open (permitopen)'
 const NOT_LISTEN = 'not among the ports that the key permits to listen on (permitlisten)'
 
-function permits(list: readonly string[] | undefined, matches: (entry: string) => boolean): boolean {
-  return list === undefined || list.some(matches)
+/** Of each key that was needed to log in. */
+function permits(lists: Restrictions['permitOpen'], matches: (entry: string) => boolean): boolean {
+  return lists === undefined || lists.every((list) => list.some(matches))
 }
 
 interface HostPort {

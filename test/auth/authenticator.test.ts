@@ -122,7 +122,7 @@ describe('authorised keys', () => {
       ...UNRESTRICTED,
       command: 'uptime',
       pty: false,
-      permitOpen: ['db:5432'],
+      permitOpen: [['db:5432']],
     })
   })
 

@@ -171,7 +171,7 @@ describe('a cert-authority line', () => {
       pty: false,
       portForwarding: false,
       command: 'true',
-      permitOpen: ['db:1'],
+      permitOpen: [['db:1']],
       expiresAt: Date.UTC(2039, 0, 1),
     })
   })

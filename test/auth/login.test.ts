@@ -8,12 +8,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
 import { Lockout } from '../../src/auth/lockout.ts'
 import { createLogin, type Login } from '../../src/auth/login.ts'
-import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
+import { type Restrictions, UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { codeAt } from '../../src/auth/totp.ts'
 import { openUsers } from '../../src/auth/users.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseTotp } from '../../src/config/secrets.ts'
 import { parseMethods } from '../../src/config/users.ts'
+import { takenAway } from '../../src/policy/restrictions.ts'
 import type { AuthContext, Dialogue } from '../../src/ssh/auth.ts'
 
 const SECRET = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
@@ -270,6 +271,30 @@ describe('methods', () => {
     expect(login.join(first, key({ name: 'bob' }))).toBeUndefined()
     // Two keys with one comment, which anybody may write.
     expect(login.join(key({ name: 'x' }), key({ name: 'x' }))).toBeUndefined()
+    const narrowed = (restrictions: Partial<Restrictions>) =>
+      key({ name: 'alice', fingerprint: 'SHA256:2', restrictions: { ...UNRESTRICTED, ...restrictions } })
+    const [web, db] = [
+      narrowed({
+        permitOpen: [['*:8080', 'db:1']],
+        permitListen: [['*:1']],
+        environment: ['A=1', 'B=2'],
+        expiresAt: 9,
+      }),
+      narrowed({ permitOpen: [['localhost:*']], environment: ['B=2', 'C=3'], verifyRequired: true, expiresAt: 5 }),
+    ]
+    for (const joined of [login.join(web, db), login.join(db, web)]) {
+      expect(joined?.restrictions).toMatchObject({ permitListen: [['*:1']], verifyRequired: true, expiresAt: 5 })
+      expect([...(joined?.restrictions.environment ?? [])].sort()).toEqual(['A=1', 'B=2', 'C=3'])
+      const opens = (host: string, port: number) =>
+        joined && takenAway(joined.restrictions, { kind: 'forward-local', host, port }, 0) === undefined
+      expect([opens('localhost', 8080), opens('localhost', 22), opens('db', 1), opens('web', 8080)]).toEqual([
+        true,
+        false,
+        false,
+        false,
+      ])
+    }
+    expect(login.join(web, narrowed({ environment: ['B=3'] }))).toBeUndefined()
     const forced = (command: string) => key({ name: 'alice', restrictions: { ...UNRESTRICTED, command } })
     expect(login.join(forced('a'), forced('b'))).toBeUndefined()
   })

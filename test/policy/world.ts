@@ -26,7 +26,7 @@ export const PEOPLE: Readonly<Record<string, Identity>> = {
   carol: person('carol', { principals: ['web-admin', 'deploy'] }),
   dave: person('dave@corp.example', { groups: ['staff'] }),
   kim: person('kim', {
-    restrictions: { ...UNRESTRICTED, pty: false, agentForwarding: false, permitOpen: ['db:5432'] },
+    restrictions: { ...UNRESTRICTED, pty: false, agentForwarding: false, permitOpen: [['db:5432']] },
   }),
   old: person('old', { restrictions: { ...UNRESTRICTED, expiresAt: 1 } }),
 }
