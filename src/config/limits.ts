@@ -72,6 +72,8 @@ export const limits = z.strictObject({
     .describe('So long before its end by these two a session says so; of a short limit, half of it.'),
   maxSessionsPerIdentity: count().prefault('none').describe('Open sessions of one identity, in all its connections.'),
   maxConnectionsPerIdentity: count()
-    .prefault('none')
-    .describe('Connections of one identity at a time. A jump through the gateway (ssh -J) is two.'),
+    .prefault(100)
+    .describe(
+      'Connections of one identity at a time; a jump through the gateway (ssh -J) is two. sshd has no such limit: each of its connections is a process that the system counts.',
+    ),
 })

@@ -3,6 +3,9 @@ import type { End, Heard } from '../relay.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { PacketReader } from './packets.ts'
 
+/** The other end of a channel that is gone must take some of what came before within this time. */
+const STUCK_LIMIT = 60_000
+
 export class ChannelEnd implements End, ChannelOwner {
   readonly #channel: Channel
   #heard: Heard | undefined
@@ -13,6 +16,7 @@ export class ChannelEnd implements End, ChannelOwner {
   #ending = false
   #isFinished = false
   #isOver = false
+  #limit: NodeJS.Timeout | undefined
 
   constructor(channel: Channel) {
     this.#channel = channel
@@ -51,7 +55,9 @@ export class ChannelEnd implements End, ChannelOwner {
   destroy(): void {
     if (this.#isOver) return
     this.#isOver = true
+    clearTimeout(this.#limit)
     this.#channel.close()
+    this.#channel.discard()
     this.#heard?.closed()
     this.#told?.()
   }
@@ -90,15 +96,21 @@ export class ChannelEnd implements End, ChannelOwner {
     // What came before CLOSE is still to arrive; writing is over.
     this.end()
     this.#read()
+    if (!this.#isOver) this.#awaitReader(Number.POSITIVE_INFINITY)
   }
 
-  /** What the channel holds when it is gone, a window at the most, is given whole: nobody is left who could wait. */
+  #awaitReader(before: number): void {
+    const { unread } = this.#channel
+    if (unread >= before) this.destroy()
+    else this.#limit = setTimeout(() => this.#awaitReader(unread), STUCK_LIMIT).unref()
+  }
+
   #read(): void {
     if (!this.#heard) return
-    const { gone } = this.#channel
     const give = (bytes: Buffer) => this.#give(bytes)
-    while ((gone || !this.#stalled) && this.#channel.lend(give));
-    if ((this.#stalled && !gone) || this.#readEnd || !(gone || this.#channel.ended)) return
+    while (!this.#stalled && this.#channel.lend(give));
+    const { gone, unread, ended } = this.#channel
+    if (this.#stalled || this.#readEnd || !(ended || (gone && unread === 0))) return
     this.#readEnd = true
     this.#heard?.ended()
     this.#settle()

@@ -2,7 +2,9 @@
  * The sending half of a channel (RFC 4254 §5.2). Data and stderr share one window, and keep their order: what does not fit
  * waits in one line. Bytes given are copied, straight into packets while window and connection allow.
  */
+import type { Budget } from './budget.ts'
 import { ByteQueue } from './byte-queue.ts'
+import { DisconnectReason } from './packets.ts'
 import type { Transport } from './transport.ts'
 
 export const MAX_DATA = 32 * 1024
@@ -21,6 +23,7 @@ interface Segment {
 
 export class ChannelWriter {
   readonly #transport: Transport
+  readonly #budget: Budget
   readonly #remote: number
   readonly #maxData: number
   readonly #drained: () => void
@@ -34,8 +37,9 @@ export class ChannelWriter {
   #listening = false
 
   /** `drained` is told once after each false of `write`. */
-  constructor(remote: RemoteEnd, transport: Transport, drained: () => void) {
+  constructor(remote: RemoteEnd, transport: Transport, budget: Budget, drained: () => void) {
     this.#transport = transport
+    this.#budget = budget
     this.#remote = remote.id
     this.#window = remote.window
     this.#maxData = Math.max(1, Math.min(MAX_DATA, remote.packetSize))
@@ -53,7 +57,7 @@ export class ChannelWriter {
       }
     }
     if (sent < chunk.length) this.#queue(fd, sent > 0 ? chunk.subarray(sent) : chunk)
-    if (this.#ready()) return true
+    if (this.#stopped || this.#ready()) return true
     this.#needsDrain = true
     this.#listen()
     return false
@@ -75,7 +79,7 @@ export class ChannelWriter {
   stop(): void {
     if (this.#stopped) return
     this.#stopped = true
-    this.#waiting.length = 0
+    for (const { bytes } of this.#waiting.splice(0)) this.#budget.give(bytes.length)
     this.#tellFlushed()
     if (!this.#needsDrain) return
     this.#needsDrain = false
@@ -99,7 +103,12 @@ export class ChannelWriter {
     return size
   }
 
+  /** Who gave it was asked to wait, but what was under way comes. Too much of that ends the connection. */
   #queue(fd: 1 | 2, chunk: Buffer): void {
+    if (!this.#budget.take(chunk.length)) {
+      this.#transport.disconnect(DisconnectReason.BY_APPLICATION, 'too much waits for you to read it')
+      return
+    }
     let segment = this.#waiting.at(-1)
     if (segment?.fd !== fd) {
       segment = { fd, bytes: new ByteQueue() }
@@ -114,7 +123,8 @@ export class ChannelWriter {
     let segment = this.#waiting[0]
     while (segment && this.#canSend()) {
       const { fd, bytes } = segment
-      this.#send(fd, bytes.length, (target, at, size) => bytes.copyTo(target, at, size))
+      const sent = this.#send(fd, bytes.length, (target, at, size) => bytes.copyTo(target, at, size))
+      this.#budget.give(sent)
       if (bytes.length === 0) this.#waiting.shift()
       segment = this.#waiting[0]
     }

@@ -2,14 +2,17 @@
  * One channel (RFC 4254 §5): the client's window, EOF and CLOSE in their order. What it receives waits, within the window,
  * until somebody takes it. Who uses it (a session, a forwarded stream) is its owner.
  */
+import type { Budget } from './budget.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { ChannelWriter, MAX_DATA, type RemoteEnd } from './channel-writer.ts'
 import { Message, type PacketReader, packet } from './packets.ts'
 import { RequestQueue } from './request-queue.ts'
 import type { Transport } from './transport.ts'
 
-/** sshd gives CHAN_SES_WINDOW_DEFAULT 64 packets. */
-export const WINDOW = 64 * MAX_DATA
+/** What a channel begins with: nobody may ever read it. */
+export const START_WINDOW = 2 * MAX_DATA
+/** What a window grows to as it is used; sshd gives that much (CHAN_SES_WINDOW_DEFAULT, 64 packets) from the start. */
+const MAX_WINDOW = 64 * MAX_DATA
 /** Give window back in steps of 8 packets. */
 const CREDIT_STEP = 8 * MAX_DATA
 
@@ -33,12 +36,16 @@ export class Channel {
   readonly #requests: RequestQueue
   readonly #removed: () => void
   readonly #received = new ByteQueue()
-  readonly #window: number
+  readonly #budget: Budget
+  /** Of the budget: the window, and what requests left here. */
+  #held: number
+  #window: number
   #windowLeft: number
   /** Beyond the window. */
   #excess = 0
-  /** Window to give back. */
+  /** Window to give back, and how much of it somebody read. */
   #credit = 0
+  #read = 0
   #owner: ChannelOwner | undefined
   #finished: (() => void) | undefined
   #traffic: (() => void) | undefined
@@ -49,18 +56,25 @@ export class Channel {
   #discarding = false
   #gone = false
 
-  /** `window` is what the client was or will be told; `removed`: both ends closed, or the connection is gone. */
-  constructor(window: number, remote: RemoteEnd, transport: Transport, removed: () => void) {
-    this.#window = window
-    this.#windowLeft = window
+  /**
+   * START_WINDOW is what the client was or will be told, and taken from the budget; `removed`: both ends closed, or the
+   * connection is gone.
+   */
+  constructor(remote: RemoteEnd, transport: Transport, budget: Budget, removed: () => void) {
+    this.#budget = budget
+    this.#held = START_WINDOW
+    this.#window = START_WINDOW
+    this.#windowLeft = START_WINDOW
     this.#remote = remote.id
     this.#transport = transport
     this.#removed = removed
-    this.#writer = new ChannelWriter(remote, transport, () => this.#owner?.onDrained())
+    this.#writer = new ChannelWriter(remote, transport, budget, () => this.#owner?.onDrained())
     this.#requests = new RequestQueue({
       handle: (type, data, answer) => (this.#owner ? this.#owner.onRequest(type, data, answer) : answer(false)),
       reply: (accepted) => this.#send(accepted ? Message.CHANNEL_SUCCESS : Message.CHANNEL_FAILURE),
       broken: (error) => transport.broken(error),
+      hold: (bytes) => this.hold(bytes),
+      release: (bytes) => this.#release(bytes),
     })
   }
 
@@ -89,6 +103,11 @@ export class Channel {
 
   get eofReceived(): boolean {
     return this.#eofReceived
+  }
+
+  /** Bytes received that wait to be read. */
+  get unread(): number {
+    return this.#received.length
   }
 
   /** There is an EOF, and nothing before it is left. */
@@ -144,7 +163,7 @@ export class Channel {
   read(): Buffer | undefined {
     if (this.#received.length === 0) return undefined
     const bytes = this.#received.shift()
-    this.#give(bytes.length)
+    this.#give(bytes.length, true)
     return bytes
   }
 
@@ -152,7 +171,7 @@ export class Channel {
   lend(use: (bytes: Buffer) => void): boolean {
     const before = this.#received.length
     this.#received.lend(use)
-    if (before > this.#received.length) this.#give(before - this.#received.length)
+    if (before > this.#received.length) this.#give(before - this.#received.length, true)
     return before > 0
   }
 
@@ -164,14 +183,21 @@ export class Channel {
     if (length > 0) this.#give(length)
   }
 
+  /** Something is kept for as long as the channel lives. False: the client's identity has too much already. */
+  hold(bytes: number): boolean {
+    if (this.#gone || !this.#budget.take(bytes)) return false
+    this.#held += bytes
+    return true
+  }
+
   // From the connection, one method for each message.
 
   /** False: the client ignored our window by more than sshd forgives (channels.c: a tenth). */
   receive(data: Buffer): boolean {
     this.#traffic?.()
     if (!this.#charge(data.length)) return false
-    const taken = this.#discarding || this.#eofReceived || (this.#received.length === 0 && this.#owner?.onData(data))
-    if (taken) this.#give(data.length)
+    if (this.#discarding || this.#eofReceived) this.#give(data.length)
+    else if (this.#received.length === 0 && this.#owner?.onData(data)) this.#give(data.length, true)
     else this.#received.push(data)
     return true
   }
@@ -210,6 +236,7 @@ export class Channel {
     this.#gone = true
     this.#finish()
     this.#requests.stop()
+    this.#releaseRest()
     this.#removed()
     this.#tellClosed(false)
   }
@@ -236,11 +263,37 @@ export class Channel {
     return this.#excess <= this.#window / 10
   }
 
-  #give(bytes: number): void {
+  #give(bytes: number, read = false): void {
+    if (this.#gone) {
+      this.#releaseRest()
+      return
+    }
     this.#credit += bytes
+    if (read) this.#read += bytes
     if (this.#credit < Math.min(CREDIT_STEP, this.#window / 2) || this.finished || this.#eofReceived) return
+    this.#grow()
     this.#windowLeft += this.#credit
     this.#transport.send(packet(Message.CHANNEL_WINDOW_ADJUST, this.#remote, this.#credit))
     this.#credit = 0
+  }
+
+  /** A window that is read grows by as much as was read: it doubles each time. */
+  #grow(): void {
+    const more = Math.min(this.#read, MAX_WINDOW - this.#window)
+    this.#read = 0
+    if (more === 0 || !this.#budget.spare(more)) return
+    this.#held += more
+    this.#window += more
+    this.#credit += more
+  }
+
+  /** Gone: what waits to be read is all that is still held. */
+  #releaseRest(): void {
+    this.#release(this.#held - this.#received.length)
+  }
+
+  #release(bytes: number): void {
+    this.#held -= bytes
+    this.#budget.give(bytes)
   }
 }

@@ -2,7 +2,8 @@
 import { inWords } from '../duration.ts'
 import { streamOf } from '../end-stream.ts'
 import { type End, relay } from '../relay.ts'
-import { Channel, WINDOW } from './channel.ts'
+import type { Budget } from './budget.ts'
+import { Channel, START_WINDOW } from './channel.ts'
 import { ChannelEnd } from './channel-end.ts'
 import { type ChannelTimeout, ChannelTimeouts } from './channel-timeouts.ts'
 import { MAX_DATA, type RemoteEnd } from './channel-writer.ts'
@@ -16,9 +17,8 @@ import type { Transport } from './transport.ts'
 
 /** A client's channels, sessions and forwards together; sshd has no such limit but file descriptors. */
 const MAX_CHANNELS = 1024
-/** With many channels open, each gets a smaller window: what a client can make us hold is bounded. */
-const MANY_CHANNELS = 32
-const SMALL_WINDOW = 128 * 1024
+/** Of the request for one: the names of a host or a path. It waits for a connection inside, and with others. */
+const MAX_OPEN_BYTES = 8 * 1024
 const OPEN_TIMEOUT = 60_000
 
 /** RFC 4254 §5.1. */
@@ -33,6 +33,7 @@ const TYPES: Readonly<Record<string, string>> = {
 export interface ConnectionLayerOptions {
   readonly transport: Transport
   readonly hostKeys: HostKeys
+  readonly budget: Budget
   readonly maxSessions: number
   readonly channelTimeout: readonly ChannelTimeout[]
   readonly unusedConnectionTimeout: number
@@ -105,9 +106,8 @@ export class ConnectionLayer {
   open(type: string, data: Buffer): Promise<End> {
     return new Promise((resolve, reject) => {
       if (this.#closed.aborted || this.#transport.closed) return reject(new Error('the connection is gone'))
-      if (this.#full()) return reject(new Error('too many channels'))
+      if (!this.#room()) return reject(new Error('too many channels'))
       const id = this.#newId()
-      const window = this.#window()
       const timer = setTimeout(() => pending.failed(new Error('the client does not answer')), OPEN_TIMEOUT)
       const done = () => {
         clearTimeout(timer)
@@ -117,17 +117,18 @@ export class ConnectionLayer {
       const pending: PendingOpen = {
         // At once, not after an await: data may follow the confirmation in the same read.
         confirmed: (remote) => {
-          resolve(new ChannelEnd(this.#add(id, TYPES[type] ?? type, window, remote)))
+          resolve(new ChannelEnd(this.#add(id, TYPES[type] ?? type, remote)))
           done()
         },
         failed: (error) => {
+          this.#options.budget.give(START_WINDOW)
           done()
           reject(error)
         },
       }
       this.#opening.set(id, pending)
       this.#checkUse()
-      this.#transport.send(packet(Message.CHANNEL_OPEN, type, id, window, MAX_DATA, { raw: data }))
+      this.#transport.send(packet(Message.CHANNEL_OPEN, type, id, START_WINDOW, MAX_DATA, { raw: data }))
     })
   }
 
@@ -170,19 +171,21 @@ export class ConnectionLayer {
   #open(reader: PacketReader): void {
     const type = reader.text()
     const remote = { id: reader.u32(), window: reader.u32(), packetSize: reader.u32() }
-    const refuse = (failure: OpenFailure) => {
-      const { reason, message } = failure
+    const answerFailure = ({ reason, message }: OpenFailure) => {
       this.#transport.send(packet(Message.CHANNEL_OPEN_FAILURE, remote.id, OPEN_REASON[reason], message, ''))
     }
-    if (this.#full()) {
-      refuse({ reason: 'resource-shortage', message: 'too many channels' })
+    if (reader.size > MAX_OPEN_BYTES || !this.#room()) {
+      answerFailure({ reason: 'resource-shortage', message: 'too many channels' })
       return
+    }
+    const refuse = (failure: OpenFailure) => {
+      this.#options.budget.give(START_WINDOW)
+      answerFailure(failure)
     }
     const confirm = () => {
       const id = this.#newId()
-      const window = this.#window()
-      const channel = this.#add(id, type, window, remote)
-      this.#transport.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, remote.id, id, window, MAX_DATA))
+      const channel = this.#add(id, type, remote)
+      this.#transport.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, remote.id, id, START_WINDOW, MAX_DATA))
       return channel
     }
     if (type === 'session') {
@@ -195,15 +198,16 @@ export class ConnectionLayer {
       .then(
         (result) => {
           if ('reason' in result) refuse(result)
-          else if (typeof result === 'function') {
-            if (!this.#transport.closed) result(streamOf(new ChannelEnd(confirm())))
-          } else if (this.#transport.closed) result.destroy()
+          else if (this.#transport.closed) {
+            this.#options.budget.give(START_WINDOW)
+            if (typeof result !== 'function') result.destroy()
+          } else if (typeof result === 'function') result(streamOf(new ChannelEnd(confirm())))
           else relay(new ChannelEnd(confirm()), result)
         },
         (error: unknown) => {
+          refuse({ reason: 'connect-failed', message: 'open failed' })
           if (error instanceof MalformedPacket) return this.#orDisconnect(false, error.message)
           this.#options.fault(error)
-          refuse({ reason: 'connect-failed', message: 'open failed' })
         },
       )
       .finally(() => {
@@ -249,8 +253,8 @@ export class ConnectionLayer {
     }
   }
 
-  #add(id: number, type: string, window: number, remote: RemoteEnd): Channel {
-    const channel = new Channel(window, remote, this.#transport, () => {
+  #add(id: number, type: string, remote: RemoteEnd): Channel {
+    const channel = new Channel(remote, this.#transport, this.#options.budget, () => {
       this.#channels.delete(id)
       this.#timeouts.forget(channel)
       this.#checkUse()
@@ -275,12 +279,9 @@ export class ConnectionLayer {
     }, limit).unref()
   }
 
-  #window(): number {
-    return this.#channels.size < MANY_CHANNELS ? WINDOW : SMALL_WINDOW
-  }
-
-  #full(): boolean {
-    return this.#count() >= MAX_CHANNELS
+  /** Takes what a channel begins with from the budget. */
+  #room(): boolean {
+    return this.#count() < MAX_CHANNELS && this.#options.budget.take(START_WINDOW)
   }
 
   #count(): number {

@@ -5,8 +5,11 @@ import { type HostKeys, proveHostKeys } from './hostkeys.ts'
 import { DisconnectReason, Message, type PacketReader, packet } from './packets.ts'
 import type { Transport } from './transport.ts'
 
-/** Requests ahead of our answers. */
+/** Requests ahead of our answers, and their bytes. */
 const MAX_PENDING = 256
+const MAX_PENDING_BYTES = 256 * 1024
+/** PATH_MAX of Linux; a host's name is shorter. */
+const MAX_NAME = 4096
 
 export interface GlobalRequestOptions {
   readonly transport: Transport
@@ -31,6 +34,7 @@ export class GlobalRequests {
   readonly #pending: Pending[] = []
   /** Being answered. */
   #current: Pending | undefined
+  #pendingBytes = 0
   #noMoreSessions = false
 
   constructor(options: GlobalRequestOptions) {
@@ -43,7 +47,8 @@ export class GlobalRequests {
   }
 
   request(name: string, wantReply: boolean, data: PacketReader): void {
-    if (this.#pending.length >= MAX_PENDING) {
+    this.#pendingBytes += data.size
+    if (this.#pending.length >= MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) {
       this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many requests')
       return
     }
@@ -66,6 +71,7 @@ export class GlobalRequests {
     while (!this.#current) {
       const pending = this.#pending.shift()
       if (!pending) return
+      this.#pendingBytes -= pending.data.size
       const reply = this.#handle(pending.name, pending.data)
       if (Buffer.isBuffer(reply)) {
         this.#reply(pending, reply)
@@ -112,6 +118,7 @@ export class GlobalRequests {
   }
 
   async #forward(bind: ForwardBind): Promise<Buffer> {
+    if ((bind.kind === 'unix' ? bind.path : bind.host).length > MAX_NAME) return FAILURE
     const port = await this.#options.handlers().forward?.(bind)
     if (port === undefined) return FAILURE
     // The port is told only to who asked for any (RFC 4254 §7.1).

@@ -61,6 +61,11 @@ export class PacketReader {
     return this.#at
   }
 
+  /** Of the whole packet, which lives as long as its reader. */
+  get size(): number {
+    return this.#bytes.length
+  }
+
   get left(): number {
     return this.#bytes.length - this.#at
   }

@@ -16,6 +16,9 @@ export interface RequestHandler {
   /** To be answered once, now or later. */
   handle(type: string, data: PacketReader, answer: (accepted: boolean) => void): void
   reply(accepted: boolean): void
+  /** Bytes that wait. False: the client's identity has too much already. */
+  hold(bytes: number): boolean
+  release(bytes: number): void
   /** A request that waited threw: whoever answered the one before it is not to be told. */
   broken(error: unknown): void
 }
@@ -34,8 +37,9 @@ export class RequestQueue {
   /** False: more of them ahead of our answers than anybody needs. */
   add(type: string, wantReply: boolean, data: PacketReader): boolean {
     if (this.#answering) {
-      this.#waitingBytes += data.left + OVERHEAD
-      if (this.#waitingBytes > MAX_WAITING_BYTES) return false
+      const bytes = data.size + OVERHEAD
+      if (this.#waitingBytes + bytes > MAX_WAITING_BYTES || !this.#handler.hold(bytes)) return false
+      this.#waitingBytes += bytes
     }
     this.#waiting.push({ type, wantReply, data })
     this.#next()
@@ -45,6 +49,7 @@ export class RequestQueue {
   stop(): void {
     this.#stopped = true
     this.#waiting.length = 0
+    this.#release()
   }
 
   #next(): void {
@@ -53,7 +58,12 @@ export class RequestQueue {
       if (!request) break
       this.#ask(request)
     }
-    if (!this.#answering) this.#waitingBytes = 0
+    if (!this.#answering) this.#release()
+  }
+
+  #release(): void {
+    if (this.#waitingBytes > 0) this.#handler.release(this.#waitingBytes)
+    this.#waitingBytes = 0
   }
 
   #resume(): void {

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Place } from './admission.ts'
 import type { AuthContext } from './auth.ts'
+import type { Budgets } from './budget.ts'
 import type { Carried, Endpoint, SshConnection } from './connection.ts'
 import { ConnectionLayer } from './connection-layer.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
@@ -26,6 +27,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly offer: object
   readonly exchanges: LoginExchanges
   readonly server: SshServerOptions<Identity>
+  readonly budgets: Budgets
   /** Among those that have not logged in. */
   readonly place: Place
   readonly ended: () => void
@@ -45,6 +47,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   let keepalive: NodeJS.Timeout | undefined
   let end: 'ours' | 'grace-exceeded' | 'crash' | undefined
   let layer: ConnectionLayer | undefined
+  let leaveBudget: (() => void) | undefined
 
   const transport = new Transport({
     stream: options.stream,
@@ -61,6 +64,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       abort.abort(GONE)
       auth.end()
       layer?.end()
+      leaveBudget?.()
       place.left(misdeed())
       observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
       options.ended()
@@ -83,9 +87,11 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   function succeeded(identity: Identity, user: string): void {
     clearTimeout(grace)
     place.loggedIn()
+    const { budget, leave } = options.budgets.enter(server.authenticator.nameOf?.(identity) ?? '')
+    leaveBudget = leave
     layer = new ConnectionLayer(
       {
-        ...{ transport, hostKeys: options.hostKeys, fault },
+        ...{ transport, hostKeys: options.hostKeys, fault, budget },
         ...{ maxSessions: limits.maxSessions, channelTimeout: limits.channelTimeout },
         unusedConnectionTimeout: limits.unusedConnectionTimeout,
         expired: (channel, milliseconds) =>

@@ -7,6 +7,7 @@ import { Admission, type Drop, type DropReason, type Place } from './admission.t
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
+import { Budgets } from './budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { type KeyFile, loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
@@ -72,6 +73,8 @@ export interface SshServerOptions<Identity> {
   /** Called once per authenticated connection, before any of its requests is served. */
   readonly connection: (connection: SshConnection<Identity>) => ConnectionHandlers
   readonly observe: (event: SshServerEvent) => void
+  /** Of all that is kept for one identity. */
+  readonly maxBytesPerIdentity?: number
   /** Text for a user before the login (RFC 4252 §5.4), lines ended by a newline. */
   readonly banner?: string
 }
@@ -97,6 +100,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
   const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
+  const budgets = new Budgets(options.maxBytesPerIdentity)
   const { approach } = options
 
   function accept(socket: Socket): void {
@@ -184,6 +188,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       offer,
       exchanges,
       server,
+      budgets,
       place,
       ended: () => connections.delete(connection),
     })

@@ -8,6 +8,10 @@ import { SessionInput } from './session-input.ts'
 /** OpenSSH's client sends what the user exports; nobody needs more than that. */
 const MAX_ENV = 256
 const MAX_ENV_BYTES = 512 * 1024
+/** A terminal's type, a subsystem, an authentication protocol: nobody has longer ones. */
+const MAX_NAME = 1024
+/** There are less than 256 opcodes of five bytes (RFC 4254 §8). */
+const MAX_MODES = 4096
 /** One for all: an Error of its own at the end of every session costs more than the rest of its end. */
 const GONE = new Error('the session is closed')
 /** Events before the application listens. */
@@ -70,8 +74,8 @@ export class SessionChannel implements ChannelOwner {
 
   onClosed(forced: boolean): void {
     this.#abort.abort(GONE)
-    // Input that was sent in full may still be read to its end.
-    if (forced || !this.#channel.eofReceived) this.#input.drop()
+    // Input that was sent in full may still be read to its end, by a program.
+    if (forced || !this.#channel.eofReceived || !this.#started) this.#input.drop()
   }
 
   onRequest(type: string, data: PacketReader, answer: (accepted: boolean) => void): void {
@@ -126,9 +130,11 @@ export class SessionChannel implements ChannelOwner {
       case 'shell':
         return this.#begin({ kind: 'shell' }, answer)
       case 'exec':
-        return this.#begin({ kind: 'exec', command: Buffer.from(data.string()) }, answer)
-      case 'subsystem':
-        return this.#begin({ kind: 'subsystem', name: data.text() }, answer)
+        return this.#command(Buffer.from(data.string()), answer)
+      case 'subsystem': {
+        const name = data.text()
+        return name.length <= MAX_NAME ? this.#begin({ kind: 'subsystem', name }, answer) : false
+      }
       case 'pty-req':
         return this.#pseudoTerminal(data)
       case 'env':
@@ -143,11 +149,16 @@ export class SessionChannel implements ChannelOwner {
     return false
   }
 
+  #command(command: Buffer, answer: (accepted: boolean) => void): false | undefined {
+    return this.#channel.hold(command.length) ? this.#begin({ kind: 'exec', command }, answer) : false
+  }
+
   #pseudoTerminal(data: PacketReader): boolean | Promise<boolean> {
     if (this.#pty) return false
     const term = data.text()
     const [cols, rows, width, height] = [data.u32(), data.u32(), data.u32(), data.u32()]
     const modes = Buffer.from(data.string())
+    if (term.length > MAX_NAME || modes.length > MAX_MODES) return false
     return this.#allowed({ kind: 'pty' }, () => {
       this.#pty = { term, cols, rows, width, height, modes }
     })
@@ -157,6 +168,7 @@ export class SessionChannel implements ChannelOwner {
     if (name === '' || /[=\0]/.test(name) || value.includes('\0')) return false
     this.#envBytes += name.length + value.length
     if (this.#env.size >= MAX_ENV || this.#envBytes > MAX_ENV_BYTES) return false
+    if (!this.#channel.hold(name.length + value.length)) return false
     return this.#allowed({ kind: 'env', name }, () => this.#env.set(name, value))
   }
 
@@ -164,7 +176,7 @@ export class SessionChannel implements ChannelOwner {
     const singleConnection = data.bool()
     const [protocol, cookie, screen] = [data.text(), data.text(), data.u32()]
     // It ends up as an argument of xauth: only what can be one (session.c xauth_valid_string).
-    if (![protocol, cookie].every((text) => /^[A-Za-z0-9.:/\-_]+$/.test(text))) return false
+    if (![protocol, cookie].every((text) => text.length <= MAX_NAME && /^[A-Za-z0-9.:/\-_]+$/.test(text))) return false
     return this.#allowed({ kind: 'x11' }, () => {
       this.#x11 = { singleConnection, protocol, cookie, screen }
     })
@@ -252,6 +264,7 @@ export class SessionChannel implements ChannelOwner {
       this.#channel.sendRequest('exit-status', fields(Number.isInteger(status.code) ? status.code : 255))
     }
     this.#channel.close()
+    this.#input.drop()
   }
 
   #notify(event: (events: SessionEvents) => boolean | undefined): boolean {

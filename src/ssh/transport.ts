@@ -18,10 +18,15 @@ import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
 import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
 
-/** Replies to a client that does not read them: above this we stop reading its requests, too. */
-const PAUSE_INPUT = 4 * 1024 * 1024
-/** Packets held back while a client delays its key exchange. */
+/**
+ * Replies to a client that does not read them: above this we stop reading its requests, too. Not less than where the
+ * output tells that it drained.
+ */
+const PAUSE_INPUT = 1024 * 1024
+const PAUSE_BEFORE_LOGIN = 256 * 1024
+/** Packets, and bytes of them, held back while a client delays its key exchange. */
 const MAX_HELD_PACKETS = 10_000
+const MAX_HELD_BYTES = 1024 * 1024
 const KEX_TIMEOUT = 120_000
 const CLOSE_TIMEOUT = 2_000
 
@@ -55,6 +60,8 @@ export class Transport {
   #closed = false
   #lastPacket = Date.now()
   #authenticated = false
+  /** Given to be sent in the key exchange that is under way. */
+  #heldBytes = 0
   readonly #share = new ExchangeShare(() => this.#drained())
   /** Set while the first key exchange waits for its turn, and the client is not heard. */
   #giveUpTurn: (() => void) | undefined
@@ -138,8 +145,10 @@ export class Transport {
     const bytes = writer.alloc(payload.length)
     bytes.set(payload, at)
     ssh2.sendPacket(this.#protocol, writer.finalize(bytes))
-    if ((this.#protocol._queue?.length ?? 0) > MAX_HELD_PACKETS) this.destroy('client delays the key exchange')
-    if (this.#output.unsent > PAUSE_INPUT) this.#stream.pause()
+    this.#heldBytes = this.exchanging ? this.#heldBytes + payload.length : 0
+    if ((this.#protocol._queue?.length ?? 0) > MAX_HELD_PACKETS || this.#heldBytes > MAX_HELD_BYTES)
+      this.destroy('client delays the key exchange')
+    if (this.#output.unsent > this.#pauseInput) this.#stream.pause()
   }
 
   /**
@@ -328,11 +337,15 @@ export class Transport {
 
   #drained(): void {
     if (this.closed) return
-    const ready = !this.#giveUpTurn && !this.#share.resting && this.#output.unsent < PAUSE_INPUT / 2
+    const ready = !this.#giveUpTurn && !this.#share.resting && this.#output.unsent < this.#pauseInput
     if (ready && this.#stream.isPaused()) this.#stream.resume()
     const waiters = [...this.#waiting]
     this.#waiting.clear()
     for (const waiter of waiters) waiter()
+  }
+
+  get #pauseInput(): number {
+    return this.#authenticated ? PAUSE_INPUT : PAUSE_BEFORE_LOGIN
   }
 
   #ended(): void {

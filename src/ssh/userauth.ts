@@ -13,6 +13,8 @@ import type { Transport } from './transport.ts'
 
 /** Requests a client may send ahead of our answers. */
 const MAX_PENDING = 10
+/** One request, or those that wait: a certificate with all its principals is a quarter of it. */
+const MAX_BYTES = 64 * 1024
 /** sshd's bound on requests, of which not all count as tries (auth2.c). */
 const MAX_REQUESTS = 1024
 /** A user name is longer than a Unix one: it may name a container, too. */
@@ -49,6 +51,7 @@ export class UserAuth<Identity> {
   readonly #pending: MethodRequest[] = []
   #context: AuthContext | undefined
   #serviceAccepted = false
+  #pendingBytes = 0
   #busy = false
   #requests = 0
   #attempted = false
@@ -125,14 +128,13 @@ export class UserAuth<Identity> {
       transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'change of user name not allowed')
       return
     }
-    if (this.#pending.length >= MAX_PENDING) {
+    this.#pendingBytes += payload.length
+    if (this.#pending.length >= MAX_PENDING || this.#pendingBytes > MAX_BYTES) {
       transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
       return
     }
     if (!this.#context) this.#greet(this.#options.context(user))
-    // The payload may be a view of the socket's buffer, and the answer may take a while.
-    const copy = Buffer.from(payload)
-    this.#pending.push({ method, payload: copy, reader: new PacketReader(copy, reader.offset) })
+    this.#pending.push({ method, payload, reader })
     this.#next()
   }
 
@@ -147,6 +149,7 @@ export class UserAuth<Identity> {
     const context = this.#context
     if (this.#busy || this.#done || !context || this.#options.transport.closed) return
     const request = this.#pending.shift()
+    this.#pendingBytes -= request?.payload.length ?? 0
     if (request) this.#work(printable(request.method), context, () => this.#decide(request, context))
   }
 

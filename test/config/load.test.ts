@@ -63,7 +63,7 @@ describe('configuration', () => {
       sessionMaxTime: 0,
       sessionTimeoutWarning: 60_000,
       maxSessionsPerIdentity: 0,
-      maxConnectionsPerIdentity: 0,
+      maxConnectionsPerIdentity: 100,
     })
   })
 

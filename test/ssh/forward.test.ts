@@ -197,7 +197,7 @@ test('an unknown channel type is refused by its reason, and the connection lives
   peer.close()
 })
 
-test('a client that leaves while its target takes nothing: what it sent goes there whole, and the target is let go', async () => {
+test('a client that leaves while its target takes nothing: what it sent goes there as the target takes it, whole', async () => {
   const target = new FakeEnd()
   target.takes = false
   server = await startServer({ handlers: () => ({ direct: async () => target }) })
@@ -210,6 +210,10 @@ test('a client that leaves while its target takes nothing: what it sent goes the
   for (const text of ['one ', 'two ', 'three']) peer.send(packet(Message.CHANNEL_DATA, id, Buffer.from(text)))
   await expect.poll(() => target.done).toEqual(['write one '])
   peer.send(packet(Message.CHANNEL_CLOSE, id))
+  await peer.next(Message.CHANNEL_CLOSE)
+  expect(target.done).toEqual(['write one '])
+  target.takes = true
+  target.heard.drained()
   await expect.poll(() => target.done.at(-1)).toBe('end')
   expect(target.done.slice(0, -1).join('').replaceAll('write ', '')).toBe('one two three')
   // It has not left there, so it may take its time.

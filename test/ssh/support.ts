@@ -99,6 +99,7 @@ export interface TestServerOptions {
   /** Of the authenticator, what is not publicKey. */
   readonly authenticator?: Partial<Authenticator<string>>
   readonly banner?: string
+  readonly maxBytesPerIdentity?: number
 }
 
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -143,6 +144,7 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
     observe: (event) => events.push(event),
     ...(options.hostCertificates && { hostCertificates: options.hostCertificates.map(keyFile) }),
     ...(options.banner !== undefined && { banner: options.banner }),
+    ...(options.maxBytesPerIdentity !== undefined && { maxBytesPerIdentity: options.maxBytesPerIdentity }),
   })
   const { port } = await server.listen('127.0.0.1', 0)
   const config = join(folder.path, 'config')
