@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config'
 import { testFiles } from './test/run/kinds.ts'
 
 const { fast, engine } = testFiles()
-const common = { pool: 'forks', testTimeout: 30_000, hookTimeout: 120_000 } as const
+const common = {
+  pool: 'forks',
+  testTimeout: 30_000,
+  hookTimeout: 120_000,
+  // A second, which is vitest's, is nothing on a busy machine.
+  expect: { poll: { timeout: 15_000 } },
+} as const
 
 export default defineConfig({
   test: {

@@ -299,12 +299,11 @@ test('a second start, and env after the start, get CHANNEL_FAILURE', async () =>
 test('eow@openssh.com from the client: output is dropped and the application hears of it', async () => {
   let closedOutput = false
   server = await startServer({
-    session: program(async (session, write) => {
-      session.listen({
+    session: program(async (session, write, listen) => {
+      listen({
         outputClosed: () => {
           closedOutput = true
         },
-        drain: () => {},
       })
       while (!closedOutput && !session.closed.aborted) {
         await write(1, Buffer.alloc(32 * 1024, 'y\n'))
