@@ -1,4 +1,5 @@
 /** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
+import { textOf } from '../byte-text.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'
@@ -138,7 +139,7 @@ export class SessionChannel implements ChannelOwner {
       case 'pty-req':
         return this.#pseudoTerminal(data)
       case 'env':
-        return this.#variable(data.text(), data.text())
+        return this.#variable(textOf(data.string()), textOf(data.string()))
       case 'auth-agent-req@openssh.com':
         return this.#allowed({ kind: 'agent' }, () => {
           this.#agentForwarding = true
@@ -155,7 +156,7 @@ export class SessionChannel implements ChannelOwner {
 
   #pseudoTerminal(data: PacketReader): boolean | Promise<boolean> {
     if (this.#pty) return false
-    const term = data.text()
+    const term = textOf(data.string())
     const [cols, rows, width, height] = [data.u32(), data.u32(), data.u32(), data.u32()]
     const modes = Buffer.from(data.string())
     if (term.length > MAX_NAME || modes.length > MAX_MODES) return false

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import { bytesOf } from '../../src/byte-text.ts'
 import type { PtyRequest, SessionExit, SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
 import {
@@ -103,6 +104,18 @@ test('takes a pty-req of 0x0 with modes as they are', async () => {
   await peer?.next(Message.CHANNEL_SUCCESS)
   channel.request('shell', false)
   expect((await session).pty).toEqual({ term: 'dumb', cols: 0, rows: 0, width: 0, height: 0, modes })
+})
+
+test('bytes that are no text stay what they are, in TERM and in variables', async () => {
+  const { options, session } = held()
+  const channel = await openSession(await rawPeer(options))
+  const bytes = Buffer.from([0x61, 0xe9, 0x80, 0xff])
+  channel.request('pty-req', false, fields(bytes, 80, 24, 0, 0, Buffer.alloc(0)))
+  channel.request('env', true, fields('LC_X', bytes))
+  await peer?.next(Message.CHANNEL_SUCCESS)
+  channel.request('shell', false)
+  const { pty, env } = await session
+  expect([pty?.term ?? '', env.get('LC_X') ?? ''].map(bytesOf)).toEqual([bytes, bytes])
 })
 
 test('only variables that are allowed reach the session', async () => {
