@@ -15,6 +15,7 @@ import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { COOKIE, launch } from './launcher.ts'
+import { pendingSignals } from './pending-signals.ts'
 import type { Program } from './program.ts'
 
 /** A program on a terminal that says nothing for so long has one. */
@@ -100,7 +101,7 @@ export function createPlainRoad(engine: Engine): PlainRoad {
       const send = (cookie: string, name: string) => {
         const sent = signalByCookie(engine, container.id, user.engineUser, cookie, name)
         pending.add(sent)
-        void sent.finally(() => pending.delete(sent))
+        return sent.finally(() => pending.delete(sent))
       }
       return runPlain(engine, container, user, program, tty, sink, signal, send)
     },
@@ -118,7 +119,7 @@ async function runPlain(
   tty: WindowSize | undefined,
   sink: OutputSink,
   signal: AbortSignal,
-  send: (cookie: string, signal: string) => void,
+  send: (cookie: string, signal: string) => Promise<void>,
 ): Promise<Exec> {
   const cookie = randomBytes(16).toString('hex')
   const { argv, env } = launch(program, user, tty, cookie)
@@ -138,6 +139,7 @@ async function runPlain(
   // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
   if (output.first) await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
   let ended = false
+  const signals = pendingSignals((name) => send(cookie, name))
   exec.exit.then(
     () => (ended = true),
     () => (ended = true),
@@ -148,13 +150,12 @@ async function runPlain(
     resume: () => exec.resume(),
     resize: (to) => exec.resize(to),
     signal(name) {
-      if (ended || !/^[A-Z0-9]{2,8}$/.test(name)) return false
-      send(cookie, name)
-      return true
+      return !ended && /^[A-Z0-9]{2,8}$/.test(name) && signals.add(name)
     },
     close() {
       exec.close()
-      if (!ended) send(cookie, 'HUP')
+      signals.clear()
+      if (!ended) void send(cookie, 'HUP')
       ended = true
     },
   }

@@ -297,6 +297,24 @@ test('what comes before the application listens is told when it does', async () 
   expect(seen).toEqual([90, 'INT'])
 })
 
+test('what comes before anybody listens: the last size, and each signal once', async () => {
+  const { options, session } = held()
+  const channel = await openSession(await rawPeer(options))
+  channel.request('shell', false)
+  const opened = await session
+  for (let i = 0; i < 100; i++) channel.request('signal', false, fields(`S${i % 40}`))
+  for (let i = 1; i <= 200; i++) channel.request('window-change', false, fields(i, 24, 0, 0))
+  for (const name of ['S39', 'TERM'.repeat(10)]) {
+    channel.request('signal', true, fields(name))
+    await peer?.next(Message.CHANNEL_FAILURE)
+  }
+  const told: (string | number)[] = []
+  opened.listen({ resize: ({ cols }) => told.push(cols), signal: (name) => told.push(name) > 0 })
+  expect(new Set(told).size).toBe(33)
+  expect(told).toHaveLength(33)
+  expect(told.at(-1)).toBe(200)
+})
+
 test('a second start, and env after the start, get CHANNEL_FAILURE', async () => {
   const { options } = held()
   const channel = await openSession(await rawPeer(options))
