@@ -20,8 +20,9 @@ const ALLOWED: Record<string, readonly string[]> = {
   'login-name.ts': [],
   'tar.ts': [],
   'package-root.ts': [],
-  'instance.ts': [],
+  'instance.ts': ['whole-file.ts'],
   'glob.ts': [],
+  'whole-file.ts': [],
   'lent.ts': [],
   'relay.ts': [],
   'end-stream.ts': ['relay.ts'],
@@ -61,6 +62,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     'package-root.ts',
     'printable.ts',
     'ssh',
+    'whole-file.ts',
   ],
   policy: [
     'errors.ts',
@@ -85,6 +87,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     'slab-output.ts',
     'engine',
     'tar.ts',
+    'whole-file.ts',
   ],
   target: [
     'errors.ts',
