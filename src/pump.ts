@@ -4,9 +4,6 @@ import type { GuestExec } from './guest/guest.ts'
 import { onAbort } from './lifetime/on-abort.ts'
 import type { SshSession } from './ssh/session.ts'
 
-/** Before the program runs. There are not many more signals (RFC 4254 §6.10 has 13). */
-const MAX_EARLY_SIGNALS = 16
-
 export interface Counters {
   addIn(bytes: number): void
   addOut(bytes: number): void
@@ -21,7 +18,7 @@ export interface Tap {
 
 /**
  * Start a program for the session and stay until it ended. Window changes and signals that come before the program runs
- * are kept for it: the last size, each signal once, as the kernel would keep those that are pending.
+ * are kept for it: the last size, every signal.
  *
  * @returns how the program ended; rejects with the HatchwayError that ended it otherwise
  */
@@ -40,7 +37,7 @@ export async function pump(
   }
   let exec: Exec | GuestExec | undefined
   let size: { cols: number; rows: number; width: number; height: number } | undefined
-  const signals = new Set<string>()
+  const signals: string[] = []
   session.listen({
     drain: () => exec?.resume(),
     resize(to) {
@@ -49,9 +46,7 @@ export async function pump(
     },
     signal(name) {
       if (exec) return exec.signal(name)
-      if (signals.size >= MAX_EARLY_SIGNALS) return signals.has(name)
-      signals.add(name)
-      return true
+      return signals.push(name) <= 16
     },
     // Nobody reads the output any more (`ssh host yes | head`): what a write to a closed pipe would do. The client's side
     // drops what still comes.

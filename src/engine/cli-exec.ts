@@ -10,7 +10,16 @@ import { spawnOnTerminal } from './cli-pty.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import { whyEnded } from './ending.ts'
 import type { Container, Exec, ExecSpec, ExitStatus, OutputFd, OutputSink } from './engine.ts'
-import { engineLost, isUnreachable, notRunning, oneLine, START_FAILURE_TEXTS, startFailure } from './engine-words.ts'
+import {
+  engineLost,
+  isUnreachable,
+  mayBeStartFailure,
+  notRunning,
+  oneLine,
+  START_FAILURE_TEXTS,
+  startFailure,
+  withoutAttachNoise,
+} from './engine-words.ts'
 import { createStdin } from './stdin.ts'
 import { createTextGate, type TextGate } from './text-gate.ts'
 
@@ -156,9 +165,10 @@ async function ownWords(
   spoke: boolean,
 ): Promise<{ text: string; code: number } | undefined> {
   const { spec, containerId, flavour } = request
-  const text = cliMessage(held)
+  const text = cliMessage(withoutAttachNoise(held))
   const about = { container: request.name(containerId), user: spec.user }
-  if (isOwnCode(code)) {
+  // 255 is Podman's for everything but 125 to 127.
+  if (code === 255 || mayBeStartFailure(text, code)) {
     const failure = startFailure(text, spec.argv[0], spec.cwd, about)
     if (failure !== undefined && 'line' in failure) return { text: failure.line, code: failure.code }
     // What is wrong with the container, the container's own state tells better (below).
@@ -187,11 +197,6 @@ async function ownWords(
 
 /** What goes wrong with an exec and tells nothing of its container. */
 const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING']
-
-/** What a shell and the engines answer for a program that was not run; 255 is Podman's for everything else. */
-function isOwnCode(code: number): boolean {
-  return (code >= 125 && code <= 127) || code === 255
-}
 
 async function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
   const { cli, flavour, containerId, signal } = request

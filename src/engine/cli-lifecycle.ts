@@ -1,12 +1,14 @@
 /** Containers started, stopped, made and removed by the CLI's commands of the same names (engine.ts `Lifecycle`). */
 import { spawn } from 'node:child_process'
 import { z } from 'zod'
+import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { type Cli, cliMessage } from './cli-run.ts'
 import type { ContainerSpec, Lifecycle } from './engine.ts'
 import { parseExecIds, readJson } from './engine-json.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
+import { demandLimits, isLimited, parseLimits } from './limits.ts'
 import { readLines } from './lines.ts'
 import { createPullCounter } from './pull-counter.ts'
 
@@ -21,25 +23,29 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
     await cli.must([...args, ref], { signal, deadline }, { container: name(ref) })
   }
 
+  async function remove(ref: string, signal: AbortSignal): Promise<void> {
+    try {
+      await change(['rm', '--force', '--volumes'], ref, START_DEADLINE, signal)
+    } catch (error) {
+      if (!isRemoved(error)) throw error
+    }
+  }
+
+  async function inspected<T>(id: string, signal: AbortSignal, parse: (json: unknown) => T): Promise<T> {
+    const stdout = await cli.must(['inspect', '--type', 'container', id], { signal }, { container: name(id) })
+    return readJson(stdout, (json) => parse(z.array(z.unknown()).min(1).parse(json)[0]))
+  }
+
   return {
     start: (id, signal) => change(['start'], id, START_DEADLINE, signal),
     unpause: (id, signal) => change(['unpause'], id, START_DEADLINE, signal),
     stop: (id, grace, signal) => change(['stop', '-t', String(grace)], id, grace * 1000 + START_DEADLINE, signal),
 
-    async remove(ref, signal) {
-      try {
-        await change(['rm', '--force', '--volumes'], ref, START_DEADLINE, signal)
-      } catch (error) {
-        if (!isRemoved(error)) throw error
-      }
-    },
+    remove,
 
     // The ids of our own execs are the CLI's secret, so they are counted: what the CLIs list has not ended.
     async othersInside(id, signal) {
-      const about = { container: name(id) }
-      const stdout = await cli.must(['inspect', '--type', 'container', id], { signal }, about)
-      const execs = readJson(stdout, (json) => parseExecIds(z.array(z.unknown()).min(1).parse(json)[0]))
-      return execs.length > running(id)
+      return (await inspected(id, signal, parseExecIds)).length > running(id)
     },
 
     async logs(id, lines, signal) {
@@ -50,9 +56,20 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
 
     async create(spec, signal) {
       const { code, stdout, stderr } = await cli.run(createArguments(spec), { signal, deadline: CREATE_DEADLINE })
-      if (code === 0) return stdout.toString('utf8').trim().split('\n').at(-1) ?? ''
-      const error = engineError(cliMessage(stderr), {})
-      throw imageMissing(error, spec.image) ?? error
+      if (code !== 0) {
+        const error = engineError(cliMessage(stderr), {})
+        throw imageMissing(error, spec.image) ?? error
+      }
+      const id = stdout.toString('utf8').trim().split('\n').at(-1) ?? ''
+      if (!isLimited(spec)) return id
+      try {
+        demandLimits(spec, await inspected(id, signal, parseLimits), stderr.split('\n'))
+        return id
+      } catch (error) {
+        // Whoever asks for it again must not find it.
+        await remove(id, deadline(START_DEADLINE)).catch(() => {})
+        throw error
+      }
     },
 
     async pull(image, progress, signal) {

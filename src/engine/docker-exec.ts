@@ -6,7 +6,7 @@ import type { KeyedSemaphore } from '../lifetime/semaphore.ts'
 import { DETACH_KEYS } from './detach-keys.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
-import { execEnded } from './docker-exit.ts'
+import { execEnded, notStarted } from './docker-exit.ts'
 import { hijack } from './docker-hijack.ts'
 import { createResizer } from './docker-resize.ts'
 import type { Exec, ExecSpec, ExitStatus, OutputSink } from './engine.ts'
@@ -154,7 +154,7 @@ export async function startExec(
     }
   } catch (error) {
     leave()
-    throw error
+    throw await notStarted(api, containerId, error, signal)
   }
 }
 

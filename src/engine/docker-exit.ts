@@ -6,7 +6,15 @@ import { recentEvents } from './docker-events.ts'
 import { whyEnded } from './ending.ts'
 import type { ExecSpec, ExitStatus, OutputSink } from './engine.ts'
 import { parseContainer, parseExecState } from './engine-json.ts'
-import { engineError, engineLost, startFailure } from './engine-words.ts'
+import {
+  engineError,
+  engineLost,
+  mayBeStartFailure,
+  notRunning,
+  oneLine,
+  startFailure,
+  withoutAttachNoise,
+} from './engine-words.ts'
 import type { TextGate } from './text-gate.ts'
 
 export interface EndedExec {
@@ -24,6 +32,27 @@ export interface EndedExec {
   readonly signal: AbortSignal
 }
 
+/**
+ * A start that was refused because the engine knows no such exec: its container ended after the exec was made, and that
+ * is what happened; or else the engine was restarted in between.
+ */
+export async function notStarted(
+  api: DockerApi,
+  containerId: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const text = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
+  if (!/no such exec (instance|session)|no exec session with id/i.test(text)) return error
+  const about = { container: api.name(containerId) }
+  try {
+    const { state, name } = await api.json('GET', `/containers/${containerId}/json`, { signal, about }, parseContainer)
+    return notRunning(`is ${state}`, name) ?? engineLost(error)
+  } catch (failure) {
+    return failure
+  }
+}
+
 /** Docker may know a code a moment late. */
 const CODE_LIMIT = 3000
 
@@ -36,9 +65,15 @@ export async function execEnded(ended: EndedExec): Promise<ExitStatus> {
   try {
     if (ended.error instanceof HatchwayError) throw ended.error
     const code = await exitCode(ended)
-    const held = gates.map((gate) => gate.held()).find((text) => text !== undefined)
-    if (held !== undefined && code >= 125 && code <= 127) {
+    const all = gates.map((gate) => gate.held()).find((text) => text !== undefined)
+    const held = all === undefined ? undefined : withoutAttachNoise(all)
+    if (held === '') for (const gate of gates) gate.drop()
+    if (held !== undefined && mayBeStartFailure(held, code)) {
       for (const gate of gates) gate.drop()
+      if (held === '') {
+        const cause = new Error(oneLine(all ?? ''))
+        throw new HatchwayError('ENGINE_ERROR', 'the container engine could not run the program', { cause })
+      }
       const failure = startFailure(held, spec.argv[0], spec.cwd, about)
       if (failure === undefined) throw engineError(held, about, 'the container engine could not run the program')
       if ('error' in failure) throw failure.error

@@ -23,7 +23,8 @@ const images = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
 
 export function dockerHolders(api: DockerApi): Holders {
   async function importImage(image: { repository: string; tag: string; tar: Buffer }, signal: AbortSignal) {
-    const query = `fromSrc=-&repo=${encodeURIComponent(image.repository)}&tag=${encodeURIComponent(image.tag)}`
+    // Not by `tag`: Podman 4 does not read it, and the image would be "latest".
+    const query = `fromSrc=-&repo=${encodeURIComponent(`${image.repository}:${image.tag}`)}`
     // The answer is a stream of progress objects; the next create tells whether it worked.
     await api.json('POST', `/images/create?${query}`, { signal, tar: image.tar }, nothing)
   }

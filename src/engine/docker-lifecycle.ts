@@ -1,12 +1,14 @@
 /** Containers started, stopped, made and removed over the Docker API (engine.ts `Lifecycle`). */
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
+import { deadline } from '../lifetime/deadline.ts'
 import type { DockerApi } from './docker-api.ts'
 import { createDemux } from './docker-demux.ts'
 import type { ContainerSpec, Lifecycle } from './engine.ts'
 import { parseExecIds, parseExecState, parseId, parseMessage } from './engine-json.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from './engine-words.ts'
 import { splitImage } from './image-ref.ts'
+import { demandLimits, isLimited, parseLimits } from './limits.ts'
 import { readLines } from './lines.ts'
 import { createPullCounter } from './pull-counter.ts'
 
@@ -34,18 +36,20 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
     }
   }
 
+  async function remove(ref: string, signal: AbortSignal): Promise<void> {
+    try {
+      await change('DELETE', ref, '?force=true&v=true', 404, START_DEADLINE, signal)
+    } catch (error) {
+      if (!isRemoved(error)) throw error
+    }
+  }
+
   return {
     start: (id, signal) => change('POST', id, '/start', 304, START_DEADLINE, signal),
     unpause: (id, signal) => change('POST', id, '/unpause', 304, START_DEADLINE, signal),
     stop: (id, grace, signal) => change('POST', id, `/stop?t=${grace}`, 304, grace * 1000 + START_DEADLINE, signal),
 
-    async remove(ref, signal) {
-      try {
-        await change('DELETE', ref, '?force=true&v=true', 404, START_DEADLINE, signal)
-      } catch (error) {
-        if (!isRemoved(error)) throw error
-      }
-    },
+    remove,
 
     async othersInside(id, signal) {
       const about = { container: api.name(id) }
@@ -72,10 +76,19 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
 
     async create(spec, signal) {
       const path = `/containers/create?name=${encodeURIComponent(spec.name)}`
-      try {
-        return await api.json('POST', path, { signal, json: createBody(spec), deadline: CREATE_DEADLINE }, parseId)
-      } catch (error) {
+      const options = { signal, json: createBody(spec), deadline: CREATE_DEADLINE }
+      const { id, warnings } = await api.json('POST', path, options, parseCreated).catch((error: unknown) => {
         throw imageMissing(error, spec.image) ?? error
+      })
+      if (!isLimited(spec)) return id
+      try {
+        const made = await api.json('GET', `/containers/${id}/json`, { signal }, parseLimits)
+        demandLimits(spec, made, warnings)
+        return id
+      } catch (error) {
+        // Whoever asks for it again must not find it.
+        await remove(id, deadline(START_DEADLINE)).catch(() => {})
+        throw error
       }
     },
 
@@ -103,6 +116,12 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
       if (failed !== undefined) throw imageUnavailable(image, failed)
     },
   }
+}
+
+const createWarnings = z.object({ Warnings: z.array(z.string()).nullish().catch([]) })
+
+function parseCreated(json: unknown) {
+  return { id: parseId(json), warnings: createWarnings.parse(json).Warnings ?? [] }
 }
 
 const pullLine = z.object({

@@ -135,17 +135,36 @@ export const START_FAILURE_TEXTS: readonly string[] = [
   'crun: ',
   'exec failed: ',
   'failed to create runc ',
+  // The last step of runc and of crun, whose code is 1.
+  'exec /',
+  'exec: ',
   // Podman.
   'Error: runc: ',
   'Error: crun: ',
   'Error: OCI runtime ',
   'Error: unable to find ',
+  'Error: read unixpacket ',
 ]
+
+/** What the runtimes say of an execve(2) that failed: the whole of it, since a program that ends with 1 says anything. */
+const EXECVE_FAILED = /^exec(?: \/\S*)?: (?:argument list too long|exec format error)\s*$/i
+
+/** May these words, with which an exec ended with this code, be an engine's, who could not start it? */
+export function mayBeStartFailure(text: string, code: number): boolean {
+  return (code >= 125 && code <= 127) || (code === 1 && EXECVE_FAILED.test(text))
+}
+
+/** Podman's lines on its own connection to a program that did not start: the reason is in another line. */
+const ATTACH_NOISE = /^(?:Error: )?read unixpacket [^\n]*\n?/gm
+
+export function withoutAttachNoise(text: string): string {
+  return text.replace(ATTACH_NOISE, '')
+}
 
 /** undefined: these words are not known; they may be the program's own. */
 export function startFailure(text: string, command: string, cwd: string, about: About): StartFailure | undefined {
   const name = oneLine(command, 100)
-  if (/chdir to cwd|cwd must be an absolute path|workdir .* does not exist|chdir `/i.test(text)) {
+  if (/chdir to cwd|cwd must be an absolute path|workdir .* does not exist|chdir (to )?`/i.test(text)) {
     return { line: `hatchway: ${oneLine(cwd, 100)}: no such directory in the container`, code: 126 }
   }
   if (UNKNOWN_USER.test(text) || NO_CONTAINER.test(text)) return { error: engineError(text, about) }
@@ -158,7 +177,8 @@ export function startFailure(text: string, command: string, cwd: string, about: 
   if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
     return { line: `hatchway: ${name}: command not found`, code: 127 }
   }
-  if (/permission denied|is a directory/i.test(text)) return { line: `hatchway: ${name}: permission denied`, code: 126 }
+  if (/permission denied|operation not permitted|is a directory/i.test(text))
+    return { line: `hatchway: ${name}: permission denied`, code: 126 }
   if (/exec format error/i.test(text)) return { line: `hatchway: ${name}: cannot execute: wrong format`, code: 126 }
   return undefined
 }

@@ -215,7 +215,10 @@ export interface Lifecycle {
   othersInside(containerId: string, signal: AbortSignal): Promise<boolean>
   /** The last lines of what its program wrote, both streams, at most some KiB: hostile text. */
   logs(containerId: string, lines: number, signal: AbortSignal): Promise<string>
-  /** Makes it and answers its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there. */
+  /**
+   * Makes it and answers its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there, and
+   * CONTAINER_START_FAILED when a limit cannot be had: then nothing is left of it.
+   */
   create(spec: ContainerSpec, signal: AbortSignal): Promise<string>
   /** By id or name, by force, with its anonymous volumes. One that is gone already is no error. */
   remove(ref: string, signal: AbortSignal): Promise<void>

@@ -67,7 +67,7 @@ export function lifecycleTests(promised: Promised): void {
 
   promised('tells the exit code and the last lines of one that ended at once', async ({ engine }) => {
     const { create, start, logs, remove } = lifecycle(engine)
-    const id = await create(spec({ argv: ['sh', '-c', 'echo a; echo b; echo oh no >&2; exit 7'] }), soon())
+    const id = await create(spec({ argv: ['sh', '-c', 'echo a; echo b; sleep 0.3; echo oh no >&2; exit 7'] }), soon())
     try {
       await start(id, soon())
       await until('it ended', async () => (await engine.inspect(id, soon())).state === 'exited')

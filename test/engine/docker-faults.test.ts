@@ -7,7 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
-import { startContainer } from '../support/containers.ts'
+import { docker, startContainer } from '../support/containers.ts'
+import { startHangingEngine } from '../support/hanging-engine.ts'
+import { until } from '../support/wait.ts'
 import { runIn } from './run.ts'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -195,5 +197,25 @@ describe('engine docker against a faulty engine', () => {
     const ran = await runIn(engine, hostile.id, ['true'], { user: 'dev', stdin: null })
     expect(ran.error?.code).toBe('ENGINE_TIMEOUT')
     expect((await runIn(engine, other.id, ['true'], { user: 'dev' })).status).toEqual({ code: 0 })
+  })
+
+  it('says that the container was stopped when it was, between the making of a program and its start', async () => {
+    const [proxy, container] = [await startHangingEngine(), await startContainer('busybox')]
+    const engine = createDockerEngine({ endpoint: proxy.endpoint })
+    closers.push(
+      () => container.remove(),
+      () => proxy.close(),
+      () => engine.close(),
+    )
+    proxy.hang(/^POST \S*\/exec\/[^/]*\/start/)
+    const running = runIn(engine, container.id, ['true'])
+    await until('the start is asked for', () => proxy.lost.length > 0)
+    await docker('kill', container.id)
+    await until(
+      'it is stopped',
+      async () => (await docker('inspect', '-f', '{{.State.Status}}', container.id)) === 'exited',
+    )
+    proxy.release()
+    expect((await running).error?.code).toBe('CONTAINER_NOT_RUNNING')
   })
 })

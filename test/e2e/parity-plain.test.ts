@@ -1,3 +1,0 @@
-import { parity } from '../parity/suite.ts'
-
-parity('docker, guest off')
