@@ -13,8 +13,9 @@ import { ownerOf } from './policy/owner.ts'
 import type { Action, Policy, Request } from './policy/policy.ts'
 import { stateWord } from './target/bring-up.ts'
 import type { Containers, Target } from './target/containers.ts'
+import { brief } from './target/find.ts'
 import type { MadeContainers, Tell } from './target/made.ts'
-import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute } from './target/route.ts'
+import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute, targetOf } from './target/route.ts'
 import type { Starter } from './target/start.ts'
 import { noTemplate, type Plan, planned } from './target/template.ts'
 
@@ -77,7 +78,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
   }
 
-  /** Running or not. Asked anew for each use: it may have been made again. */
+  /** Running or not. */
   async function resolve(who: Who, route: Route, signal: AbortSignal): Promise<Target> {
     return inside(who, await find(who, route, signal), route.user)
   }
@@ -130,6 +131,8 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   function open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
     let route = routeFor(who.origin)
     const toGateway = isToGateway(who, closed)
+    /** What the connection's first use entered. All others enter the same one, whatever its name means by then. */
+    let first: Container | undefined
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
 
     async function unknown(): Promise<Question | undefined> {
@@ -152,22 +155,42 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
 
     async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
-      if (!('template' in route)) return resolve(who, route, signal)
+      const found = await ('template' in route ? fromTemplate(route, signal, tell) : byName(route, signal))
+      first ??= found
+      if (found.id !== first.id) throw changed(route, first, found)
+      return inside(who, found, route.user)
+    }
+
+    async function byName(route: Route, signal: AbortSignal): Promise<Container> {
+      const same = first && (await containers.known(first.id, signal))
+      if (same?.state === 'running' && (await mayEnter(who)(same))) return same
+      // One that is stopped was perhaps replaced: of several of a name the one that runs is meant.
+      return find(who, route, signal).catch(async (error: unknown) => {
+        if (!first || asHatchwayError(error).code !== 'CONTAINER_NOT_FOUND') throw error
+        if (!same) throw changed(route, first)
+        // It has another name now.
+        if (await mayEnter(who)(same)) return same
+        throw error
+      })
+    }
+
+    async function fromTemplate(route: TemplateRoute, signal: AbortSignal, tell: Tell): Promise<Container> {
       if (!made) throw noTemplate(route.template.name)
-      return inside(who, await made.container(await plan(who, route), closed, tell, signal), route.user)
+      if (first && !(await containers.known(first.id, signal))) throw changed(route, first)
+      return made.container(await plan(who, route), closed, tell, signal)
     }
 
     return {
       toGateway,
       unknown,
-      now: async () => ('template' in route || (await unknown()) ? undefined : resolve(who, route, closed)),
+      now: async () => ('template' in route || (await unknown()) ? undefined : here(closed, () => {})),
 
       async enter(gate, actions, signal, tell = () => {}) {
         const found = await here(signal, tell)
-        const [first, ...others] = actions
+        const [action, ...others] = actions
         const demandAll = async (target: Target): Promise<Entered> => {
-          const granted = await gate.demand(first, target)
-          for (const action of others) await gate.demand(action, target)
+          const granted = await gate.demand(action, target)
+          for (const other of others) await gate.demand(other, target)
           return { target, granted }
         }
         // Before anything is started for it: what is refused must not leave a container running.
@@ -177,7 +200,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         const container = await deps.starter
           .running(found.container, { may, tell, closed, own }, signal)
           .catch((error: unknown) => {
-            if (first.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
+            if (action.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
             throw error
           })
         // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
@@ -207,6 +230,14 @@ function hasFiles({ state }: Container): boolean {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof HatchwayError && ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED'].includes(error.code)
+}
+
+/** `now`: what the name means; undefined: nothing. */
+function changed(route: Route, was: Container, now?: Container): HatchwayError {
+  const name = `"${brief(targetOf(route))}"`
+  const short = ({ id }: Container) => id.slice(0, 12)
+  const what = now ? `is another container now (${short(now)}, it was ${short(was)})` : `(${short(was)}) is gone`
+  return new HatchwayError('CONTAINER_CHANGED', `${name} ${what}: connect again`)
 }
 
 function namesNoContainer(route: Route): HatchwayError {

@@ -9,6 +9,7 @@ export const FAILURES = {
   CONTAINER_START_FAILED: { exit: 255, level: 'warn' },
   IMAGE_UNAVAILABLE: { exit: 255, level: 'warn' },
   CONTAINER_GONE: { exit: 255, level: 'info' },
+  CONTAINER_CHANGED: { exit: 255, level: 'info' },
   USER_NOT_FOUND: { exit: 255, level: 'info' },
   USER_BROKEN: { exit: 255, level: 'warn' },
   USER_CHANGED: { exit: 255, level: 'warn' },

@@ -95,6 +95,11 @@ export class Containers {
     return look(await unlessAborted(listed, signal))
   }
 
+  /** By its full id; undefined: it is gone. Whether it may be entered is the caller's to ask. */
+  async known(id: string, signal: AbortSignal): Promise<Container | undefined> {
+    return unlessAborted(this.#inspect(id), signal)
+  }
+
   /** All that this identity may enter, as of now. @throws HatchwayError ENGINE_* */
   async *visible(
     mayEnter: (container: ContainerSummary) => Promise<boolean>,
@@ -119,9 +124,13 @@ export class Containers {
 
   async #inspect(ref: string): Promise<Container | undefined> {
     try {
-      return await this.#cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) =>
+      const found = await this.#cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) =>
         this.#engine.inspect(ref, limit),
       )
+      // A connection asks by the name first and then by the id.
+      const entry = this.#inspected.get(ref)
+      if (entry && entry.until > (this.#inspected.get(found.id)?.until ?? 0)) this.#inspected.set(found.id, entry)
+      return found
     } catch (error) {
       if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
       throw error
