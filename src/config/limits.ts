@@ -43,7 +43,7 @@ export const limits = z.strictObject({
   refuseConnection: z.array(block).prefault([]).describe('Sources that are not let in at all (RefuseConnection).'),
   maxSessions: z.int().min(0).max(10_000).default(10).describe('Open sessions in one connection.'),
   clientAliveInterval: duration()
-    .prefault('30s')
+    .prefault('60s')
     .describe(
       "How often a silent client is asked whether it lives; 0: never. sshd's default is 0; here a lost client would keep a process in a container for as long as TCP believes in it, so we ask.",
     ),
@@ -51,8 +51,10 @@ export const limits = z.strictObject({
     .int()
     .min(0)
     .max(1000)
-    .default(3)
-    .describe('Unanswered questions after which it is gone; 0: it is never ended.'),
+    .default(9)
+    .describe(
+      "Unanswered questions after which it is gone; 0: it is never ended. With 60s and 9 a shell outlives a network, or a sleeping laptop, that is away for nine minutes; sshd's 3 count only where an interval is set.",
+    ),
   rekeyLimit: rekeyLimit.prefault('1G 1h').describe('New keys after that many bytes, or that time (RFC 4253 §9).'),
   channelTimeout: z
     .array(channelTimeout)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parsePenalties } from '../../src/config/penalties.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import {
   parseAlias,
   parseChannelTimeout,
@@ -128,4 +129,11 @@ describe('values', () => {
     'max-sources4:0',
     'overflow:maybe',
   ])('refuses PerSourcePenalties %j', (text) => expect(parsePenalties(text)).toBeUndefined())
+})
+
+it('a client that is away for five minutes keeps its shell; one that is gone has ended after ten', () => {
+  const { clientAliveInterval, clientAliveCountMax } = configSchema.parse({}).limits
+  expect(clientAliveInterval * clientAliveCountMax).toBeGreaterThanOrEqual(5 * 60_000)
+  // Silence begins somewhere within an interval, and the last question gets one, too.
+  expect(clientAliveInterval * (clientAliveCountMax + 1)).toBeLessThanOrEqual(10 * 60_000)
 })
