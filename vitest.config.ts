@@ -1,14 +1,32 @@
 import { defineConfig } from 'vitest/config'
+import { testFiles } from './test/run/kinds.ts'
+
+const { fast, engine } = testFiles()
+const common = {
+  pool: 'forks',
+  testTimeout: 30_000,
+  hookTimeout: 120_000,
+  // A second, which is vitest's, is nothing on a busy machine.
+  expect: { poll: { timeout: 15_000 } },
+} as const
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
-    // Two files at once: the tests drive a real engine, which serialises most of its work anyway.
-    maxWorkers: 2,
-    pool: 'forks',
-    // Real clients, engines and clocks: on a busy machine a wait can run out. What fails thrice is broken.
-    retry: process.env.CI ? 2 : 0,
+    reporters: ['default', './test/run/reporter.ts'],
+    projects: [
+      { test: { ...common, name: 'fast', include: [...fast], maxWorkers: 3, sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          ...common,
+          name: 'engine',
+          include: [...engine],
+          // They mostly wait: for engines, real clients and clocks.
+          maxWorkers: 5,
+          sequence: { groupOrder: 1 },
+          // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than three fail the run.
+          retry: 1,
+        },
+      },
+    ],
   },
 })

@@ -18,8 +18,9 @@ import { createEventBus } from './events.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { createHandler } from './handler.ts'
 import { openInstance } from './instance.ts'
-import { deadline } from './lifetime/deadline.ts'
+import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
+import { opened, type Scope } from './lifetime/scope.ts'
 import { createApproach } from './listen/approach.ts'
 import type { Logger } from './log.ts'
 import { logEvents } from './log-events.ts'
@@ -38,7 +39,7 @@ import { createPlainRoad } from './target/plain.ts'
 import { createStarter } from './target/start.ts'
 
 /** How long the engine may take to answer at start; later it may come and go. */
-const ENGINE_LIMIT = 20_000
+const ENGINE_LIMIT_MS = 20_000
 
 export interface Gateway {
   readonly endpoints: readonly Endpoint[]
@@ -72,11 +73,22 @@ export interface Reloaded {
 const REVIEW_EVERY_MS = 30_000
 
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
-export async function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
+export function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
+  return opened((scope) => openGateway(scope, config, log, where))
+}
+
+async function openGateway(
+  scope: Scope,
+  config: Config,
+  log: Logger,
+  where: LoadedConfig['where'] | undefined,
+): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
   // At the same time: `hatchway stdio` is waited for.
-  const opening = openEngine({ ...config.engine, lazy: true }, deadline(ENGINE_LIMIT))
+  const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
+    openEngine({ ...config.engine, lazy: true }, limit).then((engine) => scope.add(engine, () => engine.close())),
+  )
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')
   const { templates = {} } = config
@@ -84,10 +96,13 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: new Lockout() }
   const [instance, hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
     // Where it cannot be written only what is made from templates needs it.
-    openInstance(state).catch((error: unknown) => {
-      if (makes) throw error
-      log.warn({ err: error }, 'other gateways with this keysDirectory cannot tell that this one lives')
-    }),
+    openInstance(state).then(
+      (instance) => scope.add(instance, () => instance.close()),
+      (error: unknown) => {
+        if (makes) throw error
+        log.warn({ err: error }, 'other gateways with this keysDirectory cannot tell that this one lives')
+      },
+    ),
     loadHostKeys(config, (sentence) => log.warn(sentence)),
     Promise.all(config.hostCertificates.map(async (file) => ({ file, bytes: await readConfigured(file) }))),
     openPeople(config, tried, log),
@@ -96,13 +111,10 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
   let current = config
   let people = firstPeople
   const engine = await opening
-  engine.info(deadline(engineLimit('its version', ENGINE_LIMIT))).catch((error: unknown) => {
-    log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
-  })
   const containers = new Containers(engine, config.aliases)
-  const stopped = new AbortController()
-  containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
-
+  const made = instance && makes ? createMadeContainers(engine, templates, instance, log) : undefined
+  scope.add(made, () => made?.close())
+  const road = scope.add(createPlainRoad(engine), (plain) => plain.settled())
   const guests =
     config.guest === 'off'
       ? undefined
@@ -116,15 +128,14 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
           },
           log,
         )
+  scope.add(guests, () => guests?.close())
   const registry = new SessionRegistry({
     created: (session) => events.emit({ type: 'session-created', session }),
     running: (session) => events.emit({ type: 'session-running', session }),
     stopped: (session) => events.emit({ type: 'session-stopped', session }),
   })
-  const road = createPlainRoad(engine)
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
-  const starter = createStarter(engine, config, forget, log)
-  const made = instance && makes ? createMadeContainers(engine, templates, instance, log) : undefined
+  const starter = scope.add(createStarter(engine, config, forget, log), (it) => it.close())
   const policySettings = (settings: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
     const common = { acceptEnv: settings.environment.accept, engine: engine.endpoint }
     const external = openExternal(settings.authorization, common, log)
@@ -164,6 +175,10 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     connection: handler.connection,
     observe: (event) => events.emit(event),
   })
+  scope.add(server, async () => {
+    await server.close()
+    server.disconnectAll('the gateway is shutting down')
+  })
 
   async function reload(next?: LoadedConfig): Promise<Reloaded> {
     const restart = next ? await takeOver(next) : []
@@ -185,31 +200,27 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
     return needRestart(changed)
   }
 
+  const stopped = new AbortController()
   async function review(): Promise<number> {
     policy.forget()
     return current.endWithdrawn ? policy.review(stopped.signal) : 0
   }
-  const reviews = every(REVIEW_EVERY_MS, review, (error) => log.error({ err: error }, 'sessions could not be reviewed'))
-
-  async function close(): Promise<void> {
-    const reviewed = reviews.stop()
-    stopped.abort()
-    await reviewed
-    starter.close()
-    await server.close()
-    server.disconnectAll('the gateway is shutting down')
-    await guests?.close()
-    await road.settled()
-    await made?.close()
-    await instance?.close()
-    await engine.close()
-  }
+  const reviewFailed = (error: unknown) => log.error({ err: error }, 'sessions could not be reviewed')
+  scope.add(every(REVIEW_EVERY_MS, review, reviewFailed), (rounds) => rounds.stop())
+  // What goes on in the background is the first to end.
+  scope.add(stopped, () => stopped.abort())
+  containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
+  withDeadline(engineLimit('its version', ENGINE_LIMIT_MS), [stopped.signal], (limit) => engine.info(limit)).catch(
+    (error: unknown) => {
+      if (stopped.signal.aborted) return
+      log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
+    },
+  )
 
   const endpoints: Endpoint[] = []
   try {
     for (const { host, port } of config.listen) endpoints.push(await server.listen(host, port))
   } catch (error) {
-    await close()
     throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}`, {
       cause: error,
     })
@@ -226,7 +237,7 @@ export async function startGateway(config: Config, log: Logger, where?: LoadedCo
       events.emit({ type: 'draining', sessions: registry.size })
       return registry.drained(signal)
     },
-    close,
+    close: scope.close,
   }
 }
 

@@ -3,10 +3,12 @@
  * a socket of that name, which nobody can connect to any more once the process is gone, however it went.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeFile } from './whole-file.ts'
 
 const ID = /^[0-9a-f]{32}$/
 const ANSWER = 2000
@@ -32,10 +34,13 @@ export async function openInstance(stateFolder: string): Promise<Instance> {
   const directory = await open(folder, 'r')
   const path = (of: string) => (process.platform === 'linux' ? `/proc/self/fd/${directory.fd}/${of}` : join(folder, of))
   const server = createServer((socket) => socket.destroy())
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path(id), resolve)
-  })
+  try {
+    server.listen(path(id))
+    await once(server, 'listening')
+  } catch (error) {
+    await directory.close()
+    throw error
+  }
   server.unref()
 
   async function lives(other: string): Promise<boolean> {
@@ -86,13 +91,12 @@ async function machine(): Promise<string> {
 
 async function installationId(file: string): Promise<string> {
   const fresh = randomBytes(16).toString('hex')
-  // Linked when it is whole: of two that start at once the first one's id is both's.
-  const draft = `${file}.${fresh}`
-  await writeFile(draft, `${fresh}\n`, { mode: 0o600 })
-  await link(draft, file).catch((error: unknown) => {
+  const known = await readFile(file, 'utf8').catch(() => undefined)
+  if (known !== undefined) return known.trim()
+  // Of two that start at once the first one's id is both's.
+  await makeFile(file, `${fresh}\n`, 0o600).catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
   })
-  await rm(draft)
   return (await readFile(file, 'utf8')).trim()
 }
 

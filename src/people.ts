@@ -51,9 +51,10 @@ function reading(suffixes: readonly string[]): ReadLogin {
     const route = routeOf({ login, ...(host !== undefined && { host }) }, suffixes)
     const { user } = route
     const target = targetOf(route)
-    // By its login name it is what was typed; by a host it is put together as if it had been.
+    // By its login name it is what was typed; by a host, or with a style (":skey"), it is put together as if it had been.
+    const typed = splitLoginName(login).address
     const address =
-      host === undefined ? splitLoginName(login).address : user === undefined ? target : `${user}@${target}`
+      host === undefined && !typed.includes(':') ? typed : user === undefined ? target : `${user}@${target}`
     return { address, ...(user !== undefined && { user }) }
   }
 }

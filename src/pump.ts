@@ -4,6 +4,9 @@ import type { GuestExec } from './guest/guest.ts'
 import { onAbort } from './lifetime/on-abort.ts'
 import type { SshSession } from './ssh/session.ts'
 
+/** Before the program runs. There are not many more signals (RFC 4254 §6.10 has 13). */
+const MAX_EARLY_SIGNALS = 16
+
 export interface Counters {
   addIn(bytes: number): void
   addOut(bytes: number): void
@@ -18,7 +21,7 @@ export interface Tap {
 
 /**
  * Start a program for the session and stay until it ended. Window changes and signals that come before the program runs
- * are kept for it: the last size, every signal.
+ * are kept for it: the last size, each signal once, as the kernel would keep those that are pending.
  *
  * @returns how the program ended; rejects with the HatchwayError that ended it otherwise
  */
@@ -37,7 +40,7 @@ export async function pump(
   }
   let exec: Exec | GuestExec | undefined
   let size: { cols: number; rows: number; width: number; height: number } | undefined
-  const signals: string[] = []
+  const signals = new Set<string>()
   session.listen({
     drain: () => exec?.resume(),
     resize(to) {
@@ -46,7 +49,9 @@ export async function pump(
     },
     signal(name) {
       if (exec) return exec.signal(name)
-      return signals.push(name) <= 16
+      if (signals.size >= MAX_EARLY_SIGNALS) return signals.has(name)
+      signals.add(name)
+      return true
     },
     // Nobody reads the output any more (`ssh host yes | head`): what a write to a closed pipe would do. The client's side
     // drops what still comes.

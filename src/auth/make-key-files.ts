@@ -1,8 +1,8 @@
 /** A new key pair on disk: private 0600, public 0644, in a directory that is 0700 unless it was there before. */
-import { randomBytes } from 'node:crypto'
-import { link, mkdir, unlink, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fingerprint } from '../ssh/public-key.ts'
+import { makeFile, replaceFile } from '../whole-file.ts'
 import { type KeyKind, makeKey } from './openssh-key.ts'
 
 export interface MadeKeyFiles {
@@ -14,14 +14,8 @@ export interface MadeKeyFiles {
 export async function makeKeyFiles(file: string, kind: KeyKind, comment: string): Promise<MadeKeyFiles> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   const key = await makeKey(kind, comment)
-  // Written aside and linked: two gateways starting at once agree on one key, and none reads half a file.
-  const aside = `${file}.${randomBytes(6).toString('hex')}.new`
-  await writeFile(aside, key.privateFile, { mode: 0o600, flag: 'wx' })
-  try {
-    await link(aside, file)
-  } finally {
-    await unlink(aside)
-  }
-  await writeFile(`${file}.pub`, key.publicFile, { mode: 0o644 })
+  // Two gateways starting at once agree on one key, and none reads half a file.
+  await makeFile(file, key.privateFile, 0o600)
+  await replaceFile(`${file}.pub`, key.publicFile, 0o644)
   return { file, fingerprint: fingerprint(key.blob) }
 }

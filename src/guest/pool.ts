@@ -5,7 +5,7 @@ import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
-import { deadline, withDeadline } from '../lifetime/deadline.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_REPOSITORY, loadBinary } from './deliver/binary.ts'
@@ -99,7 +99,9 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   const serve = createServe(engine, settings, log)
   const direct = createDirectPath(engine, settings, log)
   const swept =
-    settings.mode === 'off' ? Promise.resolve() : Promise.all([sweep(engine, serve, journal, log), direct.sweep()])
+    settings.mode === 'off'
+      ? Promise.resolve()
+      : Promise.all([sweep(engine, serve, journal, log, closed.signal), direct.sweep()])
 
   async function binaryFor(signal: AbortSignal): Promise<GuestBinary | undefined> {
     const { arch } = await engine.info(signal)
@@ -236,7 +238,9 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         connection.close()
       }
       await Promise.allSettled([...arriving.values(), swept])
-      await engine.holders?.forget(HOLDER_REPOSITORY, deadline(FORGET_MS)).catch(() => {})
+      await withDeadline(FORGET_MS, [], async (limit) => engine.holders?.forget(HOLDER_REPOSITORY, limit)).catch(
+        () => {},
+      )
     },
   }
 }

@@ -1,4 +1,5 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
+import { bytesOf } from '../byte-text.ts'
 import { frame, MAX_PAYLOAD, PROTOCOL_VERSION, TYPE } from './frames.ts'
 import {
   type GuestAddress,
@@ -112,7 +113,7 @@ function list(items: readonly (string | Buffer)[]): Buffer {
 
 /** A NUL would end the string inside the kernel and let what follows slip past every check made on the whole. */
 function text(value: string | Buffer): Buffer {
-  const bytes = typeof value === 'string' ? Buffer.from(value) : value
+  const bytes = typeof value === 'string' ? bytesOf(value) : value
   if (bytes.includes(0)) throw new GuestRefusal('exec', 'EINVAL', 'a NUL byte in an argument, variable or path')
   return counted(bytes)
 }

@@ -2,6 +2,7 @@
  * command= of a key, force-command of a certificate: what a session runs in place of what its client asked for, as
  * session.c do_exec() has it. Pure.
  */
+import { textOf } from '../byte-text.ts'
 import { HatchwayError } from '../errors.ts'
 import type { SessionStart } from '../ssh/session.ts'
 
@@ -39,7 +40,7 @@ export function effectiveStart(start: SessionStart, forced: string | undefined):
 function originalCommand(start: SessionStart): string | undefined {
   if (start.kind === 'shell') return undefined
   // The command that sshd's Subsystem line would have: the server's own.
-  return start.kind === 'subsystem' ? 'internal-sftp' : start.command.toString()
+  return start.kind === 'subsystem' ? 'internal-sftp' : textOf(start.command)
 }
 
 /** sftp-server(8): -R and -d have a meaning here, what concerns its log has none, anything else may be a restriction. */

@@ -6,6 +6,12 @@ import type { PacketReader } from './packets.ts'
 /** The other end of a channel that is gone must take some of what came before within this time. */
 const STUCK_LIMIT = 60_000
 
+/**
+ * OpenSSH's client as a SOCKS proxy (-R PORT) drops a connection whose EOF it reads together with the request (channels.c,
+ * pre_rdynamic). sshd's EOF comes a turn of its poll loop later; ours waits so long for the client's first answer.
+ */
+const FIRST_ANSWER_MS = 20
+
 export class ChannelEnd implements End, ChannelOwner {
   readonly #channel: Channel
   #heard: Heard | undefined
@@ -17,9 +23,14 @@ export class ChannelEnd implements End, ChannelOwner {
   #isFinished = false
   #isOver = false
   #limit: NodeJS.Timeout | undefined
+  /** The client has said something, or need not before it is told the end. */
+  #answered: boolean
+  #awaitsAnswer: NodeJS.Timeout | undefined
 
-  constructor(channel: Channel) {
+  /** `toProxy`: the client may read what is sent as a proxy does. */
+  constructor(channel: Channel, toProxy = false) {
     this.#channel = channel
+    this.#answered = !toProxy
     channel.own(this)
   }
 
@@ -40,11 +51,23 @@ export class ChannelEnd implements End, ChannelOwner {
     if (this.#ending) return
     this.#ending = true
     this.#channel.whenFlushed(() => {
-      this.#channel.sendEof()
-      this.#isFinished = true
-      this.#heard?.finished()
-      this.#settle()
+      if (this.#answered) this.#finish()
+      else this.#awaitsAnswer = setTimeout(() => this.#finish(), FIRST_ANSWER_MS)
     })
+  }
+
+  #hasAnswered(): void {
+    this.#answered = true
+    if (this.#awaitsAnswer) this.#finish()
+  }
+
+  #finish(): void {
+    clearTimeout(this.#awaitsAnswer)
+    this.#awaitsAnswer = undefined
+    this.#channel.sendEof()
+    this.#isFinished = true
+    this.#heard?.finished()
+    this.#settle()
   }
 
   resume(): void {
@@ -56,6 +79,7 @@ export class ChannelEnd implements End, ChannelOwner {
     if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#limit)
+    clearTimeout(this.#awaitsAnswer)
     this.#channel.close()
     this.#channel.discard()
     this.#heard?.closed()
@@ -70,12 +94,14 @@ export class ChannelEnd implements End, ChannelOwner {
   // The channel's side.
 
   onData(bytes: Buffer): boolean {
+    this.#hasAnswered()
     if (this.#stalled) return false
     this.#give(bytes)
     return true
   }
 
   onEof(): void {
+    this.#hasAnswered()
     this.#read()
   }
 
@@ -88,6 +114,7 @@ export class ChannelEnd implements End, ChannelOwner {
   }
 
   onClosed(forced: boolean): void {
+    this.#hasAnswered()
     if (this.#isOver) return
     if (forced) {
       this.destroy()

@@ -117,7 +117,8 @@ export class ConnectionLayer {
       const pending: PendingOpen = {
         // At once, not after an await: data may follow the confirmation in the same read.
         confirmed: (remote) => {
-          resolve(new ChannelEnd(this.#add(id, TYPES[type] ?? type, remote)))
+          const channel = this.#add(id, TYPES[type] ?? type, remote)
+          resolve(new ChannelEnd(channel, type === 'forwarded-tcpip'))
           done()
         },
         failed: (error) => {

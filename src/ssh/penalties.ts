@@ -86,7 +86,7 @@ export class Penalties {
     const active = before?.active === true || expiry - now > settings.min
     table.set(key, { expiry, active, misdeed })
     while (table.size > maximum) table.shift()
-    return { source: key, misdeed, milliseconds: expiry - now, active }
+    return { source: key, misdeed, milliseconds: Math.round(expiry - now), active }
   }
 
   #concerned(address: Address, limits: PenaltyLimits): boolean {

@@ -1,4 +1,5 @@
 /** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
+import { textOf } from '../byte-text.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'
@@ -10,12 +11,13 @@ const MAX_ENV = 256
 const MAX_ENV_BYTES = 512 * 1024
 /** A terminal's type, a subsystem, an authentication protocol: nobody has longer ones. */
 const MAX_NAME = 1024
+const MAX_SIGNAL = 32
 /** There are less than 256 opcodes of five bytes (RFC 4254 §8). */
 const MAX_MODES = 4096
 /** One for all: an Error of its own at the end of every session costs more than the rest of its end. */
 const GONE = new Error('the session is closed')
-/** Events before the application listens. */
-const MAX_EARLY = 64
+/** Events before the application listens: one of each signal, and the last of the others. */
+const MAX_EARLY = 32
 /** RFC 4254 §6.10; sshd sends SIG@openssh.com for every other (session.c sig2name). */
 const SIGNALS = ['ABRT', 'ALRM', 'FPE', 'HUP', 'ILL', 'INT', 'KILL', 'PIPE', 'QUIT', 'SEGV', 'TERM', 'USR1', 'USR2']
 
@@ -44,7 +46,7 @@ export class SessionChannel implements ChannelOwner {
   #started = false
   #answerStart: ((accepted: boolean) => void) | undefined
   #events: SessionEvents | undefined
-  #early: ((events: SessionEvents) => boolean | undefined)[] = []
+  readonly #early = new Map<string, (events: SessionEvents) => boolean | undefined>()
   #stoppedReading = false
   #exit: Promise<void> | undefined
 
@@ -104,22 +106,23 @@ export class SessionChannel implements ChannelOwner {
       // At any time.
       case 'window-change': {
         const size = { cols: data.u32(), rows: data.u32(), width: data.u32(), height: data.u32() }
-        return this.#notify((events) => {
+        return this.#notify(type, (events) => {
           events.resize?.(size)
           return true
         })
       }
       case 'signal': {
         const name = data.text()
-        return this.#notify((events) => events.signal?.(name))
+        if (name.length > MAX_SIGNAL) return false
+        return this.#notify(`signal ${name}`, (events) => events.signal?.(name))
       }
       case 'break': {
         const milliseconds = data.u32()
-        return this.#notify((events) => events.break?.(milliseconds))
+        return this.#notify(type, (events) => events.break?.(milliseconds))
       }
       case 'eow@openssh.com':
         this.#channel.mute()
-        return this.#notify((events) => {
+        return this.#notify(type, (events) => {
           events.outputClosed?.()
           return true
         })
@@ -138,7 +141,7 @@ export class SessionChannel implements ChannelOwner {
       case 'pty-req':
         return this.#pseudoTerminal(data)
       case 'env':
-        return this.#variable(data.text(), data.text())
+        return this.#variable(textOf(data.string()), textOf(data.string()))
       case 'auth-agent-req@openssh.com':
         return this.#allowed({ kind: 'agent' }, () => {
           this.#agentForwarding = true
@@ -155,7 +158,7 @@ export class SessionChannel implements ChannelOwner {
 
   #pseudoTerminal(data: PacketReader): boolean | Promise<boolean> {
     if (this.#pty) return false
-    const term = data.text()
+    const term = textOf(data.string())
     const [cols, rows, width, height] = [data.u32(), data.u32(), data.u32(), data.u32()]
     const modes = Buffer.from(data.string())
     if (term.length > MAX_NAME || modes.length > MAX_MODES) return false
@@ -241,7 +244,9 @@ export class SessionChannel implements ChannelOwner {
   #listen(events: SessionEvents | undefined): void {
     this.#events = events
     if (!events) return
-    for (const event of this.#early.splice(0)) this.#tell(event)
+    const early = [...this.#early.values()]
+    this.#early.clear()
+    for (const event of early) this.#tell(event)
   }
 
   #stopReading(): void {
@@ -267,9 +272,12 @@ export class SessionChannel implements ChannelOwner {
     this.#input.drop()
   }
 
-  #notify(event: (events: SessionEvents) => boolean | undefined): boolean {
+  /** Kept where nobody listens yet: a later one of the same kind counts, and a signal is pending or it is not. */
+  #notify(kind: string, event: (events: SessionEvents) => boolean | undefined): boolean {
     if (this.#events) return this.#tell(event)
-    if (this.#early.length < MAX_EARLY) this.#early.push(event)
+    this.#early.delete(kind)
+    if (this.#early.size >= MAX_EARLY && kind.startsWith('signal ')) return false
+    this.#early.set(kind, event)
     return true
   }
 

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 
 /** pty-req, RFC 4254 §6.2. */
 export interface PtyRequest {
+  /** "": the client has none. A byte that is no UTF-8 is as byte-text.ts has it. */
   readonly term: string
   readonly cols: number
   readonly rows: number
@@ -64,7 +65,7 @@ export interface SshSession {
   readonly pty?: PtyRequest
   readonly x11?: X11Request
   readonly agentForwarding: boolean
-  /** Only names that the connection's `allow` accepted; later wins. */
+  /** Only names that the connection's `allow` accepted; later wins. A byte that is no UTF-8 is as byte-text.ts has it. */
   readonly env: ReadonlyMap<string, string>
   /** The client's bytes, buffered up to the SSH window until read; ends with the client's EOF; destroyed on close. */
   readonly stdin: Readable

@@ -17,6 +17,7 @@ export interface EnvironmentFacts {
   readonly original?: string
   readonly remote: { readonly address: string; readonly port: number }
   readonly local: { readonly address: string; readonly port: number }
+  /** On a terminal; "": its client named none. */
   readonly term?: string
 }
 
@@ -24,7 +25,7 @@ export interface EnvironmentFacts {
 const USER_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/games'
 const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Entries to add to what the engine gives an exec anyway; later ones win. */
+/** Entries to add to what the engine gives an exec anyway; later ones win, and a name alone is to be unset. */
 export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   const { info, remote, local } = facts
   const own = toMap(facts.containerEnv)
@@ -36,7 +37,7 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   env.set('LOGNAME', info.name)
   env.set('HOME', info.home)
   env.set('SHELL', info.shell)
-  if (facts.term !== undefined) env.set('TERM', facts.term)
+  if (facts.term) env.set('TERM', facts.term)
   for (const [key, value] of toMap(facts.key ?? [])) env.set(key, value)
   // SetEnv overrides the user's own, sent or of the key, and the default environment (sshd_config(5)).
   for (const [key, value] of Object.entries(facts.configured)) env.set(key, value)
@@ -44,7 +45,9 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   env.set('SSH_CONNECTION', `${remote.address} ${remote.port} ${local.address} ${local.port}`)
   if (facts.original !== undefined) env.set('SSH_ORIGINAL_COMMAND', facts.original)
   // A NUL would cut the variable at execve(2) and end the request at the engine.
-  return [...env].filter(([, value]) => !value.includes('\0')).map(([key, value]) => `${key}=${value}`)
+  const entries = [...env].filter(([, value]) => !value.includes('\0')).map(([key, value]) => `${key}=${value}`)
+  // Engines make a TERM of their own for a terminal; sshd sets none where the client has none (session.c, session_pty_req).
+  return facts.term === '' && !env.has('TERM') && !own.has('TERM') ? [...entries, 'TERM'] : entries
 }
 
 const Metadata = z.object({ remoteEnv: z.record(z.string(), z.string().nullable()).optional().catch(undefined) })

@@ -9,51 +9,18 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
-import { OWN_ENVIRONMENT, OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
+import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
+import { COOKIE, launch } from './launcher.ts'
+import { pendingSignals } from './pending-signals.ts'
 import type { Program } from './program.ts'
 
-const COOKIE = 'HATCHWAY_SESSION'
 /** A program on a terminal that says nothing for so long has one. */
 const TERMINAL_SETTLES_MS = 500
 const HANGUP_TIMEOUT = 20_000
-
-/**
- * First $1 and $2, the uid and gid that were permitted: the engine takes a name, which passwd may give to another one by
- * now. Then $1 home, $2 warning, $3 "rows R cols C" or "", $4 shell, $5 "login" or "command", $6 command; then shells to try.
- * It replaces itself (exec), so that the program is the exec's own process and its exit status the exec's; the cookie tells
- * by its pid which process that is.
- */
-const LAUNCHER = `
-hw_path=$PATH PATH=${OWN_PATH}
-u= g=
-while read -r k i r; do case $k in Uid:) u=$i ;; Gid:) g=$i ;; esac; done 2>/dev/null </proc/self/status
-u=\${u:-$(id -u)} g=\${g:-$(id -g)}
-changed() { echo "hatchway: the user inside was $1 and is $2 now: connect again" >&2; exit 255; }
-[ "$u" = "$1" ] || changed "uid $1" "$u"
-[ "$g" = "$2" ] || changed "in group $2" "in $g"
-shift 2
-${COOKIE}=$${COOKIE}.$$
-cd -- "$1" 2>/dev/null || { echo "$2" >&2; cd /; }
-if [ -t 0 ]; then
-  t=$(tty 2>/dev/null) && SSH_TTY=$t && export SSH_TTY
-  [ -z "$3" ] || stty $3 2>/dev/null
-fi
-s=$4 how=$5 c=$6; shift 6
-while ! [ -x "$s" ]; do
-  [ $# -gt 0 ] || { echo "$s: no such shell" >&2; exit 127; }
-  s=$1; shift
-done
-PATH=$hw_path
-[ "$how" = login ] || exec "$s" -c "$c"
-case $s in
-  */bash | */zsh | */ksh) exec "$s" -c 'exec -a "-\${0##*/}" "$0"' "$s" ;;
-  *) exec "$s" -l ;;
-esac
-`
 
 /**
  * $1 cookie, $2 the signal's name. The session's leader is the process whose cookie has its own pid (none before the
@@ -134,7 +101,7 @@ export function createPlainRoad(engine: Engine): PlainRoad {
       const send = (cookie: string, name: string) => {
         const sent = signalByCookie(engine, container.id, user.engineUser, cookie, name)
         pending.add(sent)
-        void sent.finally(() => pending.delete(sent))
+        return sent.finally(() => pending.delete(sent))
       }
       return runPlain(engine, container, user, program, tty, sink, signal, send)
     },
@@ -152,35 +119,18 @@ async function runPlain(
   tty: WindowSize | undefined,
   sink: OutputSink,
   signal: AbortSignal,
-  send: (cookie: string, signal: string) => void,
+  send: (cookie: string, signal: string) => Promise<void>,
 ): Promise<Exec> {
   const cookie = randomBytes(16).toString('hex')
-  const size = tty ? `rows ${tty.rows} cols ${tty.cols}` : ''
-  const how = program.command ? 'command' : 'login'
-  // The engine's API takes text: a command that is no UTF-8 arrives changed on this road.
-  const command = program.command?.toString() ?? ''
+  const { argv, env } = launch(program, user, tty, cookie)
   const output = tty ? heard(sink) : { sink, first: undefined }
   const exec = await engine.exec(
     container.id,
     {
-      argv: [
-        OWN_SHELL,
-        '-c',
-        LAUNCHER,
-        'sh',
-        String(user.uid),
-        String(user.gid),
-        program.cwd,
-        program.cwdWarning,
-        size,
-        program.shell,
-        how,
-        command,
-        ...program.fallbackShells,
-      ],
+      argv,
       user: user.engineUser,
       cwd: '/',
-      env: [...program.env, `${COOKIE}=${cookie}`],
+      env,
       ...(tty && { tty }),
     },
     output.sink,
@@ -189,6 +139,7 @@ async function runPlain(
   // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
   if (output.first) await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
   let ended = false
+  const signals = pendingSignals((name) => send(cookie, name))
   exec.exit.then(
     () => (ended = true),
     () => (ended = true),
@@ -199,13 +150,12 @@ async function runPlain(
     resume: () => exec.resume(),
     resize: (to) => exec.resize(to),
     signal(name) {
-      if (ended || !/^[A-Z0-9]{2,8}$/.test(name)) return false
-      send(cookie, name)
-      return true
+      return !ended && /^[A-Z0-9]{2,8}$/.test(name) && signals.add(name)
     },
     close() {
       exec.close()
-      if (!ended) send(cookie, 'HUP')
+      signals.clear()
+      if (!ended) void send(cookie, 'HUP')
       ended = true
     },
   }

@@ -9,7 +9,8 @@
  *   WORD            a container, as its default user
  *   USER@  @        nothing: the connection is to the gateway itself
  *
- * ALICE= in front of any of these says who asks, and is no part of what is asked for (login-name.ts).
+ * What follows a ":" in USER, or in all of it without an "@", is dropped, as in sshd. ALICE= in front of any of these says
+ * who asks, and is no part of what is asked for (login-name.ts).
  */
 import { splitLoginName } from '../login-name.ts'
 
@@ -55,15 +56,25 @@ export function routeOf({ login, host }: Login, suffixes: readonly string[] = []
   if (host === undefined) return parseRoute(login)
   const suffix = suffixes.find((suffix) => host.length > suffix.length && host.endsWith(suffix)) ?? ''
   const { address } = splitLoginName(login)
-  return withUser(address === '@' ? '' : address, host.slice(0, host.length - suffix.length), false)
+  return withUser(withoutStyle(address === '@' ? '' : address), host.slice(0, host.length - suffix.length), false)
 }
 
 export function parseRoute(sshUser: string): Route {
   const { address } = splitLoginName(sshUser)
   const at = address.lastIndexOf('@')
-  if (at >= 0) return withUser(address.slice(0, at), address.slice(at + 1), false)
-  const [, user = '', target] = WITHOUT_AT.exec(address) ?? []
-  return target === undefined ? withUser('', address, !MARK.test(address)) : withUser(user, target, false)
+  if (at >= 0) return withUser(withoutStyle(address.slice(0, at)), address.slice(at + 1), false)
+  const name = withoutStyle(address)
+  const [, user = '', target] = WITHOUT_AT.exec(name) ?? []
+  return target === undefined ? withUser('', name, !MARK.test(name)) : withUser(user, target, false)
+}
+
+/**
+ * "user:style", as auth2.c takes it apart: the style is for an authentication that there is none of here. No name inside
+ * has a ":", and no container but a folder, which is behind an "@".
+ */
+function withoutStyle(name: string): string {
+  const [before = ''] = name.split(':', 1)
+  return before
 }
 
 /** As in a login name; empty: the gateway itself. */

@@ -33,7 +33,7 @@ describe('host keys', () => {
       loadHostKeys({ keysDirectory, hostKeys: [] }, noWarning),
     ])
     expect(one?.map((key) => key.fingerprint)).toEqual(two?.map((key) => key.fingerprint))
-    expect(readdirSync(keysDirectory).filter((name) => name.endsWith('.new'))).toEqual([])
+    expect(readdirSync(keysDirectory).filter((name) => name.includes('.hatchway-'))).toEqual([])
   })
 
   it.skipIf(process.getuid === undefined)('are refused when others can read them', async () => {

@@ -175,6 +175,14 @@ print(got)`
   })
 })
 
+test('-R as a SOCKS proxy takes a request that ends with its last byte', async () => {
+  const client = await login([])
+  const port = await allocated(hold(client, '-R', '0').said)
+  const request = [5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, herePort >> 8, herePort & 255]
+  const ask = `printf '${request.map((byte) => `\\${byte.toString(8)}`).join('')}' | nc -N -w 5 127.0.0.1 ${port} | tail -c 10`
+  for (let round = 0; round < 5; round++) expect(await inside(ask)).toBe('from here\n')
+})
+
 describe('-R of a unix socket', () => {
   const path = '/home/dev/forward.sock'
   const left = `python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('${path}')"`

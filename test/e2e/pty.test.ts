@@ -61,6 +61,11 @@ describe.each(ROADS)('terminal on %s', (name) => {
     await it.expect('term=vt220')
   })
 
+  test('sets no TERM where the client has none', async () => {
+    const { stdout } = await road.client.ssh(['-tt', 't', 'env | grep ^TERM='], { env: { TERM: '' } })
+    expect(stdout.toString()).toBe('')
+  })
+
   test('joins stdout and stderr and ends lines with CRLF', async () => {
     const { stdout, stderr } = await road.client.ssh(['-tt', 't', 'echo out; echo err >&2'])
     expect([stdout.toString(), stderr.toString()]).toEqual(['out\r\nerr\r\n', ''])

@@ -38,7 +38,7 @@ suite(
         const pids = (await channel.waitText(/\d+ \d+\n/, 15_000)).trim().split(' ').map(Number)
         channel.close(mode)
         await channel.closed()
-        for (const pid of pids) await expect.poll(() => alive(pid), { timeout: 5000 }).toBe(false)
+        for (const pid of pids) await expect.poll(() => alive(pid)).toBe(false)
       }
     })
 

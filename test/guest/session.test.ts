@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { textOf } from '../../src/byte-text.ts'
 import { streamOf } from '../../src/end-stream.ts'
 import type { Guest } from '../../src/guest/guest.ts'
 import type { End } from '../../src/relay.ts'
@@ -63,7 +64,7 @@ describe.each([
     const sink = new Sink()
     const what = spec(['-bash', '-c', Buffer.concat([Buffer.from('printf %s "$0$BYTES$GONE" '), Buffer.from(' ')])], {
       program: '/bin/bash',
-      env: [Buffer.concat([Buffer.from('BYTES='), bytes]), 'PATH=/bin', 'HOSTNAME'],
+      env: [`BYTES=${textOf(bytes)}`, 'PATH=/bin', 'HOSTNAME'],
     })
     const exec = await guest.spawn(what, sink, LIMIT())
     exec.stdin.end()

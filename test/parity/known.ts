@@ -29,6 +29,7 @@ const PLAIN = {
   'fwd-R-port0': NO_FORWARD,
   'fwd-R-loopback': NO_FORWARD,
   'fwd-R-fixed': NO_FORWARD,
+  'fwd-R-dynamic': NO_FORWARD,
   'fwd-unix-L': NO_FORWARD,
   'fwd-unix-R': NO_FORWARD,
   'agent-forward': NO_AGENT,

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { StreamEnd, streamOf } from '../../src/end-stream.ts'
 import { deferred } from '../../src/lifetime/deferred.ts'
 import { type End, relay } from '../../src/relay.ts'
@@ -21,6 +21,7 @@ const children: ChildProcess[] = []
 const servers: Server[] = []
 
 afterEach(async () => {
+  vi.useRealTimers()
   for (const child of children.splice(0)) child.kill('SIGKILL')
   for (const listener of servers.splice(0)) listener.close()
   await server?.close()
@@ -410,6 +411,43 @@ test('forwarded-tcpip carries the address bound and who connected; data right be
   peer.send(packet(Message.CHANNEL_EOF, id))
   const end = await opening
   expect(end && String(await readAll(streamOf(end)))).toBe('at once')
+  peer.close()
+})
+
+/** A forwarded-tcpip channel that the client has taken, and from which all came that comes from inside. */
+async function forwardedAndEnded() {
+  server = await startServer()
+  const peer = await connectPeer(server, { hide: [...HIDE_CHANNELS, Message.CHANNEL_OPEN] })
+  await expect.poll(() => server.connections.length).toBe(1)
+  const where = { kind: 'tcp', host: 'localhost', port: 8080 } as const
+  const opening = server.connections[0]?.openForwarded(where, { address: '10.1.1.1', port: 99 })
+  const { reader } = await peer.next(Message.CHANNEL_OPEN)
+  reader.text()
+  const id = reader.u32()
+  peer.send(packet(Message.CHANNEL_OPEN_CONFIRMATION, id, 3, 100_000, 32_768))
+  const inside = new FakeEnd()
+  relay(inside, (await opening) as End)
+  // The clock of the wait is the test's: a busy machine must not decide what comes first.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  inside.heard.data(Buffer.from('request'))
+  inside.heard.ended()
+  await peer.next(Message.CHANNEL_DATA)
+  return { peer, id }
+}
+
+test('the end of what comes from inside follows the client’s first answer, which a SOCKS proxy (-R PORT) needs', async () => {
+  const { peer, id } = await forwardedAndEnded()
+  expect(peer.packets.filter(({ type }) => type === Message.CHANNEL_EOF)).toEqual([])
+  peer.send(packet(Message.CHANNEL_DATA, id, Buffer.from('answer')))
+  await peer.next(Message.CHANNEL_EOF)
+  peer.close()
+})
+
+test('the end of what comes from inside is told to a client that waits for it, too', async () => {
+  const { peer } = await forwardedAndEnded()
+  expect(peer.packets.filter(({ type }) => type === Message.CHANNEL_EOF)).toEqual([])
+  vi.advanceTimersByTime(20)
+  await peer.next(Message.CHANNEL_EOF)
   peer.close()
 })
 

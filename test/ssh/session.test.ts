@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import { bytesOf } from '../../src/byte-text.ts'
 import type { PtyRequest, SessionExit, SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
 import {
@@ -103,6 +104,18 @@ test('takes a pty-req of 0x0 with modes as they are', async () => {
   await peer?.next(Message.CHANNEL_SUCCESS)
   channel.request('shell', false)
   expect((await session).pty).toEqual({ term: 'dumb', cols: 0, rows: 0, width: 0, height: 0, modes })
+})
+
+test('bytes that are no text stay what they are, in TERM and in variables', async () => {
+  const { options, session } = held()
+  const channel = await openSession(await rawPeer(options))
+  const bytes = Buffer.from([0x61, 0xe9, 0x80, 0xff])
+  channel.request('pty-req', false, fields(bytes, 80, 24, 0, 0, Buffer.alloc(0)))
+  channel.request('env', true, fields('LC_X', bytes))
+  await peer?.next(Message.CHANNEL_SUCCESS)
+  channel.request('shell', false)
+  const { pty, env } = await session
+  expect([pty?.term ?? '', env.get('LC_X') ?? ''].map(bytesOf)).toEqual([bytes, bytes])
 })
 
 test('only variables that are allowed reach the session', async () => {
@@ -284,6 +297,24 @@ test('what comes before the application listens is told when it does', async () 
   expect(seen).toEqual([90, 'INT'])
 })
 
+test('what comes before anybody listens: the last size, and each signal once', async () => {
+  const { options, session } = held()
+  const channel = await openSession(await rawPeer(options))
+  channel.request('shell', false)
+  const opened = await session
+  for (let i = 0; i < 100; i++) channel.request('signal', false, fields(`S${i % 40}`))
+  for (let i = 1; i <= 200; i++) channel.request('window-change', false, fields(i, 24, 0, 0))
+  for (const name of ['S39', 'TERM'.repeat(10)]) {
+    channel.request('signal', true, fields(name))
+    await peer?.next(Message.CHANNEL_FAILURE)
+  }
+  const told: (string | number)[] = []
+  opened.listen({ resize: ({ cols }) => told.push(cols), signal: (name) => told.push(name) > 0 })
+  expect(new Set(told).size).toBe(33)
+  expect(told).toHaveLength(33)
+  expect(told.at(-1)).toBe(200)
+})
+
 test('a second start, and env after the start, get CHANNEL_FAILURE', async () => {
   const { options } = held()
   const channel = await openSession(await rawPeer(options))
@@ -299,12 +330,11 @@ test('a second start, and env after the start, get CHANNEL_FAILURE', async () =>
 test('eow@openssh.com from the client: output is dropped and the application hears of it', async () => {
   let closedOutput = false
   server = await startServer({
-    session: program(async (session, write) => {
-      session.listen({
+    session: program(async (session, write, listen) => {
+      listen({
         outputClosed: () => {
           closedOutput = true
         },
-        drain: () => {},
       })
       while (!closedOutput && !session.closed.aborted) {
         await write(1, Buffer.alloc(32 * 1024, 'y\n'))

@@ -10,7 +10,7 @@ import type { Authenticator } from '../../src/ssh/auth.ts'
 import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
 import { createSshServer, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
-import type { SessionExit, SshSession } from '../../src/ssh/session.ts'
+import type { SessionEvents, SessionExit, SshSession } from '../../src/ssh/session.ts'
 
 /** Stock ssh2's client, loaded after the layer. */
 export const ssh2: typeof Ssh2 = createRequire(import.meta.url)('ssh2')
@@ -184,21 +184,26 @@ export async function echoSession(session: SshSession): Promise<void> {
   await session.exit({ code: 0 })
 }
 
-/** Accepts, runs `program`, exits with what it returns. */
+/** Accepts, runs `program`, exits with what it returns. `listen` adds to the events that `write` waits for. */
 export function program(
-  run: (session: SshSession, write: (fd: 1 | 2, chunk: Buffer | string) => Promise<void>) => Promise<SessionExit>,
+  run: (
+    session: SshSession,
+    write: (fd: 1 | 2, chunk: Buffer | string) => Promise<void>,
+    listen: (events: Omit<SessionEvents, 'drain'>) => void,
+  ) => Promise<SessionExit>,
 ): (session: SshSession) => Promise<void> {
   return async (session) => {
     let drained: (() => void) | undefined
     session.accept()
-    session.listen({ drain: () => drained?.() })
+    const drain = () => drained?.()
+    session.listen({ drain })
     const write = async (fd: 1 | 2, chunk: Buffer | string) => {
       if (session.write(fd, typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) return
       await new Promise<void>((resolve) => {
         drained = resolve
       })
     }
-    await session.exit(await run(session, write))
+    await session.exit(await run(session, write, (events) => session.listen({ ...events, drain })))
   }
 }
 

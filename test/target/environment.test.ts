@@ -34,6 +34,15 @@ test('the variables sshd sets, with the true addresses', () => {
   })
 })
 
+test('a TERM that the client did not name is not there, unless somebody else sets one', () => {
+  const term = (more: object) => sessionEnvironment({ ...facts, ...more }).filter((entry) => /^TERM\b/.test(entry))
+  expect(term({})).toEqual([])
+  expect(term({ term: '' })).toEqual(['TERM'])
+  expect(term({ term: '', containerEnv: ['TERM=of-the-image'] })).toEqual([])
+  expect(term({ term: '', configured: { TERM: 'dumb' } })).toEqual(['TERM=dumb'])
+  expect(term({ term: '', client: new Map([['TERM', 'sent']]) })).toEqual(['TERM=sent'])
+})
+
 test('PATH is the container’s own; where it has none, sshd’s', () => {
   expect(toMap(sessionEnvironment({ ...facts, containerEnv: [] })).get('PATH')).toContain('/usr/bin')
 })

@@ -1,6 +1,7 @@
 /** The plain road in real containers: what an exec alone can give, and how its processes end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { textOf } from '../../src/byte-text.ts'
 import { openEngine } from '../../src/engine/choose.ts'
 import type { Engine, ExitStatus, WindowSize } from '../../src/engine/engine.ts'
 import { createPlainRoad } from '../../src/target/plain.ts'
@@ -8,6 +9,13 @@ import { sessionProgram } from '../../src/target/program.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 
 const signal = AbortSignal.timeout(300_000)
+
+interface Options {
+  readonly tty?: WindowSize
+  readonly shell?: string
+  readonly home?: string
+  readonly env?: readonly string[]
+}
 
 describe.each([
   ['debian', []],
@@ -26,7 +34,7 @@ describe.each([
     await engine.close()
   })
 
-  async function start(command: string | undefined, options: { tty?: WindowSize; shell?: string; home?: string } = {}) {
+  async function start(command: string | Buffer | undefined, options: Options = {}) {
     const info = {
       name: 'dev',
       uid: 1000,
@@ -47,12 +55,15 @@ describe.each([
       },
     }
     const inspected = await engine.inspect(container.id, signal)
-    const program = sessionProgram(request, info, [`HOME=${info.home}`])
+    const program = sessionProgram(request, info, [`HOME=${info.home}`, ...(options.env ?? [])])
     const exec = await createPlainRoad(engine).run(inspected, info, program, options.tty, sink, signal)
     return { exec, output }
   }
 
-  async function run(command: string, options = {}): Promise<{ status: ExitStatus; stdout: string; stderr: string }> {
+  async function run(
+    command: string | Buffer,
+    options: Options = {},
+  ): Promise<{ status: ExitStatus; stdout: string; stderr: string }> {
     const { exec, output } = await start(command, options)
     exec.stdin.end()
     const status = await exec.exit
@@ -81,6 +92,31 @@ describe.each([
   test('the command’s text is one argument: nothing in it is split or expanded on the way', async () => {
     const { stdout } = await run(`printf '%s|' "a  b" '$HOME' '\`id\`' '*' 'é漢' "-- '"`)
     expect(stdout).toBe("a  b|$HOME|`id`|*|é漢|-- '|")
+  })
+
+  test('bytes that are no text arrive as they are: in variables, the command and the home', async () => {
+    const bytes = Buffer.from([0x27, 0xe9, 0x5c, 0x0a, 0xff, 0x24, 0x0a])
+    const before = await run(Buffer.from('mkdir -p "/tmp/h\xe9"; od -An -tx1 <<\'.\'\n\xfe\n.', 'latin1'))
+    expect(before.stdout.trim()).toBe('fe 0a')
+    const { stdout, stderr } = await run('printf %s "$LC_X" | od -An -tx1; pwd | od -An -tx1; echo "$LC_Y"', {
+      home: textOf(Buffer.from('/tmp/h\xe9', 'latin1')),
+      env: [`LC_X=${textOf(bytes)}`, 'LC_Y=é'],
+    })
+    expect({ stdout, stderr }).toEqual({ stdout: ' 27 e9 5c 0a ff 24 0a\n 2f 74 6d 70 2f 68 e9 0a\né\n', stderr: '' })
+  })
+
+  test('the session’s variables are its own, whatever they are called', async () => {
+    const names = ['u', 'g', 'k', 'i', 'r', 't', 's', 'how', 'c', 'n', 'v']
+    const { stdout } = await run(names.map((name) => `echo "$${name}"`).join(';'), {
+      env: names.map((name) => `${name}=mine`),
+    })
+    expect(stdout).toBe('mine\n'.repeat(names.length))
+  })
+
+  test('what the engine sets for a terminal can be unset', async () => {
+    const tty = { cols: 80, rows: 24 }
+    expect((await run('env | grep -c ^TERM=', { tty })).stdout).toBe('1\r\n')
+    expect((await run('env | grep -c ^TERM=', { tty, env: ['TERM'] })).stdout).toBe('0\r\n')
   })
 
   test('a terminal has its size from the first byte, and SSH_TTY', async () => {

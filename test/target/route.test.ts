@@ -26,6 +26,26 @@ test.each([
 })
 
 test.each([
+  ['dev:skey@web', { user: 'dev', container: 'web', bare: false }],
+  ['dev:a:b@c@web', { user: 'dev', container: 'web', bare: false }],
+  [':skey@web', { container: 'web', bare: false }],
+  ['web:skey', { container: 'web', bare: true }],
+  ['dev%web:skey', { user: 'dev', container: 'web', bare: false }],
+  ['dev@+node', { user: 'dev', template: { name: 'node', kind: 'fresh' } }],
+  ['+node:skey', { template: { name: 'node', kind: 'fresh' } }],
+  ['alice=dev:skey@web', { user: 'dev', container: 'web', bare: false }],
+  // A folder of a devcontainer.
+  ['dev@C:\\work', { user: 'dev', container: 'C:\\work', bare: false }],
+  ['dev:skey@/a:b', { user: 'dev', container: '/a:b', bare: false }],
+])('%j has a style or a folder: only the style is dropped', (login, route) => {
+  expect(parseRoute(login)).toEqual(route)
+})
+
+test('with a host of its own, too', () => {
+  expect(routeOf({ login: 'a@b:skey', host: 'web' })).toEqual({ user: 'a@b', container: 'web', bare: false })
+})
+
+test.each([
   ['+node', { template: { name: 'node', kind: 'fresh' } }],
   ['~node', { template: { name: 'node', kind: 'personal' } }],
   ['@+node', { template: { name: 'node', kind: 'fresh' } }],

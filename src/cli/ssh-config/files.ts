@@ -1,7 +1,8 @@
 /** Files of a person's: changed as a whole or not at all, and shown before. */
-import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { mkdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { messageOf } from '../../errors.ts'
+import { replaceFile } from '../../whole-file.ts'
 import { CliFailure } from '../failure.ts'
 
 export interface Change {
@@ -33,10 +34,7 @@ export async function apply({ file, after }: Change): Promise<void> {
       ({ mode }) => mode & 0o777,
       () => 0o600,
     )
-    const fresh = join(dirname(real), `.${basename(real)}.hatchway-${process.pid}`)
-    await rm(fresh, { force: true })
-    await writeFile(fresh, after, { mode, flag: 'wx' })
-    await rename(fresh, real)
+    await replaceFile(real, after, mode)
   } catch (error) {
     throw new CliFailure(`cannot write ${file}: ${messageOf(error)}`, 1, { cause: error })
   }

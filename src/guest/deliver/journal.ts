@@ -1,8 +1,9 @@
 /** Files that we are putting into containers this moment, so that the next gateway removes what a killed one left. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Instance } from '../../instance.ts'
+import { makeFile } from '../../whole-file.ts'
 
 export interface Entry {
   readonly containerId: string
@@ -31,7 +32,7 @@ export function openJournal(folder: string | undefined, instance: Pick<Instance,
     async note({ containerId, path }) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       const name = `put-${instance ? `${instance.id}-` : ''}${randomBytes(16).toString('hex')}`
-      await writeFile(join(folder, name), `${containerId} ${path}\n`, { mode: 0o600, flag: 'wx' })
+      await makeFile(join(folder, name), `${containerId} ${path}\n`, 0o600)
       return finish(name)
     },
     async unfinished() {

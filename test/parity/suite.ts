@@ -1,0 +1,85 @@
+/**
+ * The interoperability suite, test/parity/parity.sh, on one of the gateway's roads or on sshd as the reference: each of its
+ * cases is a test. What fails on purpose is in known.ts with its reason.
+ *
+ * HATCHWAY_PARITY="docker;cli, guest off" chooses roads.
+ */
+import { execFileSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { run } from '../support/containers.ts'
+import { EXPECTED_SKIPS, KNOWN_FAILURES, type ParityRoad, UNDECIDED } from './known.ts'
+
+const SUITE = resolve(import.meta.dirname, 'parity.sh')
+const RUNNER = resolve(import.meta.dirname, '../../scripts/parity.sh')
+/** The whole suite on a busy machine. */
+const SUITE_LIMIT_MS = 30 * 60_000
+/** Most cases wait: for a client's fixed second, for a process to go. */
+const CASES_AT_ONCE = '4'
+
+interface Outcome {
+  readonly verdict: string
+  readonly reason: string
+}
+
+/** @param otherwise whether the road is tried where HATCHWAY_PARITY says nothing */
+export function parity(road: ParityRoad, otherwise = true): void {
+  const asked = process.env.HATCHWAY_PARITY?.split(';').map((one) => one.trim())
+  describe.runIf(asked?.includes(road) ?? otherwise)(`parity on ${road}`, () => {
+    const outcomes = new Map<string, Outcome>()
+    const tried = new Set<string>()
+    let printed = ''
+
+    const runSuite = async (...only: string[]) => {
+      const [kind = '', guest] = road.split(', guest ')
+      const args = [kind, ...(guest ? ['--guest', guest] : []), ...only.map((id) => `^${id}$`)]
+      const env = { ...process.env, PARITY_JOBS: CASES_AT_ONCE }
+      const { stdout, stderr } = await run(RUNNER, args, { limit: SUITE_LIMIT_MS, env })
+      for (const line of stdout.toString().split('\n')) {
+        // A reason may hold a carriage return, which `.` is not.
+        const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?(.*)$/s.exec(line) ?? []
+        if (verdict && id) outcomes.set(id, { verdict, reason: reason ?? '' })
+      }
+      return stdout.toString() + stderr.toString()
+    }
+
+    beforeAll(async () => {
+      printed = await runSuite()
+    }, SUITE_LIMIT_MS)
+
+    test('ran to its end', () => {
+      expect(printed).toMatch(/^\d+ passed, \d+ failed, \d+ skipped$/m)
+    })
+
+    test.each(cases())(
+      '%s',
+      async (id) => {
+        // A second try is one of its own, and alone.
+        if (tried.has(id)) await runSuite(id)
+        tried.add(id)
+        const { verdict, reason } = outcomes.get(id) ?? { verdict: 'none', reason: 'was not run' }
+        if (UNDECIDED[road]?.[id] !== undefined) {
+          expect(verdict).toMatch(/^(PASS|FAIL)$/)
+          return
+        }
+        const known = KNOWN_FAILURES[road][id]
+        if (verdict === 'SKIP' && known === undefined) {
+          expect(EXPECTED_SKIPS, `skipped: ${reason}`).toHaveProperty(id)
+          return
+        }
+        // A case that starts to pass must leave the list, or the list stops meaning anything.
+        expect(`${verdict} ${verdict === 'FAIL' ? reason : ''}`.trim()).toMatch(
+          known === undefined ? /^PASS$/ : /^(FAIL|SKIP)/,
+        )
+      },
+      120_000,
+    )
+  })
+}
+
+function cases(): string[] {
+  return execFileSync('bash', [SUITE, '--list'], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.split(' | ', 1)[0] ?? '')
+    .filter((id) => id !== '')
+}

@@ -1,0 +1,56 @@
+/**
+ * What a run's last lines say beside vitest's: how long each project took, the ten slowest files, and each test that
+ * passed only at its second try, with its first failure. More than MAX_SECOND_TRIES of those fail the run.
+ */
+import type { Reporter, TestCase, TestModule } from 'vitest/node'
+
+const MAX_SECOND_TRIES = 3
+const SLOWEST = 10
+
+export default class RunReporter implements Reporter {
+  readonly #began = new Map<string, number>()
+  readonly #ended = new Map<string, number>()
+
+  onTestModuleStart({ project }: TestModule): void {
+    if (!this.#began.has(project.name)) this.#began.set(project.name, Date.now())
+  }
+
+  onTestModuleEnd({ project }: TestModule): void {
+    this.#ended.set(project.name, Date.now())
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const lines: string[] = []
+    for (const [name, began] of this.#began) {
+      lines.push(`project ${name}: ${seconds((this.#ended.get(name) ?? began) - began)}`)
+    }
+    lines.push('slowest files:')
+    const byTime = modules.map((module) => ({ module, time: module.diagnostic().duration }))
+    for (const { module, time } of byTime.sort((a, b) => b.time - a.time).slice(0, SLOWEST)) {
+      lines.push(`  ${seconds(time)}  ${module.relativeModuleId}`)
+    }
+    const again = modules.flatMap((module) => [...module.children.allTests()]).filter(passedAtSecondTry)
+    for (const test of again) {
+      lines.push(`second try: ${test.module.relativeModuleId} > ${test.fullName}`)
+      lines.push(`  first failure: ${firstFailure(test)}`)
+    }
+    if (again.length > MAX_SECOND_TRIES) {
+      lines.push(`${again.length} tests passed only at their second try, ${MAX_SECOND_TRIES} may: the run has failed`)
+      process.exitCode = 1
+    }
+    process.stdout.write(`\n${lines.join('\n')}\n`)
+  }
+}
+
+function passedAtSecondTry(test: TestCase): boolean {
+  return test.diagnostic()?.flaky === true
+}
+
+function firstFailure(test: TestCase): string {
+  const [error] = test.result().errors ?? []
+  return error?.message.split('\n', 4).join(' ') ?? 'unknown'
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`
+}
