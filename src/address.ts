@@ -28,6 +28,29 @@ export function parseAddress(text: string): Address | undefined {
   return value >> 32n === MAPPED ? { family: 4, value: value & 0xffffffffn } : { family, value }
 }
 
+/** No host has a longer name, and no number needs as many digits. */
+const MAX_NUMERIC = 64
+const NUMBER = /^(?:0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i
+
+/**
+ * An IPv4 address as inet_aton(3) reads one, and so every connect and bind to a "name": one to four numbers, each decimal,
+ * octal ("0..") or hex ("0x.."), the last of which fills what is left. "0", "127.1" and "0x7f000001" are addresses.
+ */
+export function inetAton(text: string): Address | undefined {
+  const parts = text.split('.')
+  if (text.length > MAX_NUMERIC || parts.length > 4 || !parts.every((part) => NUMBER.test(part))) return undefined
+  const numbers = parts.map((part) => (/^0\d/.test(part) ? Number.parseInt(part, 8) : Number(part)))
+  const last = numbers.pop() ?? 0
+  if (numbers.some((number) => number > 255) || last >= 2 ** (32 - 8 * numbers.length)) return undefined
+  return { family: 4, value: BigInt(numbers.reduce((value, number, i) => value + number * 2 ** (24 - 8 * i), last)) }
+}
+
+/** A host as it is connected to: what is an address to inet_aton(3) is the address that it means, all else as it is. */
+export function meantHost(host: string): string {
+  const address = inetAton(host)
+  return address ? addressText(address) : host
+}
+
 /** "10.0.0.0/8", "2001:db8::/32", or one address. Undefined also where bits are set behind the mask, as sshd refuses. */
 export function parseBlock(text: string): Block | undefined {
   const match = /^([0-9a-f:.]+)(?:\/(\d{1,3}))?$/i.exec(text.trim())

@@ -1,6 +1,6 @@
 /** Addresses and blocks, as sshd's lists have them. */
 import { expect, test } from 'vitest'
-import { addressText, contains, masked, parseAddress, parseBlock } from '../src/address.ts'
+import { addressText, contains, inetAton, masked, meantHost, parseAddress, parseBlock } from '../src/address.ts'
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],
@@ -27,6 +27,48 @@ test.each(['192.0.2.0/33', '192.0.2.0/8', '2001:db8::1/64', '::/129', '10.0.0.0/
   '%j is no block, as in sshd_config(5)',
   (text) => expect(parseBlock(text)).toBeUndefined(),
 )
+
+// Of glibc, asked by `getent ahostsv4`.
+test.each([
+  ['0', '0.0.0.0'],
+  ['127.1', '127.0.0.1'],
+  ['127.0.1', '127.0.0.1'],
+  ['127.65535', '127.0.255.255'],
+  ['2130706433', '127.0.0.1'],
+  ['0x7f000001', '127.0.0.1'],
+  ['0X7F.1', '127.0.0.1'],
+  ['017700000001', '127.0.0.1'],
+  ['0177.0.0.1', '127.0.0.1'],
+  ['010.0.0.1', '8.0.0.1'],
+  ['0xa9.0xfe.0251.254', '169.254.169.254'],
+  ['169.254.43518', '169.254.169.254'],
+  ['4294967295', '255.255.255.255'],
+  ['00', '0.0.0.0'],
+])('inet_aton(3) reads %s as %s', (text, same) => {
+  expect(meantHost(text)).toBe(same)
+})
+
+test.each([
+  ...[
+    '',
+    '.',
+    '1.',
+    '.1',
+    '1..2',
+    '1.2.3.4.5',
+    '256.1',
+    '1.2.3.256',
+    '1.16777216',
+    '1.2.65536',
+    '4294967296',
+    '08',
+    '0x',
+  ],
+  ...['1.0x', '127.1 ', ' 127.1', '+1', '-1', '1e3', '0b1', '1_0', 'a', '::1', 'localhost', '9'.repeat(65)],
+])('%j is no address to it, and stays what it is', (text) => {
+  expect(inetAton(text)).toBeUndefined()
+  expect(meantHost(text)).toBe(text)
+})
 
 test('a block has the addresses that begin as it does', () => {
   const blocks = ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32', '::1/128'].map((text) => {

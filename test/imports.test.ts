@@ -106,7 +106,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   ],
   sftp: ['errors.ts', 'engine'],
   'pump.ts': ['engine', 'guest', 'ssh'],
-  forward: ['errors.ts', 'end-stream.ts', 'relay.ts', 'auth', 'engine', 'guest', 'policy', 'ssh', 'target'],
+  forward: ['address.ts', 'errors.ts', 'end-stream.ts', 'relay.ts', 'engine', 'guest', 'policy', 'ssh', 'target'],
   'people.ts': ['auth', 'config', 'login-name.ts', 'ssh', 'target'],
   picker: ['errors.ts', 'printable.ts', 'engine', 'ssh', 'target'],
   'destination.ts': ['errors.ts', 'engine', 'picker', 'policy', 'target'],

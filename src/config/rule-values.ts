@@ -1,5 +1,5 @@
 /** How a rule writes addresses with ports, and hours. Undefined: not one. */
-import { type Block, parseBlock } from '../address.ts'
+import { type Block, inetAton, parseBlock } from '../address.ts'
 
 export interface HostPort {
   /** A name pattern in lower case, or addresses. */
@@ -19,8 +19,8 @@ export function parseHostPort(text: string): HostPort | undefined {
   // Without its brackets nobody can tell where an IPv6 address ends.
   if (v6 === undefined && host.includes(':')) return undefined
   const network = parseBlock(host)
-  // Bits past the mask, an octet too many: what looks like an address is not meant as a name.
-  if (!network && /\/|^[\d.]+$/.test(host)) return undefined
+  // Bits past the mask, an octet too many, a number in hex: what looks like an address is not meant as a name.
+  if (!network && (/\/|^[\d.]+$/.test(host) || inetAton(host))) return undefined
   if (v6 !== undefined && !network) return undefined
   return { host: network ?? host, from, to }
 }

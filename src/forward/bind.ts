@@ -1,4 +1,5 @@
 /** Where -R listens inside, as sshd decides it (GatewayPorts, StreamLocalBindUnlink, StreamLocalBindMask). */
+import { meantHost } from '../address.ts'
 import type { GuestBind } from '../guest/guest.ts'
 import type { ForwardBind } from '../ssh/connection.ts'
 
@@ -22,5 +23,5 @@ export function boundAddress(asked: string, gatewayPorts: BindSettings['gatewayP
   if (gatewayPorts === 'yes') return ''
   if (asked === '127.0.0.1' || asked === '::1') return asked
   if (gatewayPorts === 'no') return 'localhost'
-  return asked === '*' ? '' : asked
+  return asked === '*' ? '' : meantHost(asked)
 }

@@ -1,5 +1,6 @@
 /** -L, -D, -W and unix sockets: a connection to somewhere inside, made in the container's own network namespace. */
 import type { Logger } from 'pino'
+import { meantHost } from '../address.ts'
 import type { Engine } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
@@ -33,7 +34,9 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
     return connectFromOutside(deps.engine, container, target, signal)
   }
 
-  return async (target, signal): Promise<End | OpenFailure> => {
+  return async (asked, signal): Promise<End | OpenFailure> => {
+    // The policy is asked for the address that is meant, whatever its spelling.
+    const target = asked.kind === 'tcp' ? { ...asked, host: meantHost(asked.host) } : asked
     // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
     try {
       const action = actionOf(target)

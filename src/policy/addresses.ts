@@ -2,7 +2,7 @@
  * Hosts and ports of forwards against a rule's list. A client has many names for one address: a rule that allows means
  * the names it lists, a rule that denies also what is known to lead to the same place.
  */
-import { type Address, contains, parseAddress } from '../address.ts'
+import { type Address, contains, inetAton, parseAddress } from '../address.ts'
 import type { HostPort } from '../config/rule-values.ts'
 import { globMatches } from '../glob.ts'
 
@@ -41,7 +41,7 @@ export function listenMatches(pattern: HostPort, { host, port, bound }: Listenin
 
 /** RFC 4254 §7.1 and channels.c channel_fwd_bind_addr(). */
 function isEveryAddress(host: string): boolean {
-  const literal = parseAddress(host)
+  const literal = parseAddress(host) ?? inetAton(host)
   return host === '' || host === '*' || (literal !== undefined && isOneOf(ANY, literal))
 }
 
@@ -51,7 +51,7 @@ function portMatches({ from, to }: HostPort, port: number): boolean {
 
 function addressesOf(name: string, effect: 'allow' | 'deny'): readonly Address[] {
   // An address with a zone is a name to the resolver inside.
-  const literal = name.includes('%') ? undefined : parseAddress(name)
+  const literal = name.includes('%') ? undefined : (parseAddress(name) ?? inetAton(name))
   if (effect === 'allow') return literal ? [literal] : []
   const local = name === '' || name === 'localhost' || name.endsWith('.localhost')
   const loopback = local || (literal && isOneOf(ANY, literal)) ? LOOPBACK : []

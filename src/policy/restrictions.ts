@@ -2,6 +2,7 @@
  * What the accepted key or certificate takes away, as sshd enforces it (auth-options.c, channels.c): asked before every
  * rule, because no rule gives it back.
  */
+import { meantHost } from '../address.ts'
 import type { Restrictions } from '../auth/restrictions.ts'
 import { globMatches } from '../glob.ts'
 import type { Action } from './policy.ts'
@@ -46,16 +47,21 @@ interface HostPort {
   readonly port: number
 }
 
-/** channels.c open_match: the host letter by letter, or "*". */
+/** channels.c open_match: the host letter by letter, but for the spellings of one address, or "*". */
 function opens(entry: string, { host, port }: HostPort): boolean {
   const wanted = hostAndPort(entry)
-  return wanted !== undefined && samePort(wanted.port, port) && (wanted.host === '*' || wanted.host === host)
+  return (
+    wanted !== undefined &&
+    samePort(wanted.port, port) &&
+    (wanted.host === '*' || meantHost(wanted.host) === meantHost(host))
+  )
 }
 
 /** channels.c remote_open_match: the host a pattern, its case not counted; a port alone is of any host. */
 function listens(entry: string, { host, port }: HostPort): boolean {
   const wanted = hostAndPort(entry.includes(':') ? entry : `*:${entry}`)
-  return wanted !== undefined && samePort(wanted.port, port) && globMatches(wanted.host, host.toLowerCase())
+  const spellings = [host.toLowerCase(), meantHost(host)]
+  return wanted !== undefined && samePort(wanted.port, port) && spellings.some((one) => globMatches(wanted.host, one))
 }
 
 function samePort(wanted: string, port: number): boolean {

@@ -28,6 +28,9 @@ export type SshAction =
   | { readonly kind: 'agent' }
   | { readonly kind: 'x11' }
 
+/** Ports have 32 bits on the wire; a client may name one that there is not. */
+export const MAX_PORT = 65_535
+
 /** direct-tcpip RFC 4254 §7.2, direct-streamlocal@openssh.com PROTOCOL §2.4. */
 export type DirectTarget =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly originator: Endpoint }

@@ -1,6 +1,12 @@
 /** Channels a client opens towards something inside: direct-tcpip (RFC 4254 §7.2), direct-streamlocal@openssh.com. */
 import type { End } from '../relay.ts'
-import type { ConnectionHandlers, DirectTarget, OpenFailure, TakesChannel } from './connection.ts'
+import {
+  type ConnectionHandlers,
+  type DirectTarget,
+  MAX_PORT,
+  type OpenFailure,
+  type TakesChannel,
+} from './connection.ts'
 import type { PacketReader } from './packets.ts'
 
 /** @param earlier what the client asked for before it has been done */
@@ -13,6 +19,8 @@ export async function openDirect(
 ): Promise<End | TakesChannel | OpenFailure> {
   const target = parseTarget(type, reader)
   if (!target) return { reason: 'unknown-type', message: 'unknown channel type' }
+  // As serverloop.c server_request_direct_tcpip().
+  if (target.kind === 'tcp' && target.port > MAX_PORT) return { reason: 'prohibited', message: 'there is no such port' }
   if (!handlers.direct) return { reason: 'prohibited', message: 'forwarding is not permitted' }
   if (earlier) await earlier
   if (closed.aborted) return { reason: 'connect-failed', message: 'the connection is gone' }

@@ -1,6 +1,6 @@
 /** Global requests, RFC 4254 §4 and §7.1: answered one after the other, for their order is all a client has. */
 import { type Deferred, deferred } from '../lifetime/deferred.ts'
-import type { ConnectionHandlers, ForwardBind } from './connection.ts'
+import { type ConnectionHandlers, type ForwardBind, MAX_PORT } from './connection.ts'
 import { type HostKeys, proveHostKeys } from './hostkeys.ts'
 import { DisconnectReason, Message, type PacketReader, packet } from './packets.ts'
 import type { Transport } from './transport.ts'
@@ -118,6 +118,7 @@ export class GlobalRequests {
   }
 
   async #forward(bind: ForwardBind): Promise<Buffer> {
+    if (bind.kind === 'tcp' && bind.port > MAX_PORT) return FAILURE
     if ((bind.kind === 'unix' ? bind.path : bind.host).length > MAX_NAME) return FAILURE
     const port = await this.#options.handlers().forward?.(bind)
     if (port === undefined) return FAILURE

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parsePenalties } from '../../src/config/penalties.ts'
+import { parseHostPort } from '../../src/config/rule-values.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import {
   parseAlias,
@@ -137,3 +138,8 @@ it('a client that is away for five minutes keeps its shell; one that is gone has
   // Silence begins somewhere within an interval, and the last question gets one, too.
   expect(clientAliveInterval * (clientAliveCountMax + 1)).toBeLessThanOrEqual(10 * 60_000)
 })
+
+it.each(['0x7f000001:22', '0x7f.1:22', '127.1:22', '0:22', '0177.1:*'])(
+  '%s is refused: a rule names an address in its one spelling',
+  (text) => expect(parseHostPort(text)).toBeUndefined(),
+)

@@ -259,6 +259,32 @@ describe('-R whose listener goes', () => {
   })
 })
 
+test.each(['0', '127.1', '0x7f000001', '2130706433', '0177.0.0.1', '0X7f.0.1'])(
+  '-W to %s is to the address that inet_aton(3) reads there',
+  async (host) => {
+    const client = await login([])
+    const serve = inside('echo "by number" | nc -N -w 10 -l 127.0.0.1 8004')
+    await until('it listens', async () => (await boundTo(8004)) !== '')
+    expect((await client.ssh(['-W', `${host}:8004`, 't'])).stdout.toString()).toBe('by number\n')
+    await serve
+  },
+)
+
+test('-W to port 0 is refused as a connection that failed, and the log has no fault of ours', async () => {
+  const client = await login([])
+  const { code, stderr } = await client.ssh(['-W', '127.0.0.1:0', 't'])
+  expect(code).toBe(255)
+  expect(stderr.toString()).not.toContain('internal error')
+  expect(gateways.at(-1)?.log()).not.toContain('INTERNAL')
+})
+
+test.each(['127.1', '0x7f000001'])('-R on %s listens on the address that it means', async (host) => {
+  const client = await login(['HATCHWAY_GATEWAY_PORTS=clientspecified'])
+  const port = await allocated(hold(client, '-R', `${host}:0:127.0.0.1:${herePort}`).said)
+  expect(await boundTo(port)).toContain('0100007F:')
+  expect(await inside(`nc -d -w 5 127.0.0.1 ${port}`)).toBe('from here\n')
+})
+
 test('-L finds a container that was made anew under its name, and says meanwhile that there is none', async () => {
   let own = await startContainer('debian')
   try {

@@ -187,6 +187,23 @@ test.each([
   peer.close()
 })
 
+test.each([
+  ['direct-tcpip', 65_536],
+  ['direct-tcpip', 0xffffffff],
+])('%s to port %d is refused as prohibited, and no handler hears of it', async (type, port) => {
+  const seen: DirectTarget[] = []
+  server = await startServer({ handlers: () => dialer(seen) })
+  const peer = await connectPeer(server, { hide: HIDE_CHANNELS })
+  peer.send(packet(Message.CHANNEL_OPEN, type, 5, 1000, 1000, { raw: fields('127.0.0.1', port, '127.0.0.1', 1) }))
+  const { reader } = await peer.next(Message.CHANNEL_OPEN_FAILURE)
+  expect([reader.u32(), reader.u32()]).toEqual([5, 1])
+  peer.send(packet(Message.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', port))
+  await peer.next(Message.REQUEST_FAILURE)
+  expect(seen).toEqual([])
+  expect(server.events.filter(({ type }) => type === 'fault')).toEqual([])
+  peer.close()
+})
+
 test('an unknown channel type is refused by its reason, and the connection lives', async () => {
   server = await startServer()
   const peer = await connectPeer(server, { hide: HIDE_CHANNELS })
