@@ -23,6 +23,7 @@ import { effectiveStart } from './policy/forced.ts'
 import { createGate, sessionActions } from './policy/gate.ts'
 import { GONE, type PolicyKeeper } from './policy/keeper.ts'
 import type { Action, Origin } from './policy/policy.ts'
+import { clientText } from './printable.ts'
 import { pump } from './pump.ts'
 import { greet } from './session/motd.ts'
 import { PerIdentity } from './session/per-identity.ts'
@@ -82,6 +83,9 @@ const START_LIMIT = 60_000
 /** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
 const ADMIT_MS = 10_000
 
+/** Bytes: the rest of 256 KB would stay in memory for as long as the registry remembers the session. */
+const MAX_COMMAND_SHOWN = 4096
+
 const INWARD: readonly string[] = ['agent', 'x11']
 
 /** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
@@ -132,7 +136,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
     async function prove(login: string): Promise<void> {
       const { id: connectionId, remote, local, closed: signal } = connection
       if (await deps.holds(identity, { connectionId, user: login, remote, local, signal })) return
-      throw new HatchwayError('NOT_PERMITTED', `what you logged in with does not hold there; try ssh ${login}@GATEWAY`)
+      throw new HatchwayError(
+        'NOT_PERMITTED',
+        `what you logged in with does not hold there; try ssh ${clientText(login)}@GATEWAY`,
+      )
     }
 
     async function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
@@ -183,7 +190,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             container: { id: container.id, name: container.name },
             user: info.name,
             start: start.kind,
-            ...(start.kind === 'exec' && { command: start.command.toString() }),
+            ...(start.kind === 'exec' && { command: start.command.toString('utf8', 0, MAX_COMMAND_SHOWN) }),
             ...(start.kind === 'subsystem' && { command: start.name }),
             tty: pty !== undefined,
           },
@@ -247,7 +254,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
             clearTimeout(timer)
             live.running()
             clock.start()
-            const command = deps.logCommands && start.kind === 'exec' ? { command: start.command.toString() } : {}
+            const command =
+              deps.logCommands && start.kind === 'exec' ? { command: clientText(start.command.toString()) } : {}
             sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
             return exec
           },

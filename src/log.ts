@@ -2,7 +2,9 @@
 import { isatty } from 'node:tty'
 import pino from 'pino'
 import type { Config } from './config/schema.ts'
+import { createLineQuota } from './log-quota.ts'
 import { openSink, writeStderr } from './log-sink.ts'
+import { escapeOf, printableJson } from './printable.ts'
 
 export type Logger = pino.Logger
 
@@ -20,6 +22,7 @@ export async function createLog(settings: Config['log']): Promise<Log> {
   const pretty =
     settings.format === 'pretty' || (settings.format === 'auto' && settings.file === undefined && isatty(2))
   const format = pretty ? await prettyLine(settings.file === undefined && isatty(2)) : undefined
+  const within = createLineQuota()
   const log = pino(
     {
       level: settings.level,
@@ -28,7 +31,11 @@ export async function createLog(settings: Config['log']): Promise<Log> {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
     },
-    { write: (line: string) => sink.write(format ? format(line) : line) },
+    {
+      write: (line: string) => {
+        for (const said of within(line)) sink.write(format ? format(said) : printableJson(said))
+      },
+    },
   )
   return { log, reopen: () => sink.reopen(), close: () => sink.close() }
 }
@@ -45,7 +52,6 @@ async function prettyLine(colorize: boolean): Promise<(line: string) => string> 
  * Doubling the backslash makes the decoded text the escape itself. Newlines and tabs stay: stack traces have them.
  */
 export function keepEscapes(json: string): string {
-  return json
-    .replaceAll(/\\(?:\\|u00[0-9a-f]{2}|[bfr])/gi, (found) => (found === '\\\\' ? found : `\\${found}`))
-    .replaceAll(/[\u007f-\u009f]/g, (char) => `\\\\x${char.charCodeAt(0).toString(16)}`)
+  const kept = json.replaceAll(/\\(?:\\|u00[0-9a-f]{2}|[bfr])/gi, (found) => (found === '\\\\' ? found : `\\${found}`))
+  return printableJson(kept, (char) => `\\${escapeOf(char)}`)
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLog, keepEscapes } from '../src/log.ts'
 import { openSink } from '../src/log-sink.ts'
-import { printable } from '../src/printable.ts'
+import { clientText, printable } from '../src/printable.ts'
 import { until } from './support/wait.ts'
 
 let directory: string
@@ -53,6 +53,21 @@ describe('the log', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left
     expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/)
   })
+
+  it.each(['json', 'pretty'] as const)(
+    'has no raw control character or mark of direction (%s), whatever a client said',
+    async (format) => {
+      const file = join(directory, `raw-${format}.log`)
+      const { log, close } = await createLog({ level: 'info', format, file, commands: false, files: false })
+      const hostile = 'x\u009b31m\u007f\u202eevil\u2066\u200f\u061c\u2028'
+      log.child({ user: hostile }).info({ user: hostile, err: new Error(hostile) }, hostile)
+      await close()
+      const text = readFileSync(file, 'utf8')
+      expect(text).toContain('evil')
+      expect(text).not.toMatch(/[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/)
+      if (format === 'json') expect(JSON.parse(text).user).toBe(hostile)
+    },
+  )
 
   it.each(['\u001b', '\\u001b', '\\\u001b', '\\\\\u001b', 'a\\'])('keeps JSON valid when it disarms %j', (text) => {
     const once: unknown = JSON.parse(keepEscapes(JSON.stringify(text)))
@@ -143,5 +158,12 @@ describe('printable', () => {
     ['\u001b[31m', '\\x1b[31m'],
     ['a\nb\u0085', 'a\\x0ab\\x85'],
     ['\u202etxt.exe', '\\u202etxt.exe'],
+    ['\u200f\u061c', '\\u200f\\u061c'],
   ])('shows %j as %j', (text, expected) => expect(printable(text)).toBe(expected))
+
+  it('cuts what a client said', () => {
+    expect(clientText('a'.repeat(200))).toHaveLength(200)
+    expect(clientText('a'.repeat(250_000))).toBe(`${'a'.repeat(200)}...`)
+    expect(clientText('\n'.repeat(250_000))).toHaveLength(803)
+  })
 })

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { PasswordHash } from '../config/secrets.ts'
 import { splitLoginName } from '../login-name.ts'
+import { clientText } from '../printable.ts'
 import type { AuthContext, Authenticator, Dialogue } from '../ssh/auth.ts'
 import type { MethodList } from '../ssh/auth-methods.ts'
 import type { KeyAuthenticator } from './authenticator.ts'
@@ -100,7 +101,8 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
   function isClaimed(identity: Identity, context: AuthContext): boolean {
     const { claimed } = splitLoginName(context.user)
     if (claimed === undefined || claimed === identity.name) return true
-    log.info({ connection: context.connectionId, identity: identity.name, claimed }, 'the key is somebody else’s')
+    const facts = { connection: context.connectionId, identity: identity.name, claimed: clientText(claimed) }
+    log.info(facts, 'the key is somebody else’s')
     return false
   }
 

@@ -5,6 +5,7 @@ import type { Engine } from '../engine/engine.ts'
 import { asHatchwayError, HatchwayError } from '../errors.ts'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
 import type { Action } from '../policy/policy.ts'
+import { clientText } from '../printable.ts'
 import type { End } from '../relay.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
@@ -48,7 +49,10 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
     } catch (error) {
       if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
       const failure = asHatchwayError(error)
-      deps.log.info({ code: failure.code, err: failure.cause, target: placeName(target) }, 'forward refused')
+      deps.log.info(
+        { code: failure.code, err: failure.cause, target: clientText(placeName(target)) },
+        'forward refused',
+      )
       return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
     }
   }

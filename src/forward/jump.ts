@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { engineLimit } from '../engine/engine-words.ts'
 import { asHatchwayError } from '../errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { clientText } from '../printable.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
 
 const LIMIT = 30_000
@@ -30,10 +31,10 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
       await demandHost(host, deadline(engineLimit('asking for a container', LIMIT), signal))
     } catch (error) {
       const failure = asHatchwayError(error)
-      log.info({ code: failure.code, err: failure.cause, host }, 'jump refused')
+      log.info({ code: failure.code, err: failure.cause, host: clientText(host) }, 'jump refused')
       return { reason: 'connect-failed', message: failure.message }
     }
-    log.info({ host }, 'jump')
+    log.info({ host: clientText(host) }, 'jump')
     return (channel) => serve(channel, host)
   }
 }

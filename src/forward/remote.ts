@@ -12,6 +12,7 @@ import { type Backoff, createBackoff } from '../lifetime/backoff.ts'
 import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Action } from '../policy/policy.ts'
+import { clientText } from '../printable.ts'
 import type { End } from '../relay.ts'
 import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
 import type { Target } from '../target/containers.ts'
@@ -117,7 +118,10 @@ export function remoteForwards(
     for (let now = first; ; now = await reopen(forward, now.target, backoff)) {
       await now.listener.ended
       if (forward.over.signal.aborted) return
-      log.info({ bind: nameOf(forward), container: now.target.container.name }, 'a remote forward lost its listener')
+      log.info(
+        { bind: clientText(nameOf(forward)), container: now.target.container.name },
+        'a remote forward lost its listener',
+      )
     }
   }
 
@@ -130,7 +134,10 @@ export function remoteForwards(
           try {
             const target = await deps.again(actionOf(forward.asked, binds), lost, signal)
             const listening = await listen(forward, target, signal)
-            log.info({ bind: nameOf(forward), container: target.container.name }, 'the remote forward listens again')
+            log.info(
+              { bind: clientText(nameOf(forward)), container: target.container.name },
+              'the remote forward listens again',
+            )
             return listening
           } catch (error) {
             if (error instanceof HatchwayError && FINAL.includes(error.code)) throw error
@@ -151,8 +158,8 @@ export function remoteForwards(
       .catch((error: unknown) => {
         if (over.signal.aborted) return
         const { name: container } = first.target.container
-        log.warn({ err: error, bind: name, container }, 'a remote forward cannot be opened again')
-        connection.disconnect(`hatchway: remote forward ${name} ended: ${whyOf(error, container)}`)
+        log.warn({ err: error, bind: clientText(name), container }, 'a remote forward cannot be opened again')
+        connection.disconnect(`hatchway: remote forward ${clientText(name)} ended: ${whyOf(error, container)}`)
       })
       .finally(() => {
         removeOver()
@@ -179,7 +186,7 @@ export function remoteForwards(
         return connection.closed.aborted ? undefined : port
       } catch (error) {
         const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)
-        log.info({ err: failure, bind: name }, 'remote forward refused')
+        log.info({ err: failure, bind: clientText(name) }, 'remote forward refused')
         return undefined
       }
     },

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import { HatchwayError } from '../errors.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
+import { clientText } from '../printable.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { Target } from '../target/containers.ts'
@@ -125,5 +126,7 @@ export function sessionActions(start: SessionStart, pty: object | undefined): re
 /** For the log: never a command's text, which may hold secrets. */
 function facts(action: Action): Record<string, unknown> {
   const { kind: name, ...rest } = action
-  return { action: name, ...('command' in rest ? {} : rest) }
+  if ('command' in rest) return { action: name }
+  const said = Object.entries(rest).map(([key, value]) => [key, typeof value === 'string' ? clientText(value) : value])
+  return { action: name, ...Object.fromEntries(said) }
 }

@@ -1,4 +1,5 @@
 /** What a user reads who was refused: what was not permitted, and the rule's own sentence, but not which rule it was. */
+import { clientText } from '../printable.ts'
 import type { Action, Request } from './policy.ts'
 
 export function sentence({ action, container, user }: Request, message?: string): string {
@@ -26,16 +27,16 @@ export function words(action: Action): string {
     case 'pty':
       return 'a terminal'
     case 'env':
-      return `setting ${action.name}`
+      return `setting ${clientText(action.name)}`
     case 'agent':
       return 'agent forwarding'
     case 'x11':
       return 'X11 forwarding'
     case 'forward-local':
-      return `forwarding to ${action.host}:${action.port}`
+      return `forwarding to ${clientText(action.host)}:${action.port}`
     case 'forward-remote':
-      return `listening on ${action.host}:${action.port}`
+      return `listening on ${clientText(action.host)}:${action.port}`
     case 'forward-socket':
-      return `forwarding ${action.path}`
+      return `forwarding ${clientText(action.path)}`
   }
 }

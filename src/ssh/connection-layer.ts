@@ -1,6 +1,7 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
 import { inWords } from '../duration.ts'
 import { streamOf } from '../end-stream.ts'
+import { clientText } from '../printable.ts'
 import { type End, relay } from '../relay.ts'
 import type { Budget } from './budget.ts'
 import { Channel, START_WINDOW } from './channel.ts'
@@ -248,7 +249,7 @@ export class ConnectionLayer {
     }
     if (type === Message.CHANNEL_OPEN_FAILURE) {
       reader.u32()
-      pending.failed(new Error(`the client refused: ${reader.text().slice(0, 200)}`))
+      pending.failed(new Error(`the client refused: ${clientText(reader.text())}`))
     } else {
       pending.confirmed({ id: reader.u32(), window: reader.u32(), packetSize: reader.u32() })
     }

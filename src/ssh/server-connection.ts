@@ -1,5 +1,6 @@
 /** One client from its first byte to its last: grace time, authentication, then the connection layer and keepalive. */
 import type { Duplex } from 'node:stream'
+import { clientText } from '../printable.ts'
 import type { Place } from './admission.ts'
 import type { AuthContext } from './auth.ts'
 import type { Budgets } from './budget.ts'
@@ -79,7 +80,13 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     banner: server.banner,
     context: (user): AuthContext => ({ connectionId: id, user, ...host, remote, local, signal: abort.signal }),
     decided: (context, { result, ...facts }) =>
-      observe({ type: 'auth', context, ...facts, accepted: result === 'accepted', partial: result === 'partial' }),
+      observe({
+        type: 'auth',
+        context: { ...context, user: clientText(context.user) },
+        ...facts,
+        accepted: result === 'accepted',
+        partial: result === 'partial',
+      }),
     fault,
     succeeded,
   })

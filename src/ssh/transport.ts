@@ -6,6 +6,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../errors.ts'
 import { listening } from '../lent.ts'
+import { clientText } from '../printable.ts'
 import { SlabOutput } from '../slab-output.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
@@ -331,7 +332,7 @@ export class Transport {
   }
 
   #clientDisconnects(reason: number, text: string): void {
-    this.#reason ??= reason === DisconnectReason.BY_APPLICATION ? 'disconnected by user' : `client: ${text}`
+    this.#reason ??= reason === DisconnectReason.BY_APPLICATION ? 'disconnected by user' : `client: ${clientText(text)}`
     this.#end()
   }
 

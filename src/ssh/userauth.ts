@@ -3,6 +3,7 @@
  * partial success. What a method proves is auth-verifier.ts's; the order of packets is this file's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { clientText } from '../printable.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
 import { AuthProgress, type Proof, type Verdict } from './auth-progress.ts'
@@ -105,7 +106,7 @@ export class UserAuth<Identity> {
   #service(name: string): void {
     const { transport } = this.#options
     if (name !== 'ssh-userauth') {
-      transport.disconnect(DisconnectReason.SERVICE_NOT_AVAILABLE, `no service "${printable(name)}"`)
+      transport.disconnect(DisconnectReason.SERVICE_NOT_AVAILABLE, `no service "${clientText(name)}"`)
       return
     }
     this.#serviceAccepted = true
@@ -121,7 +122,7 @@ export class UserAuth<Identity> {
       return
     }
     if (service !== 'ssh-connection') {
-      transport.disconnect(DisconnectReason.SERVICE_NOT_AVAILABLE, `no service "${printable(service)}"`)
+      transport.disconnect(DisconnectReason.SERVICE_NOT_AVAILABLE, `no service "${clientText(service)}"`)
       return
     }
     if (this.#context && this.#context.user !== user) {
@@ -150,7 +151,7 @@ export class UserAuth<Identity> {
     if (this.#busy || this.#done || !context || this.#options.transport.closed) return
     const request = this.#pending.shift()
     this.#pendingBytes -= request?.payload.length ?? 0
-    if (request) this.#work(printable(request.method), context, () => this.#decide(request, context))
+    if (request) this.#work(clientText(request.method), context, () => this.#decide(request, context))
   }
 
   /** Runs what a packet asks for; no other is looked at meanwhile. */
@@ -196,7 +197,7 @@ export class UserAuth<Identity> {
     // The first `none` asks which methods there are; sshd does not count it.
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)
-    if (devices.length === 0) return { method: printable(method), identity: undefined }
+    if (devices.length === 0) return { method: clientText(method), identity: undefined }
     return this.#verifier.verify(request, devices, context)
   }
 
@@ -255,9 +256,4 @@ export class UserAuth<Identity> {
   #refuse(partial: boolean): undefined {
     this.#options.transport.send(packet(Message.USERAUTH_FAILURE, this.#progress.names, partial))
   }
-}
-
-/** A name from a client, for a log line or a message. */
-function printable(name: string): string {
-  return name.slice(0, 64).replace(/[^\x20-\x7e]/g, '?')
 }
