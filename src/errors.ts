@@ -31,6 +31,7 @@ export const FAILURES = {
   TOO_MANY_CONNECTIONS: { exit: 255, level: 'warn' },
   CLIENT_GONE: { exit: 255, level: 'info' },
   CONFIG_INVALID: { exit: 2, level: 'error' },
+  LOGIN_UNDECIDED: { exit: 255, level: 'error' },
   INTERNAL: { exit: 255, level: 'error' },
 } as const satisfies Record<string, { exit: number; level: 'info' | 'warn' | 'error' }>
 

@@ -10,6 +10,8 @@ type Drop = Extract<GatewayEvent, { type: 'drop' }>
 const LEVEL = {
   'max-startups': 'warn',
   'per-source-max-startups': 'warn',
+  descriptors: 'error',
+  accept: 'error',
   penalty: 'info',
   'refuse-connection': 'info',
   'proxy-header': 'warn',
@@ -23,7 +25,7 @@ const INTERVAL = 60_000
 export function createDropLines(now: () => number = () => performance.now()): (event: Drop) => Line {
   const seen = new Map<Drop['reason'], { until: number; unsaid: number }>()
   return ({ reason, remote, detail }) => {
-    const line = { msg: 'connection dropped', remote: at(remote), reason, detail }
+    const line = { msg: 'connection dropped', ...(remote && { remote: at(remote) }), reason, detail }
     const last = seen.get(reason)
     if (last && now() < last.until) {
       last.unsaid++

@@ -1,4 +1,5 @@
 /** The log as a reader of the event stream. Sessions are not here: the handler logs those, with their causes. */
+import { FAILURES, HatchwayError, messageOf } from './errors.ts'
 import type { GatewayEvent, Listener } from './events.ts'
 import type { Logger } from './log.ts'
 import { createDropLines } from './log-drops.ts'
@@ -34,8 +35,19 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): Line | undefined 
         channel: event.channel,
         seconds: event.milliseconds / 1000,
       }
-    case 'fault':
-      return { level: 'error', msg: 'a fault of ours', connection: event.connectionId, err: event.error }
+    case 'fault': {
+      const { connectionId: connection, error } = event
+      if (!(error instanceof HatchwayError)) return { level: 'error', msg: 'a fault of ours', connection, err: error }
+      // It says what happened, and its stack says no more.
+      const { code, message: msg, cause } = error
+      return {
+        level: FAILURES[code].level,
+        msg,
+        connection,
+        code,
+        ...(cause !== undefined && { reason: messageOf(cause) }),
+      }
+    }
     case 'auth': {
       const { context, method, fingerprint, identity, accepted, partial } = event
       const fields = {

@@ -34,7 +34,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'log-quota.ts': ['lifetime'],
   'log-line.ts': ['ssh'],
   'log-drops.ts': ['events.ts', 'log-line.ts'],
-  'log-events.ts': ['events.ts', 'log.ts', 'log-drops.ts', 'log-line.ts', 'ssh'],
+  'log-events.ts': ['errors.ts', 'events.ts', 'log.ts', 'log-drops.ts', 'log-line.ts', 'ssh'],
   'control.ts': ['errors.ts', 'session'],
   engine: ['errors.ts', 'printable.ts', 'slab-output.ts', 'tar.ts'],
   ssh: [

@@ -1,6 +1,7 @@
 /** An account of this machine by its name: of /etc/passwd, else of whatever else the machine asks (getent: LDAP, SSSD). */
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
+import { mustBeOfTheFile } from './undecided.ts'
 
 export interface Account {
   readonly name: string
@@ -9,10 +10,11 @@ export interface Account {
   readonly home: string
 }
 
+const PASSWD = '/etc/passwd'
 const LOOKUP_LIMIT = 5_000
 
 export async function findAccount(name: string): Promise<Account | undefined> {
-  const local = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => accountOf(line))
+  const local = (await readPasswd()).split('\n').map((line) => accountOf(line))
   const found = local.find((account) => account?.name === name)
   if (found) return found
   // Loaded where it is needed: `hatchway stdio` is started for every connection.
@@ -20,6 +22,15 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_LIMIT, stdin: 'ignore' })
   const account = accountOf(asked.stdout)
   return account?.name === name ? account : undefined
+}
+
+async function readPasswd(): Promise<string> {
+  try {
+    return await readFile(PASSWD, 'utf8')
+  } catch (error) {
+    mustBeOfTheFile(PASSWD, error)
+    return ''
+  }
 }
 
 /** Whose process this is. */

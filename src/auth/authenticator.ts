@@ -1,6 +1,7 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
+import { messageOf } from '../errors.ts'
 import { printable } from '../printable.ts'
 import type { AuthContext, Authenticator } from '../ssh/auth.ts'
 import { fingerprint } from '../ssh/public-key.ts'
@@ -18,6 +19,7 @@ import { makeKeyFiles } from './make-key-files.ts'
 import { linePrincipals, openPrincipals, type PrincipalSettings } from './principals.ts'
 import { mergeRestrictions, type Restrictions } from './restrictions.ts'
 import { openRevocations } from './revocation.ts'
+import { isUndecided } from './undecided.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
@@ -58,9 +60,14 @@ export async function openAuthenticator(
   const isAuthority = openAuthorities(trustedUserCAKeys, log)
   const allowedPrincipal = await openPrincipals(config, readLogin, log)
   const revocations = openRevocations(config.revokedKeys ?? [], log)
-  // Nobody's key: what cannot be read is told at the start, and not at somebody's login.
-  await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
-  await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
+  try {
+    // Nobody's key: what cannot be read is told at the start, and not at somebody's login.
+    await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
+    await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
+  } catch (error) {
+    if (!isUndecided(error)) throw error
+    log.error({ reason: messageOf(error.cause) }, error.message)
+  }
 
   /** A text: why not. */
   function byKey({ key, source }: Line, { remote }: AuthContext): Identity | string {
@@ -132,13 +139,20 @@ export async function openAuthenticator(
       if (typeof found !== 'string') return found
       refuse(found)
     }
+    let fault: unknown
     for (const source of sources) {
-      for (const line of await source({ blob, context, ...(certificate && { certificate }) })) {
+      const lines = await source({ blob, context, ...(certificate && { certificate }) }).catch((error: unknown) => {
+        fault = error
+        return []
+      })
+      for (const line of lines) {
         const found = certificate ? byCertificateLine(line, certificate, context) : byKey(line, context)
         if (typeof found !== 'string') return found
         refuse(found, line.source)
       }
     }
+    // Only where no other knows the key: a program that cannot be started keeps out nobody who stands in a file.
+    if (fault !== undefined) throw fault
     return undefined
   }
 

@@ -15,6 +15,7 @@ import { type Account, findAccount, ownAccount } from './accounts.ts'
 import { splitArguments } from './argv.ts'
 import { unsafe } from './strict-modes.ts'
 import { checkTokens, expand, type Tokens } from './tokens.ts'
+import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
 
 export interface HelperSettings {
   /** The configuration key, for messages. */
@@ -28,7 +29,7 @@ export interface HelperSettings {
   readonly timeout?: number
 }
 
-/** Undefined: it could not be asked, or it failed; the log knows. */
+/** Undefined: it could not be asked, or it failed; the log knows. @throws HatchwayError LOGIN_UNDECIDED: for no fault of its */
 export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
 
 const TIMEOUT = 10_000
@@ -87,6 +88,7 @@ export function whyUnsafe(program: string): string | undefined {
     accessSync(real, constants.X_OK)
     return unsafe(real, stats, '/')
   } catch (error) {
+    mustBeOfTheFile(program, error)
     return messageOf(error)
   }
 }
@@ -122,7 +124,8 @@ async function run(program: string, args: readonly string[], account: Account, l
     child.stderr?.destroy()
     return { output: '', failure: signal.aborted ? 'the client went away' : `it took longer than ${limit} ms` }
   }
-  const { failed, stdout, stderr, shortMessage, isMaxBuffer } = result
+  const { failed, exitCode, stdout, stderr, shortMessage, isMaxBuffer } = result
+  if (failed && exitCode === undefined) mustBeOfTheProgram(program, result.cause)
   const said = printable(stderr).slice(0, 200)
   if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT} characters` }
   return failed

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { type ParsedKeys, parseAuthorizedKeys } from './authorized-keys.ts'
 import { home, readSafeFile, type SafeFile } from './safe-file.ts'
+import { mustBeOfTheFile } from './undecided.ts'
 import { inlineSource, isFingerprint } from './users.ts'
 
 export type KeyFile = SafeFile<ParsedKeys>
@@ -17,7 +18,10 @@ export function ownKey(keysDirectory: string): string {
 export async function keyFilePaths(config: Pick<Config, 'authorizedKeys' | 'keysDirectory'>): Promise<string[]> {
   if (config.authorizedKeys) return [...config.authorizedKeys]
   const ssh = join(home(), '.ssh')
-  const names = await readdir(ssh).catch(() => [])
+  const names = await readdir(ssh).catch((error: unknown) => {
+    mustBeOfTheFile(ssh, error)
+    return []
+  })
   const publicKeys = names.filter((name) => name.endsWith('.pub') && !name.endsWith('-cert.pub')).sort()
   return [
     join(ssh, 'authorized_keys'),

@@ -4,6 +4,7 @@ import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { messageOf } from '../errors.ts'
 import { unsafe } from './strict-modes.ts'
+import { mustBeOfTheFile } from './undecided.ts'
 
 const MAX_FILE = 8 * 1024 * 1024
 /** /dev/null, major 1 and minor 3. */
@@ -28,7 +29,10 @@ export function home(): string {
   return process.env.HOME || homedir()
 }
 
-/** Undefined: there is no such file. `before` is returned unchanged while the file is. */
+/**
+ * Undefined: there is no such file. `before` is returned unchanged while the file is.
+ * @throws HatchwayError LOGIN_UNDECIDED where the fault is not the file's
+ */
 export async function readSafeFile<T>(
   path: string,
   before: SafeFile<T> | undefined,
@@ -40,6 +44,7 @@ export async function readSafeFile<T>(
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     if (isMissing(error)) return undefined
+    mustBeOfTheFile(path, error)
     return { path, version: 'unreadable', unsafe: messageOf(error) }
   }
   try {
@@ -60,6 +65,7 @@ export async function readSafeFile<T>(
       return { path, version, unsafe: `${path} cannot be read: ${messageOf(error)}` }
     }
   } catch (error) {
+    mustBeOfTheFile(path, error)
     return { path, version: 'unreadable', unsafe: messageOf(error) }
   } finally {
     await file.close()

@@ -5,10 +5,11 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { PACKAGE_ROOT } from '../package-root.ts'
+import { mustBeOfTheFile } from './undecided.ts'
 
 const STICKY = 0o1000
 
-/** Why `path` (resolved, no links) cannot be trusted; undefined when it can. */
+/** Why `path` (resolved, no links) cannot be trusted; undefined when it can. @throws what stat(2) says of a directory above */
 export function unsafe(path: string, stats: Stats, home: string): string | undefined {
   const self = badness(path, stats)
   if (self !== undefined) return self
@@ -44,7 +45,8 @@ function isPrivateGroup(gid: number): boolean {
     const user = users[0]?.[0]
     const members = groups.flatMap((row) => (row[3] ?? '').split(',')).filter((name) => name !== '' && name !== user)
     return users.length === 1 && groups.length > 0 && members.length === 0 && trustedOwners().has(Number(users[0]?.[2]))
-  } catch {
+  } catch (error) {
+    mustBeOfTheFile('/etc/group', error)
     return false
   }
 }

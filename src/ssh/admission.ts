@@ -4,7 +4,7 @@ import type { Endpoint } from './connection.ts'
 import { type SshLimits, shouldDrop } from './limits.ts'
 import { type Misdeed, Penalties, type Penalty, source } from './penalties.ts'
 
-export type DropReason = 'max-startups' | 'per-source-max-startups' | 'penalty' | 'refuse-connection'
+export type DropReason = 'max-startups' | 'per-source-max-startups' | 'penalty' | 'refuse-connection' | 'descriptors'
 
 export interface Drop {
   readonly reason: DropReason

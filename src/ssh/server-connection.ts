@@ -172,8 +172,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   }
 
   function fault(error: unknown): void {
-    // Not where a file or a service of ours failed: that is no client's doing.
-    if (isBug(error)) end ??= 'crash'
+    // Where a file or a service of ours failed, that is no client's doing.
+    end ??= isBug(error) ? 'crash' : 'ours'
     observe({ type: 'fault', connectionId: id, error })
   }
 

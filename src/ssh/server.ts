@@ -9,6 +9,7 @@ import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from '
 import type { AuthContext, Authenticator } from './auth.ts'
 import { Budgets } from './budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
+import { shortageOf } from './descriptors.ts'
 import { type KeyFile, loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import { LoginExchanges } from './login-exchanges.ts'
@@ -23,11 +24,11 @@ const MAX_TIME = 2 ** 31 - 1
 /** Told as facts happen; the listener logs and counts. No secrets in them. */
 export type SshServerEvent =
   | { readonly type: 'connect'; readonly connectionId: string; readonly remote: Endpoint }
-  /** Closed before it said a word of SSH. */
+  /** Closed before it said a word of SSH; without `remote`, before it was taken. */
   | {
       readonly type: 'drop'
-      readonly remote: Endpoint
-      readonly reason: DropReason | ArrivalFailure
+      readonly remote?: Endpoint
+      readonly reason: DropReason | ArrivalFailure | 'accept'
       readonly detail?: string
     }
   | ({ readonly type: 'penalty' } & Penalty)
@@ -69,6 +70,8 @@ export interface SshServerOptions<Identity> {
   /** What stands before SSH on an accepted socket. */
   readonly approach?: Approach
   readonly ciphers: readonly string[]
+  /** RLIMIT_NOFILE; the process's own where it is absent. */
+  readonly descriptors?: number
   readonly authenticator: Authenticator<Identity>
   /** Called once per authenticated connection, before any of its requests is served. */
   readonly connection: (connection: SshConnection<Identity>) => ConnectionHandlers
@@ -96,6 +99,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)
   const server = { ...options, observe: guarded(options.observe) }
+  const shortage = shortageOf(options.descriptors)
   const exchanges = new LoginExchanges()
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
@@ -112,6 +116,11 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     }
     const remote = { address: plainAddress(remoteAddress), port: remotePort ?? 0 }
     const arrival = { stream: socket, remote, local: { address: plainAddress(localAddress), port: localPort ?? 0 } }
+    const short = shortage(socket)
+    if (short) {
+      drop(arrival, short)
+      return
+    }
     if (!approach) {
       inject(socket, remote, arrival.local)
       return
@@ -204,8 +213,8 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
         listener.once('error', reject)
         listener.listen(port, host, () => {
           listener.off('error', reject)
-          // accept(2) fails when descriptors run out: the next one may work.
-          listener.on('error', () => {})
+          // accept(2) fails for want of memory: the next one may work.
+          listener.on('error', (error) => server.observe({ type: 'drop', reason: 'accept', detail: error.message }))
           listeners.add(listener)
           const address = listener.address()
           if (address === null || typeof address === 'string') return reject(new Error('not a TCP address'))

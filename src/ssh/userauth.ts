@@ -3,6 +3,7 @@
  * partial success. What a method proves is auth-verifier.ts's; the order of packets is this file's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { asHatchwayError } from '../errors.ts'
 import { clientText } from '../printable.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
@@ -84,7 +85,7 @@ export class UserAuth<Identity> {
     if (type === Message.USERAUTH_INFO_RESPONSE && this.#context) {
       const answered = this.#verifier.answer(reader)
       if (answered) {
-        this.#work('keyboard-interactive', this.#context, answered)
+        this.#work(this.#context, answered)
         return
       }
     }
@@ -151,31 +152,32 @@ export class UserAuth<Identity> {
     if (this.#busy || this.#done || !context || this.#options.transport.closed) return
     const request = this.#pending.shift()
     this.#pendingBytes -= request?.payload.length ?? 0
-    if (request) this.#work(clientText(request.method), context, () => this.#decide(request, context))
+    if (request) this.#work(context, () => this.#decide(request, context))
   }
 
   /** Runs what a packet asks for; no other is looked at meanwhile. */
-  #work(method: string, context: AuthContext, task: () => Promise<Proof<Identity> | undefined>): void {
+  #work(context: AuthContext, task: () => Promise<Proof<Identity> | undefined>): void {
     const began = performance.now()
     this.#busy = true
     task()
-      .catch((error: unknown): Proof<Identity> | undefined => {
-        if (!(error instanceof MalformedPacket)) {
-          this.#options.fault(error)
-          return { method, identity: undefined }
-        }
-        this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, error.message)
-        return undefined
-      })
       .then((proof) => proof && this.#conclude(proof, context, began))
-      .catch((error: unknown) => {
-        this.#options.fault(error)
-        this.#options.transport.disconnect(DisconnectReason.BY_APPLICATION, 'internal error')
-      })
+      .catch((error: unknown) => this.#undecided(error, context))
       .finally(() => {
         this.#busy = false
         this.#next()
       })
+  }
+
+  /** No failure to authenticate: nobody looked whether the client could. */
+  #undecided(error: unknown, { signal }: AuthContext): void {
+    const { transport, fault } = this.#options
+    if (signal.aborted && error === signal.reason) return
+    if (error instanceof MalformedPacket) {
+      transport.disconnect(DisconnectReason.PROTOCOL_ERROR, error.message)
+      return
+    }
+    fault(error)
+    transport.disconnect(DisconnectReason.SERVICE_NOT_AVAILABLE, asHatchwayError(error).message)
   }
 
   /** What the method proves; undefined: it was answered, and nothing is decided yet. */

@@ -39,6 +39,11 @@ export class KeyFolder {
     return readFileSync(join(this.path, `${name}.pub`), 'utf8').trim()
   }
 
+  /** The blob of `certify`'s, base64. */
+  certificate(name: string): string {
+    return readFileSync(join(this.path, `${name}-cert.pub`), 'utf8').split(' ')[1] ?? ''
+  }
+
   blob(name: string): Buffer {
     return Buffer.from(this.publicLine(name).split(' ')[1] ?? '', 'base64')
   }

@@ -142,8 +142,12 @@ test('a client that makes code of ours throw pays for a crash; a service that fa
   await failLogin('127.0.0.5')
   await expect.poll(given).toEqual([expect.objectContaining({ misdeed: 'crash', active: true })])
   error = new Error('the directory does not answer')
-  await failLogin('127.0.0.6')
-  await expect.poll(() => given()[1]).toMatchObject({ source: '127.0.0.6/32', misdeed: 'authfail' })
+  const refused = await ssh(server, ['true'], from('127.0.0.6'))
+  expect(refused.stderr.toString()).toMatch(/:7: internal error; the gateway log has the cause/)
+  expect(refused.stderr.toString()).not.toContain('Permission denied')
+  await expect.poll(() => server.server.connections()).toBe(0)
+  expect(given()).toHaveLength(1)
+  expect(server.events.filter(({ type }) => type === 'fault')).toHaveLength(2)
 })
 
 test('a gateway that goes does not blame who was logging in', async () => {

@@ -16,6 +16,8 @@ export interface GatewayOptions {
   readonly guest?: 'auto' | 'off' | 'require'
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** prlimit(1)'s options, such as --nofile=64. */
+  readonly limits?: readonly string[]
 }
 
 export interface Gateway {
@@ -48,9 +50,12 @@ const Listening = z.object({ msg: z.literal('listening'), host: z.string(), port
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const state = await mkdtemp(join(tmpdir(), 'hw-test-gateway-'))
   if (hostKeys !== undefined) await cp(hostKeys, state, { recursive: true })
+  // It replaces itself by the gateway: the pid stays.
+  const [program, ...before] = [...(options.limits ? ['prlimit', ...options.limits] : []), process.execPath]
   const child = spawn(
-    process.execPath,
+    program ?? '',
     [
+      ...before,
       MAIN,
       'serve',
       ...['--listen', '127.0.0.1:0', '--authorized-keys', options.keys.authorized, '--keys', state],
