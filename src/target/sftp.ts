@@ -4,6 +4,7 @@
  * user with a restricted shell it is the program alone, and the shell starts it.
  */
 import path from 'node:path'
+import { isUtf8Text } from '../byte-text.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { GuestRefusal } from '../guest/guest.ts'
@@ -74,7 +75,9 @@ export async function runSftp(
   if (server !== undefined) return run(`exec ${server}`, '/bin/sh')
   // The policy may take its time: who is killed meanwhile gets no server that is root inside.
   const granted = await unlessAborted(options.asRoot(), signal)
-  const settings = { who: info, directory: home, readOnly: readOnly || granted.readOnly }
+  // Names of the copy call are text.
+  const start = isUtf8Text(home) ? home : '/'
+  const settings = { who: info, directory: start, readOnly: readOnly || granted.readOnly }
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }
 
