@@ -1,6 +1,6 @@
 /**
- * Agent forwarding: one socket inside for each SSH connection, alive as long as the connection, because programs that an
- * IDE leaves behind outlive the session that asked for it. sshd makes one for each session and lets those go stale.
+ * Agent forwarding: one socket inside for each SSH connection, alive as long as the connection, as with sshd: programs that
+ * an IDE leaves behind outlive the session that asked for it.
  */
 import { randomBytes } from 'node:crypto'
 import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'

@@ -19,7 +19,8 @@ export interface Gate {
   allow(action: SshAction): Promise<boolean>
   /**
    * What `allow` let pass when nobody knew yet where the session goes, or the container's passwd was another before its
-   * start: then all of it is asked again, and the refused is taken out.
+   * start: then all of it is asked again, and the refused is taken out. An agent that an earlier session was granted is put
+   * in, as sshd has one for all later sessions of a connection (session.c, auth_sock_name); it is asked about each time.
    */
   sift(asked: Asked, target: Target): Promise<Asked>
   /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
@@ -38,6 +39,8 @@ export function createGate(
 ): Gate {
   /** For which passwd records, or none, `allow` has answered. */
   const judged = new Set<EnvInfo | undefined>()
+  /** Some session was granted the agent. A promise: the next session does not wait for its answer. */
+  let agentGranted: Promise<boolean> = Promise.resolve(false)
   const holding = new Set<() => void>()
   onAbort(closed, () => {
     for (const letGo of holding) letGo()
@@ -52,33 +55,45 @@ export function createGate(
     return decision
   }
 
+  async function answerTo(action: SshAction): Promise<boolean> {
+    let target: Target | undefined
+    try {
+      target = await resolve()
+    } catch {
+      // The session that follows says why, on its terminal if it wants one; it asks for that again.
+      return action.kind === 'pty'
+    }
+    judged.add(target?.info)
+    return target === undefined || (await ask(action, target)).allowed
+  }
+
   return {
     async demand(action, target) {
       const decision = await ask(action, target)
       if (!decision.allowed) throw new HatchwayError('NOT_PERMITTED', decision.reason)
       return decision
     },
-    async allow(action) {
-      let target: Target | undefined
-      try {
-        target = await resolve()
-      } catch {
-        // The session that follows says why, on its terminal if it wants one; it asks for that again.
-        return action.kind === 'pty'
+    allow(action) {
+      const answer = answerTo(action)
+      if (action.kind === 'agent') {
+        const either = Promise.all([agentGranted, answer.catch(() => false)])
+        agentGranted = either.then(([before, now]) => before || now)
       }
-      judged.add(target?.info)
-      return target === undefined || (await ask(action, target)).allowed
+      return answer
     },
-    async sift(asked, target) {
+    async sift(session, target) {
+      const may = async (action: Action) => (await ask(action, target)).allowed
+      const { env: sent, agentForwarding, x11: display } = session
+      const inherits = !agentForwarding && (await agentGranted) && (await may({ kind: 'agent' }))
+      const asked = { env: sent, agentForwarding: agentForwarding || inherits, ...(display && { x11: display }) }
       // A record lives as long as passwd and the container's run do.
       if ([...judged].every((info) => info === target.info)) return asked
-      const may = async (action: Action) => (await ask(action, target)).allowed
       const env = new Map<string, string>()
       for (const [name, value] of asked.env) if (await may({ kind: 'env', name })) env.set(name, value)
       const { x11 } = asked
       return {
         env,
-        agentForwarding: asked.agentForwarding && (await may({ kind: 'agent' })),
+        agentForwarding: inherits || (agentForwarding && (await may({ kind: 'agent' }))),
         ...(x11 && (await may({ kind: 'x11' })) && { x11 }),
       }
     },

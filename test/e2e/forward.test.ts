@@ -307,6 +307,27 @@ test('-L finds a container that was made anew under its name, and says meanwhile
   }
 })
 
+test('an agent that one session asked for is there for later sessions of its connection, not of another', async () => {
+  const client = await login([])
+  const agent = join(keys.dir, 'agent-once.sock')
+  clients.push(spawn('ssh-agent', ['-D', '-a', agent], { stdio: 'ignore' }))
+  await until('the agent listens', async () => (await run('test', ['-S', agent])).code === 0)
+  await run('ssh-add', ['-q', keys.ed25519], { env: { SSH_AUTH_SOCK: agent } })
+  const env = { SSH_AUTH_SOCK: agent }
+  const control = join(client.dir, 'control')
+  const master = spawn('ssh', ['-F', client.config, '-M', '-S', control, '-N', '-A', 't'], {
+    env: { ...process.env, ...env },
+  })
+  clients.push(master)
+  const session = async (...args: string[]) =>
+    (await client.ssh(['-S', control, ...args, 't', 'echo "<$SSH_AUTH_SOCK>"; ssh-add -l'], { env })).stdout.toString()
+  await until('there is a master', async () => (await client.ssh(['-S', control, '-O', 'check', 't'])).code === 0)
+  expect(await session('-a')).toMatch(/^<>/)
+  expect(await session('-A')).toMatch(/^<.+>\n.*SHA256:/)
+  expect(await session('-a')).toMatch(/^<.+>\n.*SHA256:/)
+  expect((await client.ssh(['-a', 't', 'echo "<$SSH_AUTH_SOCK>"'])).stdout.toString()).toBe('<>\n')
+})
+
 describe('without the helper', () => {
   let server: ChildProcess
   beforeAll(async () => {

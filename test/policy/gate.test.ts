@@ -1,0 +1,81 @@
+/** What one session was granted and later ones of its connection have, too: the agent (Terraform, Packer, ssh -S). */
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import type { Identity } from '../../src/auth/identity.ts'
+import { deferred } from '../../src/lifetime/deferred.ts'
+import { createGate } from '../../src/policy/gate.ts'
+import type { Decision, Request } from '../../src/policy/policy.ts'
+import type { Target } from '../../src/target/containers.ts'
+
+const TARGET = { container: { name: 'web' }, info: { name: 'dev' } } as Target
+const PLAIN = { env: new Map<string, string>(), agentForwarding: false }
+const ASKING = { ...PLAIN, agentForwarding: true }
+
+function world(resolve: () => Promise<Target | undefined> = async () => TARGET) {
+  const asked: string[] = []
+  const rules = { agent: true }
+  const decide = async ({ action }: Request): Promise<Decision> => {
+    asked.push(action.kind)
+    return action.kind === 'agent' && !rules.agent
+      ? { allowed: false, by: 'no rule', reason: 'no' }
+      : { allowed: true, by: 'rule 1', readOnly: false }
+  }
+  const keeper = { decide, hold: () => () => {} } as unknown as Parameters<typeof createGate>[0]
+  const who = {
+    identity: {} as Identity,
+    origin: { connectionId: '1', login: 'dev@web', remote: { address: '', port: 0 } },
+  }
+  const gate = createGate(keeper, who, resolve, new AbortController().signal, pino({ enabled: false }))
+  return { gate, asked, rules }
+}
+
+test('an agent that was granted to one session is there for each later one, and the policy is asked each time', async () => {
+  const { gate, asked } = world()
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(false)
+  expect(asked).toEqual([])
+  expect(await gate.allow({ kind: 'agent' })).toBe(true)
+  for (let session = 0; session < 2; session++) expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(true)
+  expect(asked).toEqual(['agent', 'agent', 'agent'])
+  // Who asked by itself has been answered.
+  expect((await gate.sift(ASKING, TARGET)).agentForwarding).toBe(true)
+  expect(asked).toHaveLength(3)
+})
+
+test('a later session does not overtake the answer', async () => {
+  const resolving = deferred<Target>()
+  const { gate } = world(() => resolving.promise)
+  const allowing = gate.allow({ kind: 'agent' })
+  const sifting = gate.sift(PLAIN, TARGET)
+  resolving.resolve(TARGET)
+  expect(await allowing).toBe(true)
+  expect((await sifting).agentForwarding).toBe(true)
+})
+
+test('a permission that is gone by then counts; one that comes back does, too', async () => {
+  const { gate, rules } = world()
+  await gate.allow({ kind: 'agent' })
+  rules.agent = false
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(false)
+  rules.agent = true
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(true)
+})
+
+test('an agent that was refused is no later session’s', async () => {
+  const { gate, rules, asked } = world()
+  rules.agent = false
+  expect(await gate.allow({ kind: 'agent' })).toBe(false)
+  rules.agent = true
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(false)
+  expect(asked).toEqual(['agent'])
+})
+
+test('where nobody knew the user when it was granted, it is asked for with the user', async () => {
+  const { gate, asked, rules } = world(async () => undefined)
+  expect(await gate.allow({ kind: 'agent' })).toBe(true)
+  expect(asked).toEqual([])
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(true)
+  expect(asked).toEqual(['agent'])
+  rules.agent = false
+  expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(false)
+  expect((await gate.sift(ASKING, TARGET)).agentForwarding).toBe(false)
+})
