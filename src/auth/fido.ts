@@ -1,6 +1,7 @@
 /** What the signature of a FIDO key must show (PROTOCOL.u2f), by sshd's rules and with a look at its counter. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import type { FidoSignature } from '../ssh/public-key.ts'
 import type { Identity } from './identity.ts'
 
@@ -11,7 +12,7 @@ const MAX_KEYS = 10_000
 export type FidoCheck = (identity: Identity, shown: FidoSignature) => boolean
 
 export function createFidoCheck(always: Config['pubkeyAuthOptions'], log: Logger): FidoCheck {
-  const counters = new Map<string, number>()
+  const counters = new BoundedMap<string, number>(MAX_KEYS)
 
   /**
    * A token that counts never gives a number twice, unless it was copied. Told and not refused: two logins at once may
@@ -22,10 +23,7 @@ export function createFidoCheck(always: Config['pubkeyAuthOptions'], log: Logger
     if (last !== undefined && counter <= last && last > 0) {
       log.warn({ identity: name, fingerprint, counter, last }, 'the counter of a FIDO key went back: it may be a copy')
     }
-    counters.delete(fingerprint)
     counters.set(fingerprint, Math.max(counter, last ?? 0))
-    const [oldest] = counters.keys()
-    if (counters.size > MAX_KEYS && oldest !== undefined) counters.delete(oldest)
   }
 
   return (identity, { touched, verified, counter }) => {

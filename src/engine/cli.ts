@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HatchwayError } from '../errors.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { anyOf } from '../lifetime/deadline.ts'
 import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { cliArchives } from './cli-archives.ts'
@@ -18,6 +19,8 @@ import { nodeArch, parseContainer, parseInspectedSummary, readJson } from './eng
 import { engineError } from './engine-words.ts'
 import { isContainerRef } from './ref.ts'
 
+const NAMES_LIMIT = 10_000
+
 export interface CliEngineOptions {
   /** "docker", "podman", "nerdctl" or a path to one of them. */
   readonly binary: string
@@ -31,7 +34,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
   const flavour = flavourOf(binary)
   const cli = createCli(binary)
   const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
-  const names = new Map<string, string>()
+  const names = new BoundedMap<string, string>(NAMES_LIMIT)
   const name = (id: string) => names.get(id) ?? id.slice(0, 12)
   const closed = new AbortController()
   const closers = new Map<() => void, string>()
@@ -40,13 +43,8 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
     const stdout = await cli.must(['inspect', '--type', 'container', ref], { signal }, { container: ref })
     const found = readJson(stdout, (json) => parseContainer(z.array(z.unknown()).min(1).parse(json)[0]))
-    remember(found.id, found.name)
+    names.set(found.id, found.name)
     return found
-  }
-
-  function remember(id: string, known: string): void {
-    if (names.size >= 10_000) names.clear()
-    names.set(id, known)
   }
 
   return {
@@ -79,7 +77,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
           .parse(json)
           .map((item) => parseInspectedSummary(item, (id) => status.get(id) ?? '')),
       )
-      for (const container of found) remember(container.id, container.name)
+      for (const container of found) names.set(container.id, container.name)
       return found
     },
 

@@ -39,7 +39,7 @@ const NAMES_LIMIT = 10_000
 const OWN_EXECS_LIMIT = 10_000
 
 export function createDockerApi(address: DockerAddress, http: DockerHttp): DockerApi {
-  const names = new Map<string, string>()
+  const names = new BoundedMap<string, string>(NAMES_LIMIT)
   let known: Promise<ApiVersion> | undefined
 
   // One question for all who wait: Podman runs a dozen programs to answer it.
@@ -81,10 +81,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
     },
     ownExecs: new BoundedMap(OWN_EXECS_LIMIT),
     name: (id) => names.get(id) ?? id.slice(0, 12),
-    remember(id, name) {
-      if (names.size >= NAMES_LIMIT) names.clear()
-      names.set(id, name)
-    },
+    remember: (id, name) => names.set(id, name),
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { printable } from '../printable.ts'
 import { byRules } from './by-rules.ts'
@@ -42,7 +43,7 @@ interface Remembered {
 }
 
 interface Memory {
-  readonly answers: Map<string, Remembered>
+  readonly answers: BoundedMap<string, Remembered>
   /** A table of rules, or a failure: for whatever the connection asks. */
   whole?: { readonly verdict: Verdict; readonly until: number }
 }
@@ -54,7 +55,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
   const inTurn = createTurns()
 
   async function verdictOn(request: Request): Promise<Verdict> {
-    const memory: Memory = memories.get(request.origin) ?? { answers: new Map() }
+    const memory: Memory = memories.get(request.origin) ?? { answers: new BoundedMap(MAX_ANSWERS) }
     memories.set(request.origin, memory)
     const whole = inForce(memory)
     if (whole) return whole
@@ -63,7 +64,6 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     const key = createHash('sha256').update(JSON.stringify(question)).digest('base64')
     const known = memory.answers.get(key)
     if (known && known.until > now) return known.verdict
-    if (memory.answers.size >= MAX_ANSWERS) memory.answers.clear()
     const asked: Remembered = { verdict: answerTo(question, request, memory), until: Number.POSITIVE_INFINITY }
     memory.answers.set(key, asked)
     const verdict = await asked.verdict

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import * as tar from 'tar-stream'
 import type { Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { openDeadline, withDeadline } from '../lifetime/deadline.ts'
 import type { Spool } from './spool.ts'
 import { type Node, SftpError } from './wire.ts'
@@ -18,6 +19,7 @@ type Entry = tar.Extract extends AsyncIterable<infer E> ? E : never
 
 const CALL_LIMIT = 10 * 60_000
 const LIST_LIMIT = 60_000
+const MAX_FOLDERS = 1000
 /** A recursive copy asks for each directory and each file: what one archive told is believed that long. */
 const FRESH = 5_000
 
@@ -35,11 +37,10 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
   let known: { readonly nodes: Map<string, Node>; readonly until: number } | undefined
 
   /** Each file that is put asks for its directory. */
-  const folders = new Map<string, { readonly node: Node; readonly until: number }>()
+  const folders = new BoundedMap<string, { readonly node: Node; readonly until: number }>(MAX_FOLDERS)
 
   function remember(file: string, node: Node): void {
     folders.delete(file)
-    if (folders.size >= 1000) folders.clear()
     if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH })
   }
 

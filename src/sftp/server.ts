@@ -5,6 +5,7 @@
 import { Writable } from 'node:stream'
 import type { Exec, ExitStatus, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'
 import { Tree, type Who } from './tree.ts'
@@ -31,11 +32,8 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
   let resume = () => {}
   let said = 0
   let answering: Promise<unknown> = Promise.resolve()
-  let settle: { resolve(status: ExitStatus): void; reject(error: unknown): void }
-  const exit = new Promise<ExitStatus>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  exit.catch(() => undefined)
+  const exit = deferred<ExitStatus>()
+  exit.promise.catch(() => undefined)
 
   async function finish(how: ExitStatus | HatchwayError): Promise<void> {
     if (ended) return
@@ -45,8 +43,8 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     // A put that is under way: cut off, it would leave the engine with a part of a file.
     await answering
     await requests.close()
-    if (how instanceof HatchwayError) settle.reject(how)
-    else settle.resolve(how)
+    if (how instanceof HatchwayError) exit.reject(how)
+    else exit.resolve(how)
   }
 
   async function send(bytes: Buffer): Promise<void> {
@@ -114,7 +112,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
 
   return {
     stdin,
-    exit,
+    exit: exit.promise,
     resume: () => resume(),
     resize() {},
     signal: () => false,

@@ -6,7 +6,8 @@
 import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
 import { engineLimit } from '../engine/engine-words.ts'
 import { HatchwayError } from '../errors.ts'
-import { deadline } from '../lifetime/deadline.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
@@ -41,11 +42,11 @@ const ALL = 'all'
 
 export class Containers {
   readonly #engine: Engine
-  readonly #inspected = new Map<string, Entry<Container>>()
-  readonly #envInfos = new Map<string, Entry<EnvInfo>>()
+  readonly #inspected = new BoundedMap<string, Entry<Container>>(MAX_ENTRIES)
+  readonly #envInfos = new BoundedMap<string, Entry<EnvInfo>>(MAX_ENTRIES)
   /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
-  readonly #probed = new Map<string, Probed>()
-  readonly #listed = new Map<typeof ALL, Entry<readonly ContainerSummary[]>>()
+  readonly #probed = new BoundedMap<string, Probed>(MAX_ENTRIES)
+  readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
   readonly #aliases: Aliases
   readonly #probeMs: number
 
@@ -116,7 +117,6 @@ export class Containers {
       if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
       this.#probed.delete(key)
       const probed = await probeEnvInfo(this.#engine, container, user, limit)
-      if (this.#probed.size >= MAX_ENTRIES) this.#probed.clear()
       this.#probed.set(key, probed)
       return probed.info
     })
@@ -155,7 +155,7 @@ export class Containers {
 
   /** One probe for concurrent callers, so none of them may abort it: it has its own limit. A failure is not kept. */
   #cached<K extends string, T>(
-    cache: Map<K, Entry<T>>,
+    cache: BoundedMap<K, Entry<T>>,
     key: K,
     ttl: number,
     containerId: string | undefined,
@@ -164,8 +164,7 @@ export class Containers {
     const now = Date.now()
     const known = cache.get(key)
     if (known && known.until > now) return known.value
-    if (cache.size >= MAX_ENTRIES) cache.clear()
-    const value = probe(deadline(engineLimit('asking for a container', this.#probeMs)))
+    const value = withDeadline(engineLimit('asking for a container', this.#probeMs), [], probe)
     const entry: Entry<T> = {
       value,
       until: Number.POSITIVE_INFINITY,
