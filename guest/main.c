@@ -3,6 +3,7 @@
 #include "scp.h"
 #include "serve.h"
 #include "sftp.h"
+#include "stray.h"
 
 static int version(void) {
   char line[64];
@@ -36,8 +37,9 @@ int main(int argc, char **argv) {
   if (argc > 1 && run_as(argv[1], argc - 1, argv + 1, &code)) return code;
   if (argc == 2 && str_equal(argv[1], "serve")) return serve();
   if (argc == 3 && str_equal(argv[1], "hold")) return hold(argv[2]);
+  if (argc == 3 && str_equal(argv[1], "end") && argv[2][0]) return stray_end(argv[2]);
   if (argc == 2 && str_equal(argv[1], "version")) return version();
-  const char usage[] = "usage: hatchway-guest serve | hold MILLISECONDS | version | sftp-server ... | scp ...\n";
+  const char usage[] = "usage: hatchway-guest serve | hold MILLISECONDS | end MARK | version | sftp-server ... | scp ...\n";
   sys_write(2, usage, sizeof usage - 1);
   return 2;
 }

@@ -16,6 +16,12 @@ static void proc_path(char path[PROC_PATH_SIZE], int pid, const char *file) {
   text_add(&t, file);
 }
 
+int proc_open(int pid, const char *file) {
+  char path[PROC_PATH_SIZE];
+  proc_path(path, pid, file);
+  return sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+}
+
 static int number_after_space(const char **s) {
   u32 v = 0;
   if (**s == ' ') (*s)++;
@@ -24,9 +30,8 @@ static int number_after_space(const char **s) {
 }
 
 bool proc_stat(int pid, struct proc_stat *st) {
-  char path[PROC_PATH_SIZE], line[512];
-  proc_path(path, pid, "/stat");
-  int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+  char line[512];
+  int fd = proc_open(pid, "/stat");
   if (fd < 0) return false;
   long n = sys_read(fd, line, sizeof line - 1);
   sys_close(fd);
@@ -44,6 +49,11 @@ bool proc_stat(int pid, struct proc_stat *st) {
   number_after_space(&s);
   st->session = number_after_space(&s);
   return true;
+}
+
+bool proc_in_session(int pid, int sid) {
+  struct proc_stat st;
+  return proc_stat(pid, &st) && st.session == sid;
 }
 
 /* Line by line: the line of its groups, before that of its signals, has any length (NGROUPS_MAX is 65536). */

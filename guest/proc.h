@@ -8,7 +8,9 @@ struct proc_stat { /* proc_pid_stat(5) */
   char state;
   int parent, session;
 };
+int proc_open(int pid, const char *file); /* "/stat" and such */
 bool proc_stat(int pid, struct proc_stat *st);
+bool proc_in_session(int pid, int sid);
 bool proc_ignores(int pid, int signal);
 bool proc_fd_stat(int pid, int fd, struct stat *st); /* what it has open there; zeros where nothing is */
 

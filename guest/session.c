@@ -59,11 +59,6 @@ static struct chan *session_of(int sid) {
   return NULL;
 }
 
-static bool in_session(int pid, int sid) {
-  struct proc_stat st;
-  return proc_stat(pid, &st) && st.session == sid;
-}
-
 /* `server >log 2>&1 &`, as IDEs start theirs, holds none of the session's pipes, and a shell gives it /dev/null as its
  * stdin: sshd would let such a session end and leave it running. On a terminal the terminal tells them, as ever. */
 static bool detached(int pid, const struct process *p) {
@@ -85,10 +80,10 @@ static void see_to(int pid, struct process *p) {
   bool spared = hangup && proc_ignores(pid, SIGHUP); /* nohup: to be left alone was asked for */
   if (!spared) p->alive = true;
   if (!p->signalled) {
-    proc_signal(pid, p->mode == CLOSE_TERMINATE ? SIGTERM : SIGHUP, in_session, p->pid);
-    proc_signal(pid, SIGCONT, in_session, p->pid); /* a stopped one would not notice */
+    proc_signal(pid, p->mode == CLOSE_TERMINATE ? SIGTERM : SIGHUP, proc_in_session, p->pid);
+    proc_signal(pid, SIGCONT, proc_in_session, p->pid); /* a stopped one would not notice */
   } else if (!spared && guest.now >= p->deadline) {
-    proc_signal(pid, SIGKILL, in_session, p->pid);
+    proc_signal(pid, SIGKILL, proc_in_session, p->pid);
   }
 }
 

@@ -45,6 +45,8 @@ export interface ConnectionSettings {
   readonly leaseMs: number
   readonly graceMs: number
   readonly helloMs: number
+  /** Within which it says anything at all, once it was started; absent: within `helloMs`. */
+  readonly signMs?: number
   /** Within which SWITCH is answered; default 15 s. */
   readonly switchMs?: number
   readonly log: GuestLog

@@ -1,7 +1,7 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError, messageOf } from '../errors.ts'
-import { deadline } from '../lifetime/deadline.ts'
+import { deadline, isTimeout } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { type ConnectionSettings, GuestConnection } from './connection.ts'
@@ -14,6 +14,19 @@ interface Ids {
 }
 
 export type StartHelper = (sink: OutputSink, signal: AbortSignal) => Promise<Exec>
+
+/** What was to become the helper runs and says nothing. */
+class Unanswered extends Error {
+  constructor() {
+    super('it does not answer')
+  }
+}
+
+/** Whether what `openConnection` started, and gave up for this reason, may still be there. */
+export function isLeftRunning(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Unanswered || isTimeout(cause)
+}
 
 /** Start a helper and shake hands. Rejects with an Error whose message says why it did not come up. */
 export async function openConnection(
@@ -28,12 +41,16 @@ export async function openConnection(
   const { promise: hello, resolve: greet, reject: refuse } = deferred<Hello>()
   hello.catch(() => {})
   const remove = onAbort(limit, refuse)
+  let spoke = false
+  let silence: NodeJS.Timeout | undefined
 
   const early: Buffer[] = []
   let violation: unknown
   const parser = new FrameParser({ ...OUT_OF_TURN, hello: greet })
   const sink: OutputSink = {
     write(fd, chunk) {
+      if (!spoke) clearTimeout(silence)
+      spoke = true
       if (fd === 2) stderr.write(chunk)
       else if (connection !== undefined) connection.feed(chunk)
       else {
@@ -51,6 +68,8 @@ export async function openConnection(
   let exec: Exec | undefined
   try {
     exec = await start(sink, limit)
+    const { signMs } = settings
+    if (signMs !== undefined && !spoke) silence = setTimeout(() => refuse(new Unanswered()), signMs).unref()
     const died = exec.exit.then((status) => Promise.reject(new Error(`exited with ${JSON.stringify(status)}`)))
     died.catch(() => {})
     const said = await Promise.race([hello, died])
@@ -70,6 +89,7 @@ export async function openConnection(
     if (error instanceof HatchwayError) throw error
     throw new Error(words === '' ? reason : `${reason}: ${words}`, { cause: error })
   } finally {
+    clearTimeout(silence)
     remove()
   }
 }

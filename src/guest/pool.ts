@@ -34,6 +34,8 @@ export interface GuestSettings {
   readonly directAfterMs?: number
   /** Without a word from us for so long the helper ends its sessions; default 5 min. */
   readonly leaseMs?: number
+  /** The container's shell says that it is there within; default 6 s. */
+  readonly shellMs?: number
   /** From HUP to KILL; default 5 s. */
   readonly graceMs?: number
   /** An unused helper is sent away after; default 60 s. */

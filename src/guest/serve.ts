@@ -14,8 +14,10 @@ const LEASE_MS = 300_000
 const GRACE_MS = 5000
 /** A helper says HELLO as soon as it runs; an engine under load needs seconds to get it there. */
 const HELLO_MS = 20_000
+/** A shell says that it is there before it reads. It is quick, and another way costs less than to wait for one that hangs. */
+const SHELL_MS = 6000
 
-/** `stdin`: bytes the program reads before it is the helper (the shell's way). */
+/** `stdin`: bytes that a shell reads before it is the helper. */
 export type Serve = (
   container: Container,
   user: GuestUser,
@@ -38,6 +40,7 @@ export function createServe(engine: Engine, settings: GuestSettings, log: GuestL
         leaseMs: settings.leaseMs ?? LEASE_MS,
         graceMs: settings.graceMs ?? GRACE_MS,
         helloMs: HELLO_MS,
+        ...(stdin && { signMs: settings.shellMs ?? SHELL_MS }),
         log: about(log, { container: container.name, user: whom(user) }),
         diagnose: () => diagnose(engine, container),
       },

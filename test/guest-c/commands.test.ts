@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { real } from './binary.ts'
+import { alive } from './suite.ts'
 
 const guest = fileURLToPath(new URL('../../guest/', import.meta.url))
 
@@ -81,10 +82,29 @@ async function hold(milliseconds: number) {
   return { child, pid: line.toString() }
 }
 
+test('end kills the session of who has the mark among its arguments, and nobody else', async () => {
+  const mark = `mark-${'x'.repeat(20)}`
+  const script = 'sleep 60 & echo "$!"; wait'
+  const family = async (...args: string[]) => {
+    // A long argument before it, as a script is.
+    const child = spawn('setsid', ['sh', '-c', script, '#'.repeat(5000), ...args], { stdio: 'pipe' })
+    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    return { child, pid: Number(line) }
+  }
+  const [marked, longer, shorter] = [
+    await family('a', mark, 'b'),
+    await family(`${mark}x`),
+    await family(mark.slice(1)),
+  ]
+  await promisify(execFile)(real.binary, ['end', mark])
+  await expect.poll(() => [marked, longer, shorter].map(({ pid }) => alive(pid))).toEqual([false, true, true])
+  for (const { child, pid } of [longer, shorter]) for (const one of [child.pid ?? 0, pid]) process.kill(one, 'SIGKILL')
+})
+
 test('version and wrong use', async () => {
   const run = promisify(execFile)
   expect((await run(real.binary, ['version'])).stdout).toMatch(/^hatchway-guest protocol 1 (x64|arm64)\n$/)
-  for (const args of [[], ['server'], ['serve', 'more']]) {
+  for (const args of [[], ['server'], ['serve', 'more'], ['end', '']]) {
     await expect(run(real.binary, args)).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') })
   }
 })

@@ -295,10 +295,33 @@ describe('delivery', () => {
     expect((await sh(guest, 'readlink /proc/self/fd/3; echo on')).out).toBe('on\n')
   })
 
+  it.each(['docker', 'cli'] as const)(
+    'goes another way where the shell hangs, and leaves nothing of it (%s)',
+    async (kind) => {
+      world = await openWorld({ shellMs: 1000 }, kind)
+      const target = await container('debian')
+      const program = '#!/usr/bin/python3\nimport os, time\nos.fork()\ntime.sleep(1000)\n'
+      await target.inside(`printf %s '${program}' >/sh && chmod 755 /sh && mv /sh /bin/sh`)
+      const since = Date.now()
+      const guest = await world.guest(target, DEV)
+      const { way, failed } = await world.pool.explain(await world.inspect(target), DEV, LIMIT())
+      expect([way, failed.find((one) => one.way === 'shell')?.reason]).toEqual(['copy', 'it does not answer'])
+      expect(Date.now() - since).toBeLessThan(10_000)
+      const rows = async () => (await docker('top', target.name, '-eo', 'pid,args')).split('\n')
+      await until(
+        'the shell to be gone',
+        async () => !(await rows()).some((row) => row.includes('python3 /bin/sh')),
+        10_000,
+      )
+      expect((await run(guest, spec(['id', '-u']))).out).toBe('1000\n')
+      await until('the helper’s file to be gone', async () => (await left(target)).length === 0, 15_000)
+    },
+  )
+
   it('by the shell where that is bash', async () => {
     world = await openWorld()
     const target = await container('debian')
-    await target.inside('ln -s /bin/bash /usr/local/bin/sh')
+    await target.inside('ln -sf bash /bin/sh')
     await world.guest(target, DEV)
     expect(await world.pool.explain(await world.inspect(target), DEV, LIMIT())).toMatchObject({ way: 'shell' })
   })
@@ -367,7 +390,7 @@ while True:
     world = await openWorld({}, 'docker', undefined, (engine) => ({
       async exec(id, spec, sink, signal) {
         const exec = await engine.exec(id, spec, sink, signal)
-        if (spec.argv[0] !== 'sh') return exec
+        if (spec.argv[0] !== '/bin/sh') return exec
         const write = exec.stdin.write.bind(exec.stdin)
         // As the engine ends it for a gateway that died.
         exec.stdin.write = (bytes: Buffer) => write(bytes.subarray(0, 20_000)) && Boolean(exec.stdin.end())
@@ -388,7 +411,7 @@ while True:
     world = await openWorld()
     const target = await container('debian')
     const wrapper = '#!/bin/dash\necho Welcome\nexec /bin/dash "$@"\n'
-    await target.inside(`printf '${wrapper}' >/usr/local/bin/sh; chmod 755 /usr/local/bin/sh`)
+    await target.inside(`printf '${wrapper}' >/sh; chmod 755 /sh; mv /sh /bin/sh`)
     await world.guest(target)
     expect(await world.pool.explain(await world.inspect(target), ROOT, LIMIT())).toMatchObject({ way: 'copy' })
     await until('the file to be gone', async () => (await left(target)).length === 0, 15_000)

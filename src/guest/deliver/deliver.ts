@@ -4,6 +4,7 @@ import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import { copyApi } from './copy.ts'
 import { holderContainer } from './holder.ts'
+import { endLeftRunning, LeftRunning } from './left-running.ts'
 import { operatorMount } from './mount.ts'
 import { byShell } from './shell.ts'
 import type { Delivery, Way } from './way.ts'
@@ -33,6 +34,7 @@ export interface DeliverOptions {
 /** Throws only when the container, the engine or the user is gone, or the signal aborts: then no way can work, nor another time tell. */
 export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const failed: Failed[] = []
+  const marks: string[] = []
   const about = options.delivery(options.signal)
   const rank = (way: Way) => (way.unlikely?.(about) ? 2 : way.name === options.known ? 0 : 1)
   for (const way of WAYS.toSorted((a, b) => rank(a) - rank(b))) {
@@ -44,10 +46,14 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
       continue
     }
     try {
-      return { connection: await way.deliver(delivery), way: way.name, failed }
+      const connection = await way.deliver(delivery)
+      // Off the session's way.
+      for (const mark of marks) void endLeftRunning(connection, mark)
+      return { connection, way: way.name, failed }
     } catch (error) {
       options.signal.throwIfAborted()
       if (error instanceof HatchwayError && BEYOND_WAYS.has(error.code)) throw error
+      if (error instanceof LeftRunning) marks.push(error.mark)
       failed.push({ way: way.name, reason: reasonOf(error) })
     }
   }

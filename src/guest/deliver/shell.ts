@@ -8,7 +8,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Mount } from '../../engine/engine.ts'
 import { OWN_PATH, OWN_SHELL } from '../../engine/own-path.ts'
+import { isLeftRunning } from '../handshake.ts'
 import { NAME_PREFIX } from './binary.ts'
+import { LeftRunning } from './left-running.ts'
 import type { Way } from './way.ts'
 
 /**
@@ -22,7 +24,7 @@ const DIRECTORIES = ['/dev', '', '/tmp', '/var/tmp', '/dev/shm', '/run']
  * `command` keeps a failed redirection from ending the shell. An empty file is "executed" by the shell itself unless its
  * mount is noexec (EACCES) or somebody has it open for writing (ETXTBSY): so a directory is tried before the binary is read.
  * `head` may read ahead: nothing follows the binary on stdin before HELLO. It ends early when the gateway dies, and what is
- * not whole is not executed. The helper closes descriptor 3 before all else; it gets the container's PATH, which is the one
+ * not whole is not executed. An empty line on stderr says that the shell is there and has got so far. The helper closes descriptor 3 before all else; it gets the container's PATH, which is the one
  * of the programs that it will run.
  */
 const SCRIPT = [
@@ -31,7 +33,7 @@ const SCRIPT = [
   '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
   '  exec 3<&-; { command exec 3</proc/self/fd/4; } 2>/dev/null; exec 4>&-',
   '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
-  '  head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve',
+  '  echo >&2; head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve',
   '  echo "the helper did not come whole" >&2; exit 126',
   'done',
   'echo "no directory to write and execute in" >&2; exit 126',
@@ -42,10 +44,15 @@ export const byShell: Way = {
   hopeless: () => undefined,
   // A tmpfs is noexec unless somebody asked for more, and /dev is root's.
   unlikely: ({ container, user }) => container.readOnlyRootfs && user.uid !== 0,
-  deliver({ container, binary, serve }) {
+  async deliver({ container, binary, serve }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
     const own = DIRECTORIES.filter((directory) => !container.mounts.some((mount) => isShared(directory, mount)))
-    return serve([OWN_SHELL, '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own], binary.bytes)
+    const argv = [OWN_SHELL, '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own] as const
+    try {
+      return await serve(argv, binary.bytes)
+    } catch (error) {
+      throw isLeftRunning(error) ? new LeftRunning(name, error) : error
+    }
   },
 }
 

@@ -27,6 +27,6 @@ export interface Way {
   hopeless(delivery: Pick<Delivery, 'engine' | 'container' | 'mountedAt'>): string | undefined
   /** It may work, but is tried after the others. */
   unlikely?(delivery: Pick<Delivery, 'container' | 'user'>): boolean
-  /** Throws with the reason when it did not work, and leaves nothing behind then. */
+  /** Throws with the reason when it did not work, and leaves nothing behind then but what LeftRunning names. */
   deliver(delivery: Delivery): Promise<GuestConnection>
 }
