@@ -30,8 +30,10 @@ import { PerIdentity } from './session/per-identity.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './session/registry.ts'
 import { interrupt, say, tell } from './session/tell.ts'
 import { counted, limitTime, type TimeLimits } from './session/time-limits.ts'
+import { MAX_IDENTITY_BYTES } from './sftp/spool.ts'
 import type { SftpTap } from './sftp/tap.ts'
 import type { AuthContext } from './ssh/auth.ts'
+import { Budgets } from './ssh/budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './ssh/connection.ts'
 import type { SshSession } from './ssh/session.ts'
 import type { Target } from './target/containers.ts'
@@ -105,6 +107,7 @@ export interface Handler {
 
 export function createHandler(deps: HandlerDependencies): Handler {
   const connections = new PerIdentity()
+  const spools = new Budgets(MAX_IDENTITY_BYTES)
 
   async function admit(identity: Identity, context: AuthContext): Promise<string | undefined> {
     const origin = originOf(context)
@@ -126,6 +129,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
 
   function connection(connection: SshConnection<Identity>): ConnectionHandlers {
     const log = deps.log.child({ connection: connection.id, identity: connection.identity.name })
+    const spool = spools.enter(connection.identity.name)
     const { identity } = connection
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
     const destination = deps.destinations.open(who, connection.closed, prove)
@@ -234,6 +238,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
           ...sftp,
           readOnly: sftp.readOnly || granted.readOnly,
           byShell: restricted && !sftp.internal,
+          space: spool.budget,
           asRoot,
         }
         const run = (sink: OutputSink) =>
@@ -281,6 +286,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
       }
     }
 
+    onAbort(connection.closed, spool.leave)
     connections.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
     const forwarding = {
       connection,

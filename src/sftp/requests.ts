@@ -1,7 +1,7 @@
 /** Each request of SFTP v3 as an answer, on a Tree. What an engine's copy call cannot do is refused in words. */
 import path from 'node:path'
 import { Handles, MAX_HANDLES, type OpenFile } from './handles.ts'
-import { Spools } from './spool.ts'
+import { type Space, Spools } from './spool.ts'
 import type { Tree } from './tree.ts'
 import { TYPE } from './types.ts'
 import { attributes, counted, type Fields, longName, OPEN, packet, SftpError, u32, u64 } from './wire.ts'
@@ -18,10 +18,11 @@ export class Requests {
   /** Absolute; where names begin. */
   readonly #home: string
   readonly #handles = new Handles()
-  readonly #spools = new Spools()
+  readonly #spools: Spools
 
-  constructor(tree: Tree, home: string) {
+  constructor(tree: Tree, home: string, space: Space) {
     this.#tree = tree
+    this.#spools = new Spools(space)
     this.#home = home
   }
 

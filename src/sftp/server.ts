@@ -8,6 +8,7 @@ import { HatchwayError } from '../errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'
+import type { Space } from './spool.ts'
 import { Tree, type Who } from './tree.ts'
 import { TYPE } from './types.ts'
 import { counted, Fields, packet, SftpError, STATUS, u32 } from './wire.ts'
@@ -17,6 +18,8 @@ export interface SftpSettings {
   /** Absolute; where names begin. */
   readonly directory: string
   readonly readOnly: boolean
+  /** For content on its way. */
+  readonly space: Space
 }
 
 /** OpenSSH's sftp-server ends with it at a packet it cannot read. */
@@ -25,7 +28,7 @@ const BAD_PACKET = 11
 const MAX_WORDS = 10
 
 export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink, close: () => void): Exec {
-  const requests = new Requests(new Tree(files, settings.who, settings.readOnly), settings.directory)
+  const requests = new Requests(new Tree(files, settings.who, settings.readOnly), settings.directory, settings.space)
   let rest: Buffer = Buffer.alloc(0)
   let ended = false
   let greeted = false

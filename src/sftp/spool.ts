@@ -2,48 +2,92 @@
  * Content of files on its way between a client and the engine, on this machine's disk and not in its memory. A client may
  * read slowly and in any order; the engine's stream holds a lock of the container and must be read at once.
  */
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, open, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SftpError } from './wire.ts'
 
-/** What one session may have on our disk. */
-const LIMIT = 2 * 1024 ** 3
+const GIB = 1024 ** 3
+/** What one session may have on our disk, and one identity in all its sessions. */
+const MAX_SESSION_BYTES = 2 * GIB
+export const MAX_IDENTITY_BYTES = 4 * GIB
+/** On a file system in memory a byte counts as so many: 128 MiB a session, 256 MiB an identity. */
+const MEMORY_WEIGHT = 16
+/** TMPFS_MAGIC and RAMFS_MAGIC of statfs(2). */
+const IN_MEMORY = [0x01021994, 0x858458f6]
 const PIECE = 256 * 1024
 
+/** What an identity may still have here. */
+export interface Space {
+  take(bytes: number): boolean
+  give(bytes: number): void
+}
+
+/** Those of one session. */
 export class Spools {
+  readonly #space: Space
+  readonly #folders: readonly string[]
   #used = 0
 
-  /** @throws SftpError when the session would have too much here */
-  charge(bytes: number): void {
-    if (this.#used + bytes > LIMIT) {
-      throw new SftpError(
-        'failure',
-        `without the guest helper, files of more than ${LIMIT / 1024 ** 3} GiB cannot be copied`,
-      )
+  constructor(space: Space, folders = spoolFolders()) {
+    this.#space = space
+    this.#folders = folders
+  }
+
+  /** @throws SftpError when the session, or its identity, would have too much here */
+  charge(bytes: number, weight: number): void {
+    const cost = bytes * weight
+    if (this.#used + cost > MAX_SESSION_BYTES) {
+      const most = MAX_SESSION_BYTES / weight / (GIB / 1024)
+      throw new SftpError('failure', `without the guest helper, files of more than ${most} MiB cannot be copied`)
     }
-    this.#used += bytes
+    if (cost < 0) this.#space.give(-cost)
+    else if (!this.#space.take(cost)) {
+      throw new SftpError('failure', 'without the guest helper, you cannot have more under way in all your sessions')
+    }
+    this.#used += cost
   }
 
   /** A file that has no name, so that it is gone with its last user, also when we are killed. */
   async make(): Promise<Spool> {
-    const folder = await mkdtemp(join(tmpdir(), 'hatchway-sftp-'))
+    const folder = await this.#folder()
     try {
-      return new Spool(await open(join(folder, 'spool'), 'wx+', 0o600), this)
+      const { type } = await statfs(folder)
+      const file = await open(join(folder, 'spool'), 'wx+', 0o600)
+      return new Spool(file, this, IN_MEMORY.includes(type) ? MEMORY_WEIGHT : 1)
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
   }
+
+  async #folder(): Promise<string> {
+    let failure: unknown
+    for (const parent of this.#folders) {
+      try {
+        return await mkdtemp(join(parent, 'hatchway-sftp-'))
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+}
+
+/** /tmp is in memory on many systems, /var/tmp is for what is large (file-hierarchy(7)). */
+function spoolFolders(): readonly string[] {
+  return process.env.TMPDIR === undefined ? ['/var/tmp', tmpdir()] : [process.env.TMPDIR]
 }
 
 export class Spool {
   readonly #file: FileHandle
   readonly #spools: Spools
+  readonly #weight: number
   #size = 0
 
-  constructor(file: FileHandle, spools: Spools) {
+  constructor(file: FileHandle, spools: Spools, weight: number) {
     this.#file = file
     this.#spools = spools
+    this.#weight = weight
   }
 
   get size(): number {
@@ -68,7 +112,7 @@ export class Spool {
   }
 
   #grow(size: number): void {
-    this.#spools.charge(size - this.#size)
+    this.#spools.charge(size - this.#size, this.#weight)
     this.#size = size
   }
 
@@ -83,7 +127,7 @@ export class Spool {
 
   /** Idempotent. */
   async close(): Promise<void> {
-    this.#spools.charge(-this.#size)
+    this.#spools.charge(-this.#size, this.#weight)
     this.#size = 0
     await this.#file.close().catch(() => undefined)
   }

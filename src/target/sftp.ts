@@ -10,6 +10,7 @@ import { HatchwayError } from '../errors.ts'
 import { GuestRefusal } from '../guest/guest.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { Files } from '../sftp/archive-files.ts'
+import type { Space } from '../sftp/spool.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
@@ -27,6 +28,8 @@ export interface SftpOptions {
   readonly directory?: string
   /** Their shell starts the container's sftp-server, as in sshd, or does not: they may not do by sftp what it forbids. */
   readonly byShell: boolean
+  /** For content on its way through the engine's copy call. */
+  readonly space: Space
   /** May the session act as root: asked before the engine's copy call is used. @throws HatchwayError NOT_PERMITTED */
   readonly asRoot: () => Promise<{ readonly readOnly: boolean }>
 }
@@ -77,7 +80,8 @@ export async function runSftp(
   const granted = await unlessAborted(options.asRoot(), signal)
   // Names of the copy call are text.
   const start = isUtf8Text(home) ? home : '/'
-  const settings = { who: info, directory: start, readOnly: readOnly || granted.readOnly }
+  const { space } = options
+  const settings = { who: info, directory: start, readOnly: readOnly || granted.readOnly, space }
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }
 

@@ -30,7 +30,7 @@ function start(
     place as unknown as Place,
     INFO,
     [],
-    { readOnly: false, byShell: false, asRoot },
+    { readOnly: false, byShell: false, asRoot, space: { take: () => true, give() {} } },
     { write: () => true },
     signal,
   )
