@@ -26,6 +26,7 @@ export function createTextGate(
   const beginnings = texts.map((text) => Buffer.from(text))
   const firstBytes = new Set(beginnings.map((text) => text[0]))
   let open = false
+  let passed = false
   let kept: Buffer | undefined
   let timer: NodeJS.Timeout | undefined
 
@@ -35,19 +36,33 @@ export function createTextGate(
     const chunk = kept
     kept = undefined
     open = !repeat
-    return chunk === undefined ? true : forward(chunk)
+    return chunk === undefined ? true : pass(chunk)
+  }
+
+  function pass(chunk: Buffer): boolean {
+    passed = true
+    return forward(chunk)
+  }
+
+  /**
+   * A beginning of such a text, in pieces maybe. Once other output has passed it must be whole: a CLI writes its words at
+   * once, and the echo of a key that is typed must not wait for the next one.
+   */
+  function mayBeWords(all: Buffer): boolean {
+    const whole = passed && kept === undefined
+    return beginnings.some((text) => (!whole || all.length >= text.length) && agree(text, all))
   }
 
   return {
     write(chunk) {
       if (open || (kept === undefined && !firstBytes.has(chunk[0]))) {
         open = !repeat
-        return forward(chunk)
+        return pass(chunk)
       }
       const all = kept === undefined ? chunk : Buffer.concat([kept, chunk])
-      if (all.length > LIMIT || !beginnings.some((text) => agree(text, all))) {
+      if (all.length > LIMIT || !mayBeWords(all)) {
         release()
-        return forward(chunk)
+        return pass(chunk)
       }
       kept = Buffer.from(all)
       timer ??= setTimeout(release, PATIENCE)
