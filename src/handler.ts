@@ -200,9 +200,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
           },
           deps.limits().maxSessionsPerIdentity,
         )
-        const hold = (granted: readonly Action[], where: Target) =>
-          holds.push(gate.hold(granted, where, () => ending.abort(withdrawn())))
-        hold(actions, target)
+        const hold = (permitted: readonly Action[], where: Target, readOnly: boolean) =>
+          holds.push(gate.hold(permitted, where, () => ending.abort(withdrawn()), readOnly))
+        const readOnly = sftp.readOnly || granted.readOnly
+        hold(actions, target, readOnly)
         record.onKill((reason) => ending.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
         if (refusesLogin(info.shell))
@@ -230,13 +231,13 @@ export function createHandler(deps: HandlerDependencies): Handler {
           const root = { container, info: { ...info, name: 'root', uid: 0, gid: 0, known: true } }
           const allowed = await gate.demand(action, root)
           signal.throwIfAborted()
-          hold([action], root)
+          hold([action], root, readOnly || allowed.readOnly)
           return allowed
         }
         const restricted = isRestricted(info.shell, deps.unrestrictedShells())
         const files = {
           ...sftp,
-          readOnly: sftp.readOnly || granted.readOnly,
+          readOnly,
           byShell: restricted && !sftp.internal,
           space: spool.budget,
           asRoot,

@@ -24,7 +24,7 @@ export interface Gate {
    */
   sift(asked: Asked, target: Target): Promise<Asked>
   /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
-  hold(actions: readonly Action[], target: Target, end: () => void): () => void
+  hold(actions: readonly Action[], target: Target, end: () => void, readOnly?: boolean): () => void
 }
 
 /** What a session asked for before its start. */
@@ -97,12 +97,16 @@ export function createGate(
         ...(x11 && (await may({ kind: 'x11' })) && { x11 }),
       }
     },
-    hold(actions, { container, info }, end) {
+    hold(actions, { container, info }, end, readOnly = false) {
       const requests = actions.map((action) => ({ ...who, container, user: info, action }))
-      const release = policy.hold(requests, () => {
-        holding.delete(letGo)
-        end()
-      })
+      const release = policy.hold(
+        requests,
+        () => {
+          holding.delete(letGo)
+          end()
+        },
+        readOnly,
+      )
       const letGo = () => {
         holding.delete(letGo)
         release()

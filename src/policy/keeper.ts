@@ -28,12 +28,16 @@ export type Renew = (identity: Identity) => Promise<Identity | undefined>
 /** Of one review; somebody else who decides has limits of their own. */
 const REVIEWED_AT_ONCE = 8
 
-/** All of it is permitted now; `end` is called once when one is not any more. Answers how to let go. */
-export type Hold = (requests: readonly Request[], end: () => void) => () => void
+/**
+ * All of it is permitted now; `end` is called once when one is not any more. Answers how to let go.
+ * `readOnly`: its sftp only reads; one that writes ends, too, when it may only read from now on.
+ */
+export type Hold = (requests: readonly Request[], end: () => void, readOnly: boolean) => () => void
 
 interface Held {
   readonly requests: readonly Request[]
   readonly end: () => void
+  readonly readOnly: boolean
 }
 
 export const GONE = {
@@ -77,7 +81,8 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
     for (const request of entry.requests) {
       if (!held.has(entry)) return false
       const decision = await unlessAborted(decide(request), signal)
-      if (decision.allowed) continue
+      const narrower = request.action.kind === 'sftp' && decision.allowed && decision.readOnly && !entry.readOnly
+      if (decision.allowed && !narrower) continue
       if (!held.delete(entry)) return false
       log.warn({ ...facts(request), by: decision.by }, 'withdrawn')
       entry.end()
@@ -113,8 +118,8 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
     use(next) {
       policy = createPolicy(next)
     },
-    hold(requests, end) {
-      const entry = { requests, end }
+    hold(requests, end, readOnly) {
+      const entry = { requests, end, readOnly }
       held.add(entry)
       return () => held.delete(entry)
     },

@@ -25,7 +25,9 @@ function world(external: External, count = 0) {
     user: { name: 'dev', uid: 1000, groups: [] } as unknown as NonNullable<Request['user']>,
     action: { kind: 'shell' },
   })
-  const letGo = Array.from({ length: count }, (_, index) => keeper.hold([request(index)], () => ended.push(index)))
+  const letGo = Array.from({ length: count }, (_, index) =>
+    keeper.hold([request(index)], () => ended.push(index), false),
+  )
   return { keeper, settings, request, errors, ended, letGo }
 }
 
@@ -96,4 +98,15 @@ test('what was asked under rules that were replaced before the answer is asked u
   keeper.use({ ...settings, external: async () => NO })
   late.resolve(YES)
   expect(await decision).toMatchObject({ allowed: false, reason: 'not today' })
+})
+
+test('sftp that writes ends when it may only read; what reads goes on, and so does a shell', async () => {
+  const { keeper, request } = world(async () => ({ ...YES, readOnly: true }))
+  const ended: string[] = []
+  const sftp = { ...request(0), action: { kind: 'sftp' } } as const
+  keeper.hold([sftp], () => ended.push('writes'), false)
+  keeper.hold([sftp], () => ended.push('reads'), true)
+  keeper.hold([request(1)], () => ended.push('shell'), false)
+  expect(await keeper.review(NEVER)).toBe(1)
+  expect(ended).toEqual(['writes'])
 })
