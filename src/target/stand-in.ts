@@ -1,20 +1,27 @@
 /**
  * Programs at the container's end that clients start by name and many images lack. Where there is a guest helper it
  * stands in for scp and sftp-server (its own program is descriptor 3); else, and for rsync, the user reads what is
- * missing and what to use instead. The client's command itself stays untouched: only a prelude comes before it, and only
- * for shells whose grammar it is.
+ * missing and what to use instead. The client's command itself stays untouched, but for a path of scp's: only a prelude comes
+ * before it, and only for shells whose grammar it is.
  */
 import path from 'node:path'
 
 const POSIX_SHELLS = ['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'mksh']
-/** `scp -t ...`, `rsync --server ...`, `/usr/lib/openssh/sftp-server`: what clients send, at the start of the command. */
-const WANTED = /^\s*(?:(scp|rsync)\s|((?:\/[\w.-]+)*\/?sftp-server)(?:\s|$))/
+/**
+ * What clients send, at the start of the command: `scp -t ...`, `'/usr/bin/scp' -t ...`, `rsync --server ...`,
+ * `exec /usr/lib/openssh/sftp-server`.
+ */
+const WANTED =
+  /^\s*(?:(['"]?)((?:\/[\w.-]+)*\/?(scp|rsync))\1(?=\s)|(?:exec\s+)?(['"]?)((?:\/[\w.-]+)*\/?sftp-server)\4(?:\s|$))/
 
-const SCP = `if command -v scp >/dev/null 2>&1; then exec 3<&-
+/** A function cannot be called by a path, so one named scp calls it where it is there. */
+const scp = (program: string) => `if command -v ${program} >/dev/null 2>&1; then exec 3<&-${
+  program === 'scp' ? '' : `; scp() { ${program} "$@"; }`
+}
 elif [ -e /proc/self/fd/3 ]; then scp() { /proc/self/fd/3 scp "$@"; }
 else echo "hatchway: no scp in this container; scp without -O, or sftp, may work" >&2; exit 127; fi
 `
-const RSYNC = `command -v rsync >/dev/null 2>&1 || {
+const rsync = (program: string) => `command -v ${program} >/dev/null 2>&1 || {
 echo "hatchway: no rsync in this container; scp and sftp work, or install rsync inside" >&2; exit 127; }
 `
 const sftpServer = (program: string) => `if command -v ${program} >/dev/null 2>&1; then exec 3<&-
@@ -33,7 +40,13 @@ export function standIn(command: Buffer | undefined, shell: string): StandIn | u
   if (!command || !POSIX_SHELLS.includes(path.posix.basename(shell))) return undefined
   const match = WANTED.exec(command.subarray(0, 256).toString('latin1'))
   if (!match) return undefined
-  const [, tool, server] = match
-  const prelude = tool === 'rsync' ? RSYNC : tool === 'scp' ? SCP : sftpServer(server ?? '')
-  return { command: Buffer.concat([Buffer.from(prelude), command]), wantsHelper: tool !== 'rsync' }
+  const [start, , program = '', tool, , server] = match
+  if (server !== undefined) return { command: after(sftpServer(server), command), wantsHelper: true }
+  if (tool === 'rsync') return { command: after(rsync(program), command), wantsHelper: false }
+  const named = program === 'scp' ? command : Buffer.concat([Buffer.from('scp'), command.subarray(start.length)])
+  return { command: after(scp(program), named), wantsHelper: true }
+}
+
+function after(prelude: string, command: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(prelude), command])
 }

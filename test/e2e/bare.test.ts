@@ -59,6 +59,25 @@ describe('a busybox container with no scp, sftp-server or rsync', () => {
     expect(stdout.subarray(4, 9)).toEqual(Buffer.from([2, 0, 0, 0, 3]))
   })
 
+  test.each(['/usr/bin/scp -t DIR', "'/usr/bin/scp' -t DIR", '"/usr/local/bin/scp" -t "DIR"'])(
+    'a program that calls scp by its path is served: %s',
+    async (command) => {
+      await client.exec('rm -rf by-path && mkdir by-path')
+      const input = Buffer.from('C0644 3 one\nhi\n\0')
+      const { code, stdout, stderr } = await client.exec(command.replace('DIR', 'by-path'), { input })
+      expect([code, stderr.toString(), stdout]).toEqual([0, '', Buffer.alloc(3)])
+      expect((await client.exec('cat by-path/one')).stdout.toString()).toBe('hi\n')
+    },
+  )
+
+  test.each(["exec '/usr/libexec/openssh/sftp-server' -l INFO", '"/usr/lib/sftp-server"'])(
+    'and so is sftp-server: %s',
+    async (command) => {
+      const { stdout } = await client.exec(command, { input: Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3]) })
+      expect(stdout.subarray(4, 9)).toEqual(Buffer.from([2, 0, 0, 0, 3]))
+    },
+  )
+
   test('rsync says what is missing and what works instead', async () => {
     const { code, stderr } = await run('rsync', ['-a', '-e', `ssh -F ${client.config}`, `${tree}/`, 't:there/'])
     expect(code).not.toBe(0)
