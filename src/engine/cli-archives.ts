@@ -5,7 +5,7 @@ import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Cli, cliMessage } from './cli-run.ts'
 import type { Engine } from './engine.ts'
-import { engineError, engineLost, unreachable } from './engine-words.ts'
+import { engineError, engineLost, isLinkLoop, unreachable } from './engine-words.ts'
 
 const COPY_DEADLINE = 60_000
 const STDERR_LIMIT = 64 * 1024
@@ -18,11 +18,12 @@ export function cliArchives(
 ): Pick<Engine, 'copyOut' | 'copyIn' | 'readArchive' | 'writeArchive'> {
   const { binary } = cli
 
-  /** Undefined: the container is there, and no such path in it. */
+  /** Undefined: the container is there, and no such path in it, or one that goes round in a circle of links. */
   function absent(stderr: string, containerId: string): undefined {
     const text = cliMessage(stderr)
     const error = engineError(text, { container: name(containerId) })
     if (error.code !== 'CONTAINER_NOT_FOUND' && ABSENT.test(text)) return undefined
+    if (isLinkLoop(error)) return undefined
     throw error
   }
 

@@ -4,7 +4,7 @@ import { HatchwayError } from '../errors.ts'
 import type { DockerApi } from './docker-api.ts'
 import type { Engine } from './engine.ts'
 import { parseMessage } from './engine-json.ts'
-import { engineError } from './engine-words.ts'
+import { engineError, isLinkLoop } from './engine-words.ts'
 
 /** An engine's error message. */
 const MESSAGE_LIMIT = 64 * 1024
@@ -25,9 +25,10 @@ export function dockerArchives(api: DockerApi): Archives {
     return engineError(parseMessage(body), { container: api.name(containerId) })
   }
 
-  /** Undefined: the container is there, and no such path in it. */
+  /** Undefined: the container is there, and no such path in it, or one that goes round in a circle of links. */
   function absent(status: number | undefined, error: HatchwayError): undefined {
     if (status === 404 && error.code !== 'CONTAINER_NOT_FOUND') return undefined
+    if (isLinkLoop(error)) return undefined
     throw error
   }
 

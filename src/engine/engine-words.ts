@@ -67,6 +67,11 @@ export function engineError(text: string, about: About, fallback = 'the containe
 
 const NO_IMAGE = /no such image|image not known|unable to find image|manifest unknown|image .*not found/i
 
+/** Symbolic links that lead to themselves: ELOOP, in Docker's and Podman's words. */
+export function isLinkLoop(error: HatchwayError): boolean {
+  return error.cause instanceof Error && /too many (links|levels of symbolic links)/i.test(error.cause.message)
+}
+
 /** A removal that another one made needless. */
 export function isRemoved(error: unknown): boolean {
   if (!(error instanceof HatchwayError)) return false

@@ -256,7 +256,10 @@ export interface Engine {
    * bounds the start only; `close()` ends what runs. A program that cannot be run inside is an exit status 126 or 127 with a line on stderr, as a shell does.
    */
   exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
-  /** A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when there is none. */
+  /**
+   * A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when
+   * there is none. This call, the other copy calls and statPath are not for a container where they may hang (copy-may-hang.ts).
+   */
   copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
   /**
    * What the engine tells of a path without reading it, as opaque text that changes when the file does; links not

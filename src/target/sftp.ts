@@ -9,9 +9,9 @@ import type { Exec, OutputSink } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { GuestRefusal } from '../guest/guest.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
-import type { Files } from '../sftp/archive-files.ts'
 import type { Space } from '../sftp/spool.ts'
 import type { EnvInfo } from './envinfo.ts'
+import { runOwnScript } from './own-script.ts'
 import { sessionProgram } from './program.ts'
 import { type Place, runProgram } from './run.ts'
 
@@ -67,14 +67,14 @@ export async function runSftp(
   }
   const running = place.container.state === 'running'
   if (options.byShell) {
-    if (running) return run((await installed(files)) ?? SERVERS[0], info.shell)
+    if (running) return run((await installed(place, signal)) ?? SERVERS[0], info.shell)
     throw new HatchwayError(
       'CONTAINER_NOT_RUNNING',
       `sftp as ${info.name} is for their shell to start: not while container ${place.container.name} does not run`,
     )
   }
   // OpenSSH's ends at once for a uid that passwd does not have.
-  const server = running && info.entry ? await installed(files) : undefined
+  const server = running && info.entry ? await installed(place, signal) : undefined
   if (server !== undefined) return run(`exec ${server}`, '/bin/sh')
   // The policy may take its time: who is killed meanwhile gets no server that is root inside.
   const granted = await unlessAborted(options.asRoot(), signal)
@@ -85,12 +85,12 @@ export async function runSftp(
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }
 
-async function installed(files: Files): Promise<string | undefined> {
-  for (const server of SERVERS) {
-    const node = await files.lstat(server)
-    if (node?.type === 'link' || (node?.type === 'file' && node.mode & 0o111)) return server
-  }
-  return undefined
+/** Asked as the user, by an exec: the copy call would mount the container's volumes. A shell is needed to start one anyway. */
+async function installed({ road, container, user }: Place, signal: AbortSignal): Promise<string | undefined> {
+  const script = 'for s; do [ -f "$s" ] && [ -x "$s" ] && echo "$s" && exit; done'
+  const about = { script, args: SERVERS, user: user.engineUser, maxBytes: 100 }
+  const { out } = await runOwnScript(road.engine, container.id, about, signal)
+  return SERVERS.find((server) => out.toString('latin1') === `${server}\n`)
 }
 
 /** sftp-server(8) -d: from the home directory, with its %d and %u. */

@@ -37,6 +37,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   '--read-only --tmpfs /tmp': { image: 'busybox', args: ['--read-only', '--tmpfs', '/tmp'], way: 'shell' },
   'scratch, no shell': { image: 'scratch', way: 'copy' },
   'scratch, uid 1000': { image: 'scratch', user: DEV, way: 'copy' },
+  // The copy call would mount the volume.
+  'scratch with a volume': { image: 'scratch', args: ['-v', '/data'], way: 'holder' },
   'scratch, read-only': { image: 'scratch', args: ['--read-only'], way: 'holder' },
   'scratch, read-only, uid 1000, hardened': {
     image: 'scratch',

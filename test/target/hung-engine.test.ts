@@ -151,6 +151,21 @@ test('an engine that hangs at every exec is a timeout also where a helper is to 
   await expect(session(named, true)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
 })
 
+test.each([
+  ['with the helper', true],
+  ['without', false],
+])('a copy call that hangs, as it does with a volume that does, is in nobody’s way: %s', async (_, guest) => {
+  const other = await startContainer('busybox', { args: ['-v', '/data'] })
+  try {
+    proxy.hang(/\/archive/)
+    const before = proxy.lost.length
+    expect(await session(() => named(other.name), guest, 20_000)).toEqual({ code: 0 })
+    expect(proxy.lost.length).toBe(before)
+  } finally {
+    await other.remove()
+  }
+})
+
 test('what the proxy does not lose works: the same session runs', async () => {
   for (const login of [named, listed, template]) expect(await session(login, false, 20_000)).toEqual({ code: 0 })
 })

@@ -1,6 +1,6 @@
 /** Which server answers sftp, and what ends its start. */
 import { expect, test } from 'vitest'
-import type { Engine } from '../../src/engine/engine.ts'
+import type { Engine, ExecSpec, OutputSink } from '../../src/engine/engine.ts'
 import { HatchwayError } from '../../src/errors.ts'
 import { onAbort } from '../../src/lifetime/on-abort.ts'
 import type { EnvInfo } from '../../src/target/envinfo.ts'
@@ -11,20 +11,21 @@ const IDS = { name: 'dev', uid: 1000, gid: 1000, engineUser: 'dev', entry: true,
 const INFO: EnvInfo = { ...IDS, home: '/', shell: '/bin/sh' }
 const KILLED = new HatchwayError('SESSION_KILLED', 'session ended by the administrator')
 
-/** The engine's copy call finds nothing inside, so only the gateway's own server, as root, can serve. */
+/** Nothing is found inside, so only the gateway's own server, as root, can serve. */
 function start(
   {
     state = 'exited',
     asRoot,
-    readArchive = async () => undefined,
+    search = async () => undefined,
   }: {
     state?: 'exited' | 'running'
     asRoot: SftpOptions['asRoot']
-    readArchive?: (id: string, file: string, signal: AbortSignal) => Promise<undefined>
+    /** The exec that looks for an sftp-server. */
+    search?: (id: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal) => Promise<undefined>
   },
   signal: AbortSignal,
 ) {
-  const engine = { readArchive } as unknown as Engine
+  const engine = { exec: search } as unknown as Engine
   const place = { road: { engine }, container: { id: 'c', state }, user: {}, guest: undefined, killTree: false }
   return runSftp(
     place as unknown as Place,
@@ -60,22 +61,22 @@ test('nor for an engine that hangs while the container is searched for an sftp-s
     asked++
     return { readOnly: false }
   }
-  const readArchive = (_id: string, _file: string, signal: AbortSignal) =>
+  const search = (_id: string, _spec: ExecSpec, _sink: OutputSink, signal: AbortSignal) =>
     new Promise<undefined>((_resolve, reject) => {
       onAbort(signal, reject)
       ending.abort(KILLED)
     })
-  await expect(start({ state: 'running', asRoot, readArchive }, ending.signal)).rejects.toBe(KILLED)
+  await expect(start({ state: 'running', asRoot, search }, ending.signal)).rejects.toBe(KILLED)
   expect(asked).toBe(0)
 })
 
 test('one that was killed before asks the engine nothing', async () => {
   let calls = 0
-  const readArchive = async () => {
+  const search = async () => {
     calls++
     return undefined
   }
   const asRoot = async () => ({ readOnly: false })
-  await expect(start({ state: 'running', asRoot, readArchive }, AbortSignal.abort(KILLED))).rejects.toBe(KILLED)
+  await expect(start({ state: 'running', asRoot, search }, AbortSignal.abort(KILLED))).rejects.toBe(KILLED)
   expect(calls).toBe(0)
 })

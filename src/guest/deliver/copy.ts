@@ -3,6 +3,7 @@
  * is executed. A name of its own each time; removed as soon as it runs.
  */
 import { randomBytes } from 'node:crypto'
+import { copyMayHang } from '../../engine/copy-may-hang.ts'
 import type { GuestConnection } from '../connection.ts'
 import { NAME_PREFIX } from './binary.ts'
 import { removeHelper } from './remove.ts'
@@ -12,6 +13,8 @@ import type { Way } from './way.ts'
 export const copyApi: Way = {
   name: 'copy',
   hopeless: ({ container }) => (container.readOnlyRootfs ? 'the root file system is read-only' : undefined),
+  // A holder touches no volume of the container.
+  unlikely: ({ container }) => copyMayHang(container),
   async deliver({ engine, container, binary, journal, serve, serveAs, signal }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
     const path = `/${name}`

@@ -25,7 +25,7 @@ export interface Way {
   readonly name: string
   /** Why it cannot be tried here at all; undefined: try it. */
   hopeless(delivery: Pick<Delivery, 'engine' | 'container' | 'mountedAt'>): string | undefined
-  /** It may work, but is tried after the others. */
+  /** It may work, but is tried after the others, also where it worked before. */
   unlikely?(delivery: Pick<Delivery, 'container' | 'user'>): boolean
   /** Throws with the reason when it did not work, and leaves nothing behind then but what LeftRunning names. */
   deliver(delivery: Delivery): Promise<GuestConnection>
