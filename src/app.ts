@@ -1,7 +1,6 @@
 /** The composition root: a configuration becomes an engine, a handler and a listening server. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
 import { Lockout } from './auth/lockout.ts'
@@ -31,8 +30,8 @@ import type { PolicySettings } from './policy/policy.ts'
 import { readMotd } from './session/motd.ts'
 import { SessionRegistry } from './session/registry.ts'
 import { createSftpTap } from './sftp/tap.ts'
-import type { Carried, Endpoint } from './ssh/connection.ts'
-import { createSshServer } from './ssh/server.ts'
+import type { Endpoint } from './ssh/connection.ts'
+import { createSshServer, type SshServer } from './ssh/server.ts'
 import { Containers } from './target/containers.ts'
 import { createMadeContainers } from './target/made.ts'
 import { createPlainRoad } from './target/plain.ts'
@@ -47,7 +46,7 @@ export interface Gateway {
   readonly engine: Engine
   readonly registry: SessionRegistry
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
-  inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): void
+  inject: SshServer<Identity>['inject']
   /**
    * Look at key files now and take over what may change of a configuration that was read again.
    * @throws HatchwayError CONFIG_INVALID: everything stays as it was

@@ -9,6 +9,7 @@ import { stdioEnds } from './stdio-peer.ts'
 import { joinStdio } from './stdio-stream.ts'
 
 const CLOSE_LIMIT = 3_000
+const NOT_SERVED = 255
 
 export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
   // First of all: the client makes its keys while the rest of this program loads.
@@ -32,11 +33,12 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
     const { remote, local } = stdioEnds(process.stdin, process.env.SSH_CONNECTION)
-    gateway.inject(stream, remote, local, { greeted: true, ...(host !== undefined && { host }) })
+    const served = gateway.inject(stream, remote, local, { greeted: true, ...(host !== undefined && { host }) })
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
     await Promise.race([gateway.close(), later(CLOSE_LIMIT)])
-    return 0
+    // As sshd -i ends with a client that speaks no SSH, or that it does not let in (cleanup_exit).
+    return (await served) ? 0 : NOT_SERVED
   } finally {
     await closeLog()
   }

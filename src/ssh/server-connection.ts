@@ -31,7 +31,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly budgets: Budgets
   /** Among those that have not logged in. */
   readonly place: Place
-  readonly ended: () => void
+  readonly ended: (loggedIn: boolean) => void
 }
 
 export interface ServerConnection {
@@ -68,7 +68,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       leaveBudget?.()
       place.left(misdeed())
       observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
-      options.ended()
+      options.ended(layer !== undefined)
     },
   })
 

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { plainAddress } from '../address.ts'
 import { messageOf } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
 import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
@@ -85,8 +86,8 @@ export interface SshServerOptions<Identity> {
 export interface SshServer<Identity> {
   /** May be called several times. Rejects with the error of the bind. */
   listen(host: string, port: number): Promise<Endpoint>
-  /** Serve one connection over any byte stream: stdin and stdout, a forwarded channel. */
-  inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): void
+  /** Serve one connection over any byte stream: stdin and stdout, a forwarded channel. Resolves at its end: it had logged in. */
+  inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): Promise<boolean>
   /** Connections alive now, also those not yet authenticated. */
   connections(): number
   /** Stop listening; what is connected stays. Idempotent. */
@@ -122,7 +123,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       return
     }
     if (!approach) {
-      inject(socket, remote, arrival.local)
+      void inject(socket, remote, arrival.local)
       return
     }
     const place = admission.enter(approach.isProxy(remote) ? undefined : remote)
@@ -168,11 +169,18 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     }
   }
 
-  function inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity> = {}): void {
-    if (stream.destroyed) return
-    const place = admission.enter(remote)
-    if ('reason' in place) drop({ stream, remote, local }, place)
-    else serve({ stream, remote, local }, place, carried)
+  function inject(
+    stream: Duplex,
+    remote: Endpoint,
+    local: Endpoint,
+    carried: Carried<Identity> = {},
+  ): Promise<boolean> {
+    const over = deferred<boolean>()
+    const place = stream.destroyed ? undefined : admission.enter(remote)
+    if (place && !('reason' in place)) serve({ stream, remote, local }, place, carried, over.resolve)
+    else over.resolve(false)
+    if (place && 'reason' in place) drop({ stream, remote, local }, place)
+    return over.promise
   }
 
   function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop): void {
@@ -184,7 +192,12 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     stream.end(text, () => stream.destroy())
   }
 
-  function serve({ stream, remote, local }: Arrival, place: Place, carried: Carried<Identity>): void {
+  function serve(
+    { stream, remote, local }: Arrival,
+    place: Place,
+    carried: Carried<Identity>,
+    over?: (loggedIn: boolean) => void,
+  ): void {
     const id = nextConnectionId()
     server.observe({ type: 'connect', connectionId: id, remote })
     const connection = serveConnection({
@@ -199,7 +212,10 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       server,
       budgets,
       place,
-      ended: () => connections.delete(connection),
+      ended: (loggedIn) => {
+        connections.delete(connection)
+        over?.(loggedIn)
+      },
     })
     connections.add(connection)
     // An approach may have left it paused.

@@ -1,6 +1,6 @@
 /** The gateway as a process: start, control, log, end. */
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -267,6 +267,44 @@ describe('hatchway stdio', { timeout: TIMEOUT }, () => {
     const served = await run(process.execPath, [MAIN, 'stdio', ...flags], { input: 'SSH-2.0-test\r\n' })
     expect(served.stdout.toString('latin1').split('SSH-2.0-')).toHaveLength(2)
     expect(served.stdout.toString('latin1')).toContain('curve25519-sha256')
+  })
+
+  it.each([
+    ['SSH 1', 'SSH-1.5-old\r\n', 'Invalid SSH identification string.\r\n'],
+    ['another language', 'GET / HTTP/1.1\r\n\r\n', 'Invalid SSH identification string.\r\n'],
+    ['nothing', '', ''],
+  ])('exits 255, as sshd -i, where the client speaks %s', async (_what, input, answer) => {
+    const flags = ['--keys', join(directory, 'keys'), '--authorized-keys', keys.authorized]
+    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'stdio', ...flags], { input })
+    expect({ code, out: stdout.toString(), err: stderr.toString() }).toEqual({
+      code: 255,
+      out: `SSH-2.0-OpenSSH_compatible_Hatchway\r\n${answer}`,
+      err: '',
+    })
+  })
+
+  it('exits 255 where the client is not let in, and 0 where it was', async () => {
+    const status = join(directory, 'status')
+    const stranger = await makeKeys()
+    const flags = `--keys ${join(directory, 'keys')} --authorized-keys ${keys.authorized} --engine docker`
+    // OpenSSH's client ends its ProxyCommand by SIGHUP.
+    const command = `sh -c 'trap : HUP; ${process.execPath} ${MAIN} stdio ${flags}; echo $? > ${status}'`
+    const proxy = [`ProxyCommand ${command}`]
+    const right = await makeSshClient({ host: 'x', port: 22, user: container.name, key: keys.ed25519 }, proxy)
+    const wrong = await makeSshClient({ host: 'x', port: 22, user: container.name, key: stranger.ed25519 }, proxy)
+    opened.push(
+      () => right.close(),
+      () => wrong.close(),
+      () => stranger.close(),
+    )
+    const ended = async (code: string) => {
+      await until('it ended', async () => existsSync(status) && readFileSync(status, 'utf8') === `${code}\n`)
+      rmSync(status)
+    }
+    expect((await right.exec('exit 3')).code).toBe(3)
+    await ended('0')
+    expect((await wrong.exec('true')).code).toBe(255)
+    await ended('255')
   })
 
   it('leaves nothing inside when the client is killed', async () => {
