@@ -72,6 +72,11 @@ describe('authorized_keys', () => {
     ['a key cut short', () => keys.ed25519?.slice(0, 60), /./],
     ['a blob with more behind it', () => more(keys.ed25519 ?? ''), /malformed/],
     ['a DSA key', () => `ssh-dss ${wireString('ssh-dss').toString('base64')}`, /DSA/],
+    [
+      'a kind that OpenSSH 10.5 has and we do not',
+      () => `${MLDSA} ${composite()} mine`,
+      /of type ssh-mldsa44.* not known/,
+    ],
     ['a certificate', () => certificate(), /certificate/],
     ['a private key', () => readFileSync(join(directory, 'ed25519'), 'utf8').split('\n')[1], /key type/],
   ])('refuses %s with the line number', (_, line, reason) => {
@@ -92,6 +97,13 @@ describe('authorized_keys', () => {
     expect(process.cpuUsage(before).user / 1000).toBeLessThan(5_000)
   })
 })
+
+const MLDSA = 'ssh-mldsa44-ed25519@openssh.com'
+
+/** ML-DSA-44 and Ed25519, as ssh-keygen 10.5 writes it. */
+function composite(): string {
+  return Buffer.concat([wireString(MLDSA), wireString(Buffer.alloc(1312 + 32, 7))]).toString('base64')
+}
 
 function more(line: string): string {
   const [type, base64 = ''] = line.split(' ')

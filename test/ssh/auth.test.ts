@@ -103,6 +103,29 @@ test('no SHA-1: ssh-rsa is refused though the authenticator would take the key',
   expect(await answer(request('publickey', false, 'rsa-sha2-256', key))).toBe(String(Message.USERAUTH_PK_OK))
 })
 
+// OpenSSH 10.5's: the composite of ML-DSA and Ed25519, its certificate, and what a browser makes with a FIDO key.
+test.each([
+  ['ssh-mldsa44-ed25519@openssh.com', fields('ssh-mldsa44-ed25519@openssh.com', Buffer.alloc(1312 + 32, 7))],
+  ['ssh-mldsa44-ed25519-cert-v01@openssh.com', fields('ssh-mldsa44-ed25519-cert-v01@openssh.com', Buffer.alloc(32))],
+  [
+    'webauthn-sk-ecdsa-sha2-nistp256@openssh.com',
+    fields('sk-ecdsa-sha2-nistp256@openssh.com', 'nistp256', Buffer.alloc(65, 4), 'ssh:'),
+  ],
+  ['ssh-something-new', fields('ssh-something-new', Buffer.alloc(5000))],
+])(
+  'a key of a kind that we do not take, %s, is one that is not accepted, and the next one may be',
+  async (kind, key) => {
+    await stranger({ publicKey: async () => 'anyone' })
+    expect(await answer(request('publickey', false, kind, key))).toBe('publickey false')
+    expect(await answer(request('publickey', true, kind, key, fields(kind, Buffer.alloc(2484))))).toBe(
+      'publickey false',
+    )
+    const known = publicBlob(server.folder.key('other'))
+    expect(await answer(request('publickey', false, 'ssh-ed25519', known))).toBe(String(Message.USERAUTH_PK_OK))
+    expect(server.events.filter(({ type }) => type === 'fault')).toEqual([])
+  },
+)
+
 test('an RSA key of 1024 bits is refused though the authenticator would take it', async () => {
   await stranger({ publicKey: async () => 'anyone' })
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
@@ -168,7 +191,7 @@ test('the connection protocol before authentication ends the connection', async 
   expect(sessions).toBe(0)
 })
 
-test('an authenticator that throws refuses, tells the log, and tells the client nothing', async () => {
+test('an authenticator that throws ends the login, tells the log, and tells the client nothing', async () => {
   const error = new Error('database is down')
   server = await startServer({ session: ok, publicKey: () => Promise.reject(error) })
   const result = await ssh(server, ['true'])

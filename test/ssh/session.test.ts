@@ -393,7 +393,7 @@ test('a second connection over any duplex stream works like a socket', async () 
     }),
   })
   const relay = createServer((socket) => {
-    server.server.inject(
+    void server.server.inject(
       Duplex.from({ readable: socket, writable: socket }),
       { address: '10.1.2.3', port: 4 },
       { address: '10.0.0.1', port: 22 },

@@ -82,6 +82,14 @@ test('an ML-KEM key with a coefficient out of range is refused (FIPS 203, 7.2)',
   await expectRefused({ kex: [MLKEM], send: [kexInit(Buffer.concat([Buffer.alloc(1184, 0xff), x25519Key()]))] })
 })
 
+test('an exchange that we do not have is passed over, and alone it is a clean disconnect', async () => {
+  // OpenSSH 10.5 has the first; the second was in it for two weeks.
+  const unknown = ['mlkem768nistp256-sha256', 'mlkem768brainpoolp256r1-sha256', 'diffie-hellman-group18-sha512']
+  const [, reply] = await exchange(server.port, { kex: [...unknown, CURVE], send: [kexInit(x25519Key())] })
+  expect(reply?.[0]).toBe(MESSAGE.KEX_REPLY)
+  await expectRefused({ kex: unknown, send: [kexInit(Buffer.alloc(1184 + 65))] })
+})
+
 test("the client's order decides", async () => {
   const shareOf = async (kex: readonly string[], sent: Buffer) => {
     const [, reply] = await exchange(server.port, { kex, send: [kexInit(sent)] })
