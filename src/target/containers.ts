@@ -17,6 +17,8 @@ import type { Aliases } from './names.ts'
 const INSPECT_TTL = 2_000
 /** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
 const ENVINFO_TTL = 10_000
+/** A session's start asks several times, one after the other (env, pty, shell): it waits for an engine that hangs once. */
+const TIMEOUT_HOLDS_MS = 1_000
 /** Of one question to the engine, however many calls it takes. */
 const PROBE_MS = 15_000
 const MAX_ENTRIES = 4096
@@ -153,7 +155,7 @@ export class Containers {
     for await (const event of this.#engine.events(signal)) this.forget(event)
   }
 
-  /** One probe for concurrent callers, so none of them may abort it: it has its own limit. A failure is not kept. */
+  /** One probe for concurrent callers, so none of them may abort it: it has its own limit. No failure is kept but an engine's hanging. */
   #cached<K extends string, T>(
     cache: BoundedMap<K, Entry<T>>,
     key: K,
@@ -175,8 +177,10 @@ export class Containers {
       () => {
         entry.until = now + ttl
       },
-      () => {
-        if (cache.get(key) === entry) cache.delete(key)
+      (error: unknown) => {
+        const hung = error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT'
+        if (hung) entry.until = Date.now() + TIMEOUT_HOLDS_MS
+        else if (cache.get(key) === entry) cache.delete(key)
       },
     )
     return value

@@ -2,6 +2,7 @@
  * An engine that hangs at one step of a session's start: whichever it is, the session ends with ENGINE_TIMEOUT. The steps
  * are those of handler.ts in its order; the engine is a real one, behind a proxy that loses the step's request.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
@@ -180,8 +181,12 @@ test('a login that gave up waiting and the session after it wait for one limit t
   const found = containers.resolve(container.name, async () => true, new AbortController().signal)
   await expect(found).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
   expect(Date.now() - began).toBeLessThan(LIMIT_MS * 1.4)
-  // A failure is not remembered.
+  // What is asked next by the same session, too.
+  const next = containers.resolve(container.name, async () => true, new AbortController().signal)
+  await expect(next).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
+  expect(Date.now() - began).toBeLessThan(LIMIT_MS * 1.4)
   proxy.hang(undefined)
+  await sleep(1000)
   const again = await containers.resolve(container.name, async () => true, new AbortController().signal)
   expect(again.id).toBe(container.id)
 })
