@@ -1,6 +1,6 @@
 /** A shell that hangs stays, for no engine can end an exec (moby#35703): the helper that came in another way ends it. */
 import { messageOf } from '../../errors.ts'
-import { deadline } from '../../lifetime/deadline.ts'
+import { withDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'
 
@@ -18,15 +18,16 @@ export class LeftRunning extends Error {
 
 /** Best effort, as the helper's user, who is also the program's. Never rejects. */
 export async function endLeftRunning(guest: GuestConnection, mark: string): Promise<void> {
-  const signal = deadline(LIMIT_MS, guest.ended)
   const argv = ['hatchway-guest', 'end', mark]
   // The helper's own program; one that an operator mounted may be older, and says that it knows no "end".
   const spec = { program: '/proc/self/fd/3', argv, env: [], cwd: '/', cwdWarning: '', killTree: false, standIn: true }
   try {
-    const exec = await guest.spawn(spec, { write: () => true }, signal)
-    onAbort(signal, () => exec.close())
-    exec.stdin.end()
-    await exec.exit
+    await withDeadline(LIMIT_MS, [guest.ended], async (signal) => {
+      const exec = await guest.spawn(spec, { write: () => true }, signal)
+      onAbort(signal, () => exec.close())
+      exec.stdin.end()
+      await exec.exit
+    })
   } catch {
     // The helper is gone, or the container is.
   }
