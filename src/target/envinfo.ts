@@ -93,7 +93,7 @@ function named(passwd: Buffer | undefined, user: string, container: Own): EnvInf
       `the passwd entry of "${brief(user)}" in container ${container.name} is broken: refused`,
     )
   }
-  if (found) return fromEntry(found, found.uid === 0 && found.name === 'root' ? '0' : found.name)
+  if (found) return fromEntry(found, found.name)
   if (user === 'root') return anonymous(0, container)
   throw new HatchwayError('USER_NOT_FOUND', `no user "${brief(user)}" in container ${container.name}`)
 }

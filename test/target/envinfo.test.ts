@@ -48,13 +48,11 @@ test('without an entry the home is the one that image or run set', () => {
   expect(resolveUser({ passwd }, 'dev', ranAs('', 'HOME=/tmp'))).toMatchObject({ home: '/home/dev' })
 })
 
-test('root is asked for as uid 0', () => {
-  expect(resolveUser({ passwd }, 'root', web)).toMatchObject({
-    uid: 0,
-    home: '/root',
-    shell: '/bin/bash',
-    engineUser: '0',
-  })
+test('root is asked for by name: another entry of uid 0 may have another group', () => {
+  const expected = { uid: 0, gid: 0, home: '/root', shell: '/bin/bash', engineUser: 'root' }
+  expect(
+    resolveUser({ passwd: Buffer.concat([Buffer.from('toor:x:0:5::/t:/bin/sh\n'), passwd]) }, 'root', web),
+  ).toMatchObject(expected)
 })
 
 test('a name brings its record, and goes to the engine as a name for its groups', () => {
