@@ -285,7 +285,7 @@ test.each(['127.1', '0x7f000001'])('-R on %s listens on the address that it mean
   expect(await inside(`nc -d -w 5 127.0.0.1 ${port}`)).toBe('from here\n')
 })
 
-test('-L finds a container that was made anew under its name, and says meanwhile that there is none', async () => {
+test('-L says that its container is gone, and does not go to another one of that name', async () => {
   let own = await startContainer('debian')
   try {
     const client = await login([], 'auto', own)
@@ -297,10 +297,11 @@ test('-L finds a container that was made anew under its name, and says meanwhile
     await until('it answers', async () => (await read(local)) === 'inside\n', 20_000, 100)
     await docker('rm', '-f', own.name)
     expect(await read(local)).toBe('')
-    await until('ssh says why', () => /open failed: connect failed: no container/.test(said()))
+    await until('ssh says why', () => /open failed: connect failed: \S+ \(\w+\) is gone: connect again/.test(said()))
     own = await startContainer('debian', { name: own.name })
     await serve()
-    await until('it answers', async () => (await read(local)) === 'inside\n', 20_000, 100)
+    expect(await read(local)).toBe('')
+    await until('ssh says why', () => /connect failed: \S+ is another container now \(.*\): connect again/.test(said()))
     expect(child.exitCode).toBe(null)
   } finally {
     await own.remove()

@@ -91,10 +91,17 @@ describe.each(GATEWAY_ROADS)('login names on %s', (name) => {
   })
 
   test('a user whose shell is missing gets another one', async () => {
-    expect(await answer(`noshell@${road.container.name}`, 'echo $0')).toMatchObject({
+    await road.container.inside('echo nozsh:x:1104:1104::/tmp:/usr/bin/zsh >>/etc/passwd')
+    expect(await answer(`nozsh@${road.container.name}`, 'echo $0')).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/(ba)?sh$/),
     })
+  })
+
+  test('but for one that is no general shell: it may be there to keep its user from most programs', async () => {
+    const { code, stdout, stderr } = await answer(`noshell@${road.container.name}`, 'echo $0')
+    expect([code, stdout]).toEqual([255, ''])
+    expect(stderr).toContain(`/opt/missing/shell, the shell of this user, is not in container ${road.container.name}`)
   })
 
   test('a number without a passwd entry is a user', async () => {
