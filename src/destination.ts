@@ -13,7 +13,7 @@ import { ownerOf } from './policy/owner.ts'
 import type { Action, Policy, Request } from './policy/policy.ts'
 import { stateWord } from './target/bring-up.ts'
 import type { Containers, Target } from './target/containers.ts'
-import { brief } from './target/find.ts'
+import { brief, notFound } from './target/find.ts'
 import type { MadeContainers, Tell } from './target/made.ts'
 import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute, targetOf } from './target/route.ts'
 import type { Starter } from './target/start.ts'
@@ -163,14 +163,15 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
 
     async function byName(route: Route, signal: AbortSignal): Promise<Container> {
       const same = first && (await containers.known(first.id, signal))
-      if (same?.state === 'running' && (await mayEnter(who)(same))) return same
+      // Not to be entered under its name of now: there is no other for this connection, as sessions in it may live.
+      if (same && !(await mayEnter(who)(same))) throw notFound(targetOf(route), [])
+      if (same?.state === 'running') return same
       // One that is stopped was perhaps replaced: of several of a name the one that runs is meant.
-      return find(who, route, signal).catch(async (error: unknown) => {
+      return find(who, route, signal).catch((error: unknown) => {
         if (!first || asHatchwayError(error).code !== 'CONTAINER_NOT_FOUND') throw error
-        if (!same) throw changed(route, first)
         // It has another name now.
-        if (await mayEnter(who)(same)) return same
-        throw error
+        if (same) return same
+        throw changed(route, first)
       })
     }
 

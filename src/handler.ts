@@ -156,6 +156,11 @@ export function createHandler(deps: HandlerDependencies): Handler {
       }
     }
 
+    /** Nothing can be had by this connection any more: its client, a ControlMaster or an autossh, shall make another. */
+    function leaveIfChanged(failure: HatchwayError): void {
+      if (failure.code === 'CONTAINER_CHANGED') connection.disconnect(`hatchway: ${failure.message}`)
+    }
+
     async function serve(session: SshSession): Promise<void> {
       // Why it ends before its program does; the first reason counts.
       const ending = new AbortController()
@@ -279,6 +284,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         record?.end({ failure: failure.code, message: failure.message })
         sessionLog[FAILURES[failure.code].level]({ code: failure.code, err: failure.cause }, failure.message)
         await tell(session, failure)
+        // Not before: a ControlMaster that is disconnected shows nothing more.
+        onAbort(session.closed, () => leaveIfChanged(failure))
       } finally {
         clearTimeout(timer)
         stay()
@@ -294,7 +301,12 @@ export function createHandler(deps: HandlerDependencies): Handler {
       log,
       engine: deps.road.engine,
       binds: deps.binds,
-      enter: (action: Action, signal: AbortSignal) => destination.enter(gate, [action], signal),
+      enter: (action: Action, signal: AbortSignal) =>
+        destination.enter(gate, [action], signal).catch((error: unknown) => {
+          // The client reads the refusal first, which needs no more than promises.
+          setImmediate(leaveIfChanged, asHatchwayError(error))
+          throw error
+        }),
       again: (action: Action, entered: Target, signal: AbortSignal) => destination.again(gate, action, entered, signal),
       guestFor,
       hold: gate.hold,

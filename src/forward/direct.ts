@@ -22,7 +22,7 @@ interface DirectDependencies {
   readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
 }
 
-/** Where it leads is asked anew for each connection: a container that was made again under its name is found. */
+/** Its container is asked for anew with each connection, as it is now: it may have been stopped, or replaced. */
 export function directForwards(deps: DirectDependencies): Required<ConnectionHandlers>['direct'] {
   function connect(
     target: DirectTarget,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { docker, startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
+import { until } from '../support/wait.ts'
 
 const TEMPLATE = `t${process.pid}same`
 let world: PolicyWorld
@@ -43,19 +44,28 @@ async function connect(login: string) {
   return { client, hostname, close: () => client.ssh(['-O', 'exit', 't']) }
 }
 
-test('made again under its name: the next session and forward are told, a new connection enters the new one', async () => {
-  const old = await make('old')
+test('removed or made again under its name: whoever asks next is told, and the connection ends', async () => {
+  const short = ({ id }: TestContainer) => id.slice(0, 12)
+  let old = await make('old')
   const { client, hostname, close } = await connect(`dev@${name}`)
   expect(await hostname()).toBe('old')
   await old.remove()
-  expect(await hostname()).toBe(`255 hatchway: "${name}" (${old.id.slice(0, 12)}) is gone: connect again\n`)
-  const now = await make('new')
-  const sentence = `hatchway: "${name}" is another container now (${now.id.slice(0, 12)}, it was ${old.id.slice(0, 12)}): connect again`
-  expect(await hostname()).toContain(`255 ${sentence}`)
+  expect(await hostname()).toContain(`255 hatchway: "${name}" (${short(old)}) is gone: connect again\n`)
+
+  old = await make('second')
+  await until('the connection ended, and the next one enters it', async () => (await hostname()) === 'second')
+  await old.remove()
+  const now = await make('third')
+  const sentence = `"${name}" is another container now (${short(now)}, it was ${short(old)}): connect again\n`
+  expect(await hostname()).toContain(`255 hatchway: ${sentence}`)
+  await until('another connection', async () => (await hostname()) === 'third')
+
+  await now.remove()
+  await make('fourth')
   expect((await client.ssh(['-W', '127.0.0.1:1', 't'])).code).not.toBe(0)
   expect(world.log().findLast(({ msg }) => msg === 'forward refused')).toMatchObject({ code: 'CONTAINER_CHANGED' })
+  await until('another connection', async () => (await hostname()) === 'fourth')
   await close()
-  expect(await (await connect(`dev@${name}`)).hostname()).toBe('new')
 })
 
 test('renamed, it is the same; also where another one has its name', async () => {
