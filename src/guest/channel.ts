@@ -1,5 +1,6 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
 import type { HatchwayError } from '../errors.ts'
+import { deferred } from '../lifetime/deferred.ts'
 import { frame, TYPE } from './frames.ts'
 import type { Output } from './output.ts'
 
@@ -32,14 +33,14 @@ export function closeFrame(channel: number, mode: number): Buffer {
 /** OPENED or FAIL, or the helper's end, as one promise. */
 export class Opening<T> {
   readonly settled: Promise<T>
-  resolve: (value: T) => void = () => {}
-  reject: (error: unknown) => void = () => {}
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
 
   constructor() {
-    this.settled = new Promise((resolve, reject) => {
-      this.resolve = resolve
-      this.reject = reject
-    })
+    const { promise, resolve, reject } = deferred<T>()
+    this.settled = promise
+    this.resolve = resolve
+    this.reject = reject
     this.settled.catch(() => {})
   }
 }
