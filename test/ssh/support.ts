@@ -81,6 +81,7 @@ export interface TestServer {
   /** Options of `ssh` that reach it as `user`. */
   readonly options: readonly string[]
   readonly privateKey: Buffer
+  readonly privateKeyFile: string
   close(): Promise<void>
 }
 
@@ -156,6 +157,7 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
     events,
     connections,
     privateKey: readFileSync(user),
+    privateKeyFile: user,
     options: [
       ...['-F', config, '-p', String(port), '-i', user, '-l', 'dev@web', '-o', 'BatchMode=yes'],
       ...['-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(folder.path, 'known_hosts')}`],

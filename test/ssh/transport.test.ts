@@ -7,7 +7,7 @@ import { afterEach, expect, test } from 'vitest'
 import { createSshServer } from '../../src/ssh/server.ts'
 import { nativeCryptoAvailable } from '../../src/ssh/ssh2.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
-import { CIPHERS, LIMITS, program, ssh, startServer, type TestServer } from './support.ts'
+import { CIPHERS, LIMITS, program, run, ssh, startServer, type TestServer } from './support.ts'
 
 let server: TestServer
 let peer: Peer | undefined
@@ -151,6 +151,32 @@ test('data behind the KEXINIT of a re-key is taken, as sshd takes it', async () 
   connected.sendInExchange(packet(Message.CHANNEL_DATA, session.id, 'in between'))
   const { reader } = await connected.next(Message.CHANNEL_DATA)
   expect([reader.u32(), reader.text()]).toEqual([7, 'in between'])
+})
+
+const PYTHON = '/usr/bin/python3'
+const ASYNCSSH = (await run(PYTHON, ['-c', 'import asyncssh'])).code === 0 ? '' : 'python3-asyncssh is not installed'
+
+test.skipIf(ASYNCSSH)(`asyncssh itself keeps its connection through its re-keys ${ASYNCSSH}`, async () => {
+  server = await startServer()
+  const script = `
+import asyncio, asyncssh, os, sys
+async def main():
+    options = dict(username='dev@web', known_hosts=None, config=None, agent_path=None, client_keys=[sys.argv[2]])
+    async with asyncssh.connect('127.0.0.1', int(sys.argv[1]), rekey_bytes=500000, **options) as connection:
+        data = os.urandom(3000000)
+        result = await connection.run('cat', input=data, encoding=None)
+        print(result.stdout == data)
+asyncio.run(main())
+`
+  const { stdout, stderr } = await run(PYTHON, [
+    '-W',
+    'ignore',
+    '-c',
+    script,
+    String(server.port),
+    server.privateKeyFile,
+  ])
+  expect([stdout.toString(), stderr.toString()]).toEqual(['True\n', ''])
 })
 
 test('a key exchange that a client asks for before the login ends the connection', async () => {
