@@ -14,6 +14,9 @@ export interface Log {
   close(): Promise<void>
 }
 
+/** Of each text of an error: a stack has some twenty lines. */
+const MAX_ERROR_TEXT = 4000
+
 /** Never to be in a log, however it got into an object. */
 const SECRETS = ['password', 'passphrase', 'cookie', 'token', 'secret', 'privateKey', 'signature']
 
@@ -29,6 +32,7 @@ export async function createLog(settings: Config['log']): Promise<Log> {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: boundedError },
       redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[redacted]' },
     },
     {
@@ -38,6 +42,16 @@ export async function createLog(settings: Config['log']): Promise<Log> {
     },
   )
   return { log, reopen: () => sink.reopen(), close: () => sink.close() }
+}
+
+/** An error repeats what a client said in its message, and its stack repeats the message. */
+function boundedError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const said = Object.entries(pino.stdSerializers.err(error)).map(([key, value]) => [
+    key,
+    typeof value === 'string' && value.length > MAX_ERROR_TEXT ? `${value.slice(0, MAX_ERROR_TEXT)}...` : value,
+  ])
+  return Object.fromEntries(said)
 }
 
 /** pino-pretty as a plain function: its worker-thread transport costs start time and can lose the last lines. */

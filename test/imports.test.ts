@@ -85,6 +85,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     'instance.ts',
     'lent.ts',
     'package-root.ts',
+    'printable.ts',
     'relay.ts',
     'slab-output.ts',
     'engine',

@@ -74,6 +74,18 @@ describe('the log', () => {
     expect(once).not.toContain('\u001b')
   })
 
+  it('cuts what an error repeats', async () => {
+    const file = join(directory, 'error.log')
+    const { log, close } = await createLog({ level: 'info', format: 'json', file, commands: false, files: false })
+    log.info({ err: new Error('x'.repeat(100_000)) }, 'refused')
+    await close()
+    expect(readFileSync(file, 'utf8').length).toBeLessThan(10_000)
+    expect(JSON.parse(readFileSync(file, 'utf8')).err).toMatchObject({
+      type: 'Error',
+      message: `${'x'.repeat(4000)}...`,
+    })
+  })
+
   it('opens its file anew after it was moved', async () => {
     const file = join(directory, 'rotated.log')
     const { log, reopen, close } = await createLog({

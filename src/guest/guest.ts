@@ -1,5 +1,6 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
 import type { Exec, OutputSink } from '../engine/engine.ts'
+import { clientText } from '../printable.ts'
 import type { End } from '../relay.ts'
 import type { STAGES } from './frames.ts'
 
@@ -112,7 +113,7 @@ export class GuestRefusal extends Error {
   readonly errno: string
 
   constructor(stage: GuestStage, errno: string, what: string) {
-    super(`${what}: ${errno}`)
+    super(`${clientText(what)}: ${errno}`)
     this.name = 'GuestRefusal'
     this.stage = stage
     this.errno = errno
