@@ -196,7 +196,7 @@ async function ownWords(
 }
 
 /** What goes wrong with an exec and tells nothing of its container. */
-const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING']
+const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING', 'ENGINE_ERROR']
 
 async function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
   const { cli, flavour, containerId, signal } = request

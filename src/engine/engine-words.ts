@@ -62,7 +62,17 @@ export function engineError(text: string, about: About, fallback = 'the containe
     return new HatchwayError('USER_NOT_FOUND', `${who} in the container`, { cause })
   }
   if (isUnreachable(text)) return unreachable(undefined, cause)
-  return new HatchwayError('ENGINE_ERROR', `${fallback}: ${oneLine(text)}`, { cause })
+  return new HatchwayError('ENGINE_ERROR', `${fallback}: ${withoutHostPaths(text)}`, { cause })
+}
+
+/**
+ * An engine names files of its host: its own storage, what is mounted into a container. They are for the log, which has the
+ * error's cause, and not for who logs in. Devices are named as they are inside, and so is the program that was to run.
+ */
+function withoutHostPaths(text: string): string {
+  return oneLine(text).replace(/(^|[\s"'`(=[])(\/[^\s"'`:)\],]+)/g, (whole, before: string, path: string) =>
+    path.startsWith('/dev/') || text.includes(`exec: "${path}"`) ? whole : `${before}...`,
+  )
 }
 
 const NO_IMAGE = /no such image|image not known|unable to find image|manifest unknown|image .*not found/i
@@ -89,7 +99,7 @@ export function imageMissing(error: unknown, image: string): HatchwayError | und
 export function imageUnavailable(image: string, why: string): HatchwayError {
   return new HatchwayError(
     'IMAGE_UNAVAILABLE',
-    `the engine has no image ${oneLine(image, 100)} and cannot pull it: ${oneLine(why)}`,
+    `the engine has no image ${oneLine(image, 100)} and cannot pull it: ${withoutHostPaths(why)}`,
   )
 }
 
@@ -166,6 +176,15 @@ export function withoutAttachNoise(text: string): string {
   return text.replace(ATTACH_NOISE, '')
 }
 
+const OTHER_FILE =
+  /\b(?:l?stat|open\w*|read\w*|mkdir|mount|access) [`"]?(\/[^\s:`"]+)[`"]?: (?:no such file|not a directory|permission denied|operation not permitted)/i
+
+/** What the runtime itself needed and did not find, as /dev/null: the program may well be there. */
+function isOfAnotherFile(text: string, command: string): boolean {
+  const [, file] = OTHER_FILE.exec(text) ?? []
+  return file !== undefined && file !== command && !/\bexec: "/.test(text)
+}
+
 /** undefined: these words are not known; they may be the program's own. */
 export function startFailure(text: string, command: string, cwd: string, about: About): StartFailure | undefined {
   const name = oneLine(command, 100)
@@ -178,6 +197,9 @@ export function startFailure(text: string, command: string, cwd: string, about: 
   if (!/exec|runc|crun|OCI/i.test(text)) return undefined
   if (/\/dev\/(ptmx|pts)\b/.test(text))
     return { error: terminalMissing(about.container ?? '', new Error(oneLine(text))) }
+  if (isOfAnotherFile(text, command)) {
+    return { error: engineError(text, about, 'the container engine could not run the program') }
+  }
   if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
   if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
     return { line: `hatchway: ${name}: command not found`, code: 127 }

@@ -9,7 +9,7 @@ import * as tar from 'tar-stream'
 import type { Engine } from '../engine/engine.ts'
 import { HatchwayError } from '../errors.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
-import { openDeadline, withDeadline } from '../lifetime/deadline.ts'
+import { isTimeout, openDeadline, withDeadline } from '../lifetime/deadline.ts'
 import type { Spool } from './spool.ts'
 import { type Node, SftpError } from './wire.ts'
 
@@ -56,6 +56,9 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
       flow.catch(() => undefined)
       for await (const entry of extract) yield entry
       await flow
+    } catch (error) {
+      closed.throwIfAborted()
+      throw asSftpError(error)
     } finally {
       release()
       // The pipeline destroys its source with it.
@@ -98,7 +101,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     async read(file, into) {
       for await (const entry of entries(file, CALL_LIMIT)) {
         let at = 0
-        for await (const piece of entry as AsyncIterable<Buffer>) {
+        for await (const piece of contentOf(entry)) {
           await into.write(at, piece)
           at += piece.length
         }
@@ -147,6 +150,14 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     }
     known = { nodes, until: Date.now() + FRESH }
     return nodes
+  }
+}
+
+async function* contentOf(entry: Entry): AsyncGenerator<Buffer> {
+  try {
+    yield* entry as AsyncIterable<Buffer>
+  } catch (error) {
+    throw asSftpError(error)
   }
 }
 
@@ -199,9 +210,18 @@ function idOf({ pax, ...header }: tar.Header, key: 'uid' | 'gid'): number {
   return Math.min(/^\d{1,10}$/.test(record) ? Number(record) : header[key], 0xffff_ffff)
 }
 
-/** The engine's words become an answer to the request; a container that is gone ends the session as ever. */
+/** The engine's failures. What is wrong with the container (it is gone) ends the session as ever. */
+const ANSWERED = new Set<string>(['ENGINE_ERROR', 'ENGINE_LOST', 'ENGINE_UNAVAILABLE'])
+
+/** Each becomes an answer to the request; the next one may do better. */
 function asSftpError(error: unknown): unknown {
-  if (!(error instanceof HatchwayError) || error.code !== 'ENGINE_ERROR') return error
+  if (error instanceof SftpError) return error
+  if (isTimeout(error) || (error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT')) {
+    return new SftpError('failure', 'the container engine did not answer in time')
+  }
+  // The stream broke, or is no archive.
+  if (!(error instanceof HatchwayError)) return new SftpError('failure', 'the container engine broke off')
+  if (!ANSWERED.has(error.code)) return error
   const cause = error.cause instanceof Error ? error.cause.message : ''
   return new SftpError('failure', /no space left/i.test(cause) ? 'No space left on device' : error.message)
 }

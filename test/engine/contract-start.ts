@@ -29,6 +29,14 @@ export function startTests(promised: Promised): void {
     ])
   })
 
+  promised('gives the engine’s reason where it is not the command that is missing', async ({ engine, container }) => {
+    const { id } = await container()
+    expect((await runIn(engine, id, ['rm', '/dev/null'])).status).toEqual({ code: 0 })
+    const ran = await runIn(engine, id, ['/bin/sh', '-c', 'echo in'])
+    expect([ran.error?.code, ran.text, ran.err.toString()]).toEqual(['ENGINE_ERROR', '', ''])
+    expect(ran.error?.message).toContain('/dev/null')
+  })
+
   promised('says on a terminal, too, that a command is missing', async ({ engine, id }) => {
     const ran = await runIn(engine, id, ['hw-nosuch'], { tty: { cols: 80, rows: 24 } })
     expect([ran.status, ran.text]).toEqual([{ code: 127 }, 'hatchway: hw-nosuch: command not found\r\n'])

@@ -118,3 +118,36 @@ test('of Podman’s own connection nothing is left', () => {
   expect(withoutAttachNoise(NOISE)).toBe('')
   expect(withoutAttachNoise(`a\n${NOISE}b read unixpacket c\n`)).toBe('a\nb read unixpacket c\n')
 })
+
+test('the engine’s reason, and not "command not found", where it is something else that is missing', () => {
+  const about = { container: 'web', user: 'dev' }
+  for (const said of [
+    `${OCI}unable to setup user: stat /dev/null: no such file or directory: unknown`,
+    'Error: crun: open `/dev/null`: No such file or directory: OCI runtime attempted to invoke a command that was not found',
+  ]) {
+    const failure = startFailure(said, '/opt/tool', '/', about)
+    if (failure === undefined || !('error' in failure)) throw new Error(`${JSON.stringify(failure)}`)
+    expect(failure.error.code).toBe('ENGINE_ERROR')
+    expect(failure.error.message).toMatch(/^the container engine could not run the program: .*\/dev\/null/)
+  }
+  // Its own file, not the program's.
+  expect(startFailure(`${OCI}stat /opt/tool: no such file or directory`, '/opt/tool', '/', about)).toMatchObject({
+    code: 127,
+  })
+})
+
+test('no path of the engine’s host reaches a user; the log has it', () => {
+  for (const said of [
+    'evalSymlinksInScope: too many links in /var/lib/docker/overlay2/abc/merged/etc/passwd',
+    'error while mounting volume "/srv/secret/data": lstat /srv/secret/data: no such file or directory',
+    'mkdir (/data-root/x): permission denied',
+  ]) {
+    const error = engineError(said, { container: 'web' })
+    expect(error).toMatchObject({ code: 'ENGINE_ERROR', cause: { message: said } })
+    expect(error.message).not.toContain('/')
+  }
+  const kept = `${OCI}exec: "/opt/app": stat /opt/app: weird; see https://docs.example/errors`
+  expect(engineError(kept, {}).message).toContain(
+    'exec: "/opt/app": stat /opt/app: weird; see https://docs.example/errors',
+  )
+})

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
+import { engineError, engineTimeout, unreachable } from '../../src/engine/engine-words.ts'
 import { archiveFiles } from '../../src/sftp/archive-files.ts'
 import { serveSftp } from '../../src/sftp/server.ts'
 import { attributes, FX, FXP, OPEN, packet, Reader, readStatus, string, u32, u64 } from '../guest-sftp/wire.ts'
@@ -172,3 +173,52 @@ it('names that lead through a link are found also after a listing', async () => 
   expect(await client.status(FXP.STAT, string('/linked/link/none'))).toBe(FX.NO_SUCH_FILE)
   expect(await client.status(FXP.STAT, string('/linked/real/none'))).toBe(FX.NO_SUCH_FILE)
 })
+
+it('links that lead in a circle are an answer, and the session goes on', async () => {
+  await inside('mkdir -p /circle; ln -s b /circle/a; ln -s a /circle/b')
+  const { ask, status, list, open: openFile } = await session()
+  for (const name of ['/circle/a/x', '/circle/a/x/y']) {
+    for (const type of [FXP.LSTAT, FXP.STAT, FXP.OPENDIR, FXP.READLINK]) {
+      const { type: answer, body } = await ask(type, string(name))
+      expect([name, type, answer]).toEqual([name, type, FXP.STATUS])
+      expect(readStatus(body).text).not.toContain('/')
+    }
+  }
+  // The engine follows the last link as well, to say where it leads.
+  expect(await status(FXP.STAT, string('/circle/a'))).toBe(FX.NO_SUCH_FILE)
+  expect(await openFile('/circle/a/new', REPLACE)).toBe(FX.NO_SUCH_FILE)
+  expect((await list('/circle')).type).toBe(FXP.NAME)
+})
+
+it.each([
+  ['refuses', () => Promise.reject(engineError('error evaluating /var/lib/docker/overlay2/abc/merged/x', {}))],
+  ['is away', () => Promise.reject(unreachable('connection refused', new Error('unix:///run/docker.sock')))],
+  ['forgets to answer', () => Promise.reject(engineTimeout('GET /archive', 60_000))],
+  ['sends no archive', async () => Readable.from([Buffer.alloc(2000, 0x41)])],
+  [
+    'breaks off',
+    async () => {
+      const broken = new Readable({ read() {} })
+      broken.push(Buffer.alloc(100))
+      setTimeout(() => broken.destroy(Object.assign(new Error('read ECONNRESET'), { syscall: 'read' })), 10)
+      return broken
+    },
+  ],
+] as const)(
+  'an engine that %s is an answer without a path of its host, and the session goes on',
+  async (_, readArchive) => {
+    let broken = true
+    const engine: Engine = {
+      ...docker,
+      readArchive: (...args) => (broken ? readArchive() : docker.readArchive(...args)),
+    }
+    const { ask, list } = await session(0, engine)
+    for (const type of [FXP.LSTAT, FXP.OPENDIR]) {
+      const { type: answer, body } = await ask(type, string('/etc'))
+      expect([answer, readStatus(body).code]).toEqual([FXP.STATUS, FX.FAILURE])
+      expect(readStatus(body).text).toMatch(/^the container engine [^/]+$/)
+    }
+    broken = false
+    expect((await list('/etc')).type).toBe(FXP.NAME)
+  },
+)
