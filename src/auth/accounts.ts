@@ -1,7 +1,7 @@
 /** An account of this machine by its name: of /etc/passwd, else of whatever else the machine asks (getent: LDAP, SSSD). */
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
-import { mustBeOfTheFile } from './undecided.ts'
+import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
 
 export interface Account {
   readonly name: string
@@ -20,7 +20,9 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   // Loaded where it is needed: `hatchway stdio` is started for every connection.
   const { execa } = await import('execa')
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_LIMIT, stdin: 'ignore' })
-  const account = accountOf(asked.stdout)
+  if (asked.exitCode === undefined) mustBeOfTheProgram('getent', asked.cause)
+  // Where there is no getent it has said nothing at all.
+  const account = accountOf(asked.stdout ?? '')
   return account?.name === name ? account : undefined
 }
 

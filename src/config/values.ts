@@ -93,11 +93,14 @@ export function parseCount(text: string | number): number | undefined {
   return /^[1-9]\d{0,5}$/.test(words) ? Number(words) : undefined
 }
 
-/** PerSourceNetBlockSize "32:128", IPv6 optional. */
+/** What somebody has who has IPv6 at all. */
+const IPV6_SITE = 64
+
+/** PerSourceNetBlockSize "32:64", IPv6 optional. */
 export function parseNetBlockSize(text: string | number): { ipv4: number; ipv6: number } | undefined {
   const match = /^(\d{1,2})(?::(\d{1,3}))?$/.exec(String(text).trim())
   if (!match) return undefined
-  const [ipv4, ipv6] = [Number(match[1]), Number(match[2] ?? 128)]
+  const [ipv4, ipv6] = [Number(match[1]), Number(match[2] ?? IPV6_SITE)]
   return ipv4 <= 32 && ipv6 <= 128 ? { ipv4, ipv6 } : undefined
 }
 

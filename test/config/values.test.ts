@@ -86,8 +86,8 @@ describe('values', () => {
 
   it.each([
     ['32:128', { ipv4: 32, ipv6: 128 }],
-    ['24', { ipv4: 24, ipv6: 128 }],
-    [24, { ipv4: 24, ipv6: 128 }],
+    ['24', { ipv4: 24, ipv6: 64 }],
+    [24, { ipv4: 24, ipv6: 64 }],
     ['0:0', { ipv4: 0, ipv6: 0 }],
     ['33:128', undefined],
     ['32:129', undefined],
