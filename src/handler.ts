@@ -214,7 +214,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
         if (refusesLogin(info.shell))
           throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
 
-        const asked = await gate.sift(session, target)
+        const asked = await unlessAborted(gate.sift(session, target), signal)
         const env = sessionEnvironment({
           info,
           containerEnv: container.env,
@@ -229,7 +229,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
         })
         const guest = container.state === 'running' ? await guestFor(target, signal) : undefined
         const holdInward: HoldInward = (action, end) => gate.hold([action], target, end)
-        env.push(...(await inward.environment(asked, guest, env, info.home, holdInward)))
+        const lent = inward.environment(asked, guest, env, info.home, holdInward)
+        env.push(...(await unlessAborted(lent, signal)))
         const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
         const asRoot = async () => {
           const action = { kind: 'sftp' } as const

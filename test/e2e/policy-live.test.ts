@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RuleInput } from '../../src/config/rules.ts'
+import type { ConfigInput } from '../../src/config/schema.ts'
 import { questionSchema } from '../../src/policy/external-schema.ts'
 import { docker, run, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
@@ -339,41 +340,78 @@ describe('somebody else who decides', () => {
   })
 })
 
-describe('an end that comes while sftp starts', () => {
-  test('is the end: killed while it is asked whether the session may be root, it is not served', async () => {
+describe('a kill while somebody else decides', () => {
+  /** Kills the session at the first such question; `answers`: the webhook says yes all the same. */
+  async function killedAt(
+    isIt: (question: ReturnType<typeof questionSchema.parse>) => boolean,
+    answers: boolean,
+    config: ConfigInput,
+    ask: (world: PolicyWorld) => Promise<{ readonly code: number | string | null; readonly stderr: Buffer }>,
+  ): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'hw-test-control-'))
-    const control = ['--control-socket', join(folder, 'control.sock')]
+    const controlSocket = join(folder, 'control.sock')
     const hatchway = async (...args: string[]) =>
-      (await run(process.execPath, [MAIN, ...args, ...control])).stdout.toString()
+      (await run(process.execPath, [MAIN, ...args, '--control-socket', controlSocket])).stdout.toString()
     let asked = 0
     const server = createServer(async (request, response) => {
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk as Buffer)
-      const { action, user } = questionSchema.parse(JSON.parse(Buffer.concat(chunks).toString()))
-      if (action.kind === 'sftp' && user?.uid === 0) {
+      if (isIt(questionSchema.parse(JSON.parse(Buffer.concat(chunks).toString()))) && asked++ === 0) {
         const [session] = JSON.parse(await hatchway('sessions', '--json')) as { id: string }[]
-        asked++
         await hatchway('kill', session?.id ?? 'none')
+        if (!answers) return
       }
       response.end('{"allow": true}')
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const webhook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-    const bare = await startContainer('scratch')
-    const world = await policyWorld({ alice: '' }, { authorization: { webhook }, controlSocket: control[1] }, 'off')
+    const authorization = { webhook, timeout: '60s' } as const
+    const world = await policyWorld({ alice: '' }, { ...config, authorization, controlSocket }, 'off')
     try {
-      const client = await world.as('alice', `1000@${bare.name}`)
-      const { code, stderr } = await client.ssh(['-s', 't', 'sftp'], { limit: 20_000 })
-      expect([code, stderr.toString()]).toEqual([255, 'hatchway: session ended by the administrator\n'])
+      const { code, stderr } = await ask(world)
+      expect([code, stderr.toString()]).toEqual([
+        255,
+        expect.stringMatching(/^(hatchway: making .*\n)?hatchway: session ended by the administrator\n$/),
+      ])
       expect(asked).toBe(1)
       expect(heard(world, /^session started$/)).toEqual([])
     } finally {
       await world.close()
       server.closeAllConnections()
       server.close()
-      await bare.remove()
       await rm(folder, { recursive: true, force: true })
     }
+  }
+
+  test('ends an sftp session that would be root: it is not served', async () => {
+    const bare = await startContainer('scratch')
+    try {
+      const isRoot = ({ action, user }: { action: { kind: string }; user?: { uid: number } | undefined }) =>
+        action.kind === 'sftp' && user?.uid === 0
+      await killedAt(isRoot, true, {}, async (world) =>
+        (await world.as('alice', `1000@${bare.name}`)).ssh(['-s', 't', 'sftp'], { limit: 20_000 }),
+      )
+    } finally {
+      await bare.remove()
+    }
+  }, 60_000)
+
+  test('ends a session at once, not when the answer comes', async () => {
+    const name = `t${process.pid}kill`
+    const config: ConfigInput = {
+      templates: { [name]: { image: 'hatchway-busybox:latest', user: 'dev' } },
+      environment: { accept: ['HW_ANY'] },
+    }
+    // What it asked for before anybody knew its container is asked about again once that is known.
+    await killedAt(
+      ({ action }) => action.kind === 'env',
+      false,
+      config,
+      async (world) => {
+        const client = await world.as('alice', `+${name}`, ['SendEnv HW_ANY'])
+        return client.ssh(['t', 'true'], { limit: 20_000, env: { HW_ANY: 'x' } })
+      },
+    )
   }, 60_000)
 })
 
