@@ -17,7 +17,7 @@ export const HYBRIDS: ReadonlyMap<string, Hybrid> = new Map<string, Hybrid>([
 
 /**
  * Best first: what OpenSSH 10 prefers. No SHA-1; no group exchange, which ssh2's server lists but does not implement; none
- * of the large groups, of which one takes up to 28 ms of the thread that serves everybody, and who knows them knows a curve
+ * of the large groups, of which one takes up to 20 ms of the thread that serves everybody, and who knows them knows a curve
  * (sshd offers no group at all since 10.0). The last is for clients that know none.
  */
 export const KEX_ALGORITHMS: readonly string[] = [
@@ -30,5 +30,5 @@ export const KEX_ALGORITHMS: readonly string[] = [
   'diffie-hellman-group14-sha256',
 ]
 
-/** 5 and 15 ms, where the others take one to three: few builds of OpenSSL have the fast code for these curves. */
+/** 3 and 9 ms, where the others take one at most: few builds of OpenSSL have the fast code for these curves. */
 export const DEAR_KEX: readonly string[] = ['ecdh-sha2-nistp384', 'ecdh-sha2-nistp521']
