@@ -3,9 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 
 const top = join(import.meta.dirname, '../..')
-const ENGINE = ['support/containers.ts', 'support/dockerd.ts', 'support/podman.ts', 'guest/world.ts'].map((file) =>
-  join(top, 'test', file),
-)
+const ENGINE = [
+  'support/containers.ts',
+  'support/dockerd.ts',
+  'support/podman.ts',
+  'support/hanging-engine.ts',
+  'guest/world.ts',
+].map((file) => join(top, 'test', file))
 
 export interface Kinds {
   /** Paths from the project's folder, as vitest's `include` takes them. */
