@@ -1,7 +1,7 @@
 /** Global requests, RFC 4254 §4 and §7.1: answered one after the other, for their order is all a client has. */
 import { type Deferred, deferred } from '../lifetime/deferred.ts'
 import { type ConnectionHandlers, type ForwardBind, MAX_PORT } from './connection.ts'
-import { type HostKeys, proveHostKeys } from './hostkeys.ts'
+import { createHostKeyProofs, type HostKeyProofs, type HostKeys } from './hostkeys.ts'
 import { DisconnectReason, Message, type PacketReader, packet } from './packets.ts'
 import type { Transport } from './transport.ts'
 
@@ -31,6 +31,7 @@ interface Pending {
 
 export class GlobalRequests {
   readonly #options: GlobalRequestOptions
+  readonly #proofs: HostKeyProofs
   readonly #pending: Pending[] = []
   /** Being answered. */
   #current: Pending | undefined
@@ -39,6 +40,7 @@ export class GlobalRequests {
 
   constructor(options: GlobalRequestOptions) {
     this.#options = options
+    this.#proofs = createHostKeyProofs(options.hostKeys)
   }
 
   /** The client said no-more-sessions@openssh.com (PROTOCOL §2.2): a later one is not its own. */
@@ -112,7 +114,7 @@ export class GlobalRequests {
         this.#noMoreSessions = true
         return SUCCESS
       case 'hostkeys-prove-00@openssh.com':
-        return proveHostKeys(this.#options.hostKeys, this.#options.transport, data.rest()) ?? FAILURE
+        return this.#proofs(this.#options.transport, data.rest()) ?? FAILURE
     }
     return FAILURE
   }

@@ -96,26 +96,48 @@ export interface ProofContext {
   readonly hostKeyAlgorithm: string
 }
 
-/** The reply to hostkeys-prove-00: a signature for each key asked for; undefined: refuse. */
-export function proveHostKeys(hostKeys: HostKeys, context: ProofContext, asked: Buffer): Buffer | undefined {
-  const reader = new PacketReader(asked)
-  const signatures: Buffer[] = []
-  while (reader.left > 0) {
-    const blob = reader.string()
-    const key = hostKeys.keys.find((candidate) => candidate.getPublicSSH().equals(blob))
-    // Each key once is all a client can ask: signing costs us time.
-    if (!key || signatures.length === hostKeys.keys.length) return undefined
-    const signature = sign(key, fields('hostkeys-prove-00@openssh.com', context.sessionId, blob), context)
-    if (!signature) return undefined
-    signatures.push(signature)
+/** Answers hostkeys-prove-00 with a signature for each key asked for; undefined: refuse. */
+export type HostKeyProofs = (context: ProofContext, asked: Buffer) => Buffer | undefined
+
+/**
+ * For one connection, in which the proof of a key is the same whenever it is asked for: it is signed once, as an RSA
+ * signature takes milliseconds of the thread that serves everybody.
+ */
+export function createHostKeyProofs({ keys }: HostKeys): HostKeyProofs {
+  const known = new Map<string, Buffer>()
+
+  function proofOf(blob: Buffer, context: ProofContext): Buffer | undefined {
+    const key = keys.find((candidate) => candidate.getPublicSSH().equals(blob))
+    if (!key) return undefined
+    const algorithm = proofAlgorithm(key, context)
+    const name = `${algorithm} ${keys.indexOf(key)}`
+    const proof =
+      known.get(name) ?? sign(key, algorithm, fields('hostkeys-prove-00@openssh.com', context.sessionId, blob))
+    if (proof) known.set(name, proof)
+    return proof
   }
-  return signatures.length > 0 ? packet(Message.REQUEST_SUCCESS, ...signatures) : undefined
+
+  return (context, asked) => {
+    const reader = new PacketReader(asked)
+    const proofs: Buffer[] = []
+    while (reader.left > 0) {
+      const blob = reader.string()
+      // Each key once is all that a client needs.
+      const proof = proofs.length < keys.length ? proofOf(blob, context) : undefined
+      if (!proof) return undefined
+      proofs.push(proof)
+    }
+    return proofs.length > 0 ? packet(Message.REQUEST_SUCCESS, ...proofs) : undefined
+  }
 }
 
-function sign(key: ParsedKey, data: Buffer, { hostKeyAlgorithm }: ProofContext): Buffer | undefined {
-  // OpenSSH checks an RSA proof with the hash that the key exchange used (clientloop.c).
-  const rsa256 = hostKeyAlgorithm.startsWith('rsa-sha2-256')
-  const algorithm = key.type !== 'ssh-rsa' ? key.type : rsa256 ? 'rsa-sha2-256' : 'rsa-sha2-512'
+/** OpenSSH checks an RSA proof with the hash that the key exchange used (clientloop.c). */
+function proofAlgorithm({ type }: ParsedKey, { hostKeyAlgorithm }: ProofContext): string {
+  if (type !== 'ssh-rsa') return type
+  return hostKeyAlgorithm.startsWith('rsa-sha2-256') ? 'rsa-sha2-256' : 'rsa-sha2-512'
+}
+
+function sign(key: ParsedKey, algorithm: string, data: Buffer): Buffer | undefined {
   const raw = key.sign(data, RSA_HASH[algorithm])
   if (raw instanceof Error) return undefined
   const signature = ssh2.convertSignature(raw, key.type)

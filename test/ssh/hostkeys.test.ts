@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { connectPeer, fields, HIDE_CHANNELS, Message, packet } from './peer.ts'
+import { connectPeer, fields, HIDE_CHANNELS, Message, type Peer, packet } from './peer.ts'
 import { createFolder, type Folder, program, publicBlob, ssh, startServer, type TestServer } from './support.ts'
 
 let server: TestServer
@@ -64,6 +64,22 @@ test('hostkeys-prove of a key that is not ours is refused', async () => {
   peer.send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true))
   expect((await peer.next(81, 82)).type).toBe(Message.REQUEST_FAILURE)
   peer.close()
+})
+
+test('a proof is signed once in a connection, however often it is asked for', async () => {
+  const [, ecdsa = ''] = await start3()
+  const asked = fields(publicBlob(ecdsa))
+  const connect = () => connectPeer(server, { hide: HIDE_CHANNELS })
+  const [peer, other] = [await connect(), await connect()]
+  const prove = async ({ send, next }: Peer) => {
+    send(packet(Message.GLOBAL_REQUEST, 'hostkeys-prove-00@openssh.com', true, { raw: asked }))
+    return (await next(Message.REQUEST_SUCCESS)).payload
+  }
+  const first = await prove(peer)
+  // Each ECDSA signature is another one.
+  expect(await prove(peer)).toEqual(first)
+  expect(await prove(other)).not.toEqual(first)
+  for (const { close } of [peer, other]) close()
 })
 
 test.each([
