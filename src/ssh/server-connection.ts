@@ -6,6 +6,7 @@ import type { AuthContext } from './auth.ts'
 import type { Budgets } from './budget.ts'
 import type { Carried, Endpoint, SshConnection } from './connection.ts'
 import { ConnectionLayer } from './connection-layer.ts'
+import type { ExchangeShares } from './exchange-share.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, Message, packet } from './packets.ts'
@@ -27,6 +28,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly hostKeys: HostKeys
   readonly offer: object
   readonly exchanges: LoginExchanges
+  readonly exchangeShares: ExchangeShares
   readonly server: SshServerOptions<Identity>
   readonly budgets: Budgets
   /** Among those that have not logged in. */
@@ -94,7 +96,9 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   function succeeded(identity: Identity, user: string): void {
     clearTimeout(grace)
     place.loggedIn()
-    const { budget, leave } = options.budgets.enter(server.authenticator.nameOf?.(identity) ?? '')
+    const name = server.authenticator.nameOf?.(identity) ?? ''
+    transport.charge(options.exchangeShares.of(name))
+    const { budget, leave } = options.budgets.enter(name)
     leaveBudget = leave
     layer = new ConnectionLayer(
       {

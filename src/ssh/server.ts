@@ -11,6 +11,7 @@ import type { AuthContext, Authenticator } from './auth.ts'
 import { Budgets } from './budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { shortageOf } from './descriptors.ts'
+import { ExchangeShares } from './exchange-share.ts'
 import { type KeyFile, loadHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import { LoginExchanges } from './login-exchanges.ts'
@@ -102,6 +103,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const server = { ...options, observe: guarded(options.observe) }
   const shortage = shortageOf(options.descriptors)
   const exchanges = new LoginExchanges()
+  const exchangeShares = new ExchangeShares()
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
   const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
@@ -209,6 +211,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       hostKeys,
       offer,
       exchanges,
+      exchangeShares,
       server,
       budgets,
       place,

@@ -8,6 +8,7 @@ import { messageOf } from '../errors.ts'
 import { listening } from '../lent.ts'
 import { clientText } from '../printable.ts'
 import { SlabOutput } from '../slab-output.ts'
+import type { ComputingShare } from './computing-share.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
@@ -168,6 +169,11 @@ export class Transport {
     fill(bytes, at)
     this.#protocol._cipher.encrypt(writer.finalize(bytes))
     this.#rekeying.count(this.#output.bytes, this.#output.pieces)
+  }
+
+  /** What the client's key exchanges may cost, with those of others. */
+  charge(share: ComputingShare): void {
+    this.#share.charge(share)
   }
 
   /** The client is in: delayed compression starts, and limits of rekeying count. */
