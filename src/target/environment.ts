@@ -50,21 +50,30 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   return facts.term === '' && !env.has('TERM') && !own.has('TERM') ? [...entries, 'TERM'] : entries
 }
 
+const REFERENCE = '${containerEnv:'
+/** The kernel takes no longer variable (MAX_ARG_STRLEN), and not much more than the other of all together (execve(2)). */
+const MAX_VALUE = 128 * 1024
+const MAX_REMOTE_ENV = 1024 * 1024
+
 const Metadata = z.object({ remoteEnv: z.record(z.string(), z.string().nullable()).optional().catch(undefined) })
 const MetadataLabel = z.union([z.array(Metadata.catch({})), Metadata.transform((entry) => [entry])])
 
 /**
  * `remoteEnv` of the devcontainer.metadata label (containers.dev/implementors/reference): an array of layers or a
  * single object, later layers win, null empties, ${containerEnv:NAME[:default]} is the container's. A label that is no
- * such JSON sets nothing: it is text of whoever built the image.
+ * such JSON sets nothing, and one that is too much for a program sets what fits: it is text of whoever built the image.
  */
 export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<string, string>): Map<string, string> {
   const env = new Map<string, string>()
+  let size = 0
   if (label === undefined) return env
   for (const layer of parseLabel(label)) {
     for (const [key, value] of Object.entries(layer.remoteEnv ?? {})) {
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue
-      env.set(key, expand(value ?? '', containerEnv))
+      const expanded = expand(value ?? '', containerEnv)
+      size += key.length + (expanded?.length ?? 0)
+      if (size > MAX_REMOTE_ENV) return env
+      if (expanded !== undefined) env.set(key, expanded)
     }
   }
   return env
@@ -78,11 +87,18 @@ function parseLabel(label: string): z.infer<typeof Metadata>[] {
   }
 }
 
-function expand(value: string, containerEnv: ReadonlyMap<string, string>): string {
-  return value.replace(
-    /\$\{containerEnv:([^:}]+)(?::([^}]*))?\}/g,
-    (_, name: string, fallback: string | undefined) => containerEnv.get(name) ?? fallback ?? '',
-  )
+/** In one pass, however a label is made; undefined: it would be longer than a variable can be. */
+function expand(value: string, containerEnv: ReadonlyMap<string, string>): string | undefined {
+  const [before = '', ...references] = value.split(REFERENCE)
+  let text = before
+  for (const reference of references) {
+    const end = reference.indexOf('}')
+    const [name = '', ...fallback] = reference.slice(0, Math.max(end, 0)).split(':')
+    if (name === '') text += REFERENCE + reference
+    else text += (containerEnv.get(name) ?? fallback.join(':')) + reference.slice(end + 1)
+    if (text.length > MAX_VALUE) return undefined
+  }
+  return text
 }
 
 export function toMap(env: readonly string[]): Map<string, string> {

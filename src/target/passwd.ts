@@ -18,6 +18,8 @@ export type Lookup<Found> = Found | 'broken' | undefined
 
 /** The engines' own limit on ids (runc libcontainer/user, maxID). */
 const MAX_ID = 2 ** 31 - 1
+/** PATH_MAX: the kernel enters no longer home and runs no longer shell, and a name is shorter. */
+const MAX_FIELD_BYTES = 4096
 
 export function findByName(passwd: Buffer, name: string): Lookup<PasswdEntry> {
   const line = lineOf(passwd, name)
@@ -26,7 +28,12 @@ export function findByName(passwd: Buffer, name: string): Lookup<PasswdEntry> {
 
 /** The first valid entry with that uid, as getpwuid(3). */
 export function findByUid(passwd: Buffer, uid: number): PasswdEntry | undefined {
-  for (const line of lines(passwd)) {
+  // Not "^" and "$" with the flag m, to which a CR divides lines as well.
+  const candidate = new RegExp(
+    `(?<![^\\n])[^:\\n]+:[^:\\n]*:0{0,9}${uid}:\\d{1,10}:[^:\\n]*:[^:\\n]*:[^:\\n]*(?![^\\n])`,
+    'g',
+  )
+  for (const line of linesWith(passwd.toString('latin1'), (all, from) => search(candidate, all, from))) {
     const entry = passwdEntry(line, uid)
     if (entry) return entry
   }
@@ -51,7 +58,10 @@ function lineOf(file: Buffer, name: string): string | undefined {
   // "dev:root" is user and group to an engine, and no name.
   if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
   const wanted = bytesOf(name).toString('latin1')
-  for (const line of lines(file)) if (line === wanted || line.startsWith(`${wanted}:`)) return line
+  const named = (line: string) => line === wanted || line.startsWith(`${wanted}:`)
+  for (const line of linesWith(file.toString('latin1'), (all, from) => all.indexOf(wanted, from))) {
+    if (named(line)) return line
+  }
   return undefined
 }
 
@@ -63,6 +73,7 @@ function passwdEntry(line: string, wanted?: number): PasswdEntry | undefined {
   const uid = parseId(uidText)
   const gid = parseId(gidText)
   if (uid === undefined || gid === undefined || uid !== (wanted ?? uid)) return undefined
+  if ([name, home, shell].some((field) => (field?.length ?? 0) > MAX_FIELD_BYTES)) return undefined
   return { name: text(name), uid, gid, home: text(home), shell: text(shell) }
 }
 
@@ -82,19 +93,27 @@ function text(field = ''): string {
   return textOf(Buffer.from(field, 'latin1'))
 }
 
-/** Lines as the engines see them: trimmed of white space at both ends. A character of theirs is a byte. */
-function* lines(file: Buffer): Generator<string> {
-  const all = file.toString('latin1')
-  for (let start = 0; start < all.length; ) {
-    const newline = all.indexOf('\n', start)
+/**
+ * Lines as the engines see them: trimmed of white space at both ends; a character of theirs is a byte. Only those in which
+ * something is found, and each once: a file of a million lines holds nobody up.
+ */
+function* linesWith(all: string, find: (all: string, from: number) => number): Generator<string> {
+  for (let found = find(all, 0); found >= 0; ) {
+    const newline = all.indexOf('\n', found)
     const next = newline < 0 ? all.length : newline
-    // Not trim(), which would take the byte A0, too: it may be the end of a letter.
+    let start = all.lastIndexOf('\n', found) + 1
     let end = next
+    // Not trim(), which would take the byte A0, too: it may be the end of a letter.
     while (start < end && isBlank(all.charCodeAt(start))) start++
     while (start < end && isBlank(all.charCodeAt(end - 1))) end--
-    if (start < end) yield all.slice(start, end)
-    start = next + 1
+    yield all.slice(start, end)
+    found = next < all.length ? find(all, next + 1) : -1
   }
+}
+
+function search(pattern: RegExp, all: string, from: number): number {
+  pattern.lastIndex = from
+  return pattern.exec(all)?.index ?? -1
 }
 
 function isBlank(byte: number): boolean {

@@ -103,3 +103,29 @@ test('remoteEnv: a single object works, and what is no such JSON sets nothing', 
     expect(remoteEnv(label, new Map()).size).toBe(0)
   }
 })
+
+test.each([
+  ['references without an end', '${containerEnv:'.repeat(70_000)],
+  ['names without an end', `\${containerEnv:${'a:'.repeat(500_000)}`],
+  ['references to much', `\${containerEnv:LONG}`.repeat(50_000)],
+])('remoteEnv: %s hold nobody up', (_, value) => {
+  const label = JSON.stringify([{ remoteEnv: { A: value, B: value, GOOD: '1' } }])
+  const before = process.cpuUsage()
+  const env = remoteEnv(label, new Map([['LONG', 'x'.repeat(100_000)]]))
+  expect(process.cpuUsage(before).user).toBeLessThan(1000_000)
+  expect(env.get('GOOD')).toBe('1')
+  expect(env.has('A')).toBe(false)
+})
+
+test('remoteEnv: many variables that are much together are not all set', () => {
+  const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`V${i}`, containerEnv('LONG')]))
+  const env = remoteEnv(JSON.stringify({ remoteEnv: many }), new Map([['LONG', 'x'.repeat(100_000)]]))
+  expect(env.size).toBe(10)
+})
+
+test('remoteEnv: what is no reference stays as it is', () => {
+  const value = `${containerEnv('')} \${containerEnv:A ${containerEnv('A:b:c')}`
+  expect(remoteEnv(JSON.stringify({ remoteEnv: { X: value } }), new Map()).get('X')).toBe(
+    `${containerEnv('')} \${containerEnv:A b:c`,
+  )
+})

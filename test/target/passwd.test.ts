@@ -79,12 +79,38 @@ test.each([
   ['colons', ':'],
   ['newlines', '\n'],
   ['blanks', ' '],
+  ['carriage returns', '\r'],
+  ['one-letter lines', 'a\n'],
+  ['hollow entries', 'a::1:1:::\n'],
+  ['beginnings', 'a:dev'],
 ])('16 MiB of %s hold nobody up', (_, one) => {
   const hostile = Buffer.alloc(16 * 1024 * 1024, one)
   const before = process.cpuUsage()
   expect(findByName(hostile, 'dev')).toBeUndefined()
   expect(findByUid(hostile, 1000)).toBeUndefined()
-  expect(process.cpuUsage(before).user).toBeLessThan(3000_000)
+  expect(process.cpuUsage(before).user).toBeLessThan(1500_000)
+})
+
+test.each([
+  ['home', 'dev:x:1000:1000::', ':/bin/sh\n'],
+  ['shell', 'dev:x:1000:1000::/home/dev:', '\n'],
+])('a %s of 16 MiB that are no UTF-8 is no entry, and holds nobody up', (_, before, after) => {
+  const hostile = Buffer.concat([
+    Buffer.from(before),
+    Buffer.alloc(16 * 1024 * 1024 - 100, '\xc3\xa9\xff', 'latin1'),
+    Buffer.from(after),
+  ])
+  const since = process.cpuUsage()
+  expect(findByName(hostile, 'dev')).toBe('broken')
+  expect(findByUid(hostile, 1000)).toBeUndefined()
+  expect(process.cpuUsage(since).user).toBeLessThan(1500_000)
+})
+
+test('a line is what is between newlines, whatever else is in it', () => {
+  const odd = Buffer.from('x\rdev:x:0:0::/:/bin/sh\n\rdev:x:0001000:1000:a\rb:/home/dev:/bin/sh\r\n')
+  expect(findByName(odd, 'dev')).toMatchObject({ uid: 1000, shell: '/bin/sh' })
+  expect(findByUid(odd, 1000)).toMatchObject({ name: 'dev' })
+  expect(findByUid(odd, 0)).toMatchObject({ name: 'x\rdev' })
 })
 
 test('bytes that are no UTF-8 come through, also beside a name of two bytes a letter', () => {
