@@ -56,21 +56,47 @@ bool proc_in_session(int pid, int sid) {
   return proc_stat(pid, &st) && st.session == sid;
 }
 
-/* Line by line: the line of its groups, before that of its signals, has any length (NGROUPS_MAX is 65536). */
-bool proc_ignores(int pid, int signal) {
+/* A line of its status, behind `name`. By lines: that of its groups has any length (NGROUPS_MAX is 65536). */
+static bool status_field(int pid, const char *name, char *to, size_t size) {
   char path[PROC_PATH_SIZE];
   struct textfile status;
-  u64 mask = 0;
+  bool found = false;
   proc_path(path, pid, "/status");
   if (!textfile_open(&status, path)) return false;
   for (char *line; (line = textfile_line(&status));) {
-    if (!str_starts(line, "SigIgn:")) continue;
-    for (const char *s = line + 7; *s; s++) {
-      if (*s >= '0' && *s <= '9') mask = mask << 4 | (u64)(*s - '0');
-      if (*s >= 'a' && *s <= 'f') mask = mask << 4 | (u64)(*s - 'a' + 10);
-    }
+    if (found || !str_starts(line, name)) continue;
+    struct text t = text_in(to, size);
+    text_add(&t, line + strlen(name));
+    found = true;
+  }
+  return found;
+}
+
+bool proc_ignores(int pid, int signal) {
+  char digits[24];
+  u64 mask = 0;
+  if (!status_field(pid, "SigIgn:", digits, sizeof digits)) return false;
+  for (const char *s = digits; *s; s++) {
+    if (*s >= '0' && *s <= '9') mask = mask << 4 | (u64)(*s - '0');
+    if (*s >= 'a' && *s <= 'f') mask = mask << 4 | (u64)(*s - 'a' + 10);
   }
   return mask & sigbit(signal);
+}
+
+bool proc_is_users(int pid, u32 uid) {
+  char ids[64];
+  const char *s = ids;
+  u32 real;
+  if (!status_field(pid, "Uid:", ids, sizeof ids)) return false;
+  while (is_space(*s)) s++;
+  return str_u32(&s, &real) && real == uid;
+}
+
+bool proc_has_root(int pid, const struct stat *root) {
+  char path[PROC_PATH_SIZE];
+  struct stat st;
+  proc_path(path, pid, "/root");
+  return sys_fstatat(AT_FDCWD, path, &st, 0) == 0 && st.st_dev == root->st_dev && st.st_ino == root->st_ino;
 }
 
 bool proc_fd_stat(int pid, int fd, struct stat *st) {

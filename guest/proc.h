@@ -12,6 +12,8 @@ int proc_open(int pid, const char *file); /* "/stat" and such */
 bool proc_stat(int pid, struct proc_stat *st);
 bool proc_in_session(int pid, int sid);
 bool proc_ignores(int pid, int signal);
+bool proc_is_users(int pid, u32 uid); /* its real user */
+bool proc_has_root(int pid, const struct stat *root);
 bool proc_fd_stat(int pid, int fd, struct stat *st); /* what it has open there; zeros where nothing is */
 
 /* The entries of a directory that are numbers: the pids of /proc, the descriptors of /proc/self/fd. */

@@ -101,6 +101,32 @@ test('end kills the session of who has the mark among its arguments, and nobody 
   for (const { child, pid } of [longer, shorter]) for (const one of [child.pid ?? 0, pid]) process.kill(one, 'SIGKILL')
 })
 
+const noOthers = process.getuid?.() === 0 ? undefined : 'being another user, or in another root, needs root'
+
+test.skipIf(noOthers)(
+  'end lets another user’s process and one in another root be, whatever their arguments are',
+  async () => {
+    const folder = mkdtempSync(`${tmpdir()}/hatchway-`)
+    const mark = '/marked'
+    copyFileSync(real.binary, `${folder}${mark}`)
+    const options = { stdio: 'pipe', detached: true } as const
+    const spare = [
+      spawn('sh', ['-c', 'echo on; sleep 60', mark], { ...options, uid: 1000, gid: 1000 }),
+      spawn('chroot', [folder, mark, 'hold', '60000'], options),
+    ]
+    const ours = spawn('sh', ['-c', 'echo on; sleep 60', mark], options)
+    try {
+      for (const { stdout } of [...spare, ours]) await once(stdout, 'data')
+      await promisify(execFile)(real.binary, ['end', mark])
+      await expect.poll(() => ours.signalCode).toBe('SIGKILL')
+      expect(spare.map(({ signalCode }) => signalCode)).toEqual([null, null])
+    } finally {
+      for (const { pid } of spare) process.kill(-(pid ?? 0), 'SIGKILL')
+      rmSync(folder, { recursive: true })
+    }
+  },
+)
+
 test('version and wrong use', async () => {
   const run = promisify(execFile)
   expect((await run(real.binary, ['version'])).stdout).toMatch(/^hatchway-guest protocol 1 (x64|arm64)\n$/)
