@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createCliEngine } from '../dist/engine/cli.js'
-import { createDockerEngine } from '../dist/engine/docker.js'
+import { createCliEngine } from '../dist/engine/cli/cli.js'
+import { createDockerEngine } from '../dist/engine/docker/docker.js'
 
 const MB = Number(process.argv[2] ?? 300)
 const ROUNDS = Number(process.argv[3] ?? 5)

@@ -12,7 +12,15 @@ const dist = resolve(top, 'dist')
 
 const PACKAGES = [/^ssh2(\/|$)/, 'node-pty']
 // Beside the program, what bench/ drives by itself.
-const ENTRIES = ['main', 'config/load', 'engine/cli', 'engine/docker', 'guest/pool', 'sftp/tap', 'ssh/server']
+const ENTRIES = [
+  'main',
+  'config/load',
+  'engine/cli/cli',
+  'engine/docker/docker',
+  'guest/pool',
+  'sftp/tap',
+  'ssh/server',
+]
 
 const bundle = await rolldown({
   input: Object.fromEntries(ENTRIES.map((name) => [name, resolve(top, `src/${name}.ts`)])),

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
+import { PACKAGE_ROOT } from './base/package-root.ts'
 import type { ConfigFlags } from './cli/flags.ts'
-import { PACKAGE_ROOT } from './package-root.ts'
 
 interface ExplainFlags extends ConfigFlags {
   readonly from: string
@@ -240,10 +240,10 @@ try {
 
 async function sentenceOf(error: unknown): Promise<{ message: string; exitCode: number }> {
   const [{ HatchwayError }, { CliFailure }, { ConfigError }, { printable }] = await Promise.all([
-    import('./errors.ts'),
-    import('./cli/failure.ts'),
+    import('./base/errors.ts'),
+    import('./control/cli-failure.ts'),
     import('./config/load.ts'),
-    import('./printable.ts'),
+    import('./base/printable.ts'),
   ])
   const said = (text: string) => `hatchway: ${printable(text)}\n`
   if (error instanceof ConfigError) return { message: error.problems.map(said).join(''), exitCode: error.exitCode }

@@ -1,8 +1,8 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
+import { messageOf } from '../base/errors.ts'
+import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
-import { messageOf } from '../errors.ts'
-import { printable } from '../printable.ts'
 import type { AuthContext, Authenticator } from '../ssh/auth.ts'
 import { fingerprint } from '../ssh/public-key.ts'
 import { openAuthorities } from './authorities.ts'

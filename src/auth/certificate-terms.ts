@@ -3,7 +3,7 @@
  * and cert_option_list() (sshkey.c, auth-options.c). Who trusts the authority, and with which principals, is not decided
  * here.
  */
-import { areNetworks, matchesNetworks } from '../address-list.ts'
+import { areNetworks, matchesNetworks } from '../net/address-list.ts'
 import { PacketReader } from '../ssh/packets.ts'
 import { parseUserKey } from '../ssh/public-key.ts'
 import type { Certificate, CertificateOption } from './certificate.ts'

@@ -1,5 +1,5 @@
 /** What a line of authorized_keys asks of the moment and the place of a login (auth2-pubkeyfile.c, auth_authorise_keyopts). */
-import { matchesAddressList } from '../address-list.ts'
+import { matchesAddressList } from '../net/address-list.ts'
 import type { KeyOptions } from './key-options.ts'
 
 /** A sentence for the log; undefined: nothing stands against it. */

@@ -1,9 +1,9 @@
 /** Every method of authentication over keys and the people of the configuration: one Authenticator for the SSH server. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
+import { splitLoginName } from '../base/login-name.ts'
+import { clientText } from '../base/printable.ts'
 import type { PasswordHash } from '../config/secrets.ts'
-import { splitLoginName } from '../login-name.ts'
-import { clientText } from '../printable.ts'
 import type { AuthContext, Authenticator, Dialogue } from '../ssh/auth.ts'
 import type { MethodList } from '../ssh/auth-methods.ts'
 import type { KeyAuthenticator } from './authenticator.ts'

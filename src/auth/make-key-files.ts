@@ -1,8 +1,8 @@
 /** A new key pair on disk: private 0600, public 0644, in a directory that is 0700 unless it was there before. */
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makeFile, replaceFile } from '../base/whole-file.ts'
 import { fingerprint } from '../ssh/public-key.ts'
-import { makeFile, replaceFile } from '../whole-file.ts'
 import { type KeyKind, makeKey } from './openssh-key.ts'
 
 export interface MadeKeyFiles {

@@ -5,8 +5,8 @@
  * users and rules of the configuration name count unless it does.
  */
 import type { Logger } from 'pino'
+import { anyGlobMatches } from '../base/glob.ts'
 import type { Config } from '../config/schema.ts'
-import { anyGlobMatches } from '../glob.ts'
 import type { AuthContext } from '../ssh/auth.ts'
 import type { Certificate } from './certificate.ts'
 import { openHelper } from './helper-program.ts'

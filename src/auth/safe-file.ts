@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../base/errors.ts'
 import { unsafe } from './strict-modes.ts'
 import { mustBeOfTheFile } from './undecided.ts'
 

@@ -4,7 +4,7 @@
  */
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { PACKAGE_ROOT } from '../package-root.ts'
+import { PACKAGE_ROOT } from '../base/package-root.ts'
 import { mustBeOfTheFile } from './undecided.ts'
 
 const STICKY = 0o1000

@@ -1,5 +1,5 @@
 /** TOKENS of sshd_config(5), and where values that strangers choose may not go. */
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError } from '../base/errors.ts'
 
 /** What a token stands for; undefined: a value that must not be put there. */
 export type Tokens = Readonly<Record<string, string | undefined>>

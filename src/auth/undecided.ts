@@ -3,7 +3,7 @@
  * memory left, or a disk fails. That is never "no such key": who has a valid one would read "Permission denied", and be
  * penalised for it.
  */
-import { HatchwayError, messageOf } from '../errors.ts'
+import { HatchwayError, messageOf } from '../base/errors.ts'
 
 /** Errors of open(2), read(2), stat(2) that say something of the file: it is not there, or not for us. */
 const OF_THE_FILE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'EISDIR', 'ENAMETOOLONG', 'ENXIO', 'EINVAL']

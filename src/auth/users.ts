@@ -1,9 +1,9 @@
 /** The people of the configuration, by what proves them. */
 import { readFile, stat } from 'node:fs/promises'
+import { HatchwayError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import { type PasswordHash, parsePasswordHash, parseTotp, type TotpKey } from '../config/secrets.ts'
 import { parseMethods } from '../config/users.ts'
-import { HatchwayError } from '../errors.ts'
 import type { MethodList } from '../ssh/auth-methods.ts'
 import { parseAuthorizedKeys } from './authorized-keys.ts'
 import type { Identity } from './identity.ts'

@@ -3,11 +3,11 @@
  * runs; where none listens, this process is one for this connection.
  */
 import { connect as dial, type Socket } from 'node:net'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../base/errors.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { parseHost } from '../listen/host-name.ts'
-import { take } from '../listen/take.ts'
-import { CliFailure } from './failure.ts'
+import { parseHost } from '../ssh/preamble/host-name.ts'
+import { take } from '../ssh/preamble/take-bytes.ts'
 
 const DIAL_LIMIT = 10_000
 const ANSWER_LIMIT = 10_000

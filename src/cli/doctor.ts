@@ -1,5 +1,5 @@
 /** `hatchway doctor`: what would keep the gateway from working, and what to do about it. */
-import { printable } from '../printable.ts'
+import { printable } from '../base/printable.ts'
 import type { ConfigFlags } from './flags.ts'
 
 export interface Finding {

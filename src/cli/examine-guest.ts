@@ -2,14 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { asHatchwayError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
+import { Containers } from '../container/containers.ts'
+import { parseRoute } from '../container/route.ts'
 import { openEngine } from '../engine/choose.ts'
-import { engineLimit } from '../engine/engine-words.ts'
-import { asHatchwayError } from '../errors.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { createGuestPool } from '../guest/pool.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { Containers } from '../target/containers.ts'
-import { parseRoute } from '../target/route.ts'
 import type { Finding } from './doctor.ts'
 
 /** Every way of delivery may be tried once. */

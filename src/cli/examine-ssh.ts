@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { home } from '../auth/safe-file.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../base/errors.ts'
 import type { Finding } from './doctor.ts'
 import { hasInclude } from './ssh-config/include.ts'
 

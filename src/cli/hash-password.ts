@@ -1,6 +1,6 @@
 /** `hatchway hash-password`: what to write behind passwordHash. */
 import { hashPassword } from '../auth/password-hash.ts'
-import { CliFailure } from './failure.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 import { readSecret } from './read-secret.ts'
 
 /** What the server reads of one (auth-requests.ts). */

@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { engineLimit } from '../engine/engine-words.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { portList } from './ports.ts'
 import { type Column, table, terminalWidth } from './table.ts'

@@ -1,16 +1,16 @@
 /** `hatchway policy explain | check | schema`: the rules, asked without a gateway. */
 import type { LoadedConfig } from '../config/load.ts'
+import { Containers } from '../container/containers.ts'
+import { parseRoute } from '../container/route.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 import { openEngine } from '../engine/choose.ts'
-import { engineLimit } from '../engine/engine-words.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { type BindSettings, boundAddress } from '../forward/bind.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
+import { words } from '../policy/messages.ts'
 import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
-import { words } from '../policy/words.ts'
-import { Containers } from '../target/containers.ts'
-import { parseRoute } from '../target/route.ts'
-import { CliFailure } from './failure.ts'
 import { identityNamed, type WhoOptions } from './policy-who.ts'
 
 const LIMIT = 20_000

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { CliFailure } from './failure.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 
 export async function readSecret(question: string): Promise<string> {
   if (!process.stdin.isTTY) return /^[^\r\n]*/.exec(await text(process.stdin))?.[0] ?? ''

@@ -3,9 +3,9 @@ import { unwatchFile, watchFile } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as later } from 'node:timers/promises'
 import type { Gateway, Reloaded } from '../app.ts'
+import { asHatchwayError } from '../base/errors.ts'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
-import { asHatchwayError } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../observe/log.ts'
 
 export interface ReloadReport extends Reloaded {
   /** Why the configuration stays as it was; empty: it was taken over. */

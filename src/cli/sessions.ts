@@ -1,8 +1,8 @@
 /** `hatchway sessions`, `kill` and `reload`: what runs through the gateways of this user. */
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { allSessions, killSession, reloadGateways, type SessionRow } from './control-client.ts'
-import { CliFailure } from './failure.ts'
+import { CliFailure } from '../control/cli-failure.ts'
+import { allSessions, killSession, reloadGateways, type SessionRow } from '../control/client.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {

@@ -1,6 +1,6 @@
 /** Whom a connection on standard streams comes from. */
 import { isIP } from 'node:net'
-import { plainAddress, UNKNOWN_ADDRESS } from '../address.ts'
+import { plainAddress, UNKNOWN_ADDRESS } from '../net/address.ts'
 import type { Endpoint } from '../ssh/connection.ts'
 
 export interface Ends {

@@ -17,7 +17,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
   const [{ startGateway }, { configFrom }, { createLog }, { hangUp }] = await Promise.all([
     import('../app.ts'),
     import('./flags.ts'),
-    import('../log.ts'),
+    import('../observe/log.ts'),
     import('./hang-up.ts'),
   ])
   const { config, warnings } = configFrom({ logLevel: 'warn', ...flags })

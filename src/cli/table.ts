@@ -1,6 +1,6 @@
 /** Plain tables: no lines, cut to the terminal's width; not cut where the output goes to a file or another program. */
 import Table from 'cli-table3'
-import { printable } from '../printable.ts'
+import { printable } from '../base/printable.ts'
 
 const GAP = 2
 const MIN_WIDTH = 6

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { renderUnicodeCompact } from 'uqr'
 import { otpauthUri } from '../auth/totp.ts'
-import { USER_NAME } from '../login-name.ts'
-import { CliFailure } from './failure.ts'
+import { USER_NAME } from '../base/login-name.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 
 /** RFC 4226 §4 R6. */
 const SECRET_LENGTH = 20

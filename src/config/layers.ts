@@ -1,7 +1,7 @@
 /** Where settings come from: file, environment, flags. Each layer can say where in it a key stands. */
 import { isAbsolute, resolve } from 'node:path'
 import * as Yaml from 'yaml'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../base/errors.ts'
 import { configJsonSchema, PATH_KEYS } from './schema.ts'
 
 export type KeyPath = readonly (string | number)[]

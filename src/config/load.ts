@@ -2,8 +2,8 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { HatchwayError, messageOf } from '../errors.ts'
-import { PACKAGE_ROOT } from '../package-root.ts'
+import { HatchwayError, messageOf } from '../base/errors.ts'
+import { PACKAGE_ROOT } from '../base/package-root.ts'
 import { problemsOf, sentence } from './explain.ts'
 import {
   anyOfOurs,

@@ -1,4 +1,4 @@
-import { editDistance } from '../edit-distance.ts'
+import { editDistance } from '../base/edit-distance.ts'
 
 /** What a misspelt word probably meant. */
 export function nearest(word: string, names: readonly string[]): string | undefined {

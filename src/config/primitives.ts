@@ -1,6 +1,6 @@
 /** Values that several keys have in common. What people may write is in values.ts. */
 import { z } from 'zod'
-import { parseBlock } from '../address.ts'
+import { parseBlock } from '../net/address.ts'
 import { parsed } from './parsed.ts'
 import { parseCount, parseDuration } from './values.ts'
 

@@ -1,5 +1,5 @@
 /** How a rule writes addresses with ports, and hours. Undefined: not one. */
-import { type Block, inetAton, parseBlock } from '../address.ts'
+import { type Block, inetAton, parseBlock } from '../net/address.ts'
 
 export interface HostPort {
   /** A name pattern in lower case, or addresses. */

@@ -3,7 +3,7 @@
  * where each of its keys does; a list's entries are alternatives. What it means is in src/policy/rules.ts.
  */
 import { z } from 'zod'
-import { parseBlock } from '../address.ts'
+import { parseBlock } from '../net/address.ts'
 import type { Immutable } from './immutable.ts'
 import { parsed } from './parsed.ts'
 import { parseHostPort, parseWindow } from './rule-values.ts'

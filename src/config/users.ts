@@ -1,6 +1,6 @@
 /** `users` and `authenticationMethods` of the configuration. */
 import { z } from 'zod'
-import { USER_NAME } from '../login-name.ts'
+import { USER_NAME } from '../base/login-name.ts'
 import { text } from './primitives.ts'
 import { parsePasswordHash, parseTotp } from './secrets.ts'
 

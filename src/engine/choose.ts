@@ -5,16 +5,16 @@
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { asHatchwayError, HatchwayError } from '../errors.ts'
+import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { FLAVOURS } from './cli-flavour.ts'
-import { createDockerEngine } from './docker.ts'
-import { type DockerAddress, parseAddress } from './docker-address.ts'
-import { currentContext } from './docker-context.ts'
+import { FLAVOURS } from './cli/flavour.ts'
+import { type DockerAddress, parseAddress } from './docker/address.ts'
+import { currentContext } from './docker/context.ts'
+import { createDockerEngine } from './docker/docker.ts'
 import type { Engine } from './engine.ts'
-import { engineLimit } from './engine-words.ts'
+import { engineLimit } from './messages.ts'
 
-export { formatAddress } from './docker-address.ts'
+export { formatAddress } from './docker/address.ts'
 
 export interface EngineChoice {
   readonly kind: 'auto' | 'docker' | 'cli'
@@ -144,7 +144,7 @@ function isProgram(file: string): boolean {
 /** The CLI is loaded where it is needed. */
 async function open(chosen: ChosenEngine): Promise<Engine> {
   if (chosen.kind === 'api') return createDockerEngine({ endpoint: chosen.address })
-  const { createCliEngine } = await import('./cli.ts')
+  const { createCliEngine } = await import('./cli/cli.ts')
   return createCliEngine({ binary: chosen.binary })
 }
 

@@ -1,6 +1,6 @@
 /** How both drivers start a holder: what it may take, and its image, which is imported where the engine has not got it. */
-import { HatchwayError } from '../errors.ts'
-import { imageMissing } from './engine-words.ts'
+import { HatchwayError } from '../base/errors.ts'
+import { imageMissing } from './messages.ts'
 
 /**
  * A holder is in no cgroup of the container that it serves, and runs as that container's user: what it may take is little,

@@ -3,9 +3,9 @@
  * rootless on cgroup v1) makes the container all the same, with a warning at most.
  */
 import { z } from 'zod'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError } from '../base/errors.ts'
 import type { ContainerSpec } from './engine.ts'
-import { oneLine } from './engine-words.ts'
+import { oneLine } from './messages.ts'
 
 const number = z.number().nullish().catch(0)
 const inspection = z.object({

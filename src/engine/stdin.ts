@@ -1,6 +1,6 @@
 /** A program's stdin over whatever carries it: an attached stream, a pipe, a terminal. */
 import { Writable } from 'node:stream'
-import { SlabOutput } from '../slab-output.ts'
+import { SlabOutput } from '../bytes/batched-writer.ts'
 
 const EOT = Buffer.from([4])
 const HIGH_WATER = 256 * 1024

@@ -1,6 +1,7 @@
 /** Where -R listens inside, as sshd decides it (GatewayPorts, StreamLocalBindUnlink, StreamLocalBindMask). */
-import { meantHost } from '../address.ts'
+
 import type { GuestBind } from '../guest/guest.ts'
+import { meantHost } from '../net/address.ts'
 import type { ForwardBind } from '../ssh/connection.ts'
 
 export interface BindSettings {

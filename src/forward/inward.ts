@@ -1,6 +1,6 @@
 /** What a session asked to have forwarded from inside the container to its client, as environment for its program. */
 import type { Logger } from 'pino'
-import { asHatchwayError } from '../errors.ts'
+import { asHatchwayError } from '../base/errors.ts'
 import type { Guest } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { Asked } from '../policy/gate.ts'

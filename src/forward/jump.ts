@@ -6,10 +6,10 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
-import { engineLimit } from '../engine/engine-words.ts'
-import { asHatchwayError } from '../errors.ts'
+import { asHatchwayError } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { clientText } from '../printable.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
 
 const LIMIT = 30_000

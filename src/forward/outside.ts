@@ -4,12 +4,12 @@
  */
 import { once } from 'node:events'
 import { connect, isIP } from 'node:net'
-import { StreamEnd } from '../end-stream.ts'
+import { HatchwayError } from '../base/errors.ts'
+import { StreamEnd } from '../bytes/end-stream.ts'
+import type { End } from '../bytes/relay.ts'
 import type { Container, Engine } from '../engine/engine.ts'
-import { HatchwayError } from '../errors.ts'
 import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
-import type { End } from '../relay.ts'
 
 const CONNECT_LIMIT_MS = 5_000
 const ONLY = 'without the guest helper'

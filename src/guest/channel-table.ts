@@ -1,5 +1,5 @@
 /** The channels of one helper by number, and what its frames may do to them. */
-import type { HatchwayError } from '../errors.ts'
+import type { HatchwayError } from '../base/errors.ts'
 import type { Channel } from './channel.ts'
 import { HELPERS_ID, ProtocolError } from './frames.ts'
 import { Listener } from './listener.ts'

@@ -1,5 +1,5 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
-import type { HatchwayError } from '../errors.ts'
+import type { HatchwayError } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { frame, TYPE } from './frames.ts'
 import type { Output } from './output.ts'

@@ -1,10 +1,10 @@
 /** The gateway's end of one helper, from HELLO to the end: requests, frames, the lease. */
 import type { Duplex } from 'node:stream'
+import { HatchwayError, messageOf } from '../base/errors.ts'
+import type { End } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
-import { HatchwayError, messageOf } from '../errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
-import type { End } from '../relay.ts'
 import type { Channel, ChannelLink, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'

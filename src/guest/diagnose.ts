@@ -1,8 +1,8 @@
 /** Why a helper that ended or fell silent did so, as far as its container tells. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { HatchwayError } from '../base/errors.ts'
 import type { Container, Engine } from '../engine/engine.ts'
-import { engineLimit } from '../engine/engine-words.ts'
-import { HatchwayError } from '../errors.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
 
 const LIMIT = 10_000

@@ -1,7 +1,7 @@
 /** Which helpers get the direct data path, and how: once, in the background, when the pool finds them worth it. */
 import { join } from 'node:path'
+import { messageOf } from '../base/errors.ts'
 import type { Container, Engine } from '../engine/engine.ts'
-import { messageOf } from '../errors.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { GuestConnection } from './connection.ts'

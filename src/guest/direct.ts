@@ -7,7 +7,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
-import { lending } from '../lent.ts'
+import { lending } from '../bytes/shared-read-buffer.ts'
 import { Opening } from './channel.ts'
 
 const TOKEN = 16

@@ -1,7 +1,8 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
+
+import { clientText } from '../base/printable.ts'
+import type { End } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
-import { clientText } from '../printable.ts'
-import type { End } from '../relay.ts'
 import type { STAGES } from './frames.ts'
 
 /** A program to run: everything is decided, nothing is interpreted on the way. */

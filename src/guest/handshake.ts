@@ -1,6 +1,7 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
+
+import { HatchwayError, messageOf } from '../base/errors.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
-import { HatchwayError, messageOf } from '../errors.ts'
 import { deadline, isTimeout } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'

@@ -3,7 +3,7 @@
  * the helper sends is a sign of life, and its PONG comes where nothing else does. Both travel with the frames, on the direct
  * path past the engine: an engine that hangs says nothing of a helper. Silence of a paused container is no death either.
  */
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError } from '../base/errors.ts'
 import { ProtocolError, pingFrame } from './frames.ts'
 
 export interface LeaseEnds {

@@ -1,6 +1,6 @@
 /** A LISTEN channel: a socket inside that accepts for one of our users. */
 import { isIP } from 'node:net'
-import type { HatchwayError } from '../errors.ts'
+import type { HatchwayError } from '../base/errors.ts'
 import type { Channel, ChannelLink } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ProtocolError, STAGES } from './frames.ts'

@@ -1,6 +1,6 @@
 /** What leaves for the helper: control frames at once, DATA in turns, and only while the transport takes it. */
 import type { Writable } from 'node:stream'
-import { SlabOutput } from '../slab-output.ts'
+import { SlabOutput } from '../bytes/batched-writer.ts'
 import { HEADER, ProtocolError, TYPE, writeHeader } from './frames.ts'
 
 /** DATA waits while so much is queued: enough to keep a socket busy, little enough for a ping to pass. */

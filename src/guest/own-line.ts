@@ -1,8 +1,8 @@
 /** An SFTP server whose bytes go over a connection of its own: the helper is no relay then, as sshd has none. */
 import type { Writable } from 'node:stream'
+import { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, OutputSink } from '../engine/engine.ts'
 import { createStdin } from '../engine/stdin.ts'
-import { HatchwayError } from '../errors.ts'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DirectLine, Door } from './direct.ts'

@@ -1,9 +1,9 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
 import { join } from 'node:path'
+import { HatchwayError } from '../base/errors.ts'
+import type { Instance } from '../base/instance.ts'
 import type { Container, Engine } from '../engine/engine.ts'
-import { engineLimit } from '../engine/engine-words.ts'
-import { HatchwayError } from '../errors.ts'
-import type { Instance } from '../instance.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'

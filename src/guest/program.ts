@@ -1,7 +1,7 @@
 /** A SPAWN or SFTP channel as an engine's Exec. */
 import { Writable } from 'node:stream'
+import type { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, OutputSink } from '../engine/engine.ts'
-import type { HatchwayError } from '../errors.ts'
 import type { Channel, ChannelLink } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'

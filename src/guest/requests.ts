@@ -1,5 +1,5 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
-import { bytesOf } from '../byte-text.ts'
+import { bytesOf } from '../bytes/byte-text.ts'
 import { frame, MAX_PAYLOAD, PROTOCOL_VERSION, TYPE } from './frames.ts'
 import {
   type GuestAddress,

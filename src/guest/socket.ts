@@ -1,6 +1,6 @@
 /** A CONNECT or ACCEPT channel: one end of a forwarded connection, inside. */
-import type { HatchwayError } from '../errors.ts'
-import type { End, Heard } from '../relay.ts'
+import type { HatchwayError } from '../base/errors.ts'
+import type { End, Heard } from '../bytes/relay.ts'
 import type { Channel, ChannelLink } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'

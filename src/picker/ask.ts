@@ -1,6 +1,6 @@
 /** A session that nobody knows where to: it is asked on a terminal, and told without one. */
-import { HatchwayError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { HatchwayError } from '../base/errors.ts'
+import { printable } from '../base/printable.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 import { type Entry, sorted } from './entry.ts'
 import { list, pick } from './pick.ts'

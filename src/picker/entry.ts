@@ -1,7 +1,8 @@
 /** What can be picked: containers and templates that an identity may enter, as rows for a person. Pure. */
+
+import { printable } from '../base/printable.ts'
+import { nearest } from '../container/find.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { printable } from '../printable.ts'
-import { nearest } from '../target/find.ts'
 
 /** Texts of container and image are hostile: escaped here, once. */
 export interface Entry {

@@ -1,8 +1,8 @@
 /** The picker for a screen reader, a braille line, a teletype: numbered lines, and an answer that is typed. */
 import type { Writable } from 'node:stream'
+import { printable } from '../base/printable.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
-import { printable } from '../printable.ts'
 import { type Entry, matching } from './entry.ts'
 import type { PromptTerminal } from './terminal.ts'
 

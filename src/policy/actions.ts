@@ -1,7 +1,7 @@
 /** Does a rule speak of an action? Lists are exact where the rule allows, and generous where it denies. */
 import path from 'node:path'
+import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
-import { anyGlobMatches, globMatches } from '../glob.ts'
 import { hostPortMatches, listenMatches } from './addresses.ts'
 import type { Action } from './policy.ts'
 

@@ -2,9 +2,10 @@
  * Hosts and ports of forwards against a rule's list. A client has many names for one address: a rule that allows means
  * the names it lists, a rule that denies also what is known to lead to the same place.
  */
-import { type Address, contains, inetAton, parseAddress } from '../address.ts'
+
+import { globMatches } from '../base/glob.ts'
 import type { HostPort } from '../config/rule-values.ts'
-import { globMatches } from '../glob.ts'
+import { type Address, contains, inetAton, parseAddress } from '../net/address.ts'
 
 const LOOPBACK = ['127.0.0.1', '::1'].flatMap((text) => parseAddress(text) ?? [])
 /** connect(2) takes them for the loopback, and so is "localhost" by RFC 6761. */

@@ -1,7 +1,7 @@
 /** A question to a program: on its stdin, answered on its stdout. Not 0 at its end is no answer. */
 import { isAbsolute } from 'node:path'
 import { whyUnsafe } from '../auth/helper-program.ts'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError } from '../base/errors.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { MAX_ANSWER } from './ask-webhook.ts'
 import type { Ask } from './external.ts'

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { HatchwayError } from '../base/errors.ts'
 import type { Webhook } from '../config/authorization.ts'
-import { HatchwayError } from '../errors.ts'
 import type { Ask } from './external.ts'
 
 /** A thousand rules fit. */

@@ -1,7 +1,8 @@
 /** A table's verdict as a decision, with the sentence for who is refused. */
+
+import { sentence } from './messages.ts'
 import type { Decision, Request, Step } from './policy.ts'
 import { firstRule, type RuleTable } from './rules.ts'
-import { sentence } from './words.ts'
 
 export function byRules(table: RuleTable, request: Request, now: Date, step: Step = () => undefined): Decision {
   const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))

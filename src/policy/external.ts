@@ -4,15 +4,15 @@
  */
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
+import { printable } from '../base/printable.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
-import { printable } from '../printable.ts'
 import { byRules } from './by-rules.ts'
 import { type Answer, answerSchema, type Question } from './external-schema.ts'
+import { sentence } from './messages.ts'
 import type { Decision, Origin, Request } from './policy.ts'
 import { compileRules, type RuleTable } from './rules.ts'
 import { createTurns } from './turns.ts'
-import { sentence } from './words.ts'
 
 /** One question, asked once: the answer's JSON. Rejects when there is none. */
 export type Ask = (question: string, signal: AbortSignal) => Promise<string>

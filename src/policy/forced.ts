@@ -2,8 +2,9 @@
  * command= of a key, force-command of a certificate: what a session runs in place of what its client asked for, as
  * session.c do_exec() has it. Pure.
  */
-import { textOf } from '../byte-text.ts'
-import { HatchwayError } from '../errors.ts'
+
+import { HatchwayError } from '../base/errors.ts'
+import { textOf } from '../bytes/byte-text.ts'
 import type { SessionStart } from '../ssh/session.ts'
 
 export interface EffectiveStart {

@@ -1,13 +1,13 @@
 /** The policy as one connection asks it: who and from where is known, container and user come with each question. */
 import type { Logger } from 'pino'
-import { HatchwayError } from '../errors.ts'
+import { HatchwayError } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
+import type { Target } from '../container/containers.ts'
+import type { EnvInfo } from '../container/envinfo.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
-import { clientText } from '../printable.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
-import type { Target } from '../target/containers.ts'
-import type { EnvInfo } from '../target/envinfo.ts'
-import type { PolicyKeeper } from './keeper.ts'
+import type { PolicyKeeper } from './live-policy.ts'
 import type { Action, Decision, Policy, Request } from './policy.ts'
 
 export type Granted = Extract<Decision, { allowed: true }>

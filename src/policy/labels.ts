@@ -7,7 +7,7 @@
  *     hatchway.owner=...                        what was made from a template is its owner's alone
  */
 import type { Identity } from '../auth/identity.ts'
-import { globMatches } from '../glob.ts'
+import { globMatches } from '../base/glob.ts'
 import { OWNER_LABEL, ownerOf } from './owner.ts'
 import { type InsideUser, userMatches } from './users.ts'
 

@@ -1,7 +1,8 @@
 /** Rules that are well written and may still not be what somebody meant. */
+
+import { globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
-import { globMatches } from '../glob.ts'
 import { grants } from './actions.ts'
 
 export interface Advice {

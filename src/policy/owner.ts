@@ -1,7 +1,7 @@
 /** Whom a container is made for. */
 import { createHash } from 'node:crypto'
 import type { Identity } from '../auth/identity.ts'
-import { LABELS } from '../target/template.ts'
+import { LABELS } from '../container/templates/template.ts'
 
 export const OWNER_LABEL = LABELS.owner
 

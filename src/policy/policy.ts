@@ -3,16 +3,16 @@
  * was not put to it. What the key takes away comes first, then what the container's labels do, then the rules.
  */
 import type { Identity } from '../auth/identity.ts'
+import { anyGlobMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
-import { anyGlobMatches } from '../glob.ts'
 import { byRules } from './by-rules.ts'
 import type { External } from './external.ts'
 import { refusingLabel } from './labels.ts'
+import { sentence } from './messages.ts'
 import { takenAway } from './restrictions.ts'
 import { compileRules } from './rules.ts'
 import type { InsideUser } from './users.ts'
-import { sentence } from './words.ts'
 
 export type Action =
   /** See that the container exists; once `user` is known: be let in as that user at all. */

@@ -2,9 +2,10 @@
  * What the accepted key or certificate takes away, as sshd enforces it (auth-options.c, channels.c): asked before every
  * rule, because no rule gives it back.
  */
-import { meantHost } from '../address.ts'
+
 import type { Restrictions } from '../auth/restrictions.ts'
-import { globMatches } from '../glob.ts'
+import { globMatches } from '../base/glob.ts'
+import { meantHost } from '../net/address.ts'
 import type { Action } from './policy.ts'
 
 /** Why the key does not allow the action; undefined: it does. */

@@ -1,7 +1,8 @@
 /** The table of rules, compiled once: the first rule that applies decides. Pure. */
-import { contains, parseAddress } from '../address.ts'
+
+import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
-import { anyGlobMatches, globMatches } from '../glob.ts'
+import { contains, parseAddress } from '../net/address.ts'
 import { covers, PURPOSES, type Purpose, wholly } from './actions.ts'
 import { compileHours, type Hours } from './hours.ts'
 import type { Request } from './policy.ts'

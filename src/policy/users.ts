@@ -3,7 +3,7 @@
  * list with "root" or "0" in it allows uid 0, no pattern does, nor the name of an alias. A number without an entry is
  * whoever the client likes to be, in the group of root: only a list with that number allows it.
  */
-import { globMatches } from '../glob.ts'
+import { globMatches } from '../base/glob.ts'
 
 export interface InsideUser {
   readonly name: string

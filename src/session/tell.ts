@@ -1,5 +1,5 @@
 /** Sentences of the gateway's own in a session: on a terminal a line begins at its left edge, elsewhere it is on stderr. */
-import type { HatchwayError } from '../errors.ts'
+import type { HatchwayError } from '../base/errors.ts'
 import type { SshSession } from '../ssh/session.ts'
 
 /** A line for a person who waits. A client of a subsystem may take anything it does not know for an error. */

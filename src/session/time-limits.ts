@@ -1,6 +1,6 @@
 /** How long a session may last, and how long it may carry nothing: its user is warned, and then it ends. */
-import { inWords } from '../duration.ts'
-import { IdleTimer } from '../idle-timer.ts'
+import { inWords } from '../base/duration.ts'
+import { IdleTimer } from '../lifetime/idle-timer.ts'
 import type { SessionRecord } from './registry.ts'
 
 /** Milliseconds; 0: none. */

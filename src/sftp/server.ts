@@ -3,8 +3,8 @@
  * request after the other, none read before the last one's answer was taken: what a client has in flight stays with it.
  */
 import { Writable } from 'node:stream'
+import { HatchwayError } from '../base/errors.ts'
 import type { Exec, ExitStatus, OutputSink } from '../engine/engine.ts'
-import { HatchwayError } from '../errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'

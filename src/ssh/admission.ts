@@ -1,5 +1,5 @@
 /** Who may begin: what sshd.c's drop_connection() asks of a new connection before it says a word of SSH. */
-import { type Address, contains, parseAddress } from '../address.ts'
+import { type Address, contains, parseAddress } from '../net/address.ts'
 import type { Endpoint } from './connection.ts'
 import { type SshLimits, shouldDrop } from './limits.ts'
 import { type Misdeed, Penalties, type Penalty, source } from './penalties.ts'

@@ -1,4 +1,4 @@
-/** What stands before SSH on an accepted socket; src/listen/ has it. */
+/** What stands before SSH on an accepted socket; src/ssh/preamble/ has it. */
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from './connection.ts'
 

@@ -1,5 +1,5 @@
 /** A channel as one end of a forwarded connection: -L, -R, agent and X11. */
-import type { End, Heard } from '../relay.ts'
+import type { End, Heard } from '../bytes/relay.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { PacketReader } from './packets.ts'
 

@@ -1,6 +1,6 @@
 /** ChannelTimeout of sshd_config(5): channels that carry no byte for a time are closed. */
-import { globMatches } from '../glob.ts'
-import { IdleTimer } from '../idle-timer.ts'
+import { globMatches } from '../base/glob.ts'
+import { IdleTimer } from '../lifetime/idle-timer.ts'
 import type { Channel } from './channel.ts'
 
 export interface ChannelTimeout {

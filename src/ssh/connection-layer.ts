@@ -1,8 +1,8 @@
 /** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
-import { inWords } from '../duration.ts'
-import { streamOf } from '../end-stream.ts'
-import { clientText } from '../printable.ts'
-import { type End, relay } from '../relay.ts'
+import { inWords } from '../base/duration.ts'
+import { clientText } from '../base/printable.ts'
+import { streamOf } from '../bytes/end-stream.ts'
+import { type End, relay } from '../bytes/relay.ts'
 import type { Budget } from './budget.ts'
 import { Channel, START_WINDOW } from './channel.ts'
 import { ChannelEnd } from './channel-end.ts'

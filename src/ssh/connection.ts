@@ -1,6 +1,6 @@
 /** One authenticated SSH connection as the rest of Hatchway sees it, and what it asks of us. */
 import type { Duplex } from 'node:stream'
-import type { End } from '../relay.ts'
+import type { End } from '../bytes/relay.ts'
 import type { SshSession } from './session.ts'
 
 export interface Endpoint {

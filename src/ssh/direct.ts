@@ -1,5 +1,5 @@
 /** Channels a client opens towards something inside: direct-tcpip (RFC 4254 §7.2), direct-streamlocal@openssh.com. */
-import type { End } from '../relay.ts'
+import type { End } from '../bytes/relay.ts'
 import {
   type ConnectionHandlers,
   type DirectTarget,

@@ -1,6 +1,6 @@
 /** The server's own keys: which algorithms they serve, and hostkeys-00@openssh.com (PROTOCOL §2.5). */
 import { createPrivateKey, sign as signOnce } from 'node:crypto'
-import { HatchwayError, messageOf } from '../errors.ts'
+import { HatchwayError, messageOf } from '../base/errors.ts'
 import { certificateAlgorithms, certifiedKey } from './host-certificates.ts'
 import { fields, Message, PacketReader, packet } from './packets.ts'
 import { type ParsedKey, ssh2 } from './ssh2.ts'

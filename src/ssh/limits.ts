@@ -1,6 +1,6 @@
 /** Limits as sshd_config(5) names them, and MaxStartups' random early drop. */
 import { randomInt } from 'node:crypto'
-import type { Block } from '../address.ts'
+import type { Block } from '../net/address.ts'
 import type { ChannelTimeout } from './channel-timeouts.ts'
 import type { PenaltySettings } from './penalties.ts'
 

@@ -2,7 +2,7 @@
  * PerSourcePenalties of sshd_config(5), as OpenSSH 9.8's srclimit.c keeps them: time is added up for each source, and
  * it is refused once there is more than `min` of it. The table is bounded, IPv4 and IPv6 each for themselves.
  */
-import { type Address, addressText, type Block, contains, masked } from '../address.ts'
+import { type Address, addressText, type Block, contains, masked } from '../net/address.ts'
 import { ExpiryQueue } from './expiry-queue.ts'
 import type { NetBlockSize } from './limits.ts'
 

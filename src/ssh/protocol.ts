@@ -1,7 +1,7 @@
 /** An ssh2 Protocol for one connection, with what is added to each: our output, our packets, host certificates. */
 
-import { isLent } from '../lent.ts'
-import type { SlabOutput } from '../slab-output.ts'
+import type { SlabOutput } from '../bytes/batched-writer.ts'
+import { isLent } from '../bytes/shared-read-buffer.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { pad } from './padding.ts'
 import { certifiedType } from './public-key.ts'

@@ -1,6 +1,6 @@
 /** One client from its first byte to its last: grace time, authentication, then the connection layer and keepalive. */
 import type { Duplex } from 'node:stream'
-import { clientText } from '../printable.ts'
+import { clientText } from '../base/printable.ts'
 import type { Place } from './admission.ts'
 import type { AuthContext } from './auth.ts'
 import type { Budgets } from './budget.ts'

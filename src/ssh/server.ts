@@ -1,9 +1,9 @@
 /** The SSH server: listeners, sshd's limits on new connections, and one serveConnection() for each. */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { plainAddress } from '../address.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
+import { plainAddress } from '../net/address.ts'
 import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'

@@ -1,5 +1,5 @@
 /** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
-import { textOf } from '../byte-text.ts'
+import { textOf } from '../bytes/byte-text.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'

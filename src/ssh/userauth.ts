@@ -3,8 +3,8 @@
  * partial success. What a method proves is auth-verifier.ts's; the order of packets is this file's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asHatchwayError } from '../errors.ts'
-import { clientText } from '../printable.ts'
+import { asHatchwayError } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
 import { AuthProgress, type Proof, type Verdict } from './auth-progress.ts'

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
 import { Lockout } from '../../src/auth/lockout.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openPeople, type People } from '../../src/people.ts'
+import { openPeople, type People } from '../../src/session/people.ts'
 import type { AuthContext } from '../../src/ssh/auth.ts'
 import { KeyFolder } from './key-server.ts'
 

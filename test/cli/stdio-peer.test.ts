@@ -2,8 +2,8 @@
 import { createConnection, createServer, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
-import { matchesAddressList } from '../../src/address-list.ts'
 import { stdioEnds } from '../../src/cli/stdio-peer.ts'
+import { matchesAddressList } from '../../src/net/address-list.ts'
 
 const UNKNOWN = { address: 'UNKNOWN', port: 65535 }
 

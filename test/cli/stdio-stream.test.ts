@@ -4,8 +4,8 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { SlabOutput } from '../../src/bytes/batched-writer.ts'
 import { joinStdio } from '../../src/cli/stdio-stream.ts'
-import { SlabOutput } from '../../src/slab-output.ts'
 
 test('what a slow reader has not taken yet is not written over', async () => {
   const taken: Buffer[] = []

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { PACKAGE_ROOT } from '../../src/base/package-root.ts'
 import { exampleConfig } from '../../src/config/example.ts'
 import { leaves } from '../../src/config/layers.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { configJsonSchema, PATH_KEYS, SECRET_KEYS } from '../../src/config/schema.ts'
-import { PACKAGE_ROOT } from '../../src/package-root.ts'
 
 const file = join(PACKAGE_ROOT, 'config', 'hatchway.yaml')
 

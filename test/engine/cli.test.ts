@@ -1,4 +1,4 @@
-import { createCliEngine } from '../../src/engine/cli.ts'
+import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { docker } from '../support/containers.ts'
 import { contract } from './contract.ts'
 import { noConsoleSize } from './skips.ts'

@@ -1,4 +1,4 @@
-import { createDockerEngine } from '../../src/engine/docker.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import { docker } from '../support/containers.ts'
 import { contract } from './contract.ts'
 import { noConsoleSize } from './skips.ts'

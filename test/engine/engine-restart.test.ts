@@ -1,7 +1,7 @@
 /** The engine itself goes away under a program, and comes back. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { createCliEngine } from '../../src/engine/cli.ts'
-import { createDockerEngine } from '../../src/engine/docker.ts'
+import { createCliEngine } from '../../src/engine/cli/cli.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { EngineEvent } from '../../src/engine/engine.ts'
 import { startDockerd } from '../support/dockerd.ts'
 import { until } from '../support/wait.ts'

@@ -4,8 +4,8 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createCliEngine } from '../../src/engine/cli.ts'
-import { createDockerEngine } from '../../src/engine/docker.ts'
+import { createCliEngine } from '../../src/engine/cli/cli.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { ContainerSpec, Engine } from '../../src/engine/engine.ts'
 
 const ID = 'a'.repeat(64)

@@ -1,5 +1,5 @@
 import { it } from 'vitest'
-import { createDockerEngine } from '../../src/engine/docker.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import { startPodman, whyNoPodman } from '../support/podman.ts'
 import { contract } from './contract.ts'
 import { PODMAN_SKIPS } from './skips.ts'

@@ -1,5 +1,5 @@
 import { it } from 'vitest'
-import { createCliEngine } from '../../src/engine/cli.ts'
+import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { startPodman, whyNoPodman } from '../support/podman.ts'
 import { contract } from './contract.ts'
 import { PODMAN_SKIPS } from './skips.ts'

@@ -1,6 +1,6 @@
 /** A holder on Podman's Docker-compatible socket, whose image Podman has never seen. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createDockerEngine } from '../../src/engine/docker.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { docker, run, testName } from '../support/containers.ts'
 import { type Podman, startPodman, whyNoPodman } from '../support/podman.ts'

@@ -1,6 +1,7 @@
 /** One program through an engine, with everything it said. */
+
+import { HatchwayError } from '../../src/base/errors.ts'
 import type { Engine, Exec, ExecSpec, ExitStatus } from '../../src/engine/engine.ts'
-import { HatchwayError } from '../../src/errors.ts'
 
 export interface RunRequest {
   readonly user?: string

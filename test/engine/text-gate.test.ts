@@ -1,6 +1,6 @@
 /** An engine's own words are held back from a program's output, and nothing else is. */
 import { expect, test } from 'vitest'
-import { START_FAILURE_TEXTS } from '../../src/engine/engine-words.ts'
+import { START_FAILURE_TEXTS } from '../../src/engine/messages.ts'
 import { createTextGate, type TextGate } from '../../src/engine/text-gate.ts'
 
 function open(repeat: boolean): { gate: TextGate; out: () => string; write: (text: string) => void } {

@@ -2,10 +2,10 @@
 import { PassThrough } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { StreamEnd } from '../../src/end-stream.ts'
+import { StreamEnd } from '../../src/bytes/end-stream.ts'
+import type { End } from '../../src/bytes/relay.ts'
 import { remoteForwards } from '../../src/forward/remote.ts'
 import { frame, TYPE } from '../../src/guest/frames.ts'
-import type { End } from '../../src/relay.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 

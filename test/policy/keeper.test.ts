@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { deferred } from '../../src/lifetime/deferred.ts'
-import { createPolicyKeeper } from '../../src/policy/keeper.ts'
+import { createPolicyKeeper } from '../../src/policy/live-policy.ts'
 import type { Decision, Request } from '../../src/policy/policy.ts'
 import { CONTAINERS, PEOPLE } from './world.ts'
 

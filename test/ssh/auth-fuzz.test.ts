@@ -3,14 +3,14 @@
  * or answer; the whole of UserAuth, fed with them, lets nobody in, throws nothing and leaves nothing open.
  */
 import { expect, test } from 'vitest'
-import { splitLoginName } from '../../src/login-name.ts'
+import { splitLoginName } from '../../src/base/login-name.ts'
+import { parseRoute } from '../../src/container/route.ts'
 import type { Dialogue } from '../../src/ssh/auth.ts'
 import { readAnswers, readInteractive, readPassword, readPublicKey, readRequest } from '../../src/ssh/auth-requests.ts'
 import { fields, MalformedPacket, Message, PacketReader, packet } from '../../src/ssh/packets.ts'
 import { parseUserKey } from '../../src/ssh/public-key.ts'
 import type { Transport } from '../../src/ssh/transport.ts'
 import { UserAuth } from '../../src/ssh/userauth.ts'
-import { parseRoute } from '../../src/target/route.ts'
 
 /** xorshift32. */
 function random(seed: number): (below: number) => number {

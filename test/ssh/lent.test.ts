@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { createStdin } from '../../src/engine/stdin.ts'
-import { pump } from '../../src/pump.ts'
+import { pump } from '../../src/session/pump.ts'
 import type { SshSession } from '../../src/ssh/session.ts'
 import { startServer, type TestServer } from './support.ts'
 

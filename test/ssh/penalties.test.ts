@@ -1,7 +1,7 @@
 /** PerSourcePenalties by a clock of the test's own, as srclimit.c of OpenSSH 9.8 adds them up. */
 import { randomInt } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { parseAddress, parseBlock } from '../../src/address.ts'
+import { parseAddress, parseBlock } from '../../src/net/address.ts'
 import { Admission } from '../../src/ssh/admission.ts'
 import { ExpiryQueue } from '../../src/ssh/expiry-queue.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'

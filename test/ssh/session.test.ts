@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
-import { bytesOf } from '../../src/byte-text.ts'
+import { bytesOf } from '../../src/bytes/byte-text.ts'
 import type { PtyRequest, SessionExit, SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
 import {

@@ -2,10 +2,10 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { parseBlock } from '../../src/address.ts'
-import { createApproach } from '../../src/listen/approach.ts'
+import { parseBlock } from '../../src/net/address.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
 import type { PenaltySettings } from '../../src/ssh/penalties.ts'
+import { createApproach } from '../../src/ssh/preamble/preamble.ts'
 import { connectPeer, Message, packet } from './peer.ts'
 import { LIMITS, program, run, ssh, startServer, type TestServer, type TestServerOptions } from './support.ts'
 

@@ -10,7 +10,7 @@ const end = (channel, status) => {
 }
 
 const scenarios = {
-  // What src/pump.ts does: give no more until the stream took what it has.
+  // What src/session/pump.ts does: give no more until the stream took what it has.
   async 'mixed-output'(channel, rounds, size) {
     const chunk = Buffer.alloc(Number(size), 'x')
     for (let i = 0; i < Number(rounds); i++) {

@@ -1,5 +1,5 @@
 /** An end of a forwarded connection that does as the test says, and keeps what was done to it. */
-import type { End, Heard } from '../../src/relay.ts'
+import type { End, Heard } from '../../src/bytes/relay.ts'
 
 export class FakeEnd implements End {
   /** What was done to it, in order. */

@@ -1,9 +1,9 @@
 /** Files of a person's: changed as a whole or not at all, and shown before. */
 import { mkdir, readFile, realpath, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { messageOf } from '../../errors.ts'
-import { replaceFile } from '../../whole-file.ts'
-import { CliFailure } from '../failure.ts'
+import { messageOf } from '../../base/errors.ts'
+import { replaceFile } from '../../base/whole-file.ts'
+import { CliFailure } from '../../control/cli-failure.ts'
 
 export interface Change {
   readonly file: string

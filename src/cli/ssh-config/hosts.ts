@@ -1,12 +1,13 @@
 /** Which hosts a person's ssh_config shall have: the names of the containers that the policy lets them enter. */
+
+import { HatchwayError } from '../../base/errors.ts'
 import type { Config } from '../../config/schema.ts'
+import { findContainer } from '../../container/find.ts'
+import { namesOf } from '../../container/names.ts'
+import { CliFailure } from '../../control/cli-failure.ts'
 import type { ContainerSummary, Engine } from '../../engine/engine.ts'
-import { HatchwayError } from '../../errors.ts'
-import type { Logger } from '../../log.ts'
+import type { Logger } from '../../observe/log.ts'
 import { createPolicy } from '../../policy/policy.ts'
-import { findContainer } from '../../target/find.ts'
-import { namesOf } from '../../target/names.ts'
-import { CliFailure } from '../failure.ts'
 import { isHostName } from './entries.ts'
 import { ownIdentities } from './identities.ts'
 

@@ -7,7 +7,7 @@ import { ownKey } from '../../auth/key-files.ts'
 import { openUsers } from '../../auth/users.ts'
 import type { Config } from '../../config/schema.ts'
 import { deadline } from '../../lifetime/deadline.ts'
-import type { Logger } from '../../log.ts'
+import type { Logger } from '../../observe/log.ts'
 
 const HERE = { address: '127.0.0.1', port: 0 }
 

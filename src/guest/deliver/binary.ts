@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PACKAGE_ROOT } from '../../package-root.ts'
+import { PACKAGE_ROOT } from '../../base/package-root.ts'
 import { tarball } from './tar.ts'
 
 /** Every name the helper gets in a container's file system begins so. */

@@ -1,5 +1,5 @@
 /** Which ways are tried, in which order, and what became of them. */
-import { HatchwayError } from '../../errors.ts'
+import { HatchwayError } from '../../base/errors.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import { copyApi } from './copy.ts'

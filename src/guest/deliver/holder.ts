@@ -3,8 +3,9 @@
  * /proc/PID/root. It is on no file system of the target, needs no shell, no writable or executable mount there, and
  * root inside the target cannot alter it.
  */
+
+import { HatchwayError } from '../../base/errors.ts'
 import type { Container, Engine, Holder } from '../../engine/engine.ts'
-import { HatchwayError } from '../../errors.ts'
 import { openDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestUser } from '../user.ts'

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Instance } from '../../instance.ts'
-import { makeFile } from '../../whole-file.ts'
+import type { Instance } from '../../base/instance.ts'
+import { makeFile } from '../../base/whole-file.ts'
 
 export interface Entry {
   readonly containerId: string

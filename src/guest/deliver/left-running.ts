@@ -1,5 +1,5 @@
 /** A shell that hangs stays, for no engine can end an exec (moby#35703): the helper that came in another way ends it. */
-import { messageOf } from '../../errors.ts'
+import { messageOf } from '../../base/errors.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'

@@ -1,6 +1,7 @@
 /** At start: what gateways that were killed in the middle of a delivery left in containers and on the engine. */
+
+import { HatchwayError } from '../../base/errors.ts'
 import type { Engine } from '../../engine/engine.ts'
-import { HatchwayError } from '../../errors.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import type { GuestLog } from '../pool.ts'
 import type { Serve } from '../serve.ts'

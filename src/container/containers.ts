@@ -1,0 +1,189 @@
+/**
+ * What is known of containers, so that a session on a live connection asks the engine nothing. An entry is dropped by
+ * the engine's events and after a short time anyway: events can be late or lost, and a stale entry only costs an error
+ * from the exec itself.
+ */
+
+import { HatchwayError } from '../base/errors.ts'
+import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
+import { engineLimit } from '../engine/messages.ts'
+import { BoundedMap } from '../lifetime/bounded-map.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
+import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
+import { findContainer, notFound } from './find.ts'
+import { unchanged } from './inside-file.ts'
+import type { Aliases } from './names.ts'
+
+const INSPECT_TTL = 2_000
+/** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
+const ENVINFO_TTL = 10_000
+/** A session's start asks several times, one after the other (env, pty, shell): it waits for an engine that hangs once. */
+const TIMEOUT_HOLDS_MS = 1_000
+/** Of one question to the engine, however many calls it takes. */
+const PROBE_MS = 15_000
+const MAX_ENTRIES = 4096
+/** Docker's actions "exec_create: sh -c ...", "archive-path", "top", ...; Podman's "exec" and "exec_died". */
+const UNCHANGING = /^(exec|archive-path|top$|resize|attach|health_status)/
+/** Docker itself takes an id prefix of one digit; a name that short is a guess. */
+const SHORT_ID = /^[0-9a-f]{1,3}$/
+
+/** Where a connection's user name leads, once the engine and the policy were asked. */
+export interface Target {
+  readonly container: Container
+  readonly info: EnvInfo
+}
+
+interface Entry<T> {
+  readonly value: Promise<T>
+  readonly containerId?: string
+  /** Without end while it is asked: on an engine that hangs all wait for one question, and for one limit. */
+  until: number
+}
+
+const ALL = 'all'
+
+export class Containers {
+  readonly #engine: Engine
+  readonly #inspected = new BoundedMap<string, Entry<Container>>(MAX_ENTRIES)
+  readonly #envInfos = new BoundedMap<string, Entry<EnvInfo>>(MAX_ENTRIES)
+  /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
+  readonly #probed = new BoundedMap<string, Probed>(MAX_ENTRIES)
+  readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
+  readonly #aliases: Aliases
+  readonly #probeMs: number
+
+  constructor(engine: Engine, aliases: Aliases = {}, probeMs = PROBE_MS) {
+    this.#engine = engine
+    this.#aliases = aliases
+    this.#probeMs = probeMs
+  }
+
+  /**
+   * The container that `ref` names; `host`: as a client has made it of a host's name.
+   * @param mayEnter decides which containers exist for this identity
+   * @throws HatchwayError CONTAINER_NOT_FOUND (also for one that may not be entered), CONTAINER_AMBIGUOUS, ENGINE_*
+   */
+  async resolve(
+    ref: string,
+    mayEnter: (container: Container | ContainerSummary) => Promise<boolean>,
+    signal: AbortSignal,
+    host = false,
+  ): Promise<Container> {
+    signal.throwIfAborted()
+    // The engine knows nothing of the names that come before its own, or of capitals made small.
+    const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
+    const direct = engineDecides ? await unlessAborted(this.#inspect(ref), signal) : undefined
+    if (direct && (await mayEnter(direct))) return direct
+    const look = async (containers: readonly ContainerSummary[]) => {
+      const visible: ContainerSummary[] = []
+      for (const container of containers) if (await mayEnter(container)) visible.push(container)
+      if (direct) throw notFound(ref, visible)
+      const { id } = findContainer(ref, visible, { aliases: this.#aliases, host })
+      const found = await this.#inspect(id)
+      if (!found) throw notFound(ref, visible)
+      return found
+    }
+    // One session asks several times within a moment; that there is no such container is only said of a list of now.
+    const known = this.#listed.get(ALL)
+    if (known && known.until > Date.now()) {
+      try {
+        return await look(await unlessAborted(known.value, signal))
+      } catch (error) {
+        if (error instanceof HatchwayError && error.code.startsWith('ENGINE_')) throw error
+        signal.throwIfAborted()
+        if (this.#listed.get(ALL) === known) this.#listed.delete(ALL)
+      }
+    }
+    const listed = this.#cached(this.#listed, ALL, INSPECT_TTL, undefined, (limit) => this.#engine.list(limit))
+    return look(await unlessAborted(listed, signal))
+  }
+
+  /** By its full id; undefined: it is gone. Whether it may be entered is the caller's to ask. */
+  async known(id: string, signal: AbortSignal): Promise<Container | undefined> {
+    return unlessAborted(this.#inspect(id), signal)
+  }
+
+  /** All that this identity may enter, as of now. @throws HatchwayError ENGINE_* */
+  async *visible(
+    mayEnter: (container: ContainerSummary) => Promise<boolean>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ContainerSummary> {
+    for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) yield container
+  }
+
+  /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
+  async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
+    const key = `${container.id} ${container.startedAt} ${user ?? ''}`
+    return this.#cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
+      const last = this.#probed.get(key)
+      if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
+      this.#probed.delete(key)
+      const probed = await probeEnvInfo(this.#engine, container, user, limit)
+      this.#probed.set(key, probed)
+      return probed.info
+    })
+  }
+
+  async #inspect(ref: string): Promise<Container | undefined> {
+    try {
+      const found = await this.#cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) =>
+        this.#engine.inspect(ref, limit),
+      )
+      // A connection asks by the name first and then by the id.
+      const entry = this.#inspected.get(ref)
+      if (entry && entry.until > (this.#inspected.get(found.id)?.until ?? 0)) this.#inspected.set(found.id, entry)
+      return found
+    } catch (error) {
+      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
+      throw error
+    }
+  }
+
+  /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
+  forget(event: EngineEvent): void {
+    // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
+    if (event.type === 'container' && UNCHANGING.test(event.action)) return
+    this.#inspected.clear()
+    this.#listed.clear()
+    for (const [key, entry] of this.#envInfos) {
+      if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)
+    }
+  }
+
+  /** Follow the engine's events until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    for await (const event of this.#engine.events(signal)) this.forget(event)
+  }
+
+  /** One probe for concurrent callers, so none of them may abort it: it has its own limit. No failure is kept but an engine's hanging. */
+  #cached<K extends string, T>(
+    cache: BoundedMap<K, Entry<T>>,
+    key: K,
+    ttl: number,
+    containerId: string | undefined,
+    probe: (limit: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const now = Date.now()
+    const known = cache.get(key)
+    if (known && known.until > now) return known.value
+    const value = withDeadline(engineLimit('asking for a container', this.#probeMs), [], probe)
+    const entry: Entry<T> = {
+      value,
+      until: Number.POSITIVE_INFINITY,
+      ...(containerId !== undefined && { containerId }),
+    }
+    cache.set(key, entry)
+    value.then(
+      () => {
+        entry.until = now + ttl
+      },
+      (error: unknown) => {
+        const hung = error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT'
+        if (hung) entry.until = Date.now() + TIMEOUT_HOLDS_MS
+        else if (cache.get(key) === entry) cache.delete(key)
+      },
+    )
+    return value
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * EnvInfoer: who `user@container` is inside. One probe per container start and user while passwd stays as it is; the engine
+ * resolves the name itself when it starts the program, and what it made of it is compared (USER_CHANGED).
+ */
+
+import { HatchwayError } from '../base/errors.ts'
+import type { Container, Engine } from '../engine/engine.ts'
+import { toMap } from './environment.ts'
+import { brief } from './find.ts'
+import { readInside, type Seen } from './inside-file.ts'
+import { findByName, findByUid, findGroup, type PasswdEntry, parseId } from './passwd.ts'
+
+/** The user record, complete: what passwd lacks has its default. */
+export interface EnvInfo {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+  readonly home: string
+  /** As in passwd; may be missing inside, may be nologin. */
+  readonly shell: string
+  /**
+   * How the engine is told: a name brings the supplementary groups, digits mean a uid to it. "": the container's own user,
+   * with the groups that whoever ran the container gave it.
+   */
+  readonly engineUser: string
+  /** passwd has one. */
+  readonly entry: boolean
+  /** passwd has an entry of theirs, or the container itself runs as them; else they are a number that a client chose. */
+  readonly known: boolean
+}
+
+/** A record, and what it came from: while those files are what they were, it holds. */
+export interface Probed {
+  readonly info: EnvInfo
+  readonly seen: readonly Seen[]
+}
+
+/** What is in a container of passwd(5) and group(5); undefined: an image without the file. */
+export interface UserFiles {
+  readonly passwd: Buffer | undefined
+  readonly group?: Buffer | undefined
+}
+
+type Own = Pick<Container, 'name' | 'user' | 'env'>
+
+/**
+ * @param user as the client asked, undefined for the container's own
+ * @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_*
+ */
+export async function probeEnvInfo(
+  engine: Engine,
+  container: Container,
+  user: string | undefined,
+  signal: AbortSignal,
+): Promise<Probed> {
+  const passwd = await readInside(engine, container, '/etc/passwd', signal)
+  if (user !== undefined || !namesGroup(container)) {
+    return { info: resolveUser({ passwd: passwd.content }, user, container), seen: passwd.seen }
+  }
+  const group = await readInside(engine, container, '/etc/group', signal)
+  const info = resolveUser({ passwd: passwd.content, group: group.content }, user, container)
+  const complete = passwd.seen.length > 0 && group.seen.length > 0
+  return { info, seen: complete ? [...passwd.seen, ...group.seen] : [] }
+}
+
+/** Pure half of the probe. */
+export function resolveUser(files: UserFiles, user: string | undefined, container: Own): EnvInfo {
+  return user === undefined ? ownUser(files, container) : named(files.passwd, user, container)
+}
+
+/** As whom the engine runs what it is told no user for: Config.User, "", "USER", "USER:GROUP". */
+function ownUser({ passwd, group }: UserFiles, container: Own): EnvInfo {
+  const { user, group: wanted } = configured(container)
+  const info = { ...named(passwd, user || '0', container), engineUser: '', known: true }
+  if (wanted === '') return info
+  const gid = parseId(wanted) ?? (group && findGroup(group, wanted))
+  if (typeof gid === 'number') return { ...info, gid }
+  const what = `group "${brief(wanted)}" that container ${container.name} runs as`
+  throw gid === 'broken'
+    ? new HatchwayError('USER_BROKEN', `the entry of ${what} is broken: refused`)
+    : new HatchwayError('USER_NOT_FOUND', `there is no ${what}`)
+}
+
+function named(passwd: Buffer | undefined, user: string, container: Own): EnvInfo {
+  const uid = parseId(user)
+  if (uid !== undefined) {
+    const entry = passwd && findByUid(passwd, uid)
+    return entry ? fromEntry(entry, String(uid)) : anonymous(uid, container)
+  }
+  const found = passwd && findByName(passwd, user)
+  if (found === 'broken') {
+    throw new HatchwayError(
+      'USER_BROKEN',
+      `the passwd entry of "${brief(user)}" in container ${container.name} is broken: refused`,
+    )
+  }
+  if (found) return fromEntry(found, found.name)
+  if (user === 'root') return anonymous(0, container)
+  throw new HatchwayError('USER_NOT_FOUND', `no user "${brief(user)}" in container ${container.name}`)
+}
+
+function fromEntry(entry: PasswdEntry, engineUser: string): EnvInfo {
+  return { ...entry, home: entry.home || '/', shell: entry.shell || '/bin/sh', engineUser, entry: true, known: true }
+}
+
+/** A uid without a passwd entry, as the engines run it: gid 0, and at home where image or `run -e` say. */
+function anonymous(uid: number, { env }: Own): EnvInfo {
+  const [name, home] = uid === 0 ? ['root', '/root'] : [String(uid), '/']
+  const given = toMap(env).get('HOME')
+  return {
+    name,
+    uid,
+    gid: 0,
+    home: given?.startsWith('/') ? given : home,
+    shell: '/bin/sh',
+    engineUser: String(uid),
+    entry: false,
+    known: uid === 0,
+  }
+}
+
+function configured({ user }: Own): { readonly user: string; readonly group: string } {
+  const [name = '', group = ''] = user.split(':')
+  return { user: name, group }
+}
+
+function namesGroup(container: Own): boolean {
+  const { group } = configured(container)
+  return group !== '' && parseId(group) === undefined
+}

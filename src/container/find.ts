@@ -1,0 +1,70 @@
+/** Which container a name means. Pure: the caller asks the engine and the policy. */
+
+import { editDistance } from '../base/edit-distance.ts'
+import { HatchwayError } from '../base/errors.ts'
+import { printable } from '../base/printable.ts'
+import type { ContainerSummary } from '../engine/engine.ts'
+import { type Aliases, asHost, exactly, nameKinds } from './names.ts'
+
+export interface Naming {
+  readonly aliases?: Aliases
+  /** The name was a host's. */
+  readonly host?: boolean
+}
+
+/**
+ * The first kind of name that matches decides, and must match one container only: nothing ambiguous is guessed.
+ *
+ * `containers` are those the identity may enter; the messages name no others.
+ * @throws HatchwayError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS
+ */
+export function findContainer(
+  ref: string,
+  containers: readonly ContainerSummary[],
+  { aliases = {}, host = false }: Naming = {},
+): ContainerSummary {
+  for (const kind of nameKinds(aliases, host ? asHost : exactly)) {
+    const found = containers.filter((container) => kind.matches(ref, container))
+    const running = found.filter(({ state }) => state === 'running')
+    const meant = kind.preferRunning && running.length > 0 ? running : found
+    const [only] = meant
+    if (meant.length > 1) {
+      const names = meant.map((container) => container.name).sort()
+      throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)
+    }
+    if (only) return only
+  }
+  throw notFound(ref, containers)
+}
+
+/** The sentence for a container that is not there, or that this identity may not see: the same for both. */
+export function notFound(ref: string, visible: readonly ContainerSummary[]): HatchwayError {
+  const near = nearest(
+    ref,
+    visible.map((container) => container.name),
+  )
+  const hint = near.length > 0 ? `; did you mean ${list(near)}?` : ''
+  return new HatchwayError('CONTAINER_NOT_FOUND', `no container "${brief(ref)}"${hint}`)
+}
+
+/** At most three names that are a typing slip away, nearest first. */
+export function nearest(ref: string, names: readonly string[]): string[] {
+  const wanted = ref.slice(0, 64).toLowerCase()
+  const limit = Math.max(2, Math.floor(wanted.length / 3))
+  return names
+    .map((name) => ({ name, distance: editDistance(wanted, name.slice(0, 64).toLowerCase()) }))
+    .filter(({ name, distance }) => distance <= limit || name.toLowerCase().includes(wanted))
+    .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
+    .slice(0, 3)
+    .map(({ name }) => name)
+}
+
+function list(names: readonly string[]): string {
+  return names.length > 8 ? `${names.slice(0, 8).join(', ')}, ...` : names.join(', ')
+}
+
+/** Client text that goes back to a terminal: no control characters, no flood. */
+export function brief(text: string): string {
+  const clean = printable(text.slice(0, 81))
+  return text.length > 80 ? `${clean.slice(0, 80)}...` : clean
+}

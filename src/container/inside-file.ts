@@ -1,0 +1,116 @@
+/**
+ * A small file of a container. Through the engine's copy call nothing runs inside for it, an image needs no `head`, and a FIFO
+ * in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them.
+ */
+import path from 'node:path'
+import { HatchwayError } from '../base/errors.ts'
+import { firstEntry } from '../bytes/tar.ts'
+import { copyMayHang } from '../engine/copy-may-hang.ts'
+import type { Container, Engine } from '../engine/engine.ts'
+import { runOwnScript } from './own-script.ts'
+
+/** Some 250,000 users. The whole of it is in memory for a moment. */
+const MAX_BYTES = 16 * 1024 * 1024
+const MAX_LINKS = 8
+
+/** $1 the file, $2 how much of it. Root's exec: only who is root inside already can forge what it says. */
+const READ = '[ -f "$1" ] || exit 3; exec head -c "$2" "$1"'
+const READER = '0:0'
+const NO_SUCH_FILE = 3
+
+/** What was looked at on the way to the content. While each is what it was, the content is, too. */
+export interface Seen {
+  readonly path: string
+  readonly stat: string
+}
+
+export interface InsideFile {
+  /** Undefined: there is no such regular file. */
+  readonly content: Buffer | undefined
+  /** Empty where nothing tells but to read it again: the engine cannot, or it was read by an exec. */
+  readonly seen: readonly Seen[]
+}
+
+type Where = Pick<Container, 'id' | 'name' | 'state' | 'mounts'>
+
+/** Links are followed inside the container. @throws HatchwayError USER_BROKEN where it is too large, ENGINE_* */
+export async function readInside(
+  engine: Engine,
+  container: Where,
+  file: string,
+  signal: AbortSignal,
+  maxBytes = MAX_BYTES,
+): Promise<InsideFile> {
+  const said =
+    copyMayHang(container) &&
+    container.state === 'running' &&
+    (await readByExec(engine, container, file, maxBytes, signal))
+  return said || readByCopy(engine, container, file, maxBytes, signal)
+}
+
+/** Undefined: there is no shell to ask, or none of the usual kind. */
+async function readByExec(
+  engine: Engine,
+  container: Where,
+  file: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<InsideFile | undefined> {
+  const about = { script: READ, args: [file, String(maxBytes + 1)], user: READER, maxBytes }
+  const { code, out } = await runOwnScript(engine, container.id, about, signal)
+  if (out.length > maxBytes) throw tooLarge(file, container, maxBytes)
+  if (code === NO_SUCH_FILE) return { content: undefined, seen: [] }
+  return code === 0 ? { content: out, seen: [] } : undefined
+}
+
+async function readByCopy(
+  engine: Engine,
+  container: Where,
+  file: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<InsideFile> {
+  const seen: Seen[] = []
+  let current = file
+  for (let hops = 0; hops < MAX_LINKS; hops++) {
+    // Before it is read: what is written in between makes it another file.
+    const stat = await statOf(engine, container, current, signal)
+    if (stat !== undefined) seen.push({ path: current, stat })
+    const tar = await engine.copyOut(container.id, current, maxBytes, signal)
+    if (tar && tar.length >= maxBytes) throw tooLarge(file, container, maxBytes)
+    const entry = tar && firstEntry(tar)
+    if (entry?.type === 'file') return { content: entry.content, seen: seen.length === hops + 1 ? seen : [] }
+    if (entry?.type !== 'link') break
+    current = path.posix.resolve(path.posix.dirname(current), entry.target)
+  }
+  return { content: undefined, seen: [] }
+}
+
+/** Undefined where it is not told: what then comes of the file itself is an answer, or says why there is none. */
+async function statOf(engine: Engine, { id }: Where, file: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return await engine.statPath?.(id, file, signal)
+  } catch (error) {
+    if (error instanceof HatchwayError && error.code === 'ENGINE_ERROR') return undefined
+    throw error
+  }
+}
+
+/** Of a part of it nobody can say who is not in it. */
+function tooLarge(file: string, { name }: Where, maxBytes: number): HatchwayError {
+  const limit = `${maxBytes / 1024 / 1024} MiB`
+  return new HatchwayError('USER_BROKEN', `${file} in container ${name} is larger than ${limit}: refused`)
+}
+
+/** Whether it would be read as before, asked without reading anything. */
+export async function unchanged(
+  engine: Engine,
+  containerId: string,
+  seen: readonly Seen[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const { path, stat } of seen) {
+    if ((await engine.statPath?.(containerId, path, signal)) !== stat) return false
+  }
+  return seen.length > 0
+}

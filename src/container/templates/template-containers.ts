@@ -1,0 +1,228 @@
+/**
+ * Containers made from templates. A fresh one is made for a connection and goes with it; a personal one is kept for its
+ * owner. What a killed gateway left is removed by the next one of its installation.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { inWords } from '../../base/duration.ts'
+import { asHatchwayError, HatchwayError } from '../../base/errors.ts'
+import type { Instance } from '../../base/instance.ts'
+import type { Template } from '../../config/schema.ts'
+import type { Container, Engine, Lifecycle, PullProgress } from '../../engine/engine.ts'
+import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
+import { deadline, whileHeard } from '../../lifetime/deadline.ts'
+import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
+import type { TemplateRoute } from '../route.ts'
+import { LABELS, type Plan, planContainer } from './template.ts'
+
+export interface MakeLimits {
+  /** Of each step but the pull. */
+  readonly stepMs: number
+  /** A pull takes as long as it takes while something comes; a CLI tells of a layer only when it has all of it. */
+  readonly silentPullMs: number
+}
+
+const LIMITS: MakeLimits = { stepMs: 120_000, silentPullMs: 15 * 60_000 }
+const REMOVE_MS = 60_000
+/** Also for what could not be removed when its connection ended. */
+const SWEEP_EVERY = 5 * 60_000
+const SWEEP_AGAIN = 15_000
+const TELL_EVERY = 1000
+
+export type Tell = (line: string) => void
+
+export interface MadeContainers {
+  /** Of the templates. */
+  readonly names: readonly string[]
+  /** What would be made. @throws HatchwayError CONTAINER_NOT_FOUND */
+  plan(route: TemplateRoute, owner: string): Plan
+  /**
+   * The connection's container from this plan, made at the first call; it may not run yet.
+   * @throws HatchwayError CONTAINER_START_FAILED, IMAGE_UNAVAILABLE, NOT_PERMITTED, ENGINE_*
+   */
+  container(plan: Plan, closed: AbortSignal, tell: Tell, signal: AbortSignal): Promise<Container>
+  /** Removes every fresh one. */
+  close(): Promise<void>
+}
+
+export function createMadeContainers(
+  engine: Engine,
+  templates: Readonly<Record<string, Template>>,
+  instance: Instance,
+  log: Logger,
+  limits: MakeLimits = LIMITS,
+): MadeContainers {
+  const step = () => deadline(engineLimit('making a container', limits.stepMs))
+  const removal = (...signals: AbortSignal[]) => deadline(engineLimit('removing a container', REMOVE_MS), ...signals)
+  const marks = { [LABELS.gateway]: instance.gateway, [LABELS.instance]: instance.id }
+  const making = new Map<string, Promise<Container>>()
+  const connections = new WeakMap<AbortSignal, Promise<Container>>()
+  /** Names of fresh ones that are wanted, from before they are made, and whose they are. */
+  const fresh = new Map<string, string>()
+  const removals = new Set<Promise<void>>()
+  const stopped = new AbortController()
+
+  function lifecycleOf(): Lifecycle {
+    if (engine.lifecycle) return engine.lifecycle
+    throw new HatchwayError('NOT_SUPPORTED', 'this container engine cannot make containers')
+  }
+
+  function forConnection(plan: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
+    const known = connections.get(closed)
+    if (known) return known
+    closed.throwIfAborted()
+    const whose = `${plan.templateName} ${plan.owner}`
+    if ([...fresh.values()].filter((other) => other === whose).length >= plan.template.perIdentity) {
+      throw new HatchwayError(
+        'NOT_PERMITTED',
+        `you have ${plan.template.perIdentity} containers from template ${plan.templateName} already`,
+      )
+    }
+    const { name } = plan.spec
+    fresh.set(name, whose)
+    const made = make(plan, closed, tell)
+    connections.set(closed, made)
+    made.catch(() => connections.delete(closed))
+    // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
+    const gone = new Promise((resolve) => onAbort(closed, resolve))
+    const over = made.then(() => gone).catch(() => undefined)
+    void over.then(() => {
+      const removed = remove(name).finally(() => removals.delete(removed))
+      removals.add(removed)
+    })
+    return made
+  }
+
+  function forOwner(plan: Plan, tell: Tell): Promise<Container> {
+    const { name } = plan.spec
+    let found = making.get(name)
+    if (!found) {
+      // Its maker may leave while others wait: nobody's connection ends it.
+      found = findOrMake(plan, tell).finally(() => making.delete(name))
+      making.set(name, found)
+    }
+    return found
+  }
+
+  async function findOrMake(plan: Plan, tell: Tell): Promise<Container> {
+    const known = await existing(plan, tell)
+    if (known) return known
+    try {
+      return await make(plan, stopped.signal, tell)
+    } catch (error) {
+      // Another gateway may have been faster: the name was taken.
+      const theirs = await existing(plan, tell)
+      if (theirs) return theirs
+      throw error
+    }
+  }
+
+  async function existing({ spec, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
+    const found = await engine.inspect(spec.name, step()).catch((error: unknown) => {
+      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
+      throw error
+    })
+    if (!found) return undefined
+    const same = (label: string) => found.labels[label] === spec.labels[label]
+    if (!same(LABELS.template) || !same(LABELS.kind)) {
+      throw new HatchwayError('CONTAINER_START_FAILED', `there is a container ${spec.name} that was made otherwise`)
+    }
+    if (!same(LABELS.recipe)) {
+      tell(`template ${templateName} was changed since; your container ${spec.name} is kept until it is removed`)
+    }
+    return found
+  }
+
+  async function make({ spec, template, templateName }: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
+    const lifecycle = lifecycleOf()
+    tell(`making container ${spec.name} from template ${templateName} ...`)
+    if (template.pull === 'always') await pull(lifecycle, spec.image, closed, tell)
+    const id = await lifecycle.create(spec, step()).catch(async (error: unknown) => {
+      if (template.pull !== 'missing' || asHatchwayError(error).code !== 'IMAGE_UNAVAILABLE') throw error
+      await pull(lifecycle, spec.image, closed, tell)
+      return lifecycle.create(spec, step())
+    })
+    log.info({ container: spec.name, template: templateName, image: spec.image }, 'container made')
+    return engine.inspect(id, step())
+  }
+
+  function pull(lifecycle: Lifecycle, image: string, closed: AbortSignal, tell: Tell): Promise<void> {
+    const reason = () => imageUnavailable(image, `nothing came for ${inWords(limits.silentPullMs)}`)
+    const told = progressTeller(image, tell)
+    return whileHeard({ ms: limits.silentPullMs, reason }, [closed], (signal, heard) =>
+      lifecycle.pull(
+        image,
+        (progress) => {
+          heard()
+          told(progress)
+        },
+        signal,
+      ),
+    )
+  }
+
+  async function remove(name: string): Promise<void> {
+    try {
+      await lifecycleOf().remove(name, removal())
+      log.info({ container: name }, 'container removed')
+    } catch (error) {
+      log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
+    }
+    fresh.delete(name)
+  }
+
+  /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
+  async function sweep(): Promise<void> {
+    for (const { id, name, labels } of await engine.list(removal(stopped.signal))) {
+      if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
+      const maker = labels[LABELS.instance] ?? ''
+      if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
+      await lifecycleOf().remove(id, removal(stopped.signal))
+      log.info({ container: name }, 'removed a container that was left behind')
+    }
+  }
+
+  async function sweepAgainAndAgain(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const swept = await sweep().then(
+        () => true,
+        (error: unknown) => {
+          log.debug({ err: error }, 'could not sweep')
+          return false
+        },
+      )
+      await delay(swept ? SWEEP_EVERY : SWEEP_AGAIN, undefined, { signal: stopped.signal, ref: false }).catch(() => {})
+    }
+  }
+  if (engine.lifecycle) void sweepAgainAndAgain()
+
+  return {
+    names: Object.keys(templates),
+    plan: (route, owner) => planContainer(templates, route, owner, marks),
+    container: async (plan, closed, tell, signal) =>
+      unlessAborted(plan.personal ? forOwner(plan, tell) : forConnection(plan, closed, tell), signal),
+    async close() {
+      stopped.abort()
+      await Promise.all([...removals, ...[...fresh.keys()].map(remove)])
+    },
+  }
+}
+
+/** A line at most every second, and the last one. */
+function progressTeller(image: string, tell: Tell): (progress: PullProgress) => void {
+  tell(`pulling image ${image} ...`)
+  let told = Date.now()
+  return (progress) => {
+    const done = progress.layers > 0 && progress.complete === progress.layers
+    if (!done && Date.now() - told < TELL_EVERY) return
+    told = Date.now()
+    const { complete, layers, bytes, total } = progress
+    const size = total > 0 ? `, ${megabytes(bytes)} of ${megabytes(total)} MB` : ''
+    tell(`pulling image ${image}: ${complete} of ${layers} layers${size}`)
+  }
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1)
+}

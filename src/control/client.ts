@@ -1,0 +1,137 @@
+/** The other end of control.ts: asks every running gateway of this user. */
+import { readdirSync, unlinkSync } from 'node:fs'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { CliFailure } from './cli-failure.ts'
+import { controlDirectories } from './server.ts'
+
+const LIMIT = 5_000
+const MAX_ANSWER = 64 * 1024 * 1024
+
+const endpoint = z.object({ address: z.string(), port: z.number() })
+const session = z.object({
+  id: z.string(),
+  state: z.enum(['created', 'running', 'stopped']),
+  connectionId: z.string(),
+  identity: z.object({ name: z.string(), fingerprint: z.string() }),
+  remote: endpoint,
+  container: z.object({ id: z.string(), name: z.string() }),
+  user: z.string(),
+  start: z.enum(['shell', 'exec', 'subsystem']),
+  command: z.string().optional(),
+  tty: z.boolean(),
+  bytesIn: z.number(),
+  bytesOut: z.number(),
+  createdAt: z.number(),
+  runningAt: z.number().optional(),
+  stoppedAt: z.number().optional(),
+  end: z
+    .union([
+      z.object({ code: z.number() }),
+      z.object({ signal: z.string(), coreDumped: z.boolean() }),
+      z.object({ failure: z.string(), message: z.string() }),
+    ])
+    .optional(),
+})
+const sessionList = z.object({
+  pid: z.number(),
+  startedAt: z.number(),
+  endpoints: z.array(endpoint),
+  sessions: z.array(session),
+})
+
+export type SessionRow = z.output<typeof session>
+export type GatewaySessions = z.output<typeof sessionList>
+
+/** @throws CliFailure when no gateway runs */
+export async function allSessions(configured: string | undefined, stopped: boolean): Promise<GatewaySessions[]> {
+  return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionList)
+}
+
+/** True when one of the gateways had a live session of that id. */
+export async function killSession(configured: string | undefined, id: string): Promise<boolean> {
+  const answers = await ask(configured, 'POST', `/sessions/${id}/kill`, z.object({ killed: z.boolean() }))
+  return answers.some(({ killed }) => killed)
+}
+
+/** ControlReload */
+const reloadAnswer = z.object({
+  keys: z.number(),
+  problems: z.array(z.string()),
+  restart: z.array(z.string()),
+  ended: z.number(),
+})
+
+export async function reloadGateways(configured: string | undefined): Promise<z.infer<typeof reloadAnswer>[]> {
+  return ask(configured, 'POST', '/reload', reloadAnswer)
+}
+
+async function ask<T>(
+  configured: string | undefined,
+  method: string,
+  path: string,
+  schema: z.ZodType<T>,
+): Promise<T[]> {
+  const sockets = configured === undefined ? socketsHere() : [configured]
+  const answers = await Promise.all(sockets.map((socket) => call(socket, method, path, configured === undefined)))
+  const alive = answers.filter((answer) => answer !== undefined)
+  if (alive.length === 0) {
+    const where = configured ?? controlDirectories().join(', ')
+    throw new CliFailure(`no gateway of yours is running (looked in ${where}): hatchway serve`)
+  }
+  return alive.map((answer) => schema.parse(answer))
+}
+
+function socketsHere(): string[] {
+  return controlDirectories().flatMap((directory) => {
+    try {
+      const names = readdirSync(directory).filter((name) => /^\d+\.sock$/.test(name))
+      return names.map((name) => join(directory, name))
+    } catch {
+      return []
+    }
+  })
+}
+
+/** Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way. */
+function call(socketPath: string, method: string, path: string, tidy: boolean): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, method, path, timeout: LIMIT, agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > MAX_ANSWER) outgoing.destroy(new Error('the answer is too long'))
+        else chunks.push(chunk)
+      })
+      response.on('error', reject)
+      response.on('end', () => {
+        try {
+          resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`the gateway behind ${socketPath} does not answer`)))
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return resolve(undefined)
+      if (error.code === 'ECONNREFUSED') {
+        if (tidy) remove(socketPath)
+        return resolve(undefined)
+      }
+      const reason = error.code === 'EACCES' ? `${socketPath} belongs to somebody else` : error.message
+      reject(new CliFailure(`cannot ask the gateway: ${reason}`, 1, { cause: error }))
+    })
+    outgoing.end()
+  })
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Another one was faster.
+  }
+}

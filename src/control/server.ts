@@ -1,0 +1,155 @@
+/**
+ * The control socket: HTTP on a unix socket that only its owner can reach, for `hatchway sessions`, `kill` and `reload`.
+ * One socket for each gateway, named by its pid, so that two gateways of one person never fight for a name.
+ */
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
+import { unlink } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { HatchwayError, messageOf } from '../base/errors.ts'
+import type { SessionSnapshot } from '../session/registry.ts'
+
+/** sockaddr_un.sun_path, with its NUL. */
+const MAX_SOCKET_PATH = 107
+const PRIVATE_UMASK = 0o177
+
+export interface ControlStatus {
+  readonly pid: number
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[]
+}
+
+export interface ControlReload {
+  /** Keys that may log in. */
+  readonly keys: number
+  /** Why the configuration stays as it was. */
+  readonly problems: readonly string[]
+  /** Keys of the configuration that need a restart. */
+  readonly restart: readonly string[]
+  /** Sessions and forwards that were ended. */
+  readonly ended: number
+}
+
+export interface ControlHandlers {
+  status(): ControlStatus
+  sessions(options: { readonly stopped: boolean }): readonly SessionSnapshot[]
+  kill(id: string): boolean
+  /** What it did, as JSON. */
+  reload(): Promise<ControlReload>
+}
+
+export interface Control {
+  readonly path: string
+  close(): Promise<void>
+}
+
+/** Where gateways of this user may have their sockets, the preferred one first. */
+export function controlDirectories(env: NodeJS.ProcessEnv = process.env): string[] {
+  // Root's daemon is started without XDG_RUNTIME_DIR and root's shell has it: one place for both.
+  if (process.getuid?.() === 0) return ['/run/hatchway/control']
+  const own = join(env.HOME || homedir(), '.hatchway')
+  return env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'hatchway'), own] : [own]
+}
+
+/** @throws HatchwayError CONFIG_INVALID */
+export async function openControl(configured: string | undefined, handlers: ControlHandlers): Promise<Control> {
+  const path = configured ?? join(controlDirectories()[0] ?? '.', `${process.pid}.sock`)
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw unusable(path, `is longer than ${MAX_SOCKET_PATH} bytes`)
+  if (configured === undefined) makePrivate(dirname(path))
+  await removeStale(path)
+
+  const server = createServer((request, response) => {
+    answer(request, response, handlers).catch(() => {
+      if (!response.headersSent) send(response, 500, { error: 'internal error' })
+      else response.destroy()
+    })
+  })
+  server.requestTimeout = 10_000
+  server.maxConnections = 64
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(unusable(path, `cannot be made (${error.message})`)))
+    // bind() happens within listen(): nobody else can connect even for an instant.
+    const before = process.umask(PRIVATE_UMASK)
+    server.listen(path, resolve)
+    process.umask(before)
+  })
+  server.on('error', () => undefined)
+  server.unref()
+
+  let closed: Promise<void> | undefined
+  return {
+    path,
+    close() {
+      closed ??= new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+      return closed
+    },
+  }
+}
+
+function makePrivate(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const stats = lstatSync(directory)
+    if (!stats.isDirectory() || stats.uid !== process.getuid?.())
+      throw unusable(directory, 'is not a directory of yours')
+    if ((stats.mode & 0o077) !== 0) chmodSync(directory, 0o700)
+  } catch (error) {
+    if (error instanceof HatchwayError) throw error
+    throw unusable(directory, `cannot be made (${messageOf(error)})`)
+  }
+}
+
+/** A gateway that was killed leaves its socket. One that answers is not ours to remove. */
+async function removeStale(path: string): Promise<void> {
+  const answers = await new Promise<boolean>((resolve) => {
+    const socket = connect(path)
+    socket.setTimeout(1_000, () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', (error) =>
+      resolve('code' in error && error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED'),
+    )
+  })
+  if (answers) throw unusable(path, 'is in use by another gateway')
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) await unlink(path)
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, handlers: ControlHandlers): Promise<void> {
+  request.resume()
+  const [path = '/', query] = (request.url ?? '/').split('?')
+  const kill = /^\/sessions\/([0-9a-f]{1,32})\/kill$/.exec(path)
+  switch (`${request.method} ${kill ? '/sessions/ID/kill' : path}`) {
+    case 'GET /status':
+      return send(response, 200, handlers.status())
+    case 'GET /sessions': {
+      const sessions = handlers.sessions({ stopped: query === 'stopped' })
+      return send(response, 200, { ...handlers.status(), sessions })
+    }
+    case 'POST /sessions/ID/kill':
+      return send(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
+    case 'POST /reload':
+      return send(response, 200, await handlers.reload())
+    default:
+      return send(response, 404, { error: 'no such call' })
+  }
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
+  response.end(JSON.stringify(body))
+}
+
+function unusable(path: string, what: string): HatchwayError {
+  return new HatchwayError('CONFIG_INVALID', `control socket ${path} ${what}`)
+}

@@ -1,0 +1,109 @@
+/**
+ * Engine over a docker-compatible command line. It works wherever the CLI works (contexts, ssh hosts, auth plugins),
+ * at the price of one CLI process for each running program.
+ */
+import { z } from 'zod'
+import { HatchwayError } from '../../base/errors.ts'
+import { BoundedMap } from '../../lifetime/bounded-map.ts'
+import { anyOf } from '../../lifetime/deadline.ts'
+import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
+import type { Container, Engine } from '../engine.ts'
+import { nodeArch, parseContainer, parseInspectedSummary, readJson } from '../json.ts'
+import { engineError } from '../messages.ts'
+import { isContainerRef } from '../ref.ts'
+import { cliArchives } from './archives.ts'
+import { cliEvents } from './events.ts'
+import { startCliExec } from './exec.ts'
+import { flavourOf } from './flavour.ts'
+import { cliHolders } from './holders.ts'
+import { cliLifecycle } from './lifecycle.ts'
+import { cliMessage, createCli } from './run.ts'
+
+const NAMES_LIMIT = 10_000
+
+export interface CliEngineOptions {
+  /** "docker", "podman", "nerdctl" or a path to one of them. */
+  readonly binary: string
+}
+
+const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}']
+/** In one container: more than 16 program starts at once hang containerd's shim. */
+const STARTS_AT_ONCE = 10
+
+export function createCliEngine({ binary }: CliEngineOptions): Engine {
+  const flavour = flavourOf(binary)
+  const cli = createCli(binary)
+  const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
+  const names = new BoundedMap<string, string>(NAMES_LIMIT)
+  const name = (id: string) => names.get(id) ?? id.slice(0, 12)
+  const closed = new AbortController()
+  const closers = new Map<() => void, string>()
+
+  async function inspect(ref: string, signal: AbortSignal): Promise<Container> {
+    if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
+    const stdout = await cli.must(['inspect', '--type', 'container', ref], { signal }, { container: ref })
+    const found = readJson(stdout, (json) => parseContainer(z.array(z.unknown()).min(1).parse(json)[0]))
+    names.set(found.id, found.name)
+    return found
+  }
+
+  return {
+    kind: 'cli',
+    endpoint: `${binary} exec`,
+
+    async info(signal) {
+      const stdout = await cli.must(flavour.version, { signal }, {})
+      const { Version, Arch, OsArch } = readJson(stdout, (json) => versionJson.parse(json))
+      const host = flavour.host && (await cli.run(flavour.host, { signal }))
+      const where = process.env.DOCKER_HOST ?? host?.stdout.toString('utf8') ?? 'unix:'
+      return {
+        product: flavour.product,
+        version: Version,
+        arch: nodeArch(Arch ?? OsArch?.split('/')[1] ?? ''),
+        local: process.platform === 'linux' && where.startsWith('unix:'),
+      }
+    },
+
+    async list(signal) {
+      const rows = (await cli.must(PS, { signal }, {})).toString('utf8').split('\n')
+      const status = new Map(rows.filter((row) => row !== '').map((row) => splitOnce(row.trim(), '\t')))
+      if (status.size === 0) return []
+      // One that vanished in between makes the exit code 1; the others are told all the same.
+      const { stdout, stderr } = await cli.run(['inspect', '--type', 'container', ...status.keys()], { signal })
+      if (stdout.length === 0) throw engineError(cliMessage(stderr), {})
+      const found = readJson(stdout, (json) =>
+        z
+          .array(z.unknown())
+          .parse(json)
+          .map((item) => parseInspectedSummary(item, (id) => status.get(id) ?? '')),
+      )
+      for (const container of found) names.set(container.id, container.name)
+      return found
+    },
+
+    inspect,
+
+    exec: (containerId, spec, sink, signal) =>
+      startCliExec({ cli, flavour, gate, closers, name, inspect, containerId, spec, sink, signal }),
+
+    ...cliArchives(cli, name, inspect),
+
+    holders: cliHolders(cli),
+
+    lifecycle: cliLifecycle(cli, name, (id) => [...closers.values()].filter((inside) => inside === id).length),
+
+    events: (signal) => cliEvents(cli, flavour, anyOf(signal, closed.signal)),
+
+    async close() {
+      closed.abort(new Error('the engine was closed'))
+      for (const close of closers.keys()) close()
+    },
+  }
+}
+
+const versionJson = z.object({ Version: z.string(), Arch: z.string().optional(), OsArch: z.string().optional() })
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
+}

@@ -1,0 +1,63 @@
+/** `CLI events`: what happens to containers, one JSON object a line, from a child that is started again when it ends. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
+import { onAbort } from '../../lifetime/on-abort.ts'
+import type { EngineEvent } from '../engine.ts'
+import { type ParsedEvent, parseEvent } from '../json.ts'
+import { readLines } from '../lines.ts'
+import type { CliFlavour } from './flavour.ts'
+import type { Cli } from './run.ts'
+
+const FIRST_PAUSE = 200
+const LONGEST_PAUSE = 5000
+/** A child that lives this long has reached its engine: nothing else in its output tells. */
+const SETTLED = 1000
+
+export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  let lost = false
+  for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const stop = () => child.kill('SIGKILL')
+    child.on('error', () => {})
+    const remove = onAbort(signal, stop)
+    try {
+      if (lost && (await lives(child))) yield { type: 'reconnected' }
+      const started = Date.now()
+      for await (const line of readLines(child.stdout)) {
+        const event = parseEvent(line)
+        if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
+      }
+      if (Date.now() - started > SETTLED) pause = FIRST_PAUSE
+    } catch {
+      // Whatever broke it, the cure is the same: wait, and start it again.
+    } finally {
+      remove()
+      stop()
+    }
+    lost = true
+    await delay(pause, undefined, { signal }).catch(() => {})
+  }
+}
+
+async function lives(child: ChildProcess): Promise<boolean> {
+  const ended = new AbortController()
+  child.once('exit', () => ended.abort())
+  child.once('error', () => ended.abort())
+  await delay(SETTLED, undefined, { signal: ended.signal }).catch(() => {})
+  return !ended.signal.aborted
+}
+
+export async function recentCliEvents(
+  cli: Cli,
+  flavour: CliFlavour,
+  containerId: string,
+  since: number,
+  signal: AbortSignal,
+): Promise<ParsedEvent[]> {
+  const now = Date.now() / 1000
+  const args = [...flavour.events, '--filter', `container=${containerId}`]
+  const span = ['--since', Math.max(since / 1000 - 1, now - 60).toFixed(3), '--until', now.toFixed(3)]
+  const result = await cli.run([...args, ...span], { signal, deadline: 3000 }).catch(() => undefined)
+  const events = result?.stdout.toString('utf8').split('\n').map(parseEvent) ?? []
+  return events.filter((event): event is ParsedEvent => event !== undefined && event.id === containerId)
+}

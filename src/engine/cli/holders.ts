@@ -1,0 +1,113 @@
+/** Holder containers by `docker run` (engine.ts `Holders`). The CLI ends them with itself: -i, --rm. */
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { HatchwayError } from '../../base/errors.ts'
+import { deadline } from '../../lifetime/deadline.ts'
+import { onAbort } from '../../lifetime/on-abort.ts'
+import { HOLDER_LABEL, HOLDER_MAX_AGE } from '../docker/holders.ts'
+import type { HolderSpec, Holders } from '../engine.ts'
+import { HOLDER_LIMITS, withCpuLimit, withImage } from '../holder-start.ts'
+import { oneLine } from '../messages.ts'
+import type { Cli } from './run.ts'
+
+const START_DEADLINE = 20_000
+const TEXT_LIMIT = 4096
+
+export function cliHolders(cli: Cli): Holders {
+  async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
+    const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
+    const child = spawn(cli.binary, runArguments(spec, name, cpu), { stdio: ['pipe', 'pipe', 'pipe'] })
+    const close = async () => {
+      child.stdin.destroy()
+      child.kill('SIGKILL')
+      await cli.run(['rm', '--force', name], { signal: deadline(START_DEADLINE) }).catch(() => undefined)
+    }
+    const limit = deadline(START_DEADLINE, signal)
+    try {
+      const firstLine = await new Promise<string>((resolve, reject) => {
+        let out = ''
+        let err = ''
+        onAbort(limit, reject)
+        child.on('error', reject)
+        child.stdin.on('error', () => {})
+        child.stdout.on('data', (chunk: Buffer) => {
+          if (out.length < TEXT_LIMIT) out += chunk.toString('latin1')
+          if (out.includes('\n')) resolve(out.slice(0, out.indexOf('\n')))
+        })
+        child.stderr.on('data', (chunk: Buffer) => {
+          if (err.length < TEXT_LIMIT) err += chunk.toString('utf8')
+        })
+        child.on('close', () => {
+          const cause = new Error(oneLine(err))
+          reject(new HatchwayError('ENGINE_ERROR', `the holder ended: ${cause.message}`, { cause }))
+        })
+      })
+      return { firstLine, close }
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
+
+  return {
+    async start(spec, signal) {
+      const { repository, tag, tar } = spec.image
+      const bring = () => cli.must(['import', '-', `${repository}:${tag}`], { signal, input: tar }, {})
+      return withCpuLimit((cpu) => withImage(repository, () => start(spec, cpu, signal), bring))
+    },
+
+    async sweep(signal) {
+      const filter = ['--filter', `label=${HOLDER_LABEL}`]
+      const ids = (await cli.must(['ps', '--all', '--quiet', '--no-trunc', ...filter], { signal }, {}))
+        .toString()
+        .trim()
+      let swept = 0
+      for (const id of ids === '' ? [] : ids.split('\n')) {
+        const { code, stdout } = await cli.run(['inspect', '--format', '{{.Created}}', id], { signal })
+        const age = (Date.now() - Date.parse(stdout.toString().trim())) / 1000
+        if (code !== 0 || !(age > HOLDER_MAX_AGE)) continue
+        await cli.run(['rm', '--force', id], { signal })
+        swept += 1
+      }
+      return swept
+    },
+
+    async forget(repository, signal) {
+      const { stdout } = await cli.run(['image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', repository], { signal })
+      const tags = stdout.toString().trim()
+      for (const tag of tags === '' ? [] : tags.split('\n')) await cli.run(['image', 'rm', tag], { signal })
+    },
+  }
+}
+
+function runArguments(spec: HolderSpec, name: string, cpu: boolean): string[] {
+  const { memoryBytes, pids, cpuPeriodUs, cpuQuotaUs } = HOLDER_LIMITS
+  const [program, ...rest] = spec.argv
+  return [
+    'run',
+    '--interactive',
+    '--rm',
+    // Never a registry's image of that name.
+    '--pull=never',
+    `--name=${name}`,
+    `--label=${HOLDER_LABEL}=${spec.containerId}`,
+    `--pid=container:${spec.containerId}`,
+    '--network=none',
+    '--read-only',
+    '--cap-drop=ALL',
+    '--security-opt=no-new-privileges',
+    '--log-driver=none',
+    ...(spec.userns !== undefined ? [`--userns=${spec.userns}`] : []),
+    `--memory=${memoryBytes}`,
+    `--memory-swap=${memoryBytes}`,
+    `--pids-limit=${pids}`,
+    ...(cpu ? [`--cpu-period=${cpuPeriodUs}`, `--cpu-quota=${cpuQuotaUs}`] : []),
+    `--user=${spec.user}`,
+    ...(spec.mount
+      ? ['--mount', `type=bind,source=${spec.mount.source},target=${spec.mount.destination},readonly`]
+      : []),
+    `--entrypoint=${program}`,
+    `${spec.image.repository}:${spec.image.tag}`,
+    ...rest,
+  ]
+}

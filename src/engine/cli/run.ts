@@ -1,0 +1,74 @@
+/** Short calls of the CLI: one child each, bounded in time and output, its errors as HatchwayErrors. */
+import { type About, engineError, engineTimeout, unreachable } from '../messages.ts'
+
+export interface CliResult {
+  readonly code: number
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly signal: AbortSignal
+  readonly input?: Buffer
+  /** Milliseconds. */
+  readonly deadline?: number
+  /** Bytes of stdout taken; then the child is ended. */
+  readonly limit?: number
+}
+
+export interface Cli {
+  readonly binary: string
+  /** Any exit code is a result; only "cannot run it" and "no answer in time" throw. */
+  run(args: readonly string[], options: RunOptions): Promise<CliResult>
+  /** Stdout of a call that must exit 0. */
+  must(args: readonly string[], options: RunOptions, about: About): Promise<Buffer>
+}
+
+const DEADLINE = 20_000
+const OUTPUT_LIMIT = 64 * 1024 * 1024
+
+export function createCli(binary: string): Cli {
+  async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
+    options.signal.throwIfAborted()
+    const deadline = options.deadline ?? DEADLINE
+    // Loaded where it is needed: with an API socket it never is.
+    const { execa } = await import('execa')
+    const result = await execa(binary, args, {
+      reject: false,
+      encoding: 'buffer',
+      stripFinalNewline: false,
+      input: options.input ?? Buffer.alloc(0),
+      timeout: deadline,
+      // A CLI in a hang (an engine that never answers) may ignore SIGTERM.
+      forceKillAfterDelay: 500,
+      cancelSignal: options.signal,
+      maxBuffer: { stdout: options.limit ?? OUTPUT_LIMIT, stderr: 64 * 1024 },
+    })
+    options.signal.throwIfAborted()
+    const what = `${binary} ${args[0]}`
+    if (result.timedOut) throw engineTimeout(what, deadline)
+    const stdout = Buffer.from(result.stdout)
+    const stderr = Buffer.from(result.stderr).toString('utf8').trim()
+    if (result.isMaxBuffer) return { code: 0, stdout, stderr }
+    if (result.exitCode === undefined) {
+      const missing = result.code === 'ENOENT' || result.code === 'EACCES'
+      throw unreachable(missing ? `${binary} cannot be run` : `${binary} was killed`, new Error(result.shortMessage))
+    }
+    return { code: result.exitCode, stdout, stderr }
+  }
+
+  return {
+    binary,
+    run,
+    async must(args, options, about) {
+      const { code, stdout, stderr } = await run(args, options)
+      if (code !== 0) throw engineError(cliMessage(stderr), about)
+      return stdout
+    },
+  }
+}
+
+/** The engine's own words in a CLI's error message. */
+export function cliMessage(stderr: string): string {
+  return stderr.replace(/^(Error response from daemon: |Error: |time="[^"]*" level=\w+ msg=)/, '')
+}

@@ -1,0 +1,74 @@
+/** Where a Docker-compatible API is: DOCKER_HOST's spellings, and a socket to it. */
+import { readFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import tls from 'node:tls'
+import { HatchwayError } from '../../base/errors.ts'
+
+export interface TlsFiles {
+  readonly ca?: Buffer
+  readonly cert?: Buffer
+  readonly key?: Buffer
+  /** False only where a docker context says so itself (SkipTLSVerify). */
+  readonly verify: boolean
+}
+
+export type DockerAddress =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
+
+/** undefined: a scheme that only a CLI serves (ssh://, npipe://). Throws CONFIG_INVALID where it cannot be read at all. */
+export function parseAddress(text: string, env: NodeJS.ProcessEnv = process.env): DockerAddress | undefined {
+  if (text.startsWith('/')) return { kind: 'unix', path: text }
+  const [, scheme = '', rest = ''] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? []
+  if (scheme === 'unix' && rest.startsWith('/')) return { kind: 'unix', path: rest }
+  if (scheme === 'ssh' || scheme === 'npipe' || scheme === 'fd') return undefined
+  const found = /^(\[[0-9a-fA-F:.]+\]|[^/:[\]]+)(?::(\d{1,5}))?\/?$/.exec(rest)
+  if (!['tcp', 'http', 'https'].includes(scheme) || found === null) {
+    throw new HatchwayError('CONFIG_INVALID', `cannot read the engine's address "${text}"`)
+  }
+  const certificates = env.DOCKER_CERT_PATH
+  const secure = scheme === 'https' || (scheme === 'tcp' && Boolean(env.DOCKER_TLS_VERIFY || certificates))
+  const host = (found[1] ?? '').replace(/^\[|\]$/g, '')
+  const port = Number(found[2] ?? (secure ? 2376 : 2375))
+  if (!secure) return { kind: 'tcp', host, port }
+  // Docker's own rule: a certificate path without DOCKER_TLS_VERIFY encrypts but does not verify. Hatchway always verifies.
+  return { kind: 'tcp', host, port, tls: certificates ? tlsFiles(certificates, true) : { verify: true } }
+}
+
+export function tlsFiles(directory: string, verify: boolean): TlsFiles {
+  const read = (name: string) => {
+    try {
+      return readFileSync(join(directory, name))
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+      throw new HatchwayError('CONFIG_INVALID', `cannot read ${join(directory, name)}`, { cause: error })
+    }
+  }
+  const [ca, cert, key] = [read('ca.pem'), read('cert.pem'), read('key.pem')]
+  return { verify, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+}
+
+export function formatAddress(address: DockerAddress): string {
+  if (address.kind === 'unix') return `unix://${address.path}`
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  return `tcp://${host}:${address.port}`
+}
+
+/** How `node:http` and `net.connect` alike reach it. */
+export function connectTo(address: DockerAddress, options: { onread?: net.OnReadOpts } = {}): net.Socket {
+  // allowHalfOpen: closing a program's stdin is a half-close of this stream, its output still comes.
+  const shared = { ...options, allowHalfOpen: true }
+  if (address.kind === 'unix') return net.connect({ ...shared, path: address.path })
+  const place = { ...shared, host: address.host, port: address.port, noDelay: true, keepAlive: true }
+  if (address.tls === undefined) return net.connect(place)
+  const { ca, cert, key, verify } = address.tls
+  return tls.connect({
+    ...place,
+    ...(net.isIP(address.host) === 0 && { servername: address.host }),
+    rejectUnauthorized: verify,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+  })
+}

@@ -1,0 +1,57 @@
+/** GET /events: what happens to containers, as a stream that comes back after an engine's restart. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { EngineEvent } from '../engine.ts'
+import { type ParsedEvent, parseEvent } from '../json.ts'
+import { readLines } from '../lines.ts'
+import type { DockerApi } from './api.ts'
+
+const FIRST_PAUSE = 200
+const LONGEST_PAUSE = 5000
+
+export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  let lost = false
+  for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    try {
+      const { prefix } = await api.version(signal)
+      const response = await api.http.open('GET', `${prefix}/events?${filter({ type: ['container'] })}`, signal)
+      try {
+        if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
+        // Whoever hears this lists the containers now: the stream is open already, so nothing falls in between.
+        if (lost) yield { type: 'reconnected' }
+        pause = FIRST_PAUSE
+        for await (const line of readLines(response)) {
+          const event = parseEvent(line)
+          if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
+        }
+      } finally {
+        response.destroy()
+      }
+    } catch {
+      // Whatever broke it, the cure is the same: wait, and connect again.
+    }
+    lost = true
+    await delay(pause, undefined, { signal }).catch(() => {})
+  }
+}
+
+/** What happened to one container since; empty where the engine does not tell. */
+export async function recentEvents(
+  api: DockerApi,
+  containerId: string,
+  since: number,
+  signal: AbortSignal,
+): Promise<ParsedEvent[]> {
+  const now = Date.now() / 1000
+  // Asked up to now, an engine answers at once from memory.
+  const span = `since=${Math.max(since / 1000 - 1, now - 60).toFixed(3)}&until=${now.toFixed(3)}`
+  const { prefix } = await api.version(signal)
+  const path = `${prefix}/events?${span}&${filter({ type: ['container'], container: [containerId] })}`
+  const answer = await api.http.call('GET', path, { signal, deadline: 2000, limit: 1024 * 1024 }).catch(() => undefined)
+  if (answer === undefined || answer.status !== 200) return []
+  const events = answer.body.toString('utf8').split('\n').map(parseEvent)
+  return events.filter((event): event is ParsedEvent => event !== undefined && event.id === containerId)
+}
+
+function filter(filters: Record<string, string[]>): string {
+  return `filters=${encodeURIComponent(JSON.stringify(filters))}`
+}

@@ -1,0 +1,182 @@
+/** Containers started, stopped, made and removed over the Docker API (engine.ts `Lifecycle`). */
+import { z } from 'zod'
+import { HatchwayError } from '../../base/errors.ts'
+import { deadline } from '../../lifetime/deadline.ts'
+import type { ContainerSpec, Lifecycle } from '../engine.ts'
+import { splitImage } from '../image-ref.ts'
+import { parseExecIds, parseExecState, parseId, parseMessage } from '../json.ts'
+import { demandLimits, isLimited, parseLimits } from '../limits.ts'
+import { readLines } from '../lines.ts'
+import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
+import { createPullCounter } from '../pull-counter.ts'
+import type { DockerApi } from './api.ts'
+import { createDemux } from './demux.ts'
+
+/** A start mounts, pulls networks up, waits for a slow disk. */
+const START_DEADLINE = 60_000
+const CREATE_DEADLINE = 60_000
+/** A registry that does not answer is given up by the engine itself, after minutes. */
+const PULL_ANSWER = 180_000
+const LOG_BYTES = 16 * 1024
+
+export function dockerLifecycle(api: DockerApi): Lifecycle {
+  /** `fine`: statuses that say that it is so already. */
+  async function change(
+    method: string,
+    ref: string,
+    path: string,
+    fine: number,
+    deadline: number,
+    signal: AbortSignal,
+  ) {
+    const { prefix } = await api.version(signal)
+    const answer = await api.http.call(method, `${prefix}/containers/${ref}${path}`, { signal, deadline })
+    if (answer.status > 299 && answer.status !== fine) {
+      throw engineError(parseMessage(answer.body), { container: api.name(ref) })
+    }
+  }
+
+  async function remove(ref: string, signal: AbortSignal): Promise<void> {
+    try {
+      await change('DELETE', ref, '?force=true&v=true', 404, START_DEADLINE, signal)
+    } catch (error) {
+      if (!isRemoved(error)) throw error
+    }
+  }
+
+  return {
+    start: (id, signal) => change('POST', id, '/start', 304, START_DEADLINE, signal),
+    unpause: (id, signal) => change('POST', id, '/unpause', 304, START_DEADLINE, signal),
+    stop: (id, grace, signal) => change('POST', id, `/stop?t=${grace}`, 304, grace * 1000 + START_DEADLINE, signal),
+
+    remove,
+
+    async othersInside(id, signal) {
+      const about = { container: api.name(id) }
+      const execs = await api.json('GET', `/containers/${id}/json`, { signal, about }, parseExecIds)
+      // Podman lists what has ended as well, for five minutes; Docker what was made and never started.
+      for (const exec of execs.filter((exec) => !api.ownExecs.has(exec))) {
+        const state = await api
+          .json('GET', `/exec/${exec}/json`, { signal }, parseExecState)
+          .catch((error: unknown) => {
+            if (error instanceof HatchwayError && error.code === 'ENGINE_ERROR') return undefined
+            throw error
+          })
+        if (state?.running) return true
+      }
+      return false
+    },
+
+    async logs(id, lines, signal) {
+      const { prefix } = await api.version(signal)
+      const path = `${prefix}/containers/${id}/logs?stdout=true&stderr=true&tail=${lines}`
+      const { status, body } = await api.http.call('GET', path, { signal, limit: LOG_BYTES })
+      return status === 200 ? unframed(body) : ''
+    },
+
+    async create(spec, signal) {
+      const path = `/containers/create?name=${encodeURIComponent(spec.name)}`
+      const options = { signal, json: createBody(spec), deadline: CREATE_DEADLINE }
+      const { id, warnings } = await api.json('POST', path, options, parseCreated).catch((error: unknown) => {
+        throw imageMissing(error, spec.image) ?? error
+      })
+      if (!isLimited(spec)) return id
+      try {
+        const made = await api.json('GET', `/containers/${id}/json`, { signal }, parseLimits)
+        demandLimits(spec, made, warnings)
+        return id
+      } catch (error) {
+        // Whoever asks for it again must not find it.
+        await remove(id, deadline(START_DEADLINE)).catch(() => {})
+        throw error
+      }
+    },
+
+    async pull(image, progress, signal) {
+      const { prefix } = await api.version(signal)
+      const { name, tag } = splitImage(image)
+      const query = `fromImage=${encodeURIComponent(name)}&tag=${encodeURIComponent(tag)}`
+      const response = await api.http.open('POST', `${prefix}/images/create?${query}`, signal, PULL_ANSWER)
+      const counter = createPullCounter()
+      let failed: string | undefined
+      try {
+        for await (const line of readLines(response)) {
+          const said = pullLine.safeParse(parseLine(line))
+          if (!said.success) continue
+          failed ??= said.data.error ?? (response.statusCode === 200 ? undefined : said.data.message)
+          if (counter.add(said.data)) progress(counter.progress())
+        }
+      } catch (error) {
+        signal.throwIfAborted()
+        failed ??= error instanceof Error ? error.message : 'the answer was cut off'
+      } finally {
+        response.destroy()
+      }
+      if (response.statusCode !== 200) failed ??= `status ${response.statusCode}`
+      if (failed !== undefined) throw imageUnavailable(image, failed)
+    },
+  }
+}
+
+const createWarnings = z.object({ Warnings: z.array(z.string()).nullish().catch([]) })
+
+function parseCreated(json: unknown) {
+  return { id: parseId(json), warnings: createWarnings.parse(json).Warnings ?? [] }
+}
+
+const pullLine = z.object({
+  id: z.string().optional(),
+  status: z.string().optional(),
+  error: z.string().optional(),
+  message: z.string().optional(),
+  progressDetail: z.object({ current: z.number().optional(), total: z.number().optional() }).optional(),
+})
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+function createBody(spec: ContainerSpec): object {
+  const [program, ...rest] = spec.argv ?? []
+  return {
+    Image: spec.image,
+    ...(program !== undefined && { Entrypoint: [program], Cmd: rest }),
+    ...(spec.user !== undefined && { User: spec.user }),
+    ...(spec.workdir !== undefined && { WorkingDir: spec.workdir }),
+    Env: spec.env,
+    Labels: spec.labels,
+    HostConfig: {
+      Init: spec.init,
+      ...(spec.network !== undefined && { NetworkMode: spec.network }),
+      ...(spec.memory !== undefined && { Memory: spec.memory }),
+      ...(spec.cpus !== undefined && { NanoCpus: Math.round(spec.cpus * 1e9) }),
+      ...(spec.pids !== undefined && { PidsLimit: spec.pids }),
+      // Mounts, not Binds: a source that the engine cannot see is an error there, not a new empty folder on its host.
+      Mounts: spec.mounts.map((mount) => ({
+        Type: mount.type,
+        ...(mount.source !== undefined && { Source: mount.source }),
+        Target: mount.target,
+        ReadOnly: mount.readOnly,
+      })),
+    },
+  }
+}
+
+/** A container with a terminal writes its log without frames. */
+function unframed(body: Buffer): string {
+  const parts: Buffer[] = []
+  try {
+    createDemux((_fd, chunk) => {
+      parts.push(chunk)
+      return true
+    }).feed(body)
+    return Buffer.concat(parts).toString('utf8')
+  } catch (error) {
+    if (error instanceof RangeError) return body.toString('utf8')
+    throw new HatchwayError('ENGINE_ERROR', 'the container’s log cannot be read', { cause: error })
+  }
+}

@@ -1,0 +1,211 @@
+/** The engine's own error sentences → what a user reads. Docker and Podman share most of them; both roads use this. */
+import { HatchwayError } from '../base/errors.ts'
+import type { Limit } from '../lifetime/deadline.ts'
+
+/** What a failed call was about, for a clear sentence. */
+export interface About {
+  readonly container?: string
+  readonly user?: string
+}
+
+/** One line, printable, bounded: engine text quotes names and paths that a hostile image may have chosen. */
+export function oneLine(text: string, limit = 300): string {
+  const flat = text
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+    .trim()
+  return flat.length > limit ? `${flat.slice(0, limit)}...` : flat
+}
+
+const NOT_RUNNING: readonly (readonly [RegExp, string])[] = [
+  [/is paused|container state improper.*paused|paused container/i, 'is paused'],
+  [/is restarting/i, 'is restarting'],
+  [/marked for removal|is (being removed|removing)|removal in progress/i, 'is being removed'],
+  [
+    /is not running|on running containers|stopped container|container not running|is not created or running|is (exited|created|dead)/i,
+    'is stopped',
+  ],
+]
+
+/** A sentence that tells that the container cannot run programs now, or undefined. */
+export function notRunning(text: string, container: string): HatchwayError | undefined {
+  for (const [pattern, state] of NOT_RUNNING) {
+    if (pattern.test(text)) {
+      return new HatchwayError('CONTAINER_NOT_RUNNING', `container ${oneLine(container, 80)} ${state}`, {
+        cause: new Error(oneLine(text)),
+      })
+    }
+  }
+  return undefined
+}
+
+const UNKNOWN_USER =
+  /unable to find user|unable to find group|no matching entries in (passwd|group) file|uids and gids must be in range|looking up (user|supplemental)/i
+
+const NO_CONTAINER = /no such container|no container with name or id|container .*does not exist|no such object/i
+
+/** Maps an engine's error text. `fallback` decides for texts nobody has met yet. */
+export function engineError(text: string, about: About, fallback = 'the container engine refused'): HatchwayError {
+  const container = oneLine(about.container ?? '', 80)
+  const cause = new Error(oneLine(text))
+  const state = notRunning(text, container)
+  if (state !== undefined) return state
+  if (NO_CONTAINER.test(text)) {
+    return new HatchwayError('CONTAINER_NOT_FOUND', `no container ${container}`, { cause })
+  }
+  if (/multiple ids found|more than one result|is ambiguous|multiple containers found/i.test(text)) {
+    return new HatchwayError('CONTAINER_AMBIGUOUS', `more than one container begins with ${container}`, { cause })
+  }
+  if (UNKNOWN_USER.test(text)) {
+    const who =
+      about.user === '' ? 'the user or group that it runs as is not' : `no user ${oneLine(about.user ?? '', 80)}`
+    return new HatchwayError('USER_NOT_FOUND', `${who} in the container`, { cause })
+  }
+  if (isUnreachable(text)) return unreachable(undefined, cause)
+  return new HatchwayError('ENGINE_ERROR', `${fallback}: ${withoutHostPaths(text)}`, { cause })
+}
+
+/**
+ * An engine names files of its host: its own storage, what is mounted into a container. They are for the log, which has the
+ * error's cause, and not for who logs in. Devices are named as they are inside, and so is the program that was to run.
+ */
+function withoutHostPaths(text: string): string {
+  return oneLine(text).replace(/(^|[\s"'`(=[])(\/[^\s"'`:)\],]+)/g, (whole, before: string, path: string) =>
+    path.startsWith('/dev/') || text.includes(`exec: "${path}"`) ? whole : `${before}...`,
+  )
+}
+
+const NO_IMAGE = /no such image|image not known|unable to find image|manifest unknown|image .*not found/i
+
+/** Symbolic links that lead to themselves: ELOOP, in Docker's and Podman's words. */
+export function isLinkLoop(error: HatchwayError): boolean {
+  return error.cause instanceof Error && /too many (links|levels of symbolic links)/i.test(error.cause.message)
+}
+
+/** A removal that another one made needless. */
+export function isRemoved(error: unknown): boolean {
+  if (!(error instanceof HatchwayError)) return false
+  const text = error.cause instanceof Error ? error.cause.message : ''
+  return error.code === 'CONTAINER_NOT_FOUND' || /removal .* already in progress|marked for removal/i.test(text)
+}
+
+/** A failed create, as what a user can understand when it was for want of the image; undefined: something else failed. */
+export function imageMissing(error: unknown, image: string): HatchwayError | undefined {
+  const text = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
+  if (!NO_IMAGE.test(text)) return undefined
+  return new HatchwayError('IMAGE_UNAVAILABLE', `the engine has no image ${oneLine(image, 100)}`, { cause: error })
+}
+
+export function imageUnavailable(image: string, why: string): HatchwayError {
+  return new HatchwayError(
+    'IMAGE_UNAVAILABLE',
+    `the engine has no image ${oneLine(image, 100)} and cannot pull it: ${withoutHostPaths(why)}`,
+  )
+}
+
+/** A CLI says this when its engine does not answer. */
+export function isUnreachable(text: string): boolean {
+  return /cannot connect to the docker daemon|error during connect|cannot connect to podman|dial unix|failed to connect to|is the docker daemon running/i.test(
+    text,
+  )
+}
+
+export function unreachable(why: string | undefined, cause: unknown): HatchwayError {
+  const reason = why === undefined ? '' : ` (${why})`
+  return new HatchwayError('ENGINE_UNAVAILABLE', `the container engine is not reachable${reason}`, { cause })
+}
+
+export function engineTimeout(what: string, milliseconds: number): HatchwayError {
+  return new HatchwayError(
+    'ENGINE_TIMEOUT',
+    `the container engine did not answer within ${Math.round(milliseconds / 100) / 10} s (${what})`,
+  )
+}
+
+/** A limit over calls of an engine that ends as the engine's own failure to answer does. */
+export function engineLimit(what: string, ms: number): Limit {
+  return { ms, reason: () => engineTimeout(what, ms) }
+}
+
+export function engineLost(cause: unknown): HatchwayError {
+  return new HatchwayError('ENGINE_LOST', 'the container engine went away', { cause })
+}
+
+/** How a program that could not be started ends: a line for stderr and a shell's exit code; or a failure. */
+export type StartFailure = { readonly line: string; readonly code: 126 | 127 } | { readonly error: HatchwayError }
+
+/** There is no /dev/pts, or no pty is free. */
+export function terminalMissing(container: string, cause: unknown): HatchwayError {
+  return new HatchwayError('TERMINAL_MISSING', `container ${oneLine(container, 80)} has no terminal to give`, { cause })
+}
+
+/** The beginnings of what an engine or its runtime says in-band, on the program's own streams, when it cannot start it. */
+export const START_FAILURE_TEXTS: readonly string[] = [
+  'OCI runtime ',
+  'unable to find user ',
+  'unable to find group ',
+  'uids and gids must be in range',
+  'cannot exec in a ',
+  'runc: ',
+  'crun: ',
+  'exec failed: ',
+  'failed to create runc ',
+  // The last step of runc and of crun, whose code is 1.
+  'exec /',
+  'exec: ',
+  // Podman.
+  'Error: runc: ',
+  'Error: crun: ',
+  'Error: OCI runtime ',
+  'Error: unable to find ',
+  'Error: read unixpacket ',
+]
+
+/** What the runtimes say of an execve(2) that failed: the whole of it, since a program that ends with 1 says anything. */
+const EXECVE_FAILED = /^exec(?: \/\S*)?: (?:argument list too long|exec format error)\s*$/i
+
+/** May these words, with which an exec ended with this code, be an engine's, who could not start it? */
+export function mayBeStartFailure(text: string, code: number): boolean {
+  return (code >= 125 && code <= 127) || (code === 1 && EXECVE_FAILED.test(text))
+}
+
+/** Podman's lines on its own connection to a program that did not start: the reason is in another line. */
+const ATTACH_NOISE = /^(?:Error: )?read unixpacket [^\n]*\n?/gm
+
+export function withoutAttachNoise(text: string): string {
+  return text.replace(ATTACH_NOISE, '')
+}
+
+const OTHER_FILE =
+  /\b(?:l?stat|open\w*|read\w*|mkdir|mount|access) [`"]?(\/[^\s:`"]+)[`"]?: (?:no such file|not a directory|permission denied|operation not permitted)/i
+
+/** What the runtime itself needed and did not find, as /dev/null: the program may well be there. */
+function isOfAnotherFile(text: string, command: string): boolean {
+  const [, file] = OTHER_FILE.exec(text) ?? []
+  return file !== undefined && file !== command && !/\bexec: "/.test(text)
+}
+
+/** undefined: these words are not known; they may be the program's own. */
+export function startFailure(text: string, command: string, cwd: string, about: About): StartFailure | undefined {
+  const name = oneLine(command, 100)
+  if (/chdir to cwd|cwd must be an absolute path|workdir .* does not exist|chdir (to )?`/i.test(text)) {
+    return { line: `hatchway: ${oneLine(cwd, 100)}: no such directory in the container`, code: 126 }
+  }
+  if (UNKNOWN_USER.test(text) || NO_CONTAINER.test(text)) return { error: engineError(text, about) }
+  const state = notRunning(text, about.container ?? '')
+  if (state !== undefined) return { error: state }
+  if (!/exec|runc|crun|OCI/i.test(text)) return undefined
+  if (/\/dev\/(ptmx|pts)\b/.test(text))
+    return { error: terminalMissing(about.container ?? '', new Error(oneLine(text))) }
+  if (isOfAnotherFile(text, command)) {
+    return { error: engineError(text, about, 'the container engine could not run the program') }
+  }
+  if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
+  if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
+    return { line: `hatchway: ${name}: command not found`, code: 127 }
+  }
+  if (/permission denied|operation not permitted|is a directory/i.test(text))
+    return { line: `hatchway: ${name}: permission denied`, code: 126 }
+  if (/exec format error/i.test(text)) return { line: `hatchway: ${name}: cannot execute: wrong format`, code: 126 }
+  return undefined
+}

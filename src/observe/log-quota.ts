@@ -1,0 +1,51 @@
+/**
+ * How many lines one connection may have in the log. A client that is refused a thousand times a second must not fill the
+ * disk, nor keep the gateway busy with writing about it. What was left out is told as a number.
+ */
+import { BoundedMap } from '../lifetime/bounded-map.ts'
+
+/** A busy client (ansible through one connection, an IDE) has two lines for each program. */
+const AT_ONCE = 1000
+const A_SECOND = 50
+const MAX_CONNECTIONS = 10_000
+/** Client text cannot look like these: JSON escapes its quotes. */
+const CONNECTION = /"connection":"([^"\\]+)"/
+/** Asked for one by one (log.files), and each costs its client a request and an answer. */
+const FILE = /"msg":"sftp [a-z]+"\}\n$/
+const LAST = /"msg":"disconnected"\}\n$/
+
+interface Quota {
+  left: number
+  at: number
+  unsaid: number
+}
+
+/** Answers the lines to write for a line of JSON: itself, none, or what was left out and itself. */
+export function createLineQuota(now: () => number = () => performance.now()): (line: string) => readonly string[] {
+  const quotas = new BoundedMap<string, Quota>(MAX_CONNECTIONS)
+  return (line) => {
+    if (line.startsWith('{"level":"debug"') || FILE.test(line)) return [line]
+    const [, connection] = CONNECTION.exec(line) ?? []
+    if (connection === undefined) return [line]
+    const time = now()
+    const quota = quotas.get(connection) ?? { left: AT_ONCE, at: time, unsaid: 0 }
+    if (!quotas.has(connection)) quotas.set(connection, quota)
+    quota.left = Math.min(AT_ONCE, quota.left + ((time - quota.at) / 1000) * A_SECOND)
+    quota.at = time
+    const isLast = LAST.test(line)
+    if (isLast) quotas.delete(connection)
+    else if (quota.left < 1) {
+      quota.unsaid++
+      return []
+    }
+    quota.left--
+    const { unsaid } = quota
+    quota.unsaid = 0
+    return unsaid === 0 ? [line] : [leftOut(connection, unsaid), line]
+  }
+}
+
+function leftOut(connection: string, unsaid: number): string {
+  const msg = 'lines of this connection were left out'
+  return `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), connection, unsaid, msg })}\n`
+}

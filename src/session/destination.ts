@@ -1,0 +1,247 @@
+/**
+ * Where a connection leads: its login names a container or a template; the policy says whether there is one for this
+ * identity; a template's container is made, one that does not run is started.
+ */
+
+import type { Logger } from 'pino'
+import { asHatchwayError, HatchwayError } from '../base/errors.ts'
+import type { Containers, Target } from '../container/containers.ts'
+import { brief, notFound } from '../container/find.ts'
+import { stateWord } from '../container/lifecycle/start.ts'
+import type { Starter } from '../container/lifecycle/starter.ts'
+import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute, targetOf } from '../container/route.ts'
+import { noTemplate, type Plan, planned } from '../container/templates/template.ts'
+import type { MadeContainers, Tell } from '../container/templates/template-containers.ts'
+import type { Container, ContainerSummary } from '../engine/engine.ts'
+import type { Question } from '../picker/ask.ts'
+import { containerEntry, type Entry, templateEntry } from '../picker/entry.ts'
+import { demandEntry, type Gate, type Granted } from '../policy/gate.ts'
+import { ownerOf } from '../policy/owner.ts'
+import type { Action, Policy, Request } from '../policy/policy.ts'
+
+export interface DestinationDependencies {
+  readonly containers: Containers
+  readonly starter: Starter
+  /** Absent where the configuration has no templates. */
+  readonly made: MadeContainers | undefined
+  readonly policy: Policy
+  /** Taken off host names: ".ctr". */
+  readonly hostSuffixes: readonly string[]
+  readonly log: Logger
+}
+
+export type Who = Pick<Request, 'identity' | 'origin'>
+
+export interface Destinations {
+  routeFor(login: Login): Route
+  /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
+  find(who: Who, route: Route, signal: AbortSignal): Promise<Container>
+  /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
+  check(who: Who, route: Route, signal: AbortSignal): Promise<void>
+  /**
+   * Of one connection.
+   * @param prove that they could log in by such a login name: they chose it later. Rejects where not
+   */
+  open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
+}
+
+export interface Destination {
+  /** It names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go. */
+  readonly toGateway: Promise<boolean>
+  /** To be asked where to; undefined: that is known. */
+  unknown(): Promise<Question | undefined>
+  /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
+  now(): Promise<Target | undefined>
+  /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
+  enter(gate: Gate, actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: Tell): Promise<Entered>
+  /**
+   * The very container that was entered, as it is now and running, after the policy said yes again; nothing is made or
+   * started. @throws HatchwayError CONTAINER_NOT_FOUND, also where another one has its name
+   */
+  again(gate: Gate, action: Action, entered: Target, signal: AbortSignal): Promise<Target>
+}
+
+export interface Entered {
+  readonly target: Target
+  /** The answer to the first action. */
+  readonly granted: Granted
+}
+
+export function createDestinations(deps: DestinationDependencies): Destinations {
+  const { containers, policy, made } = deps
+  const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
+  const mayEnter = (who: Who) => async (container: Container | ContainerSummary) =>
+    (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
+
+  async function find(who: Who, route: Route, signal: AbortSignal): Promise<Container> {
+    if (!('container' in route)) throw namesNoContainer(route)
+    return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
+  }
+
+  /** Running or not. */
+  async function resolve(who: Who, route: Route, signal: AbortSignal): Promise<Target> {
+    return inside(who, await find(who, route, signal), route.user)
+  }
+
+  async function inside(who: Who, container: Container, user: string | undefined): Promise<Target> {
+    const info = await containers.envInfo(container, user)
+    await demandEntry(policy, { ...who, container, user: info }, deps.log)
+    return { container, info }
+  }
+
+  /** The container that a template would be made into. A template they may not use is not there. */
+  async function plan(who: Who, route: TemplateRoute): Promise<Plan> {
+    const { name: template, kind } = route.template
+    const found = made?.plan(route, ownerOf(who.identity))
+    const action = { kind: 'create', template, personal: kind === 'personal' } as const
+    const decision = found && (await policy({ ...who, container: planned(found), action }))
+    if (!found || !decision?.allowed) throw noTemplate(template)
+    return found
+  }
+
+  async function check(who: Who, route: Route, signal: AbortSignal): Promise<void> {
+    try {
+      await ('template' in route ? plan(who, route) : resolve(who, route, signal))
+    } catch (error) {
+      const failure = asHatchwayError(error)
+      if (!asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) throw error
+      // To jump and to pick there must be something.
+      const { done } = await entries(who, signal).next()
+      if (done) throw error
+    }
+  }
+
+  async function isToGateway(who: Who, signal: AbortSignal): Promise<boolean> {
+    const route = routeFor(who.origin)
+    if (!('container' in route && route.bare)) return asksForGateway(route, false)
+    const found = await find(who, route, signal).catch(asHatchwayError)
+    return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
+  }
+
+  async function* entries(who: Who, signal: AbortSignal): AsyncGenerator<Entry> {
+    for await (const container of containers.visible(mayEnter(who), signal)) yield containerEntry(container)
+    for (const name of made?.names ?? []) {
+      for (const kind of ['fresh', 'personal'] as const) {
+        const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)
+        if (planned) yield templateEntry(name, kind, planned.spec.image)
+      }
+    }
+  }
+
+  function open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
+    let route = routeFor(who.origin)
+    const toGateway = isToGateway(who, closed)
+    /** What the connection's first use entered. All others enter the same one, whatever its name means by then. */
+    let first: Container | undefined
+    const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
+
+    async function unknown(): Promise<Question | undefined> {
+      if (!asked() || !(await toGateway)) return undefined
+      return {
+        ...('container' in route && { word: route.container }),
+        async entries(signal) {
+          const found: Entry[] = []
+          for await (const entry of entries(who, signal)) found.push(entry)
+          return found
+        },
+        async choose(ref) {
+          // A leading "=": no name of the gateway's before it.
+          const chosen = routeOf({ login: `=${route.user ?? ''}@${ref}` })
+          const login = chosen.user === undefined ? ref : `${chosen.user}@${ref}`
+          await prove(login.includes('=') ? `=${login}` : login)
+          route = chosen
+        },
+      }
+    }
+
+    async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
+      const found = await ('template' in route ? fromTemplate(route, signal, tell) : byName(route, signal))
+      first ??= found
+      if (found.id !== first.id) throw changed(route, first, found)
+      return inside(who, found, route.user)
+    }
+
+    async function byName(route: Route, signal: AbortSignal): Promise<Container> {
+      const same = first && (await containers.known(first.id, signal))
+      // Not to be entered under its name of now: there is no other for this connection, as sessions in it may live.
+      if (same && !(await mayEnter(who)(same))) throw notFound(targetOf(route), [])
+      if (same?.state === 'running') return same
+      // One that is stopped was perhaps replaced: of several of a name the one that runs is meant.
+      return find(who, route, signal).catch((error: unknown) => {
+        if (!first || asHatchwayError(error).code !== 'CONTAINER_NOT_FOUND') throw error
+        // It has another name now.
+        if (same) return same
+        throw changed(route, first)
+      })
+    }
+
+    async function fromTemplate(route: TemplateRoute, signal: AbortSignal, tell: Tell): Promise<Container> {
+      if (!made) throw noTemplate(route.template.name)
+      if (first && !(await containers.known(first.id, signal))) throw changed(route, first)
+      return made.container(await plan(who, route), closed, tell, signal)
+    }
+
+    return {
+      toGateway,
+      unknown,
+      now: async () => ('template' in route || (await unknown()) ? undefined : here(closed, () => {})),
+
+      async enter(gate, actions, signal, tell = () => {}) {
+        const found = await here(signal, tell)
+        const [action, ...others] = actions
+        const demandAll = async (target: Target): Promise<Entered> => {
+          const granted = await gate.demand(action, target)
+          for (const other of others) await gate.demand(other, target)
+          return { target, granted }
+        }
+        // Before anything is started for it: what is refused must not leave a container running.
+        const entered = await demandAll(found)
+        const own = 'template' in route
+        const may = async () => own || gate.demand({ kind: 'start' }, found)
+        const container = await deps.starter
+          .running(found.container, { may, tell, closed, own }, signal)
+          .catch((error: unknown) => {
+            if (action.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
+            throw error
+          })
+        // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
+        return container === found.container ? entered : demandAll(await inside(who, container, route.user))
+      },
+
+      async again(gate, action, entered, signal) {
+        const { id } = entered.container
+        const found = await containers.resolve(id, mayEnter(who), signal)
+        if (found.id !== id) throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is gone')
+        if (found.state !== 'running')
+          throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${found.name} is ${stateWord(found.state)}`)
+        const target = await inside(who, found, route.user)
+        await gate.demand(action, target)
+        return target
+      },
+    }
+  }
+
+  return { routeFor, find, check, open }
+}
+
+/** sftp works all the same: the engine copies files of a stopped container, too. */
+function hasFiles({ state }: Container): boolean {
+  return state === 'exited' || state === 'created'
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof HatchwayError && ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED'].includes(error.code)
+}
+
+/** `now`: what the name means; undefined: nothing. */
+function changed(route: Route, was: Container, now?: Container): HatchwayError {
+  const name = `"${brief(targetOf(route))}"`
+  const short = ({ id }: Container) => id.slice(0, 12)
+  const what = now ? `is another container now (${short(now)}, it was ${short(was)})` : `(${short(was)}) is gone`
+  return new HatchwayError('CONTAINER_CHANGED', `${name} ${what}: connect again`)
+}
+
+function namesNoContainer(route: Route): HatchwayError {
+  if ('template' in route) return noTemplate(route.template.name)
+  return new HatchwayError('CONTAINER_NOT_FOUND', 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`')
+}

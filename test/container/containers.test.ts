@@ -1,0 +1,68 @@
+/** What is remembered of containers, against a real engine whose calls are counted. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Containers } from '../../src/container/containers.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
+import type { Engine } from '../../src/engine/engine.ts'
+import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+
+let container: TestContainer
+let engine: Engine
+let copies: number
+
+beforeEach(async () => {
+  container = await startContainer('busybox')
+  engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
+  const { copyOut } = engine
+  copies = 0
+  engine.copyOut = (...args) => {
+    copies++
+    return copyOut(...args)
+  }
+  vi.useFakeTimers({ toFake: ['Date'] })
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  await engine.close()
+  await container.remove()
+})
+
+const later = () => vi.setSystemTime(Date.now() + 60_000)
+
+test('passwd is read once, and again when it is another file', async () => {
+  const containers = new Containers(engine)
+  const inspected = await engine.inspect(container.id, AbortSignal.timeout(20_000))
+  const root = await containers.envInfo(inspected, 'root')
+  expect([root.uid, copies]).toEqual([0, 1])
+  later()
+  expect(await containers.envInfo(inspected, 'root')).toEqual(root)
+  expect(copies).toBe(1)
+
+  await docker('exec', '-u', '0', container.id, 'sh', '-c', 'echo late:x:4321:4321::/:/bin/sh >>/etc/passwd')
+  expect((await containers.envInfo(inspected, 'late')).uid).toBe(4321)
+  later()
+  await docker('exec', '-u', '0', container.id, 'sh', '-c', 'sed -i s/4321:4321/4322:4322/ /etc/passwd')
+  expect((await containers.envInfo(inspected, 'late')).uid).toBe(4322)
+  expect(copies).toBe(3)
+})
+
+test('a link in its place is followed, and a change behind it is seen', async () => {
+  const containers = new Containers(engine)
+  await docker('exec', '-u', '0', container.id, 'sh', '-c', 'mv /etc/passwd /etc/real && ln -s real /etc/passwd')
+  const inspected = await engine.inspect(container.id, AbortSignal.timeout(20_000))
+  const before = await containers.envInfo(inspected, 'root')
+  later()
+  await containers.envInfo(inspected, 'root')
+  expect(copies).toBe(2)
+  await docker(
+    'exec',
+    '-u',
+    '0',
+    container.id,
+    'sh',
+    '-c',
+    'sed -i s,^root:.*,root:x:0:0::/elsewhere:/bin/sh, /etc/real',
+  )
+  later()
+  expect(await containers.envInfo(inspected, 'root')).not.toEqual(before)
+  expect((await containers.envInfo(inspected, 'root')).home).toBe('/elsewhere')
+})

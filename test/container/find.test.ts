@@ -1,0 +1,130 @@
+import { expect, test } from 'vitest'
+import { brief, findContainer, nearest } from '../../src/container/find.ts'
+import type { ContainerSummary } from '../../src/engine/engine.ts'
+
+function container(name: string, id: string, labels: Record<string, string> = {}): ContainerSummary {
+  return {
+    id: id.padEnd(64, '0'),
+    name,
+    labels,
+    image: 'i',
+    state: 'running',
+    status: 'Up',
+    createdAt: 0,
+    ports: [],
+    mounts: [],
+  }
+}
+
+const compose = (service: string, project: string, number: string) => ({
+  'com.docker.compose.service': service,
+  'com.docker.compose.project': project,
+  'com.docker.compose.container-number': number,
+})
+
+const containers = [
+  container('web', 'abcd1234'),
+  container('abcd', 'ffff0000'),
+  container('shop-db-1', '11110001', compose('db', 'shop', '1')),
+  container('shop-app-1', '22220001', compose('app', 'shop', '1')),
+  container('shop-app-2', '22220002', compose('app', 'shop', '2')),
+  container('eager_bell', '33330001', { 'devcontainer.local_folder': 'C:\\Users\\me\\proj' }),
+  container('calm_bell', '33330002', { 'devcontainer.local_folder': '/home/me/site' }),
+]
+
+test.each([
+  ['web', 'web'],
+  ['abcd1', 'web'],
+  ['abcd', 'abcd'],
+  ['db.shop', 'shop-db-1'],
+  ['app.shop.2', 'shop-app-2'],
+  ['proj', 'eager_bell'],
+  ['/home/me/site', 'calm_bell'],
+])('%s names %s', (ref, name) => {
+  expect(findContainer(ref, containers).name).toBe(name)
+})
+
+test('an ambiguous name says which containers it could mean, and guesses none', () => {
+  expect(() => findContainer('app.shop', containers)).toThrow('"app.shop" means 2 containers: shop-app-1, shop-app-2')
+  expect(() => findContainer('2222', containers)).toThrow(/means 2 containers/)
+})
+
+const again = [
+  {
+    ...container('old', 'aaaa0001', { 'hatchway.name': 'api', ...compose('api', 'shop', '1') }),
+    state: 'exited' as const,
+  },
+  container('new', 'aaaa0002', { 'hatchway.name': 'api', app: 'api', ...compose('api', 'shop', '1') }),
+  container('once', 'aaaa0003', { ...compose('api', 'shop', '1'), 'com.docker.compose.oneoff': 'True' }),
+  container('taken', 'aaaa0004'),
+  container('Upper', 'aaaa0005'),
+]
+const aliases = {
+  front: { kind: 'label', key: 'app', value: 'api' },
+  labelled: { kind: 'label', key: 'app' },
+  composed: { kind: 'compose', service: 'api.shop' },
+  named: { kind: 'name', name: 'taken' },
+  taken: { kind: 'name', name: 'new' },
+  nothing: { kind: 'label', key: 'toString' },
+} as const
+
+test.each([
+  ['api', 'new'],
+  ['api.shop', 'new'],
+  ['front', 'new'],
+  ['labelled', 'new'],
+  ['composed', 'new'],
+  ['named', 'taken'],
+  // The operator's word wins over whoever called a container so.
+  ['taken', 'new'],
+])('%s, which survives that a container is made again, names %s', (ref, name) => {
+  expect(findContainer(ref, again, { aliases }).name).toBe(name)
+})
+
+test('two that run and have one label are not guessed at; one that is stopped is found when no other is there', () => {
+  const two = [...again, container('twin', 'aaaa0006', { 'hatchway.name': 'api' })]
+  expect(() => findContainer('api', two)).toThrow('"api" means 2 containers: new, twin')
+  expect(findContainer('api', again.slice(0, 1)).name).toBe('old')
+})
+
+test('an alias of nothing is no container, whatever it is called', () => {
+  for (const ref of ['nothing', 'toString', '__proto__', 'constructor', ''])
+    expect(() => findContainer(ref, again, { aliases })).toThrow(/^no container/)
+})
+
+test('small letters of a host stand for capitals, a capital only for itself', () => {
+  expect(findContainer('upper', again, { host: true }).name).toBe('Upper')
+  expect(findContainer('Upper', again, { host: true }).name).toBe('Upper')
+  expect(() => findContainer('upper', again)).toThrow(/^no container/)
+  expect(() => findContainer('TAKEN', again, { host: true })).toThrow(/^no container/)
+  const both = [...again, container('upper', 'aaaa0007')]
+  expect(() => findContainer('upper', both, { host: true })).toThrow('"upper" means 2 containers: Upper, upper')
+  expect(findContainer('Upper', both, { host: true }).name).toBe('Upper')
+})
+
+test('an unknown name gets the nearest names, a strange one none', () => {
+  expect(() => findContainer('wbe', containers)).toThrow('no container "wbe"; did you mean web?')
+  expect(() => findContainer('zzzzzzzz', containers)).toThrow(/^no container "zzzzzzzz"$/)
+})
+
+test('an id prefix shorter than four digits is no name', () => {
+  expect(() => findContainer('abc', containers)).toThrow(/no container/)
+})
+
+test('only containers of the given list are ever named', () => {
+  expect(() => findContainer('web1', [])).toThrow(/^no container "web1"$/)
+})
+
+test('client text goes back without control characters and short', () => {
+  expect(brief('a\x1b[31m\nb')).toBe('a\\x1b[31m\\x0ab')
+  expect(brief('x'.repeat(500))).toHaveLength(83)
+})
+
+test('nearest is bounded for hostile lengths', () => {
+  const started = Date.now()
+  nearest(
+    'a'.repeat(100_000),
+    Array.from({ length: 1000 }, (_, index) => `${'b'.repeat(10_000)}${index}`),
+  )
+  expect(Date.now() - started).toBeLessThan(2000)
+})

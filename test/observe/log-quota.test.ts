@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { createLineQuota } from '../../src/observe/log-quota.ts'
+
+const line = (connection: string, msg = 'refused', level = 'warn') =>
+  `${JSON.stringify({ level, time: 'now', connection, target: '"connection":"c9"', msg })}\n`
+
+test('a connection has a thousand lines at once, then fifty a second, and the next tells of the others', () => {
+  let now = 0
+  const within = createLineQuota(() => now)
+  const said = (count: number) => Array.from({ length: count }, () => within(line('c1'))).flat()
+  expect(said(5000)).toHaveLength(1000)
+  expect(within(line('c2'))).toEqual([line('c2')])
+  now = 1000
+  const [leftOut = '', ...rest] = said(100)
+  expect(JSON.parse(leftOut)).toMatchObject({ level: 'warn', connection: 'c1', unsaid: 4000 })
+  expect(rest).toHaveLength(50)
+})
+
+test('its last line is always said, with what was left out before it', () => {
+  const within = createLineQuota(() => 0)
+  for (let i = 0; i < 1100; i++) within(line('c1'))
+  const [leftOut = '', last] = within(line('c1', 'disconnected', 'info'))
+  expect(JSON.parse(leftOut)).toMatchObject({ unsaid: 100 })
+  expect(last).toBe(line('c1', 'disconnected', 'info'))
+})
+
+test('lines of no connection, for debugging, and of files, which were asked for, are all said', () => {
+  const within = createLineQuota(() => 0)
+  const other = `${JSON.stringify({ level: 'info', msg: 'draining' })}\n`
+  for (const each of [other, line('c1', 'connected', 'debug'), line('c1', 'sftp open', 'info')])
+    expect(Array.from({ length: 2000 }, () => within(each)).flat()).toHaveLength(2000)
+})
