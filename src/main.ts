@@ -72,8 +72,11 @@ program
   .addOption(socketOption())
   .action(async (options: ConfigFlags & { json: boolean; all: boolean; commands: boolean }) => {
     const { json, all, commands, ...flags } = options
-    const [{ sessions }, { configFrom }] = await Promise.all([import('./cli/sessions.ts'), import('./cli/flags.ts')])
-    print(await sessions(configFrom(flags).config, { json, all, commands }))
+    const [{ printSessions }, { configFrom }] = await Promise.all([
+      import('./cli/sessions.ts'),
+      import('./cli/flags.ts'),
+    ])
+    print(await printSessions(configFrom(flags).config, { json, all, commands }))
   })
 
 program
@@ -173,7 +176,7 @@ config
 config
   .command('schema')
   .description('print its JSON Schema')
-  .action(async () => print((await import('./cli/config.ts')).configSchema()))
+  .action(async () => print((await import('./cli/config.ts')).configSchemaText()))
 config
   .command('example')
   .description('print a file with every key, its default and what it means')

@@ -11,7 +11,7 @@ export interface Account {
 }
 
 const PASSWD = '/etc/passwd'
-const LOOKUP_LIMIT = 5_000
+const LOOKUP_MS = 5_000
 
 export async function findAccount(name: string): Promise<Account | undefined> {
   const local = (await readPasswd()).split('\n').map((line) => accountOf(line))
@@ -19,7 +19,7 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   if (found) return found
   // Loaded where it is needed: `hatchway stdio` is started for every connection.
   const { execa } = await import('execa')
-  const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_LIMIT, stdin: 'ignore' })
+  const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_MS, stdin: 'ignore' })
   if (asked.exitCode === undefined) mustBeOfTheProgram('getent', asked.cause)
   // Where there is no getent it has said nothing at all.
   const account = accountOf(asked.stdout ?? '')

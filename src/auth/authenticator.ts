@@ -12,7 +12,7 @@ import { certificateTerms, isSigned } from './certificate-terms.ts'
 import { createFidoCheck, type FidoCheck } from './fido.ts'
 import type { Identity, Proof } from './identity.ts'
 import { keyFilePaths, ownKey } from './key-files.ts'
-import { isOfCommand, type Line, type LineSource, openKeyCommand, openKeyLines } from './key-lines.ts'
+import { isOfCommand, type KeyLine, type LineSource, openKeyCommand, openKeyLines } from './key-lines.ts'
 import { whyNot } from './line-check.ts'
 import type { ReadLogin } from './login-tokens.ts'
 import { makeKeyFiles } from './make-key-files.ts'
@@ -70,13 +70,17 @@ export async function openAuthenticator(
   }
 
   /** A text: why not. */
-  function byKey({ key, source }: Line, { remote }: AuthContext): Identity | string {
+  function byKey({ key, source }: KeyLine, { remote }: AuthContext): Identity | string {
     const reason = whyNot(key.options, remote.address)
     return reason ?? identityOf(key, source, key.options.restrictions)
   }
 
   /** For an authority on a line of its own: its options hold, and the name is the line's, not the authority's to give. */
-  function byCertificateLine({ key, source }: Line, certificate: Certificate, context: AuthContext): Identity | string {
+  function byCertificateLine(
+    { key, source }: KeyLine,
+    certificate: Certificate,
+    context: AuthContext,
+  ): Identity | string {
     const reason = whyNot(key.options, context.remote.address)
     if (reason !== undefined) return reason
     const principals = linePrincipals(certificate, key.options, context, readLogin)

@@ -32,8 +32,8 @@ export interface HelperSettings {
 /** Undefined: it could not be asked, or it failed; the log knows. @throws HatchwayError LOGIN_UNDECIDED: for no fault of its */
 export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
 
-const TIMEOUT = 10_000
-const MAX_OUTPUT = 1024 * 1024
+const TIMEOUT_MS = 10_000
+const MAX_OUTPUT_BYTES = 1024 * 1024
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** @throws HatchwayError CONFIG_INVALID */
@@ -58,7 +58,7 @@ export async function openHelper(settings: HelperSettings, log: Logger): Promise
       log.info({ program }, `${key} is not run: the user name is not one to put in an argument`)
       return undefined
     }
-    const { output, failure } = await run(program, args, account, settings.timeout ?? TIMEOUT, signal)
+    const { output, failure } = await run(program, args, account, settings.timeout ?? TIMEOUT_MS, signal)
     if (failure !== undefined && !signal.aborted) log.error({ program, reason: failure }, `${key} failed`)
     return failure === undefined ? output : undefined
   }
@@ -106,7 +106,7 @@ async function run(program: string, args: readonly string[], account: Account, l
     extendEnv: false,
     env: { PATH, USER: name, LOGNAME: name, HOME: home, ...(lang !== undefined && { LANG: lang }) },
     stdin: 'ignore',
-    maxBuffer: MAX_OUTPUT,
+    maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
     stripFinalNewline: false,
     ...(uid !== process.getuid?.() && { uid, gid }),
@@ -127,7 +127,7 @@ async function run(program: string, args: readonly string[], account: Account, l
   const { failed, exitCode, stdout, stderr, shortMessage, isMaxBuffer } = result
   if (failed && exitCode === undefined) mustBeOfTheProgram(program, result.cause)
   const said = printable(stderr).slice(0, 200)
-  if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT} characters` }
+  if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT_BYTES} characters` }
   return failed
     ? { output: '', failure: `${printable(shortMessage ?? '').slice(0, 200)} ${said}`.trim() }
     : { output: stdout, failure: undefined }

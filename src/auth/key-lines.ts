@@ -9,21 +9,21 @@ import { openHelper } from './helper-program.ts'
 import { configuredKeys, type KeyFile, keyFilePaths, readKeyFile } from './key-files.ts'
 import { KEY_TOKENS, keyTokens, loginTokens, type ReadLogin } from './login-tokens.ts'
 
-export interface Offer {
+export interface LineQuery {
   /** As the client offered it: a plain key, or the certificate. */
   readonly blob: Buffer
   readonly certificate?: Certificate
   readonly context: AuthContext
 }
 
-export interface Line {
+export interface KeyLine {
   readonly key: AuthorizedKey
   /** "FILE:LINE" */
   readonly source: string
 }
 
 /** The lines of the key that is offered, or of the authority of the certificate, in their order. */
-export type LineSource = (offer: Offer) => Promise<readonly Line[]>
+export type LineSource = (offer: LineQuery) => Promise<readonly KeyLine[]>
 
 export interface KeyLines {
   readonly lines: LineSource
@@ -41,7 +41,7 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
   const configured = configuredKeys(users)
   const usersFiles = Object.values(users).flatMap((user) => user.authorizedKeys)
   let files = new Map<string, KeyFile>()
-  let lines = new Map<string, Line[]>()
+  let lines = new Map<string, KeyLine[]>()
   let running: Promise<void> | undefined
 
   async function refresh(): Promise<void> {
@@ -61,7 +61,7 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
     }
   }
 
-  function add(line: Line): void {
+  function add(line: KeyLine): void {
     const id = lineId(line.key.blob, line.key.options.certAuthority)
     const same = lines.get(id)
     if (same) same.push(line)

@@ -3,8 +3,8 @@
  * long each time. Only who has a key or the password gets as far as being counted.
  */
 const FREE = 5
-const FIRST_WAIT = 30_000
-const LONGEST_WAIT = 900_000
+const FIRST_WAIT_MS = 30_000
+const LONGEST_WAIT_MS = 900_000
 
 export class Lockout {
   readonly #users = new Map<string, { failures: number; until: number }>()
@@ -22,7 +22,7 @@ export class Lockout {
   /** Milliseconds to wait from now on. Names are those of the configuration, so the table is bounded. */
   failed(user: string): number {
     const failures = (this.#users.get(user)?.failures ?? 0) + 1
-    const wait = failures < FREE ? 0 : Math.min(FIRST_WAIT * 2 ** (failures - FREE), LONGEST_WAIT)
+    const wait = failures < FREE ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (failures - FREE), LONGEST_WAIT_MS)
     this.#users.set(user, { failures, until: this.#now() + wait })
     return wait
   }

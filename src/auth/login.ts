@@ -28,14 +28,14 @@ export interface LoginDependencies {
   readonly log: Logger
 }
 
-export interface Login extends Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>> {
+export interface LoginMethods extends Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>> {
   /** The same person as the configuration and the key files have them now; undefined: nobody who could log in any more. */
   today(identity: Identity): Promise<Identity | undefined>
   /** Would what they were proved by let them in at this login, too, and on the same terms? */
   holds(identity: Identity, context: AuthContext): Promise<boolean>
 }
 
-export function createLogin({ keys, users, usedSteps, lockout, methods, log }: LoginDependencies): Login {
+export function createLogin({ keys, users, usedSteps, lockout, methods, log }: LoginDependencies): LoginMethods {
   const nobody = nobodysHash(users.all.map((user) => user.passwordHash).reduce(costlier, undefined))
   const anyTotp = users.all.some((user) => user.totp)
   const anybodys = [...methods, ...users.all.flatMap((user) => user.authenticationMethods ?? [])]

@@ -8,8 +8,8 @@ const derive = promisify<Buffer, Buffer, number, ScryptOptions, Buffer>(scrypt)
 
 /** OWASP's third choice: as strong as N=2^17, p=1, in a quarter of the memory (32 MiB); about 0.2 s. */
 const COST = { ln: 15, r: 8, p: 3 }
-const SALT_LENGTH = 16
-const HASH_LENGTH = 32
+const SALT_BYTES = 16
+const HASH_BYTES = 32
 
 /**
  * One at a time: it is a whole core, 32 MiB and one of the four threads that also read files. Those who wait are
@@ -18,8 +18,8 @@ const HASH_LENGTH = 32
 const hashing = createSemaphore({ atOnce: 1, waiting: 128 })
 
 export async function hashPassword(password: Buffer): Promise<string> {
-  const salt = randomBytes(SALT_LENGTH)
-  const hash = await compute(password, { ...COST, salt, hash: Buffer.alloc(HASH_LENGTH) })
+  const salt = randomBytes(SALT_BYTES)
+  const hash = await compute(password, { ...COST, salt, hash: Buffer.alloc(HASH_BYTES) })
   const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '')
   return `$scrypt$ln=${COST.ln},r=${COST.r},p=${COST.p}$${base64(salt)}$${base64(hash)}`
 }
@@ -27,7 +27,7 @@ export async function hashPassword(password: Buffer): Promise<string> {
 /** For users who have none: takes as long as `like`, and nothing is its password. */
 export function nobodysHash(like: PasswordHash | undefined): PasswordHash {
   const { ln, r, p } = like ?? COST
-  return { ln, r, p, salt: randomBytes(SALT_LENGTH), hash: randomBytes(HASH_LENGTH) }
+  return { ln, r, p, salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) }
 }
 
 /** @throws when the signal aborts, or too many wait */

@@ -8,7 +8,7 @@ import type { Certificate } from './certificate.ts'
 import { isKrl, type Krl, parseKrl, revokesCertificate, revokesKey } from './krl.ts'
 import { readSafeFile, type SafeFile } from './safe-file.ts'
 
-const MAX_FILE = 64 * 1024 * 1024
+const MAX_FILE_BYTES = 64 * 1024 * 1024
 
 export interface Revocations {
   /** A sentence when the key, or the certificate for it, or the authority of that is revoked. */
@@ -20,7 +20,7 @@ export function openRevocations(paths: readonly string[], log: Logger): Revocati
 
   async function look(path: string): Promise<Krl | undefined> {
     const before = files.get(path)
-    const file = await readSafeFile(path, before, { parse: parseRevoked, limit: MAX_FILE })
+    const file = await readSafeFile(path, before, { parse: parseRevoked, limit: MAX_FILE_BYTES })
     const now = file ?? { path, version: 'missing', unsafe: `${path} is not there` }
     files.set(path, now)
     if (now.unsafe !== undefined && before?.version !== now.version) {

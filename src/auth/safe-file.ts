@@ -6,7 +6,7 @@ import { messageOf } from '../base/errors.ts'
 import { unsafe } from './strict-modes.ts'
 import { mustBeOfTheFile } from './undecided.ts'
 
-const MAX_FILE = 8 * 1024 * 1024
+const MAX_FILE_BYTES = 8 * 1024 * 1024
 /** /dev/null, major 1 and minor 3. */
 const NULL_DEVICE = 0x103
 
@@ -36,7 +36,7 @@ export function home(): string {
 export async function readSafeFile<T>(
   path: string,
   before: SafeFile<T> | undefined,
-  { parse, limit = MAX_FILE }: ReadOptions<T>,
+  { parse, limit = MAX_FILE_BYTES }: ReadOptions<T>,
 ): Promise<SafeFile<T> | undefined> {
   let file: FileHandle
   try {

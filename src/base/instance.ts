@@ -11,9 +11,9 @@ import { join } from 'node:path'
 import { makeFile } from './whole-file.ts'
 
 const ID = /^[0-9a-f]{32}$/
-const ANSWER = 2000
+const ANSWER_MS = 2000
 /** It may be there and not listen yet. */
-const YOUNG = 60_000
+const YOUNG_MS = 60_000
 
 export interface Instance {
   /** Of the installation: all gateways with this state folder on this machine. Those with a copy of it are another. */
@@ -55,7 +55,7 @@ export async function openInstance(stateFolder: string): Promise<Instance> {
   async function sweep(): Promise<void> {
     for (const name of await readdir(folder)) {
       const { mtimeMs } = await stat(join(folder, name))
-      if (Date.now() - mtimeMs > YOUNG) await lives(name)
+      if (Date.now() - mtimeMs > YOUNG_MS) await lives(name)
     }
   }
   const swept = sweep().catch(() => {})
@@ -107,7 +107,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy()
       resolve(lives)
     }
-    socket.setTimeout(ANSWER, () => done(true))
+    socket.setTimeout(ANSWER_MS, () => done(true))
     socket.once('connect', () => done(true))
     socket.once('error', (error) => {
       const code = 'code' in error ? error.code : undefined

@@ -5,13 +5,13 @@
  */
 import type { Writable } from 'node:stream'
 
-const SLAB_SIZE = 256 * 1024
+const SLAB_BYTES = 256 * 1024
 /** Slabs kept for the next burst; what is above that goes to the garbage collector. */
 const KEEP_SLABS = 32
 /** Less than this is copied out, so that an idle connection holds no slab. */
-const SMALL_WRITE = 8 * 1024
+const SMALL_WRITE_BYTES = 8 * 1024
 /** Unsent bytes above which more is held back, where nobody says otherwise; below half of it that goes on. */
-const HIGH_WATER = 512 * 1024
+const HIGH_WATER_BYTES = 512 * 1024
 
 interface Slab {
   readonly bytes: Buffer
@@ -33,7 +33,7 @@ export class SlabOutput {
   #bytes = 0
   #pieces = 0
 
-  constructor(stream: Writable, drained: () => void, highWater = HIGH_WATER) {
+  constructor(stream: Writable, drained: () => void, highWater = HIGH_WATER_BYTES) {
     this.#stream = stream
     this.#drained = drained
     this.#highWater = highWater
@@ -58,12 +58,12 @@ export class SlabOutput {
 
   /** Room for one piece, to be filled and handed to `write` before the next is asked for. */
   alloc(size: number): Buffer {
-    if (size > SLAB_SIZE) return Buffer.allocUnsafe(size)
+    if (size > SLAB_BYTES) return Buffer.allocUnsafe(size)
     let slab = this.#slab
-    if (!slab || this.#to + size > SLAB_SIZE) {
+    if (!slab || this.#to + size > SLAB_BYTES) {
       this.flush()
       this.#letGo()
-      slab = this.#slab = spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(SLAB_SIZE), writes: 0 }
+      slab = this.#slab = spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), writes: 0 }
       this.#from = this.#to = 0
     }
     return slab.bytes.subarray(this.#to, this.#to + size)
@@ -75,7 +75,7 @@ export class SlabOutput {
     this.#bytes += bytes.length
     this.#pieces++
     if (bytes.buffer !== this.#slab?.bytes.buffer) {
-      if (bytes.length > SLAB_SIZE) {
+      if (bytes.length > SLAB_BYTES) {
         this.flush()
         this.#send(Buffer.from(bytes), undefined)
         return
@@ -94,7 +94,7 @@ export class SlabOutput {
     const size = this.#to - this.#from
     if (!slab || size === 0) return
     const pieces = slab.bytes.subarray(this.#from, this.#to)
-    if (size <= SMALL_WRITE) {
+    if (size <= SMALL_WRITE_BYTES) {
       this.#to = this.#from
       this.#send(Buffer.from(pieces), undefined)
       if (slab.writes === 0) this.#letGo()

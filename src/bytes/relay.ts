@@ -4,7 +4,7 @@
  */
 
 /** For the last bytes to an end that reads slowly, once the other end is gone: some must leave within this time. */
-const STUCK_LIMIT = 60_000
+const STUCK_MS = 60_000
 
 /** Bytes are lent, both ways: who keeps them copies them. */
 export interface End {
@@ -92,6 +92,6 @@ class Way implements Heard {
     const { unsent } = this.#to
     if (unsent === undefined) return
     if (unsent >= before) this.#to.destroy()
-    else this.#limit = setTimeout(() => this.#awaitRest(unsent), STUCK_LIMIT)
+    else this.#limit = setTimeout(() => this.#awaitRest(unsent), STUCK_MS)
   }
 }

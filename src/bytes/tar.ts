@@ -6,17 +6,17 @@ export type TarEntry =
   /** A directory, device, FIFO, ... */
   | { readonly type: 'other' }
 
-const BLOCK = 512
+const BLOCK_BYTES = 512
 
 export function firstEntry(tar: Buffer): TarEntry | undefined {
   let longLink: string | undefined
-  for (let offset = 0; offset + BLOCK <= tar.length; ) {
-    const header = tar.subarray(offset, offset + BLOCK)
+  for (let offset = 0; offset + BLOCK_BYTES <= tar.length; ) {
+    const header = tar.subarray(offset, offset + BLOCK_BYTES)
     if (header[0] === 0) return undefined
     const type = String.fromCharCode(header[156] ?? 0)
     const size = Number.parseInt(text(header, 124, 12), 8) || 0
-    const body = tar.subarray(offset + BLOCK, offset + BLOCK + size)
-    offset += BLOCK + Math.ceil(size / BLOCK) * BLOCK
+    const body = tar.subarray(offset + BLOCK_BYTES, offset + BLOCK_BYTES + size)
+    offset += BLOCK_BYTES + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES
     if (type === 'x') longLink = paxLink(body) ?? longLink
     else if (type === 'K') longLink = text(body, 0, body.length)
     else if (type === 'g' || type === 'L') continue

@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { isHostName } from './ssh-config/entries.ts'
 
-const LIMIT = 5_000
+const ENGINE_MS = 5_000
 const UNSPECIFIED = new Set(['0.0.0.0', '::'])
 
 export async function commandToType(gateway: Pick<Gateway, 'endpoints' | 'engine'>, config: Config): Promise<string> {
@@ -15,7 +15,7 @@ export async function commandToType(gateway: Pick<Gateway, 'endpoints' | 'engine
   const port = endpoint?.port ?? 22
   const address = endpoint?.address ?? '127.0.0.1'
   const host = UNSPECIFIED.has(address) ? '127.0.0.1' : address
-  const containers = await gateway.engine.list(deadline(LIMIT)).catch(() => [])
+  const containers = await gateway.engine.list(deadline(ENGINE_MS)).catch(() => [])
   const running = containers.filter(({ state, name }) => state === 'running' && isHostName(name))
   const name = running.map((container) => container.name).sort()[0] ?? 'CONTAINER'
   const key = await usableOwnKey(config)

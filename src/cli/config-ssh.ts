@@ -19,7 +19,7 @@ import { deadline } from '../lifetime/deadline.ts'
 import { createLog, type Logger } from '../observe/log.ts'
 import { at } from '../observe/log-line.ts'
 import { entries, knownHostsText } from './ssh-config/entries.ts'
-import { apply, type Change, changes, difference, planned } from './ssh-config/files.ts'
+import { apply, type Change, changes, difference, plannedChange } from './ssh-config/files.ts'
 import { createHosts } from './ssh-config/hosts.ts'
 import { includeLine, withInclude, withoutInclude } from './ssh-config/include.ts'
 import { createTaken } from './ssh-config/taken.ts'
@@ -37,9 +37,9 @@ export interface ConfigSshOptions {
 
 type Print = (text: string) => void
 
-const LIMIT = 20_000
+const ENGINE_MS = 20_000
 /** Events come in bursts: a compose project is a dozen. */
-const SETTLE = 300
+const SETTLE_MS = 300
 
 export async function configSsh(config: Config, options: ConfigSshOptions, print: Print): Promise<void> {
   const sshConfig = resolve(options.sshConfig ?? join(home(), '.ssh', 'config'))
@@ -48,10 +48,10 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
   if (options.uninstall) return uninstall(sshConfig, folder, Object.values(files), options, print)
 
   const { log, close } = await createLog({ ...config.log, level: 'warn' })
-  const engine = await openEngine(config.engine, deadline(engineLimit('listing containers', LIMIT)))
+  const engine = await openEngine(config.engine, deadline(engineLimit('listing containers', ENGINE_MS)))
   try {
     const write = await createWriter(config, engine, sshConfig, files, options, log)
-    const own = await planned(sshConfig, (text) => withInclude(text, files.entries))
+    const own = await plannedChange(sshConfig, (text) => withInclude(text, files.entries))
     const { planned: ours, report } = await write.plan()
     if (options.dryRun) {
       const differences = await Promise.all([...ours, own].filter(changes).map(difference))
@@ -118,17 +118,17 @@ async function createWriter(
   }
   return {
     async plan() {
-      const { before } = await planned(sshConfig, (text) => text)
+      const { before } = await plannedChange(sshConfig, (text) => text)
       const copyFolder = await mkdtemp(join(tmpdir(), 'hatchway-ssh-'))
       try {
         const copy = join(copyFolder, 'config')
         await writeFile(copy, withoutInclude(before, files.entries), { mode: 0o600 })
         const isTaken = await createTaken(copy, join(sshFolder, 'known_hosts'))
-        const { served, taken } = await hosts(isTaken, deadline(engineLimit('listing containers', LIMIT)))
+        const { served, taken } = await hosts(isTaken, deadline(engineLimit('listing containers', ENGINE_MS)))
         return {
           planned: await Promise.all([
-            planned(files.knownHosts, () => knownHostsText(hostKeys)),
-            planned(files.entries, () => entries({ ...settings, hosts: served })),
+            plannedChange(files.knownHosts, () => knownHostsText(hostKeys)),
+            plannedChange(files.entries, () => entries({ ...settings, hosts: served })),
           ]),
           report: summary(served, taken, config.hostSuffixes),
         }
@@ -176,7 +176,7 @@ async function watch(engine: Engine, writer: Writer, print: Print): Promise<void
       due = undefined
       // An engine that is away comes back with an event.
       last = last.then(rewrite).catch((error: unknown) => print(`${messageOf(error)}\n`))
-    }, SETTLE)
+    }, SETTLE_MS)
   }
   clearTimeout(due)
   await last
@@ -189,8 +189,8 @@ async function uninstall(
   options: ConfigSshOptions,
   print: Print,
 ): Promise<void> {
-  const own = await planned(sshConfig, (text) => withoutInclude(text, join(folder, 'config')))
-  const gone = await Promise.all(files.map((file) => planned(file, () => undefined)))
+  const own = await plannedChange(sshConfig, (text) => withoutInclude(text, join(folder, 'config')))
+  const gone = await Promise.all(files.map((file) => plannedChange(file, () => undefined)))
   const all = [own, ...gone].filter(changes)
   if (options.dryRun) return print((await Promise.all(all.map(difference))).join('\n') || 'nothing would change\n')
   for (const change of all) await apply(change)

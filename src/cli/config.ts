@@ -7,6 +7,6 @@ export function configCheck({ file, warnings }: LoadedConfig): string {
   return `${[...warnings, `${file ?? 'no file: the defaults'}: good`].join('\n')}\n`
 }
 
-export function configSchema(): string {
+export function configSchemaText(): string {
   return `${JSON.stringify(configJsonSchema(), null, 2)}\n`
 }

@@ -9,9 +9,9 @@ import { deadline } from '../lifetime/deadline.ts'
 import { parseHost } from '../ssh/preamble/host-name.ts'
 import { take } from '../ssh/preamble/take-bytes.ts'
 
-const DIAL_LIMIT = 10_000
-const ANSWER_LIMIT = 10_000
-const MAX_ANSWER = 4 * 1024
+const DIAL_MS = 10_000
+const ANSWER_MS = 10_000
+const MAX_ANSWER_BYTES = 4 * 1024
 const SSH_PORT = 22
 
 export async function connect(
@@ -43,7 +43,7 @@ function open({ host, port }: { readonly host: string; readonly port: number }):
   return new Promise((resolve, reject) => {
     const socket = dial({ host, port, noDelay: true, allowHalfOpen: true })
     // Not the option `signal`: it would end the connection, however long that lives.
-    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${DIAL_LIMIT} ms`)), DIAL_LIMIT)
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${DIAL_MS} ms`)), DIAL_MS)
     socket.once('error', (error) => {
       clearTimeout(timer)
       reject(error)
@@ -61,11 +61,11 @@ async function answer(socket: Socket): Promise<string> {
     socket,
     (bytes) => {
       const end = bytes.indexOf('\r\n\r\n')
-      if (end < 0 && bytes.length < MAX_ANSWER) return { need: bytes.length + 1 }
+      if (end < 0 && bytes.length < MAX_ANSWER_BYTES) return { need: bytes.length + 1 }
       return { taken: end < 0 ? bytes.length : end + 4 }
     },
     deadline({
-      ms: ANSWER_LIMIT,
+      ms: ANSWER_MS,
       reason: () => new CliFailure('the gateway takes the connection and does not answer', 255),
     }),
   )

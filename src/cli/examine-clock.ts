@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import type { Finding } from './doctor.ts'
 
-const LIMIT = 2_000
+const ANSWER_MS = 2_000
 const check = 'clock'
 const advice = 'run a time service (systemd-timesyncd, chrony): certificates and codes depend on it'
 
@@ -16,7 +16,7 @@ export async function examineClock(now = new Date()): Promise<Finding> {
   }
   const asked = await execa('timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
     reject: false,
-    timeout: LIMIT,
+    timeout: ANSWER_MS,
   })
   // No systemd here, or none that answers: nobody to ask.
   if (asked.failed) return { check, state: 'ok', found: now.toISOString() }

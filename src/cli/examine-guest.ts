@@ -13,13 +13,13 @@ import { deadline } from '../lifetime/deadline.ts'
 import type { Finding } from './doctor.ts'
 
 /** Every way of delivery may be tried once. */
-const LIMIT = 120_000
+const EXAMINE_MS = 120_000
 
 export async function examineGuest(config: Config, login: string): Promise<Finding[]> {
   const route = parseRoute(login)
   if (!('container' in route))
     return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
-  const signal = deadline(engineLimit('examining the guest helper', LIMIT))
+  const signal = deadline(engineLimit('examining the guest helper', EXAMINE_MS))
   // A folder of its own: a running gateway's journal and socket are not for two.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
   try {

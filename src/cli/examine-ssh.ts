@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts'
 import type { Finding } from './doctor.ts'
 import { hasInclude } from './ssh-config/include.ts'
 
-const LIMIT = 5_000
+const ANSWER_MS = 5_000
 
 export async function examineSsh(sshFolder = join(home(), '.ssh')): Promise<Finding[]> {
   return [await client(), containersAsHosts(sshFolder)]
@@ -15,7 +15,7 @@ export async function examineSsh(sshFolder = join(home(), '.ssh')): Promise<Find
 
 async function client(): Promise<Finding> {
   const check = 'ssh client'
-  const { stderr, failed } = await execa('ssh', ['-V'], { reject: false, timeout: LIMIT })
+  const { stderr, failed } = await execa('ssh', ['-V'], { reject: false, timeout: ANSWER_MS })
   const [, major, minor] = /^OpenSSH_(\d+)\.(\d+)/.exec(stderr) ?? []
   const found = stderr.split('\n')[0] ?? ''
   if (failed) {

@@ -19,7 +19,7 @@ import { examineGuest } from './examine-guest.ts'
 import { examineSsh } from './examine-ssh.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
-const ENGINE_LIMIT = 20_000
+const ENGINE_MS = 20_000
 const NODE_NEEDED = [20, 19] as const
 
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
@@ -53,7 +53,7 @@ export function nodeVersion(version: string): Finding {
 }
 
 async function engine({ engine: settings }: Config): Promise<Finding[]> {
-  const signal = deadline(engineLimit('listing containers', ENGINE_LIMIT))
+  const signal = deadline(engineLimit('listing containers', ENGINE_MS))
   try {
     const opened = await openEngine(settings, signal)
     try {

@@ -8,7 +8,7 @@ import { portList } from './ports.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 import { warningsOf } from './warnings.ts'
 
-const LIMIT = 20_000
+const ENGINE_MS = 20_000
 
 export interface LsOptions {
   readonly json: boolean
@@ -29,7 +29,7 @@ export interface LsRow {
 }
 
 export async function ls(config: Config, options: LsOptions): Promise<string> {
-  const signal = deadline(engineLimit('listing containers', LIMIT))
+  const signal = deadline(engineLimit('listing containers', ENGINE_MS))
   const engine = await openEngine(config.engine, signal)
   try {
     const containers = await engine.list(signal)

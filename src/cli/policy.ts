@@ -13,7 +13,7 @@ import { words } from '../policy/messages.ts'
 import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
 import { identityNamed, type WhoOptions } from './policy-who.ts'
 
-const LIMIT = 20_000
+const ENGINE_MS = 20_000
 
 export interface ExplainOptions extends WhoOptions {
   readonly from: string
@@ -40,7 +40,7 @@ export async function explain(
   const route = parseRoute(login)
   if (!('container' in route)) throw new CliFailure(`"${login}" names no container`, 2)
   const identity = await identityNamed(config, who, options)
-  const signal = deadline(engineLimit('asking for a container', LIMIT))
+  const signal = deadline(engineLimit('asking for a container', ENGINE_MS))
   const engine = await openEngine(config.engine, signal)
   try {
     const containers = new Containers(engine, config.aliases)

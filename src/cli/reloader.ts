@@ -18,9 +18,9 @@ export interface Reloader {
 }
 
 /** stat(2) that often: it sees what inotify does not, a link that now leads elsewhere or a file of another host. */
-const LOOK_EVERY = 1_000
+const LOOK_EVERY_MS = 1_000
 /** Not written for that long: who writes it is done. */
-const QUIET = 500
+const QUIET_MS = 500
 
 export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logger): Reloader {
   const { file } = loaded
@@ -55,7 +55,7 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
   async function changed(path: string): Promise<void> {
     for (let before = '', now = await versionOf(path); before !== now && !closed; now = await versionOf(path)) {
       before = now
-      await later(QUIET)
+      await later(QUIET_MS)
     }
     if (!closed) await reload()
   }
@@ -65,7 +65,7 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
     log.info({ file }, 'the configuration file changed')
     changed(file).catch((error: unknown) => log.error({ err: error }, 'the configuration could not be read again'))
   }
-  if (file !== undefined) watchFile(file, { interval: LOOK_EVERY, persistent: false }, look)
+  if (file !== undefined) watchFile(file, { interval: LOOK_EVERY_MS, persistent: false }, look)
   return {
     reload,
     close() {

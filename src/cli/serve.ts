@@ -15,9 +15,9 @@ import { hangUp } from './hang-up.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 
 /** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */
-const FAREWELL = 1_000
+const LAST_WORDS_MS = 1_000
 /** Whatever hangs in close(), the process ends. */
-const CLOSE_LIMIT = 5_000
+const CLOSE_MS = 5_000
 
 export async function serve(loaded: LoadedConfig): Promise<number> {
   const { config, file, warnings } = loaded
@@ -52,7 +52,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
     Promise.all([gateway.close(), control?.close()]).catch((error: unknown) =>
       log.error({ err: error }, 'while closing'),
     ),
-    later(CLOSE_LIMIT),
+    later(CLOSE_MS),
   ])
   log.info('stopped')
   await closeLog()
@@ -61,7 +61,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
 
 async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
   gateway.registry.refuseNew()
-  const farewell = gateway.registry.size > 0 ? FAREWELL : 0
+  const farewell = gateway.registry.size > 0 ? LAST_WORDS_MS : 0
   const patience = deadline(grace, secondStop)
   const drained = await gateway.drain(patience).catch((error: unknown) => {
     log.error({ err: error }, 'while draining')

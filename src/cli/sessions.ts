@@ -13,7 +13,7 @@ export interface SessionsOptions {
   readonly commands: boolean
 }
 
-export async function sessions(config: Config, options: SessionsOptions): Promise<string> {
+export async function printSessions(config: Config, options: SessionsOptions): Promise<string> {
   const gateways = await allSessions(config.controlSocket, options.all)
   const rows = gateways.flatMap(({ pid, sessions: list }) =>
     list.map(({ command, ...row }) => ({ gateway: pid, ...row, ...(options.commands && { command }) })),

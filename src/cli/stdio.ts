@@ -8,7 +8,7 @@ import type { ConfigFlags } from './flags.ts'
 import { stdioEnds } from './stdio-peer.ts'
 import { joinStdio } from './stdio-stream.ts'
 
-const CLOSE_LIMIT = 3_000
+const CLOSE_MS = 3_000
 const NOT_SERVED = 255
 
 export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
@@ -36,7 +36,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
     const served = gateway.inject(stream, remote, local, { greeted: true, ...(host !== undefined && { host }) })
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
-    await Promise.race([gateway.close(), later(CLOSE_LIMIT)])
+    await Promise.race([gateway.close(), later(CLOSE_MS)])
     // As sshd -i ends with a client that speaks no SSH, or that it does not let in (cleanup_exit).
     return (await served) ? 0 : NOT_SERVED
   } finally {

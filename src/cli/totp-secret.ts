@@ -6,11 +6,11 @@ import { USER_NAME } from '../base/login-name.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 
 /** RFC 4226 §4 R6. */
-const SECRET_LENGTH = 20
+const SECRET_BYTES = 20
 
 /** The URI is a valid totpSecret as it stands. `picture`: also as a QR code, for a terminal. */
 export function totpSecretCommand(name: string, picture: boolean): string {
   if (!USER_NAME.test(name)) throw new CliFailure(`${JSON.stringify(name)} cannot be the name of a user`, 2)
-  const uri = otpauthUri(randomBytes(SECRET_LENGTH), name, 'hatchway')
+  const uri = otpauthUri(randomBytes(SECRET_BYTES), name, 'hatchway')
   return picture ? `${renderUnicodeCompact(uri)}\n\n${uri}\n` : `${uri}\n`
 }

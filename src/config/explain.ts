@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod'
 import { isRecord, type Layer } from './layers.ts'
-import { nearest } from './nearest.ts'
+import { nearestWord } from './nearest.ts'
 import { configJsonSchema, SECRET_KEYS } from './schema.ts'
 
 export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): string[] {
@@ -47,7 +47,7 @@ function depthOf(issues: readonly z.core.$ZodIssue[]): number {
 }
 
 function unknownKey(path: readonly (string | number)[], key: string): string {
-  const near = nearest(key, keysAt(configJsonSchema(), path))
+  const near = nearestWord(key, keysAt(configJsonSchema(), path))
   return near === undefined ? 'there is no such key' : `there is no such key; is ${near} meant?`
 }
 
@@ -63,7 +63,7 @@ function keysAt(schema: unknown, path: readonly (string | number)[]): string[] {
 }
 
 /** zod's own sentences, made to say what was found. Undefined: keep zod's. */
-export function sentence(issue: z.core.$ZodRawIssue): string | undefined {
+export function problemSentence(issue: z.core.$ZodRawIssue): string | undefined {
   const found = foundText(issue.input)
   if (issue.code === 'invalid_type')
     return `expected ${issue.expected === 'int' ? 'a whole number' : article(String(issue.expected))}, got ${found}`

@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import { PACKAGE_ROOT } from '../base/package-root.ts'
-import { problemsOf, sentence } from './explain.ts'
+import { problemSentence, problemsOf } from './explain.ts'
 import {
   anyOfOurs,
   environmentLayer,
@@ -17,10 +17,10 @@ import {
   type Layer,
   leaves,
 } from './layers.ts'
-import { nearest } from './nearest.ts'
+import { nearestWord } from './nearest.ts'
 import { type Config, configSchema } from './schema.ts'
 
-const MAX_FILE = 1024 * 1024
+const MAX_FILE_BYTES = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
 const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/
 
@@ -67,7 +67,7 @@ export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
   const result = configSchema.safeParse(
     layers.reduce<unknown>((tree, layer) => merge(tree, layer.tree), {}),
     {
-      error: sentence,
+      error: problemSentence,
     },
   )
   if (!result.success) throw new ConfigError(result.error.issues.flatMap((issue) => problemsOf(issue, layers)))
@@ -92,7 +92,8 @@ function usualPlaces(env: NodeJS.ProcessEnv, home: string): string[] {
 function readConfigFile(file: string): string {
   try {
     const { size } = statSync(file)
-    if (size > MAX_FILE) throw new ConfigError([`${file}: larger than ${MAX_FILE} bytes, surely not a configuration`])
+    if (size > MAX_FILE_BYTES)
+      throw new ConfigError([`${file}: larger than ${MAX_FILE_BYTES} bytes, surely not a configuration`])
     return readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof ConfigError) throw error
@@ -116,7 +117,7 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
   return Object.keys(env)
     .filter((name) => name.startsWith('HATCHWAY_') && !known.includes(name) && !OTHER_VARIABLES.test(name))
     .map((name) => {
-      const near = nearest(name, known)
+      const near = nearestWord(name, known)
       return `${name} in the environment is no setting${near === undefined ? '' : `; is ${near} meant?`}`
     })
 }

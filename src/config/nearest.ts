@@ -1,7 +1,7 @@
 import { editDistance } from '../base/edit-distance.ts'
 
 /** What a misspelt word probably meant. */
-export function nearest(word: string, names: readonly string[]): string | undefined {
+export function nearestWord(word: string, names: readonly string[]): string | undefined {
   const ranked = names.map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
   ranked.sort((a, b) => a.distance - b.distance)
   const best = ranked[0]

@@ -15,12 +15,12 @@ const DEFAULTS = {
   overflow6: 'permissive' as Overflow,
 }
 
-export type Penalties = typeof DEFAULTS
+export type PenaltyOptions = typeof DEFAULTS
 
 /** What is not named has its default. */
-export function parsePenalties(text: string): Penalties | undefined {
+export function parsePenalties(text: string): PenaltyOptions | undefined {
   const words = text.trim().split(/\s+/)
-  const result: Penalties = { ...DEFAULTS, penalties: { ...DEFAULTS.penalties } }
+  const result: PenaltyOptions = { ...DEFAULTS, penalties: { ...DEFAULTS.penalties } }
   if (words.length === 1 && words[0] === 'no') return { ...result, enabled: false }
   if (words.length === 1 && words[0] === 'yes') return result
   for (const word of words) {
@@ -31,7 +31,7 @@ export function parsePenalties(text: string): Penalties | undefined {
   return words.some((word) => word.startsWith('overflow6:')) ? result : { ...result, overflow6: result.overflow4 }
 }
 
-function take(settings: Penalties, name: string, value: string): boolean {
+function take(settings: PenaltyOptions, name: string, value: string): boolean {
   switch (name) {
     case 'overflow':
     case 'overflow6':
@@ -54,6 +54,6 @@ function take(settings: Penalties, name: string, value: string): boolean {
   return true
 }
 
-function isPenalty(name: string): name is keyof Penalties['penalties'] {
+function isPenalty(name: string): name is keyof PenaltyOptions['penalties'] {
   return Object.hasOwn(DEFAULTS.penalties, name)
 }

@@ -13,7 +13,7 @@ import { log } from './logging.ts'
 import { parsed } from './parsed.ts'
 import { block, duration, fileName } from './primitives.ts'
 import { rules } from './rules.ts'
-import { sessions } from './sessions.ts'
+import { sessionKeys } from './sessions.ts'
 import { parseAlias, parseListen } from './values.ts'
 
 /** ssh2 can do these; sshd's defaults without CBC. What is fast with AES hardware comes first. */
@@ -97,7 +97,7 @@ export const configSchema = z.strictObject({
     .prefault({})
     .describe('Somebody else who decides, too: asked for all that the rules allow, or, without rules, for everything.'),
   ...containers.shape,
-  ...sessions.shape,
+  ...sessionKeys.shape,
   limits: limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.'),
   proxyProtocol: proxyProtocol
     .prefault({})

@@ -13,14 +13,14 @@ export interface PasswordHash {
 const PHC =
   /^\$scrypt\$ln=([1-9]\d?),r=([1-9]\d?),p=([1-9]\d?)\$([A-Za-z0-9+/]{11,128})(?:={0,2})\$([A-Za-z0-9+/]{22,128})(?:={0,2})$/
 /** A hash in the configuration must not be a denial of service on oneself: about two seconds. */
-const MAX_MEMORY = 256 * 1024 * 1024
+const MAX_MEMORY_BYTES = 256 * 1024 * 1024
 const MAX_WORK = 1024 * 1024 * 1024
 
 export function parsePasswordHash(text: string): PasswordHash | undefined {
   const [, ln, r, p, salt = '', hash = ''] = PHC.exec(text) ?? []
   const cost = { ln: Number(ln), r: Number(r), p: Number(p) }
   if (ln === undefined) return undefined
-  if (memoryOf(cost) > MAX_MEMORY || memoryOf(cost) * cost.p > MAX_WORK) return undefined
+  if (memoryOf(cost) > MAX_MEMORY_BYTES || memoryOf(cost) * cost.p > MAX_WORK) return undefined
   return { ...cost, salt: Buffer.from(salt, 'base64'), hash: Buffer.from(hash, 'base64') }
 }
 
@@ -37,8 +37,8 @@ export interface TotpKey {
   readonly period: number
 }
 
-const MIN_SECRET = 10
-const MAX_SECRET = 128
+const MIN_SECRET_BYTES = 10
+const MAX_SECRET_BYTES = 128
 
 /** The secret in base32 (SHA-1, 6 digits, 30 s: what every app knows), or a whole otpauth:// URI. */
 export function parseTotp(text: string): TotpKey | undefined {
@@ -56,7 +56,7 @@ export function parseTotp(text: string): TotpKey | undefined {
 function totpKey(base32: string, algorithm: string, digits: number, period: number): TotpKey | undefined {
   const secret = fromBase32(base32)
   const name = algorithm.toLowerCase().replace('-', '')
-  if (!secret || secret.length < MIN_SECRET || secret.length > MAX_SECRET) return undefined
+  if (!secret || secret.length < MIN_SECRET_BYTES || secret.length > MAX_SECRET_BYTES) return undefined
   if (name !== 'sha1' && name !== 'sha256' && name !== 'sha512') return undefined
   if (!(digits >= 6 && digits <= 8) || !(period >= 15 && period <= 120)) return undefined
   return { secret, algorithm: name, digits, period }

@@ -23,7 +23,7 @@ const environment = z.strictObject({
 const SHELLS =
   'sh bash dash ash zsh ksh ksh93 mksh oksh loksh yash fish csh tcsh nu elvish xonsh pwsh rc es osh ysh'.split(' ')
 
-export const sessions = z.strictObject({
+export const sessionKeys = z.strictObject({
   onDisconnect: z
     .enum(['hangup', 'killTree'])
     .default('hangup')

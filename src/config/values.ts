@@ -9,7 +9,7 @@ const TIME_UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 }
 /** setTimeout() takes no more: 2^31-1 ms would fire at once beyond it. */
-const MAX_TIME = 2_147_483_647
+const MAX_TIME_MS = 2_147_483_647
 
 /** sshd_config(5) TIME FORMATS: seconds, or units in a row ("90", "2m", "1h30m"); "ms" is ours. Milliseconds. */
 export function parseDuration(text: string | number): number | undefined {
@@ -25,7 +25,7 @@ export function parseDuration(text: string | number): number | undefined {
 }
 
 function inTime(milliseconds: number): number | undefined {
-  return milliseconds <= MAX_TIME ? Math.round(milliseconds) : undefined
+  return milliseconds <= MAX_TIME_MS ? Math.round(milliseconds) : undefined
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }

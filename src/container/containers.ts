@@ -15,9 +15,9 @@ import { findContainer, notFound } from './find.ts'
 import { unchanged } from './inside-file.ts'
 import type { Aliases } from './names.ts'
 
-const INSPECT_TTL = 2_000
+const INSPECT_TTL_MS = 2_000
 /** `useradd` inside is seen after that at the latest; a user that was not found is not remembered. */
-const ENVINFO_TTL = 10_000
+const ENVINFO_TTL_MS = 10_000
 /** A session's start asks several times, one after the other (env, pty, shell): it waits for an engine that hangs once. */
 const TIMEOUT_HOLDS_MS = 1_000
 /** Of one question to the engine, however many calls it takes. */
@@ -95,7 +95,7 @@ export class Containers {
         if (this.#listed.get(ALL) === known) this.#listed.delete(ALL)
       }
     }
-    const listed = this.#cached(this.#listed, ALL, INSPECT_TTL, undefined, (limit) => this.#engine.list(limit))
+    const listed = this.#cached(this.#listed, ALL, INSPECT_TTL_MS, undefined, (limit) => this.#engine.list(limit))
     return look(await unlessAborted(listed, signal))
   }
 
@@ -115,7 +115,7 @@ export class Containers {
   /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
   async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
-    return this.#cached(this.#envInfos, key, ENVINFO_TTL, container.id, async (limit) => {
+    return this.#cached(this.#envInfos, key, ENVINFO_TTL_MS, container.id, async (limit) => {
       const last = this.#probed.get(key)
       if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
       this.#probed.delete(key)
@@ -127,7 +127,7 @@ export class Containers {
 
   async #inspect(ref: string): Promise<Container | undefined> {
     try {
-      const found = await this.#cached(this.#inspected, ref, INSPECT_TTL, undefined, (limit) =>
+      const found = await this.#cached(this.#inspected, ref, INSPECT_TTL_MS, undefined, (limit) =>
         this.#engine.inspect(ref, limit),
       )
       // A connection asks by the name first and then by the id.

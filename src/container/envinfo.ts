@@ -8,7 +8,7 @@ import type { Container, Engine } from '../engine/engine.ts'
 import { toMap } from './environment.ts'
 import { brief } from './find.ts'
 import { readInside, type Seen } from './inside-file.ts'
-import { findByName, findByUid, findGroup, type PasswdEntry, parseId } from './passwd.ts'
+import { findByName, findByUid, findGroup, type PasswdEntry, parseNumericId } from './passwd.ts'
 
 /** The user record, complete: what passwd lacks has its default. */
 export interface EnvInfo {
@@ -73,7 +73,7 @@ function ownUser({ passwd, group }: UserFiles, container: Own): EnvInfo {
   const { user, group: wanted } = configured(container)
   const info = { ...named(passwd, user || '0', container), engineUser: '', known: true }
   if (wanted === '') return info
-  const gid = parseId(wanted) ?? (group && findGroup(group, wanted))
+  const gid = parseNumericId(wanted) ?? (group && findGroup(group, wanted))
   if (typeof gid === 'number') return { ...info, gid }
   const what = `group "${brief(wanted)}" that container ${container.name} runs as`
   throw gid === 'broken'
@@ -82,7 +82,7 @@ function ownUser({ passwd, group }: UserFiles, container: Own): EnvInfo {
 }
 
 function named(passwd: Buffer | undefined, user: string, container: Own): EnvInfo {
-  const uid = parseId(user)
+  const uid = parseNumericId(user)
   if (uid !== undefined) {
     const entry = passwd && findByUid(passwd, uid)
     return entry ? fromEntry(entry, String(uid)) : anonymous(uid, container)
@@ -126,5 +126,5 @@ function configured({ user }: Own): { readonly user: string; readonly group: str
 
 function namesGroup(container: Own): boolean {
   const { group } = configured(container)
-  return group !== '' && parseId(group) === undefined
+  return group !== '' && parseNumericId(group) === undefined
 }

@@ -39,7 +39,7 @@ export function findContainer(
 
 /** The sentence for a container that is not there, or that this identity may not see: the same for both. */
 export function notFound(ref: string, visible: readonly ContainerSummary[]): HatchwayError {
-  const near = nearest(
+  const near = nearestNames(
     ref,
     visible.map((container) => container.name),
   )
@@ -48,7 +48,7 @@ export function notFound(ref: string, visible: readonly ContainerSummary[]): Hat
 }
 
 /** At most three names that are a typing slip away, nearest first. */
-export function nearest(ref: string, names: readonly string[]): string[] {
+export function nearestNames(ref: string, names: readonly string[]): string[] {
   const wanted = ref.slice(0, 64).toLowerCase()
   const limit = Math.max(2, Math.floor(wanted.length / 3))
   return names

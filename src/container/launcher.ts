@@ -3,7 +3,7 @@ import { bytesOf, isUtf8Text, textOf } from '../bytes/byte-text.ts'
 import type { ExecSpec, WindowSize } from '../engine/engine.ts'
 import { OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
 import type { EnvInfo } from './envinfo.ts'
-import type { Program } from './program.ts'
+import type { SessionProgram } from './program.ts'
 
 /** The variable by which a session's processes are found again. */
 export const COOKIE = 'HATCHWAY_SESSION'
@@ -62,7 +62,7 @@ esac
 
 /** The exec of a program. The engine's interface takes text only: what is none, and what it cannot unset, the launcher sets. */
 export function launch(
-  program: Program,
+  program: SessionProgram,
   user: Pick<EnvInfo, 'uid' | 'gid'>,
   tty: WindowSize | undefined,
   cookie: string,

@@ -47,7 +47,7 @@ export function findGroup(group: Buffer, name: string): Lookup<number> {
 }
 
 /** A uid or gid in decimal, or undefined. */
-export function parseId(text: string): number | undefined {
+export function parseNumericId(text: string): number | undefined {
   if (!/^\d{1,10}$/.test(text)) return undefined
   const id = Number(text)
   return id <= MAX_ID ? id : undefined
@@ -70,8 +70,8 @@ function passwdEntry(line: string, wanted?: number): PasswdEntry | undefined {
   const fields = line.split(':', 8)
   const [name, , uidText, gidText, , home, shell] = fields
   if (fields.length !== 7 || !isName(name) || uidText === undefined || gidText === undefined) return undefined
-  const uid = parseId(uidText)
-  const gid = parseId(gidText)
+  const uid = parseNumericId(uidText)
+  const gid = parseNumericId(gidText)
   if (uid === undefined || gid === undefined || uid !== (wanted ?? uid)) return undefined
   if ([name, home, shell].some((field) => (field?.length ?? 0) > MAX_FIELD_BYTES)) return undefined
   return { name: text(name), uid, gid, home: text(home), shell: text(shell) }
@@ -80,7 +80,7 @@ function passwdEntry(line: string, wanted?: number): PasswdEntry | undefined {
 function groupId(line: string): number | undefined {
   const fields = line.split(':', 5)
   const [name, , gid] = fields
-  return fields.length === 4 && isName(name) && gid !== undefined ? parseId(gid) : undefined
+  return fields.length === 4 && isName(name) && gid !== undefined ? parseNumericId(gid) : undefined
 }
 
 /** NIS compat lines (+user, -user) name nobody, and comments are no entries. */

@@ -16,11 +16,11 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { COOKIE, launch } from './launcher.ts'
 import { pendingSignals } from './pending-signals.ts'
-import type { Program } from './program.ts'
+import type { SessionProgram } from './program.ts'
 
 /** A program on a terminal that says nothing for so long has one. */
 const TERMINAL_SETTLES_MS = 500
-const HANGUP_TIMEOUT = 20_000
+const HANGUP_MS = 20_000
 
 /**
  * $1 cookie, $2 the signal's name. The session's leader is the process whose cookie has its own pid (none before the
@@ -84,7 +84,7 @@ export interface PlainRoad {
   run(
     container: Container,
     user: PlainUser,
-    program: Program,
+    program: SessionProgram,
     tty: WindowSize | undefined,
     sink: OutputSink,
     signal: AbortSignal,
@@ -115,7 +115,7 @@ async function runPlain(
   engine: Engine,
   container: Container,
   user: PlainUser,
-  program: Program,
+  program: SessionProgram,
   tty: WindowSize | undefined,
   sink: OutputSink,
   signal: AbortSignal,
@@ -186,7 +186,7 @@ async function signalByCookie(
   cookie: string,
   name: string,
 ): Promise<void> {
-  const limit = deadline(HANGUP_TIMEOUT)
+  const limit = deadline(HANGUP_MS)
   try {
     const exec = await engine.exec(
       containerId,

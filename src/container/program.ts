@@ -6,7 +6,7 @@ import path from 'node:path'
 import type { SessionStart } from '../ssh/session.ts'
 import type { EnvInfo } from './envinfo.ts'
 
-export interface Program {
+export interface SessionProgram {
   /** Absolute path of the shell, as passwd has it. */
   readonly shell: string
   /** What to try when it is missing or not executable inside. */
@@ -28,7 +28,7 @@ export function sessionProgram(
   info: EnvInfo,
   env: readonly string[],
   restricted = false,
-): Program {
+): SessionProgram {
   const program = {
     shell: info.shell,
     fallbackShells: restricted ? [] : FALLBACK_SHELLS.filter((shell) => shell !== info.shell),
@@ -41,7 +41,7 @@ export function sessionProgram(
 }
 
 /** argv for one of the program's shells; the login shell's argv[0] is "-bash". */
-export function shellArgv(program: Program, shell: string): [string, ...(string | Buffer)[]] {
+export function shellArgv(program: SessionProgram, shell: string): [string, ...(string | Buffer)[]] {
   const name = path.posix.basename(shell)
   return program.command ? [name, '-c', program.command] : [`-${name}`]
 }

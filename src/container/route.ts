@@ -35,7 +35,7 @@ export interface TemplateRoute extends Inside {
 }
 
 /** What a client gave: its user name, and the host where it named one before the login (a jump, CONNECT, SOCKS, stdio). */
-export interface Login {
+export interface RequestedLogin {
   readonly login: string
   readonly host?: string
 }
@@ -52,7 +52,7 @@ const WITHOUT_AT = new RegExp(`^(?:(.*[^+%~])[+%]|%)([+~]?${NAME})$`, 's')
  * With a host, the host is the target and the user name is only the user inside, whatever it holds; "@" is none. A suffix
  * (".ctr", for patterns in ssh_config) is taken off the host once.
  */
-export function routeOf({ login, host }: Login, suffixes: readonly string[] = []): Route {
+export function routeOf({ login, host }: RequestedLogin, suffixes: readonly string[] = []): Route {
   if (host === undefined) return parseRoute(login)
   const suffix = suffixes.find((suffix) => host.length > suffix.length && host.endsWith(suffix)) ?? ''
   const { address } = splitLoginName(login)

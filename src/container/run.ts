@@ -7,13 +7,13 @@ import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
 import { brief } from './find.ts'
 import { lineDiscipline } from './no-terminal.ts'
 import type { PlainRoad, PlainUser } from './plain.ts'
-import { type Program, shellArgv } from './program.ts'
+import { type SessionProgram, shellArgv } from './program.ts'
 import { standIn } from './stand-in.ts'
 
 /** execve(2): no such program, or none that may be run. */
 const ABSENT = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENOEXEC']
 
-export interface Place {
+export interface SessionPlace {
   readonly road: PlainRoad
   readonly container: Container
   readonly user: PlainUser
@@ -28,8 +28,8 @@ export interface Place {
  * @throws HatchwayError SHELL_MISSING, GUEST_FAILED, CONTAINER_*, ENGINE_*
  */
 export async function runProgram(
-  place: Place,
-  program: Program,
+  place: SessionPlace,
+  program: SessionProgram,
   tty: GuestTty | undefined,
   sink: OutputSink,
   signal: AbortSignal,
@@ -47,8 +47,8 @@ export async function runProgram(
 }
 
 async function runOnARoad(
-  place: Place,
-  program: Program,
+  place: SessionPlace,
+  program: SessionProgram,
   tty: GuestTty | undefined,
   sink: OutputSink,
   signal: AbortSignal,
@@ -69,8 +69,8 @@ async function runOnARoad(
 
 async function runInGuest(
   guest: Guest,
-  place: Place,
-  program: Program,
+  place: SessionPlace,
+  program: SessionProgram,
   tty: GuestTty | undefined,
   sink: OutputSink,
   signal: AbortSignal,

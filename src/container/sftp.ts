@@ -13,7 +13,7 @@ import type { Space } from '../sftp/spool.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { runOwnScript } from './own-script.ts'
 import { sessionProgram } from './program.ts'
-import { type Place, runProgram } from './run.ts'
+import { runProgram, type SessionPlace } from './run.ts'
 
 /** Where distributions keep it: Debian, Fedora, Arch and Alpine, SUSE. */
 const SERVERS: readonly [string, ...string[]] = [
@@ -36,7 +36,7 @@ export interface SftpOptions {
 
 /** @throws HatchwayError as runProgram */
 export async function runSftp(
-  place: Place,
+  place: SessionPlace,
   info: EnvInfo,
   env: readonly string[],
   options: SftpOptions,
@@ -86,7 +86,7 @@ export async function runSftp(
 }
 
 /** Asked as the user, by an exec: the copy call would mount the container's volumes. A shell is needed to start one anyway. */
-async function installed({ road, container, user }: Place, signal: AbortSignal): Promise<string | undefined> {
+async function installed({ road, container, user }: SessionPlace, signal: AbortSignal): Promise<string | undefined> {
   const script = 'for s; do [ -f "$s" ] && [ -x "$s" ] && echo "$s" && exit; done'
   const about = { script, args: SERVERS, user: user.engineUser, maxBytes: 100 }
   const { out } = await runOwnScript(road.engine, container.id, about, signal)

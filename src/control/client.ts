@@ -6,8 +6,8 @@ import { z } from 'zod'
 import { CliFailure } from './cli-failure.ts'
 import { controlDirectories } from './server.ts'
 
-const LIMIT = 5_000
-const MAX_ANSWER = 64 * 1024 * 1024
+const ANSWER_MS = 5_000
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 const endpoint = z.object({ address: z.string(), port: z.number() })
 const session = z.object({
@@ -97,12 +97,12 @@ function socketsHere(): string[] {
 /** Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way. */
 function call(socketPath: string, method: string, path: string, tidy: boolean): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: LIMIT, agent: false }, (response) => {
+    const outgoing = request({ socketPath, method, path, timeout: ANSWER_MS, agent: false }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
         size += chunk.length
-        if (size > MAX_ANSWER) outgoing.destroy(new Error('the answer is too long'))
+        if (size > MAX_ANSWER_BYTES) outgoing.destroy(new Error('the answer is too long'))
         else chunks.push(chunk)
       })
       response.on('error', reject)

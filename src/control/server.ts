@@ -12,7 +12,7 @@ import { HatchwayError, messageOf } from '../base/errors.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
-const MAX_SOCKET_PATH = 107
+const MAX_SOCKET_PATH_BYTES = 107
 const PRIVATE_UMASK = 0o177
 
 export interface ControlStatus {
@@ -57,7 +57,8 @@ export function controlDirectories(env: NodeJS.ProcessEnv = process.env): string
 /** @throws HatchwayError CONFIG_INVALID */
 export async function openControl(configured: string | undefined, handlers: ControlHandlers): Promise<Control> {
   const path = configured ?? join(controlDirectories()[0] ?? '.', `${process.pid}.sock`)
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw unusable(path, `is longer than ${MAX_SOCKET_PATH} bytes`)
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+    throw unusable(path, `is longer than ${MAX_SOCKET_PATH_BYTES} bytes`)
   if (configured === undefined) makePrivate(dirname(path))
   await removeStale(path)
 

@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { FLAVOURS } from './cli/flavour.ts'
-import { type DockerAddress, parseAddress } from './docker/address.ts'
+import { type DockerAddress, parseEngineAddress } from './docker/address.ts'
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
 import type { Engine } from './engine.ts'
@@ -97,13 +97,14 @@ interface Named {
 }
 
 async function namedAddress(endpoint: string | undefined, env: NodeJS.ProcessEnv): Promise<Named | undefined> {
-  if (endpoint !== undefined) return { text: endpoint, address: parseAddress(endpoint, env), by: 'engine.endpoint' }
+  if (endpoint !== undefined)
+    return { text: endpoint, address: parseEngineAddress(endpoint, env), by: 'engine.endpoint' }
   return namedForCli(env)
 }
 
 async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
   const { DOCKER_HOST: host } = env
-  if (host) return { text: host, address: parseAddress(host, env), by: 'DOCKER_HOST' }
+  if (host) return { text: host, address: parseEngineAddress(host, env), by: 'DOCKER_HOST' }
   const context = await currentContext(env)
   return context && { text: context.host, address: context.address, by: `docker context ${context.name}` }
 }

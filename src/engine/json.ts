@@ -264,7 +264,7 @@ export function parseExecIds(json: unknown): readonly string[] {
   return z.object({ ExecIDs: list(z.string().regex(EXEC_ID)) }).parse(json).ExecIDs ?? []
 }
 
-export function parseId(json: unknown): string {
+export function parseObjectId(json: unknown): string {
   return z.object({ Id: z.string().regex(EXEC_ID) }).parse(json).Id
 }
 

@@ -1,7 +1,7 @@
 /** Lines of a byte stream; a line past the limit ends the stream with an error, so that no peer can grow our memory. */
 import type { Readable } from 'node:stream'
 
-const LIMIT = 1024 * 1024
+const MAX_LINE_BYTES = 1024 * 1024
 
 export async function* readLines(stream: Readable): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0)
@@ -13,7 +13,7 @@ export async function* readLines(stream: Readable): AsyncGenerator<string> {
       chunk = chunk.subarray(end + 1)
       if (line !== '') yield line
     }
-    if (chunk.length > LIMIT) throw new RangeError('a line is too long')
+    if (chunk.length > MAX_LINE_BYTES) throw new RangeError('a line is too long')
     rest = Buffer.from(chunk)
   }
 }

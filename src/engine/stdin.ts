@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import { SlabOutput } from '../bytes/batched-writer.ts'
 
 const EOT = Buffer.from([4])
-const HIGH_WATER = 256 * 1024
+const HIGH_WATER_BYTES = 256 * 1024
 
 /** Bytes for a program that is gone are dropped: how it ended is told by its exit, never by an 'error' here. */
 export function createStdin(target: Writable, tty: boolean): Writable {
@@ -13,7 +13,7 @@ export function createStdin(target: Writable, tty: boolean): Writable {
     waiting = undefined
     done?.()
   }
-  const output = new SlabOutput(target, drained, HIGH_WATER)
+  const output = new SlabOutput(target, drained, HIGH_WATER_BYTES)
   const gone = () => target.destroyed || target.writableEnded
   const stdin = new Writable({
     write(chunk: Buffer, _encoding, done) {

@@ -14,8 +14,8 @@ export interface TextGate {
   drop(): void
 }
 
-const LIMIT = 4096
-const PATIENCE = 1000
+const MAX_HELD_BYTES = 4096
+const PATIENCE_MS = 1000
 
 /** `repeat`: look at every chunk (a CLI may fail at any time), not just at the first. */
 export function createTextGate(
@@ -60,12 +60,12 @@ export function createTextGate(
         return pass(chunk)
       }
       const all = kept === undefined ? chunk : Buffer.concat([kept, chunk])
-      if (all.length > LIMIT || !mayBeWords(all)) {
+      if (all.length > MAX_HELD_BYTES || !mayBeWords(all)) {
         release()
         return pass(chunk)
       }
       kept = Buffer.from(all)
-      timer ??= setTimeout(release, PATIENCE)
+      timer ??= setTimeout(release, PATIENCE_MS)
       return true
     },
     freeze: () => clearTimeout(timer),

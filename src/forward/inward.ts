@@ -22,7 +22,7 @@ export interface Inward {
   ): Promise<string[]>
 }
 
-const LIMIT = 15_000
+const LISTEN_MS = 15_000
 
 /** One agent socket and one display for the connection, made at the first need; made again when the helper was. */
 export function createInward(connection: SshConnection<unknown>, log: Logger): Inward {
@@ -44,7 +44,7 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
-      const signal = () => deadline(LIMIT, connection.closed)
+      const signal = () => deadline(LISTEN_MS, connection.closed)
       try {
         if (session.agentForwarding) {
           agent = shared(agent, async () => {

@@ -12,7 +12,7 @@ import { engineLimit } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
 
-const LIMIT = 30_000
+const JUMP_MS = 30_000
 const SSH_PORT = 22
 
 export interface JumpDependencies {
@@ -28,7 +28,7 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
     const { host, port } = target
     if (port !== SSH_PORT) return refused('to jump into a container ask for its port 22')
     try {
-      await demandHost(host, deadline(engineLimit('asking for a container', LIMIT), signal))
+      await demandHost(host, deadline(engineLimit('asking for a container', JUMP_MS), signal))
     } catch (error) {
       const failure = asHatchwayError(error)
       log.info({ code: failure.code, err: failure.cause, host: clientText(host) }, 'jump refused')

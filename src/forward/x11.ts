@@ -16,7 +16,7 @@ import { joinInward } from './join.ts'
 const FIRST_DISPLAY = 10
 const DISPLAYS = 200
 const X11_PORT = 6000
-const XAUTH_LIMIT = 10_000
+const XAUTH_MS = 10_000
 
 export interface Display {
   readonly number: number
@@ -64,7 +64,7 @@ export async function addCookie(
   if (!/^[\w-]{1,64}$/.test(request.protocol) || !/^[0-9a-fA-F]{2,1024}$/.test(request.cookie)) return
   const name = `unix:${display.number}.${request.screen}`
   const ignore: OutputSink = { write: () => true }
-  const limit = deadline(XAUTH_LIMIT)
+  const limit = deadline(XAUTH_MS)
   try {
     const exec = await display.guest.spawn(
       {

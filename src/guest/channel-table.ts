@@ -1,14 +1,14 @@
 /** The channels of one helper by number, and what its frames may do to them. */
 import type { HatchwayError } from '../base/errors.ts'
-import type { Channel } from './channel.ts'
+import type { GuestChannel } from './channel.ts'
 import { HELPERS_ID, ProtocolError } from './frames.ts'
-import { Listener } from './listener.ts'
+import { HelperListener } from './listener.ts'
 
 /** As many of ours, and as many that the helper accepted. */
 export const MAX_CHANNELS = 1024
 
 export class ChannelTable {
-  readonly #channels = new Map<number, Channel>()
+  readonly #channels = new Map<number, GuestChannel>()
   #accepted = 0
   #nextId = 0
 
@@ -23,7 +23,7 @@ export class ChannelTable {
     return this.#nextId
   }
 
-  set(id: number, channel: Channel): void {
+  set(id: number, channel: GuestChannel): void {
     this.#channels.set(id, channel)
   }
 
@@ -31,16 +31,16 @@ export class ChannelTable {
    * Every id in a helper's frame is one of the table, or the helper lies: CLOSED is always a channel's last frame.
    * @throws ProtocolError
    */
-  get(id: number): Channel {
+  get(id: number): GuestChannel {
     const channel = this.#channels.get(id)
     if (channel === undefined) throw new ProtocolError(`channel ${id} is not open`)
     return channel
   }
 
   /** ACCEPT on channel `id`: the listener it is of. What that makes of it is to be `set`. @throws ProtocolError */
-  accept(id: number, listener: number): Listener {
+  accept(id: number, listener: number): HelperListener {
     const from = this.get(listener)
-    if (!(from instanceof Listener)) throw new ProtocolError('ACCEPT of no listener')
+    if (!(from instanceof HelperListener)) throw new ProtocolError('ACCEPT of no listener')
     if (this.#channels.has(id)) throw new ProtocolError(`ACCEPT on channel ${id}, which is open`)
     if (this.#accepted >= MAX_CHANNELS) throw new ProtocolError('too many accepted channels')
     this.#accepted += 1

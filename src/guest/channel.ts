@@ -1,10 +1,10 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
 import type { HatchwayError } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
-import { frame, TYPE } from './frames.ts'
+import { FRAME_TYPE, frame } from './frames.ts'
 import type { Output } from './output.ts'
 
-export interface Channel {
+export interface GuestChannel {
   opened(value: number, credit: number): void
   refused(refusal: { readonly errno: number; readonly stage: number }): void
   data(fd: 1 | 2, piece: Buffer): void
@@ -27,7 +27,7 @@ export interface ChannelLink {
 export const CLOSE_MODE = { hangUp: 0, terminate: 1, killTree: 2 } as const
 
 export function closeFrame(channel: number, mode: number): Buffer {
-  return frame(TYPE.CLOSE, channel, Buffer.from([mode]))
+  return frame(FRAME_TYPE.CLOSE, channel, Buffer.from([mode]))
 }
 
 /** OPENED or FAIL, or the helper's end, as one promise. */

@@ -5,12 +5,12 @@ import type { End } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
-import type { Channel, ChannelLink, Opening } from './channel.ts'
+import type { ChannelLink, GuestChannel, Opening } from './channel.ts'
 import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'
 import { START_CREDIT } from './flow.ts'
 import { FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
-import { frame, ProtocolError, TYPE } from './frames.ts'
+import { FRAME_TYPE, frame, ProtocolError } from './frames.ts'
 import type {
   Guest,
   GuestAccepted,
@@ -19,25 +19,25 @@ import type {
   GuestExec,
   GuestListener,
   GuestSpawn,
-  SftpOptions,
+  SftpSpawn,
 } from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { createLease } from './lease.ts'
 import { errnoName } from './linux.ts'
-import { Listener } from './listener.ts'
+import { HelperListener } from './listener.ts'
 import { Output } from './output.ts'
 import { startLined } from './own-line.ts'
 import type { GuestLog } from './pool.ts'
-import { Program, type ProgramOptions } from './program.ts'
+import { HelperProgram, type ProgramOptions } from './program.ts'
 import { connectRequest, initFrame, listenRequest, requestFrames, sftpRequest, spawnRequest } from './requests.ts'
 import { Socket } from './socket.ts'
 import { switchOver } from './switch.ts'
 
 /** Worth a data path of its own. */
-const BULK = 4 * 1024 * 1024
+const BULK_BYTES = 4 * 1024 * 1024
 const SWITCH_ANSWER_MS = 15_000
 /** A request is answered by then, or its channel is closed. A connect inside may try several addresses. */
-const ANSWER_LIMIT = 150_000
+const ANSWER_MS = 150_000
 
 export interface ConnectionSettings {
   readonly uid: number
@@ -121,13 +121,13 @@ export class GuestConnection implements Guest {
 
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: spec.tty !== undefined, killTree: spec.killTree, what: spec.program }
-    return this.#run(TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
+    return this.#run(FRAME_TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
   }
 
-  sftp(sftp: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
+  sftp(sftp: SftpSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const start = (token: Buffer | undefined) => {
       const options = { tty: false, killTree: true, mayHaveLine: token !== undefined, what: 'sftp' }
-      return this.#run(TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT, token), options, sink, signal)
+      return this.#run(FRAME_TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT, token), options, sink, signal)
     }
     return startLined(this.#mayHaveLine ? this.#door : undefined, start, sink, signal)
   }
@@ -138,9 +138,9 @@ export class GuestConnection implements Guest {
     options: ProgramOptions,
     sink: OutputSink,
     signal: AbortSignal,
-  ): Promise<Program> {
+  ): Promise<HelperProgram> {
     return this.#ask(type, payload, signal, (link) => {
-      const program = new Program(link, options, sink)
+      const program = new HelperProgram(link, options, sink)
       return { channel: program, opening: program.opening, cancel: () => program.close() }
     })
   }
@@ -148,7 +148,7 @@ export class GuestConnection implements Guest {
   connect(address: GuestAddress, signal: AbortSignal): Promise<End> {
     const what = address.kind === 'tcp' ? `${address.host} port ${address.port}` : address.path
     return this.#ask<End>(
-      TYPE.CONNECT,
+      FRAME_TYPE.CONNECT,
       () => connectRequest(address, START_CREDIT),
       signal,
       (link) => {
@@ -170,11 +170,11 @@ export class GuestConnection implements Guest {
       }
     }
     return this.#ask<GuestListener>(
-      TYPE.LISTEN,
+      FRAME_TYPE.LISTEN,
       () => listenRequest(bind),
       signal,
       (link) => {
-        const listener = new Listener(link, what, taken)
+        const listener = new HelperListener(link, what, taken)
         return { channel: listener, opening: listener.opening, cancel: () => void listener.close() }
       },
     )
@@ -184,7 +184,7 @@ export class GuestConnection implements Guest {
     type: number,
     payload: () => Buffer,
     signal: AbortSignal,
-    make: (link: ChannelLink) => { channel: Channel; opening: Opening<T>; cancel: () => void },
+    make: (link: ChannelLink) => { channel: GuestChannel; opening: Opening<T>; cancel: () => void },
   ): Promise<T> {
     signal.throwIfAborted()
     if (this.#life.signal.aborted) throw this.#life.signal.reason
@@ -200,7 +200,7 @@ export class GuestConnection implements Guest {
       opening.reject(reason)
       this.#guarded(cancel)
     }
-    const timer = setTimeout(() => giveUp(failed('the guest helper does not answer')), ANSWER_LIMIT)
+    const timer = setTimeout(() => giveUp(failed('the guest helper does not answer')), ANSWER_MS)
     timer.unref()
     const remove = onAbort(signal, giveUp)
     try {
@@ -268,7 +268,7 @@ export class GuestConnection implements Guest {
   shutdown(): void {
     if (this.#ending) return
     this.#ending = true
-    this.#guarded(() => this.#output.control(frame(TYPE.SHUTDOWN, 0)))
+    this.#guarded(() => this.#output.control(frame(FRAME_TYPE.SHUTDOWN, 0)))
     setTimeout(() => this.close(), this.#settings.graceMs).unref()
   }
 
@@ -324,7 +324,7 @@ export class GuestConnection implements Guest {
   }
 
   #noticeBulk(): void {
-    if (this.#isBulky || this.bytes < BULK) return
+    if (this.#isBulky || this.bytes < BULK_BYTES) return
     this.#isBulky = true
     this.onBulk()
   }

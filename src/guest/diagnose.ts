@@ -5,7 +5,7 @@ import type { Container, Engine } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
 
-const LIMIT = 10_000
+const DIAGNOSE_MS = 10_000
 /**
  * An exec's end is told some milliseconds before its container's; seconds before it, where an init that is told to stop
  * sends TERM to everybody and then waits (s6-overlay, systemd, busybox).
@@ -17,7 +17,7 @@ export async function diagnose(engine: Engine, container: Container): Promise<Ha
   for (const wait of LOOKS) {
     await delay(wait)
     try {
-      const now = await engine.inspect(container.id, deadline(engineLimit('asking for the container', LIMIT)))
+      const now = await engine.inspect(container.id, deadline(engineLimit('asking for the container', DIAGNOSE_MS)))
       if (now.state === 'paused') return 'paused'
       if (now.state === 'removing' || now.state === 'dead') return gone('was removed')
       if (now.state !== 'running') return gone('was stopped')

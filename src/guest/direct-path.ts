@@ -11,7 +11,7 @@ import { openDoor, sweepDoors } from './direct.ts'
 import type { GuestLog, GuestSettings } from './pool.ts'
 import { type GuestUser, whom } from './user.ts'
 
-const LIMIT = 30_000
+const INFO_MS = 30_000
 /** The helper connects within milliseconds of SWITCH; a holder is something to play with for who is the same user inside. */
 const HOLD_MS = 2000
 const REMEMBERED = 1000
@@ -33,7 +33,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
     if (settings.direct === false) return 'switched off'
     if (base === undefined) return 'the gateway has no folder for its socket'
     if (engine.holders === undefined) return 'this engine cannot create the container that carries the socket'
-    const { local } = await engine.info(deadline(LIMIT))
+    const { local } = await engine.info(deadline(INFO_MS))
     return local ? undefined : 'gateway and engine do not share a host'
   }
 
@@ -45,7 +45,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   ): Promise<string | undefined> {
     const not = await impossible()
     if (not !== undefined || base === undefined) return not
-    const signal = deadline(LIMIT, connection.ended)
+    const signal = deadline(INFO_MS, connection.ended)
     const door = await openDoor(base)
     try {
       const holder = await startHolder(

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { lending } from '../bytes/shared-read-buffer.ts'
 import { Opening } from './channel.ts'
 
-const TOKEN = 16
+const TOKEN_BYTES = 16
 /** Strangers without the token: so many at once, so long each; the oldest makes room for the next. */
 const STRANGERS = 8
 const STRANGER_MS = 2000
@@ -71,8 +71,8 @@ export async function openDoor(base: string): Promise<Door> {
       if (hear !== undefined) return hear(chunk)
       // The token, what may have come with it, and no more: not read on until somebody listens.
       shown = Buffer.concat([shown, chunk])
-      if (shown.length >= TOKEN) judge()
-      return shown.length < TOKEN
+      if (shown.length >= TOKEN_BYTES) judge()
+      return shown.length < TOKEN_BYTES
     })
     socket.on('error', () => {})
     if (strangers.size >= STRANGERS) {
@@ -89,7 +89,7 @@ export async function openDoor(base: string): Promise<Door> {
     patience -= 1
 
     function judge(): void {
-      const known = [...awaited].find(({ token }) => timingSafeEqual(shown.subarray(0, TOKEN), token))
+      const known = [...awaited].find(({ token }) => timingSafeEqual(shown.subarray(0, TOKEN_BYTES), token))
       if (known === undefined) {
         socket.destroy()
         return
@@ -102,7 +102,7 @@ export async function openDoor(base: string): Promise<Door> {
       known.line.resolve({
         socket,
         listen(heard) {
-          const early = shown.subarray(TOKEN)
+          const early = shown.subarray(TOKEN_BYTES)
           hear = heard
           if (early.length === 0 || heard(early)) socket.resume()
         },
@@ -141,7 +141,7 @@ export async function openDoor(base: string): Promise<Door> {
     file: SOCKET,
     expect() {
       if (!isOpen) return undefined
-      const one: Awaited = { token: randomBytes(TOKEN), line: new Opening() }
+      const one: Awaited = { token: randomBytes(TOKEN_BYTES), line: new Opening() }
       awaited.add(one)
       const withdraw = () => {
         awaited.delete(one)

@@ -1,5 +1,5 @@
 /** Byte credit of one channel, both ways: docs/guest-protocol.md "Flow control". */
-import { frame, MAX_CREDIT, MAX_PAYLOAD, ProtocolError, TYPE, windowFrame } from './frames.ts'
+import { FRAME_TYPE, frame, MAX_CREDIT, MAX_PAYLOAD, ProtocolError, windowFrame } from './frames.ts'
 import type { Output, Sender } from './output.ts'
 
 export const START_CREDIT = 256 * 1024
@@ -50,7 +50,7 @@ export class SendFlow implements Sender {
 
   /** Every chunk has left. */
   eof(): void {
-    if (!this.#dropping) this.#output.control(frame(TYPE.EOF, this.#channel))
+    if (!this.#dropping) this.#output.control(frame(FRAME_TYPE.EOF, this.#channel))
   }
 
   grant(bytes: number): void {

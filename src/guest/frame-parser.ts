@@ -1,9 +1,18 @@
 /** The parser of what a hostile helper may write (docs/guest-protocol.md). */
-import { HEADER, HELPERS_ID, MAX_CREDIT, MAX_PAYLOAD, PROTOCOL_VERSION, ProtocolError, STAGES, TYPE } from './frames.ts'
+import {
+  FRAME_TYPE,
+  HEADER,
+  HELPERS_ID,
+  MAX_CREDIT,
+  MAX_PAYLOAD,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  STAGES,
+} from './frames.ts'
 
 const FEATURE_OWN_LINE = 4
 /** Longest payload of any helper's frame but DATA and DATA2: ACCEPT with an address. What is longer is a violation. */
-const MAX_CONTROL = 512
+const MAX_CONTROL_BYTES = 512
 
 /** Its other features and its pid stand there, too; nobody here needs them. */
 export interface Hello {
@@ -30,23 +39,23 @@ export interface HelperFrames {
   unread(channel: number): void
 }
 
-/** Exact payload length of each control frame a helper may send; -1: variable, up to MAX_CONTROL. */
+/** Exact payload length of each control frame a helper may send; -1: variable, up to MAX_CONTROL_BYTES. */
 const CONTROL_LENGTH: Readonly<Record<number, number>> = {
-  [TYPE.HELLO]: 22,
-  [TYPE.PONG]: 8,
-  [TYPE.SWITCHED]: 4,
-  [TYPE.OPENED]: 8,
-  [TYPE.FAIL]: 5,
-  [TYPE.ACCEPT]: -1,
-  [TYPE.EOF]: 0,
-  [TYPE.EOF2]: 0,
-  [TYPE.WINDOW]: 4,
-  [TYPE.EXIT]: 3,
-  [TYPE.CLOSED]: 0,
-  [TYPE.UNREAD]: 0,
+  [FRAME_TYPE.HELLO]: 22,
+  [FRAME_TYPE.PONG]: 8,
+  [FRAME_TYPE.SWITCHED]: 4,
+  [FRAME_TYPE.OPENED]: 8,
+  [FRAME_TYPE.FAIL]: 5,
+  [FRAME_TYPE.ACCEPT]: -1,
+  [FRAME_TYPE.EOF]: 0,
+  [FRAME_TYPE.EOF2]: 0,
+  [FRAME_TYPE.WINDOW]: 4,
+  [FRAME_TYPE.EXIT]: 3,
+  [FRAME_TYPE.CLOSED]: 0,
+  [FRAME_TYPE.UNREAD]: 0,
 }
 
-const ON_CONNECTION = new Set<number>([TYPE.HELLO, TYPE.PONG, TYPE.SWITCHED])
+const ON_CONNECTION = new Set<number>([FRAME_TYPE.HELLO, FRAME_TYPE.PONG, FRAME_TYPE.SWITCHED])
 
 /**
  * Takes chunks as they come, cut anywhere. Holds one header and one control payload (520 bytes) and nothing else;
@@ -55,7 +64,7 @@ const ON_CONNECTION = new Set<number>([TYPE.HELLO, TYPE.PONG, TYPE.SWITCHED])
 export class FrameParser {
   #to: HelperFrames
   readonly #head = Buffer.alloc(HEADER)
-  readonly #body = Buffer.alloc(MAX_CONTROL)
+  readonly #body = Buffer.alloc(MAX_CONTROL_BYTES)
   #have = 0
   #type = 0
   #channel = 0
@@ -96,8 +105,8 @@ export class FrameParser {
         continue
       }
       const n = Math.min(this.#left, chunk.length - at)
-      if (this.#type === TYPE.DATA || this.#type === TYPE.DATA2) {
-        this.#to.data(this.#channel, this.#type === TYPE.DATA ? 1 : 2, chunk.subarray(at, at + n))
+      if (this.#type === FRAME_TYPE.DATA || this.#type === FRAME_TYPE.DATA2) {
+        this.#to.data(this.#channel, this.#type === FRAME_TYPE.DATA ? 1 : 2, chunk.subarray(at, at + n))
         this.#left -= n
         if (this.#left === 0) this.#have = 0
       } else {
@@ -115,12 +124,12 @@ export class FrameParser {
     const length = word >>> 8
     const type = word & 0xff
     const channel = this.#head.readUInt32BE(4)
-    if (type === TYPE.DATA || type === TYPE.DATA2) {
+    if (type === FRAME_TYPE.DATA || type === FRAME_TYPE.DATA2) {
       if (length === 0 || length > MAX_PAYLOAD) throw new ProtocolError(`DATA of ${length} bytes`)
     } else {
       const exact = CONTROL_LENGTH[type]
       if (exact === undefined) throw new ProtocolError(`frame type ${type}`)
-      if (exact < 0 ? length > MAX_CONTROL : length !== exact) {
+      if (exact < 0 ? length > MAX_CONTROL_BYTES : length !== exact) {
         throw new ProtocolError(`frame type ${type} of ${length} bytes`)
       }
     }
@@ -137,40 +146,40 @@ export class FrameParser {
     const to = this.#to
     const channel = this.#channel
     switch (this.#type) {
-      case TYPE.HELLO:
+      case FRAME_TYPE.HELLO:
         to.hello(readHello(body))
         break
-      case TYPE.PONG:
+      case FRAME_TYPE.PONG:
         to.pong(body.readBigUInt64BE(0))
         break
-      case TYPE.SWITCHED:
+      case FRAME_TYPE.SWITCHED:
         to.switched(body.readUInt32BE(0))
         break
-      case TYPE.OPENED:
+      case FRAME_TYPE.OPENED:
         to.opened(channel, body.readUInt32BE(0), credit(body.readUInt32BE(4)))
         break
-      case TYPE.FAIL:
+      case FRAME_TYPE.FAIL:
         this.#fail(body.readUInt32BE(0), body.readUInt8(4))
         break
-      case TYPE.ACCEPT:
+      case FRAME_TYPE.ACCEPT:
         this.#accept()
         break
-      case TYPE.EOF:
+      case FRAME_TYPE.EOF:
         to.eof(channel, 1)
         break
-      case TYPE.EOF2:
+      case FRAME_TYPE.EOF2:
         to.eof(channel, 2)
         break
-      case TYPE.WINDOW:
+      case FRAME_TYPE.WINDOW:
         to.window(channel, nonZero(credit(body.readUInt32BE(0))))
         break
-      case TYPE.EXIT:
+      case FRAME_TYPE.EXIT:
         this.#exit(body.readUInt8(0), body.readUInt8(1), body.readUInt8(2))
         break
-      case TYPE.CLOSED:
+      case FRAME_TYPE.CLOSED:
         to.closed(channel)
         break
-      case TYPE.UNREAD:
+      case FRAME_TYPE.UNREAD:
         to.unread(channel)
         break
     }

@@ -6,7 +6,7 @@ export const HEADER = 8
 export const MAX_CREDIT = 2 * 1024 * 1024
 export const PROTOCOL_VERSION = 1
 
-export const TYPE = {
+export const FRAME_TYPE = {
   HELLO: 1,
   INIT: 2,
   PING: 3,
@@ -65,14 +65,14 @@ export function writeHeader(bytes: Buffer, type: number, channel: number, length
 
 export function windowFrame(channel: number, bytes: number): Buffer {
   const out = Buffer.allocUnsafe(HEADER + 4)
-  writeHeader(out, TYPE.WINDOW, channel, 4)
+  writeHeader(out, FRAME_TYPE.WINDOW, channel, 4)
   out.writeUInt32BE(bytes, HEADER)
   return out
 }
 
 export function pingFrame(opaque: bigint): Buffer {
   const out = Buffer.allocUnsafe(HEADER + 8)
-  writeHeader(out, TYPE.PING, 0, 8)
+  writeHeader(out, FRAME_TYPE.PING, 0, 8)
   out.writeBigUInt64BE(opaque, HEADER)
   return out
 }

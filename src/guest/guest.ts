@@ -65,7 +65,7 @@ export type GuestBind =
       readonly ownDirectory?: boolean
     }
 
-export interface SftpOptions {
+export interface SftpSpawn {
   /** Where relative paths begin. */
   readonly directory: string
   /** Whatever changes something is answered with "permission denied". */
@@ -98,7 +98,7 @@ export interface Guest {
   connect(address: GuestAddress, signal: AbortSignal): Promise<End>
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener>
   /** SFTP v3 spoken by the helper: stdin takes packets, the sink gets them on fd 1, log lines on 2. */
-  sftp(options: SftpOptions, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
+  sftp(options: SftpSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
   /** What the program at the other end claims of itself. */
   readonly identity: { readonly uid: number; readonly gid: number }
   /** Aborts when the helper is gone; its reason is the HatchwayError that every session of it got. */

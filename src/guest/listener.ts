@@ -1,7 +1,7 @@
 /** A LISTEN channel: a socket inside that accepts for one of our users. */
 import { isIP } from 'node:net'
 import type { HatchwayError } from '../base/errors.ts'
-import type { Channel, ChannelLink } from './channel.ts'
+import type { ChannelLink, GuestChannel } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ProtocolError, STAGES } from './frames.ts'
 import type { GuestAccepted, GuestListener } from './guest.ts'
@@ -9,7 +9,7 @@ import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
 import { Socket } from './socket.ts'
 
-export class Listener implements GuestListener, Channel {
+export class HelperListener implements GuestListener, GuestChannel {
   readonly opening = new Opening<GuestListener>()
   readonly ended: Promise<void>
   port = 0

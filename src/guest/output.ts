@@ -1,12 +1,12 @@
 /** What leaves for the helper: control frames at once, DATA in turns, and only while the transport takes it. */
 import type { Writable } from 'node:stream'
 import { SlabOutput } from '../bytes/batched-writer.ts'
-import { HEADER, ProtocolError, TYPE, writeHeader } from './frames.ts'
+import { FRAME_TYPE, HEADER, ProtocolError, writeHeader } from './frames.ts'
 
 /** DATA waits while so much is queued: enough to keep a socket busy, little enough for a ping to pass. */
-const HIGH_WATER = 256 * 1024
+const HIGH_WATER_BYTES = 256 * 1024
 /** A helper that reads nothing while requests pile up is ended. Sixteen of the longest requests fit. */
-const OVERRUN = 16 * 1024 * 1024
+const OVERRUN_BYTES = 16 * 1024 * 1024
 
 /** A channel with something to send: sends one piece each time it is its turn. */
 export interface Sender {
@@ -53,7 +53,7 @@ export class Output {
       this.#held.push(bytes)
       this.#heldBytes += bytes.length
     } else this.#to.write(bytes)
-    if (this.#heldBytes + this.#to.unsent <= OVERRUN) return
+    if (this.#heldBytes + this.#to.unsent <= OVERRUN_BYTES) return
     this.close()
     queueMicrotask(() => this.#broken(new ProtocolError('the helper does not read')))
   }
@@ -63,7 +63,7 @@ export class Output {
     if (this.#closed) return
     this.bytes += bytes.length
     const frame = this.#to.alloc(HEADER + bytes.length)
-    writeHeader(frame, TYPE.DATA, channel, bytes.length)
+    writeHeader(frame, FRAME_TYPE.DATA, channel, bytes.length)
     bytes.copy(frame, HEADER)
     this.#to.write(frame)
   }
@@ -91,7 +91,7 @@ export class Output {
   }
 
   #towards(to: Writable): SlabOutput {
-    return new SlabOutput(to, () => this.#takeTurns(), HIGH_WATER)
+    return new SlabOutput(to, () => this.#takeTurns(), HIGH_WATER_BYTES)
   }
 
   #takeTurns(): void {

@@ -7,10 +7,10 @@ import { openDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DirectLine, Door } from './direct.ts'
 import { type GuestExec, GuestRefusal, type GuestWindow } from './guest.ts'
-import type { Program } from './program.ts'
+import type { HelperProgram } from './program.ts'
 
 /** The helper wrote the token before it said so. */
-const ARRIVAL_LIMIT = 5000
+const ARRIVAL_MS = 5000
 
 /**
  * Frames have its log, its end and CLOSE, the line all else. A server that gives up while its client still sends (malformed
@@ -19,10 +19,10 @@ const ARRIVAL_LIMIT = 5000
 class LinedProgram implements GuestExec {
   readonly stdin: Writable
   readonly exit: Promise<ExitStatus>
-  readonly #program: Program
+  readonly #program: HelperProgram
   readonly #line: DirectLine
 
-  constructor(program: Program, line: DirectLine, sink: OutputSink) {
+  constructor(program: HelperProgram, line: DirectLine, sink: OutputSink) {
     const { socket } = line
     this.#program = program
     this.#line = line
@@ -59,7 +59,7 @@ class LinedProgram implements GuestExec {
 /** `start` a server that may have a line of its own through the door, and join the two where it took it. */
 export async function startLined(
   door: Door | undefined,
-  start: (token: Buffer | undefined) => Promise<Program>,
+  start: (token: Buffer | undefined) => Promise<HelperProgram>,
   sink: OutputSink,
   signal: AbortSignal,
 ): Promise<GuestExec> {
@@ -78,12 +78,12 @@ export async function startLined(
 
 /** @throws GuestRefusal where the line does not come; the program is closed then */
 async function joinLine(
-  program: Program,
+  program: HelperProgram,
   coming: Promise<DirectLine>,
   sink: OutputSink,
   signal: AbortSignal,
 ): Promise<GuestExec> {
-  const limit = openDeadline(ARRIVAL_LIMIT, signal)
+  const limit = openDeadline(ARRIVAL_MS, signal)
   try {
     // A helper that ends meanwhile says why by the program's exit.
     const line = await unlessAborted(Promise.race([coming, program.exit.then(() => coming)]), limit.signal)

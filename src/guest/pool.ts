@@ -72,7 +72,7 @@ export interface GuestPool {
 const IDLE_MS = 60_000
 /** What is still used so long after it came is no one-off command, and worth the holder that the direct path costs. */
 const DIRECT_AFTER_MS = 1000
-const DELIVERY_LIMIT = 90_000
+const DELIVERY_MS = 90_000
 /** A container where no way worked is not tried again for so long. */
 const RETRY_MS = 60_000
 const REMEMBERED = 1000
@@ -197,7 +197,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     let coming = arriving.get(key)
     if (coming === undefined) {
       // Not the caller's signal: others may wait for the same helper.
-      const limit = engineLimit('bringing the guest helper in', DELIVERY_LIMIT)
+      const limit = engineLimit('bringing the guest helper in', DELIVERY_MS)
       coming = withDeadline(limit, [closed.signal], (signal) => arrive(key, container, user, signal)).finally(() =>
         arriving.delete(key),
       )

@@ -2,10 +2,10 @@
 import { Writable } from 'node:stream'
 import type { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, OutputSink } from '../engine/engine.ts'
-import type { Channel, ChannelLink } from './channel.ts'
+import type { ChannelLink, GuestChannel } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
-import { frame, ProtocolError, STAGES, TYPE } from './frames.ts'
+import { FRAME_TYPE, frame, ProtocolError, STAGES } from './frames.ts'
 import type { GuestExec, GuestWindow } from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName, exitStatus, signalNumber } from './linux.ts'
@@ -21,10 +21,10 @@ export interface ProgramOptions {
   readonly what: string
 }
 
-export class Program implements GuestExec, Channel {
+export class HelperProgram implements GuestExec, GuestChannel {
   readonly stdin: Writable
   readonly exit: Promise<ExitStatus>
-  readonly opening = new Opening<Program>()
+  readonly opening = new Opening<HelperProgram>()
   readonly #link: ChannelLink
   readonly #options: ProgramOptions
   readonly #sink: OutputSink
@@ -72,7 +72,7 @@ export class Program implements GuestExec, Channel {
   signal(name: string): boolean {
     const number = signalNumber(name)
     if (number === undefined || !this.#live || this.#status !== undefined) return false
-    this.#link.output.control(frame(TYPE.SIGNAL, this.#link.id, Buffer.from([number])))
+    this.#link.output.control(frame(FRAME_TYPE.SIGNAL, this.#link.id, Buffer.from([number])))
     return true
   }
 

@@ -1,16 +1,16 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
 import { bytesOf } from '../bytes/byte-text.ts'
-import { frame, MAX_PAYLOAD, PROTOCOL_VERSION, TYPE } from './frames.ts'
+import { FRAME_TYPE, frame, MAX_PAYLOAD, PROTOCOL_VERSION } from './frames.ts'
 import {
   type GuestAddress,
   type GuestBind,
   GuestRefusal,
   type GuestSpawn,
   type GuestWindow,
-  type SftpOptions,
+  type SftpSpawn,
 } from './guest.ts'
 
-const MAX_REQUEST = 1024 * 1024
+const MAX_REQUEST_BYTES = 1024 * 1024
 const PTY = 1
 const MONITOR = 2
 const STAND_IN = 4
@@ -29,7 +29,7 @@ export function initFrame(settings: InitSettings): Buffer {
   payload.writeUInt32BE(settings.leaseMs, 2)
   payload.writeUInt32BE(settings.graceMs, 6)
   payload.writeUInt32BE(settings.maxChannels, 10)
-  return frame(TYPE.INIT, 0, payload)
+  return frame(FRAME_TYPE.INIT, 0, payload)
 }
 
 export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
@@ -70,7 +70,7 @@ export function listenRequest(bind: GuestBind): Buffer {
 }
 
 /** `token`: of the connection that may carry its bytes. */
-export function sftpRequest({ directory, readOnly }: SftpOptions, credit: number, token?: Buffer): Buffer {
+export function sftpRequest({ directory, readOnly }: SftpSpawn, credit: number, token?: Buffer): Buffer {
   const fixed = Buffer.alloc(8)
   fixed.writeUInt32BE((readOnly ? READ_ONLY : 0) | (token === undefined ? 0 : OWN_LINE), 0)
   fixed.writeUInt32BE(credit, 4)
@@ -78,16 +78,16 @@ export function sftpRequest({ directory, readOnly }: SftpOptions, credit: number
 }
 
 export function switchFrame(token: Buffer, path: string): Buffer {
-  return frame(TYPE.SWITCH, 0, Buffer.concat([token, text(path)]))
+  return frame(FRAME_TYPE.SWITCH, 0, Buffer.concat([token, text(path)]))
 }
 
 /** A request as frames: PARTs and the last piece under its own type. Undefined: longer than a request may be (E2BIG). */
 export function requestFrames(type: number, channel: number, payload: Buffer): Buffer | undefined {
-  if (payload.length > MAX_REQUEST) return undefined
+  if (payload.length > MAX_REQUEST_BYTES) return undefined
   const frames: Buffer[] = []
   let at = 0
   for (; payload.length - at > MAX_PAYLOAD; at += MAX_PAYLOAD) {
-    frames.push(frame(TYPE.PART, channel, payload.subarray(at, at + MAX_PAYLOAD)))
+    frames.push(frame(FRAME_TYPE.PART, channel, payload.subarray(at, at + MAX_PAYLOAD)))
   }
   frames.push(frame(type, channel, payload.subarray(at)))
   return frames.length === 1 ? frames[0] : Buffer.concat(frames)
@@ -96,7 +96,7 @@ export function requestFrames(type: number, channel: number, payload: Buffer): B
 export function resizeFrame(channel: number, window: GuestWindow): Buffer {
   const payload = Buffer.alloc(8)
   writeWindow(payload, 0, window)
-  return frame(TYPE.RESIZE, channel, payload)
+  return frame(FRAME_TYPE.RESIZE, channel, payload)
 }
 
 /** struct winsize holds 16 bits a field; an SSH client may name 32. */

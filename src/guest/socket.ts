@@ -1,14 +1,14 @@
 /** A CONNECT or ACCEPT channel: one end of a forwarded connection, inside. */
 import type { HatchwayError } from '../base/errors.ts'
 import type { End, Heard } from '../bytes/relay.ts'
-import type { Channel, ChannelLink } from './channel.ts'
+import type { ChannelLink, GuestChannel } from './channel.ts'
 import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
 import { ProtocolError, STAGES } from './frames.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
 
-export class Socket implements Channel, End {
+export class Socket implements GuestChannel, End {
   readonly opening = new Opening<End>()
   readonly #link: ChannelLink
   readonly #what: string

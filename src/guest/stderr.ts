@@ -2,7 +2,7 @@
 import type { GuestLog } from './pool.ts'
 
 const MAX_LINES = 20
-const MAX_LINE = 256
+const MAX_LINE_BYTES = 256
 
 export class StderrLog {
   readonly #log: GuestLog
@@ -23,7 +23,7 @@ export class StderrLog {
     if (this.#lines >= MAX_LINES) return
     for (const char of chunk.toString('latin1', 0, 4096)) {
       if (char === '\n') this.#end()
-      else if (this.#line.length < MAX_LINE) this.#line += char >= ' ' && char <= '~' ? char : '?'
+      else if (this.#line.length < MAX_LINE_BYTES) this.#line += char >= ' ' && char <= '~' ? char : '?'
     }
   }
 

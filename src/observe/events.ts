@@ -23,20 +23,20 @@ export interface SftpEvent {
 
 export type GatewayEvent = SshServerEvent | SessionEvent | DrainingEvent | SftpEvent
 
-export type Listener = (event: GatewayEvent) => void
+export type EventReader = (event: GatewayEvent) => void
 
 export interface EventBus {
   /** Never throws; a listener that does is reported once and skipped for that event only. */
   emit(event: GatewayEvent): void
   /** Returns how to stop listening. `files`: SftpEvents as well. */
-  listen(listener: Listener, options?: { readonly files?: boolean }): () => void
+  listen(listener: EventReader, options?: { readonly files?: boolean }): () => void
   /** Whether anybody does; nobody decodes SFTP otherwise. */
   readonly wantsFiles: boolean
 }
 
 export function createEventBus(onListenerError: (error: unknown, event: GatewayEvent) => void): EventBus {
-  const listeners = new Set<Listener>()
-  const forFiles = new Set<Listener>()
+  const listeners = new Set<EventReader>()
+  const forFiles = new Set<EventReader>()
   return {
     emit(event) {
       // A copy: a listener may add or remove listeners.
@@ -50,7 +50,7 @@ export function createEventBus(onListenerError: (error: unknown, event: GatewayE
     },
     listen(listener, options) {
       // Wrapped, so that one function listening twice is two listeners with an end each.
-      const own: Listener = (event) => listener(event)
+      const own: EventReader = (event) => listener(event)
       listeners.add(own)
       if (options?.files) forFiles.add(own)
       return () => {

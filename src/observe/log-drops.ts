@@ -3,7 +3,7 @@
  * the others are for debugging (sshd does so with MaxStartups).
  */
 import type { GatewayEvent } from './events.ts'
-import { at, type Line } from './log-line.ts'
+import { at, type LogLine } from './log-line.ts'
 
 type Drop = Extract<GatewayEvent, { type: 'drop' }>
 
@@ -18,11 +18,11 @@ const LEVEL = {
   'proxy-request': 'info',
   // A port that is opened and closed is nothing.
   arrival: 'debug',
-} as const satisfies Record<Drop['reason'], Line['level']>
+} as const satisfies Record<Drop['reason'], LogLine['level']>
 
-const INTERVAL = 60_000
+const INTERVAL_MS = 60_000
 
-export function createDropLines(now: () => number = () => performance.now()): (event: Drop) => Line {
+export function createDropLines(now: () => number = () => performance.now()): (event: Drop) => LogLine {
   const seen = new Map<Drop['reason'], { until: number; unsaid: number }>()
   return ({ reason, remote, detail }) => {
     const line = { msg: 'connection dropped', ...(remote && { remote: at(remote) }), reason, detail }
@@ -31,7 +31,7 @@ export function createDropLines(now: () => number = () => performance.now()): (e
       last.unsaid++
       return { level: 'debug', ...line }
     }
-    seen.set(reason, { until: now() + INTERVAL, unsaid: 0 })
+    seen.set(reason, { until: now() + INTERVAL_MS, unsaid: 0 })
     // How many since the last line that was said.
     return { level: LEVEL[reason], ...line, ...(last && last.unsaid > 0 && { unsaid: last.unsaid }) }
   }

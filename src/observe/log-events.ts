@@ -1,11 +1,11 @@
 /** The log as a reader of the event stream. Sessions are not here: the handler logs those, with their causes. */
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
-import type { GatewayEvent, Listener } from './events.ts'
+import type { EventReader, GatewayEvent } from './events.ts'
 import type { Logger } from './log.ts'
 import { createDropLines } from './log-drops.ts'
-import { at, type Line } from './log-line.ts'
+import { at, type LogLine } from './log-line.ts'
 
-export function logEvents(log: Logger): Listener {
+export function logEvents(log: Logger): EventReader {
   const drop = createDropLines()
   return (event) => {
     const facts = event.type === 'drop' ? drop(event) : line(event)
@@ -15,7 +15,7 @@ export function logEvents(log: Logger): Listener {
   }
 }
 
-function line(event: Exclude<GatewayEvent, { type: 'drop' }>): Line | undefined {
+function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine | undefined {
   switch (event.type) {
     case 'connect':
       return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }

@@ -1,7 +1,7 @@
 /** One line of the log, before it is written. */
 import type { Endpoint } from '../ssh/connection.ts'
 
-export interface Line {
+export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly msg: string
   readonly [field: string]: unknown

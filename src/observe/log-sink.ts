@@ -6,9 +6,9 @@
 import { closeSync, openSync, write, writeSync } from 'node:fs'
 import { messageOf } from '../base/errors.ts'
 
-const MAX_QUEUE = 4 * 1024 * 1024
-const RETRY_AFTER = 100
-const STDERR = 2
+const MAX_QUEUE_BYTES = 4 * 1024 * 1024
+const RETRY_AFTER_MS = 100
+const STDERR_FD = 2
 
 export interface LogSink {
   write(line: string): void
@@ -40,7 +40,7 @@ export function openSink(file: string | undefined, complain: (text: string) => v
   }
 
   function destination(): number | undefined {
-    if (file === undefined) return STDERR
+    if (file === undefined) return STDERR_FD
     // Between two writes only: a write in flight keeps the number that it was given.
     if (moved && fd !== undefined) {
       closeSync(fd)
@@ -60,7 +60,7 @@ export function openSink(file: string | undefined, complain: (text: string) => v
 
   function enqueue(line: string): void {
     const bytes = Buffer.from(line)
-    if (queued + bytes.length > MAX_QUEUE) {
+    if (queued + bytes.length > MAX_QUEUE_BYTES) {
       lost++
       return
     }
@@ -104,7 +104,7 @@ export function openSink(file: string | undefined, complain: (text: string) => v
     retry = setTimeout(() => {
       retry = undefined
       pump()
-    }, RETRY_AFTER).unref()
+    }, RETRY_AFTER_MS).unref()
   }
 
   function recovered(): void {
@@ -140,7 +140,7 @@ export function openSink(file: string | undefined, complain: (text: string) => v
 /** For the last words of a dying process; never throws. */
 export function writeStderr(text: string): void {
   try {
-    writeSync(STDERR, `${text}\n`)
+    writeSync(STDERR_FD, `${text}\n`)
   } catch {
     // Nobody left to tell.
   }

@@ -2,19 +2,19 @@
 import { HatchwayError } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
-import { type Entry, sorted } from './entry.ts'
+import { type PickerEntry, sorted } from './entry.ts'
 import { list, pick } from './pick.ts'
 
-export interface Question {
+export interface PickerQuestion {
   /** The word that named no container; absent: nothing was named. */
   readonly word?: string
   /** What this identity may enter. */
-  entries(signal: AbortSignal): Promise<Entry[]>
+  entries(signal: AbortSignal): Promise<PickerEntry[]>
   /** For this and all later sessions of the connection. @throws HatchwayError NOT_PERMITTED */
   choose(ref: string): Promise<void>
 }
 
-export type Answer = { readonly pty: PtyRequest } | { readonly code: number }
+export type PickerAnswer = { readonly pty: PtyRequest } | { readonly code: number }
 
 /** As ssh itself for a command line that lacks something. */
 const NOT_NAMED = 2
@@ -24,10 +24,10 @@ const LEFT = 130
 /** @returns the terminal as it is after the choice, or how the session ends */
 export async function askWhere(
   session: SshSession,
-  question: Question,
+  question: PickerQuestion,
   linesOnly: boolean,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<PickerAnswer> {
   const { word } = question
   const entries = sorted(await question.entries(signal), word)
   const why = word === undefined ? 'no container named' : `no container "${printable(word.slice(0, 80))}"`

@@ -3,15 +3,15 @@ import type { Writable } from 'node:stream'
 import { printable } from '../base/printable.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
-import { type Entry, matching } from './entry.ts'
+import { matching, type PickerEntry } from './entry.ts'
 import type { PromptTerminal } from './terminal.ts'
 
 export async function numberedLines(
   message: string,
-  entries: readonly Entry[],
+  entries: readonly PickerEntry[],
   { input, output }: PromptTerminal,
   signal: AbortSignal,
-): Promise<Entry> {
+): Promise<PickerEntry> {
   let shown = entries
   const show = () => {
     for (const [at, entry] of shown.entries()) output.write(`${at + 1}: ${spoken(entry)}\n`)
@@ -35,7 +35,7 @@ export async function numberedLines(
   }
 }
 
-function answered(shown: readonly Entry[], all: readonly Entry[], answer: string): Entry | undefined {
+function answered(shown: readonly PickerEntry[], all: readonly PickerEntry[], answer: string): PickerEntry | undefined {
   const named = all.find((entry) => entry.ref === answer)
   if (named) return named
   if (/^\d{1,5}$/.test(answer)) return shown[Number(answer) - 1]
@@ -43,7 +43,7 @@ function answered(shown: readonly Entry[], all: readonly Entry[], answer: string
   return found.length === 1 ? found[0] : undefined
 }
 
-function spoken({ name, status, image }: Entry): string {
+function spoken({ name, status, image }: PickerEntry): string {
   return [name, status, image].filter(Boolean).join(', ')
 }
 
@@ -61,7 +61,7 @@ async function readLine(input: PromptTerminal['input'], output: Writable, signal
       if (char === '\x7f' || char === '\b') {
         if (line !== '') output.write('\b \b')
         line = line.slice(0, -1)
-      } else if (char >= ' ' && line.length < LINE_LIMIT) {
+      } else if (char >= ' ' && line.length < MAX_LINE_BYTES) {
         line += char
         output.write(Buffer.from(char, 'latin1'))
       }
@@ -75,4 +75,4 @@ async function readLine(input: PromptTerminal['input'], output: Writable, signal
   }
 }
 
-const LINE_LIMIT = 256
+const MAX_LINE_BYTES = 256

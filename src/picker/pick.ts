@@ -1,15 +1,15 @@
 /** Which container, asked on the session's own terminal. */
 import { deadline } from '../lifetime/deadline.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
-import type { Entry } from './entry.ts'
+import type { PickerEntry } from './entry.ts'
 import { numberedLines } from './lines.ts'
 import { promptTerminal } from './terminal.ts'
 
 /** Nobody is asked for ever. */
-const LIMIT = 10 * 60_000
+const CHOICE_MS = 10 * 60_000
 
 export interface Picked {
-  readonly entry: Entry
+  readonly entry: PickerEntry
   /** Its size may have changed while it was asked. */
   readonly pty: PtyRequest
 }
@@ -19,12 +19,12 @@ export async function pick(
   session: SshSession,
   pty: PtyRequest,
   message: string,
-  entries: readonly Entry[],
+  entries: readonly PickerEntry[],
   linesOnly: boolean,
   signal: AbortSignal,
 ): Promise<Picked | undefined> {
   const terminal = promptTerminal(session, pty)
-  const limit = deadline(LIMIT, signal, terminal.left)
+  const limit = deadline(CHOICE_MS, signal, terminal.left)
   try {
     const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
     const colours = !session.env.get('NO_COLOR')
@@ -43,7 +43,7 @@ export async function pick(
 }
 
 /** For a client without a terminal: a line each, name, state and image between tabs. */
-export function list(session: SshSession, entries: readonly Entry[]): void {
+export function list(session: SshSession, entries: readonly PickerEntry[]): void {
   const lines = entries.map(({ name, status, image }) => `${name}\t${status}\t${image}\n`)
   session.write(1, Buffer.from(lines.join('')))
 }

@@ -10,23 +10,23 @@ import {
   usePagination,
   useState,
 } from '@inquirer/core'
-import { type Entry, matching, row } from './entry.ts'
+import { matching, type PickerEntry, row } from './entry.ts'
 import type { PromptTerminal } from './terminal.ts'
 
 interface Question {
   readonly message: string
-  readonly entries: readonly Entry[]
+  readonly entries: readonly PickerEntry[]
   readonly terminal: PromptTerminal
   readonly colours: boolean
 }
 
 const POINTER = '> '
-const NOTHING: Entry = { ref: '', name: '', status: '', image: '', running: false }
+const NOTHING: PickerEntry = { ref: '', name: '', status: '', image: '', running: false }
 
-const prompt = createPrompt<Entry, Question>(({ message, entries, terminal, colours }, done) => {
+const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal, colours }, done) => {
   const [typed, setTyped] = useState('')
   const [active, setActive] = useState(0)
-  const [chosen, setChosen] = useState<Entry | undefined>(undefined)
+  const [chosen, setChosen] = useState<PickerEntry | undefined>(undefined)
   const [size, setSize] = useState(sizeOf(terminal))
   const found = matching(entries, typed)
 
@@ -75,7 +75,7 @@ const prompt = createPrompt<Entry, Question>(({ message, entries, terminal, colo
   return [`${message}\nsearch: ${typed}`, `${page}\n${colours ? `\x1b[2m${keys}\x1b[0m` : keys}`]
 })
 
-export function search(question: Question, signal: AbortSignal): Promise<Entry> {
+export function search(question: Question, signal: AbortSignal): Promise<PickerEntry> {
   const { input, output } = question.terminal
   return prompt(question, { input, output, signal })
 }

@@ -1,13 +1,13 @@
 /** A table's verdict as a decision, with the sentence for who is refused. */
 
-import { sentence } from './messages.ts'
+import { refusalSentence } from './messages.ts'
 import type { Decision, Request, Step } from './policy.ts'
 import { firstRule, type RuleTable } from './rules.ts'
 
 export function byRules(table: RuleTable, request: Request, now: Date, step: Step = () => undefined): Decision {
   const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))
-  if (!verdict) return { allowed: false, by: 'no rule', reason: sentence(request) }
+  if (!verdict) return { allowed: false, by: 'no rule', reason: refusalSentence(request) }
   const { allowed, by, readOnly } = verdict
   if (allowed) return { allowed, by: by.title, readOnly }
-  return { allowed, by: by.title, reason: sentence(request, by.rule.message) }
+  return { allowed, by: by.title, reason: refusalSentence(request, by.rule.message) }
 }

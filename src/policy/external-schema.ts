@@ -53,7 +53,7 @@ export const questionSchema = z.object({
   action,
 })
 
-export type Question = z.infer<typeof questionSchema>
+export type ExternalQuestion = z.infer<typeof questionSchema>
 
 const ttl = z
   .number()
@@ -79,7 +79,7 @@ export const answerSchema = z.union([
   }),
 ])
 
-export type Answer = z.output<typeof answerSchema>
+export type ExternalAnswer = z.output<typeof answerSchema>
 
 export function externalJsonSchemas() {
   return {

@@ -8,8 +8,8 @@ import { printable } from '../base/printable.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { byRules } from './by-rules.ts'
-import { type Answer, answerSchema, type Question } from './external-schema.ts'
-import { sentence } from './messages.ts'
+import { answerSchema, type ExternalAnswer, type ExternalQuestion } from './external-schema.ts'
+import { refusalSentence } from './messages.ts'
 import type { Decision, Origin, Request } from './policy.ts'
 import { compileRules, type RuleTable } from './rules.ts'
 import { createTurns } from './turns.ts'
@@ -31,11 +31,11 @@ export type External = (request: Request) => Promise<Decision>
 /** Questions of one connection whose answers are remembered; a client chooses how many there are. */
 const MAX_ANSWERS = 500
 /** A command may have 256 KB, and labels are their maker's. */
-const MAX_QUESTION = 1024 * 1024
+const MAX_QUESTION_BYTES = 1024 * 1024
 /** After a failure everything is refused that long without asking: a list of containers must not wait for each. */
-const FAILURE_HOLDS = 2_000
+const FAILURE_HOLDS_MS = 2_000
 
-type Verdict = Exclude<Answer, { rules: unknown }> | { readonly failed: true } | { readonly table: RuleTable }
+type Verdict = Exclude<ExternalAnswer, { rules: unknown }> | { readonly failed: true } | { readonly table: RuleTable }
 
 interface Remembered {
   readonly verdict: Promise<Verdict>
@@ -72,12 +72,12 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     return verdict
   }
 
-  async function ask(question: Omit<Question, 'time'>, memory: Memory): Promise<Verdict> {
+  async function ask(question: Omit<ExternalQuestion, 'time'>, memory: Memory): Promise<Verdict> {
     // What was answered while it waited may be for whatever the connection asks.
     const whole = inForce(memory)
     if (whole) return whole
     const asked = JSON.stringify({ ...question, time: new Date().toISOString() })
-    if (asked.length > MAX_QUESTION) throw new Error(`a question of more than ${MAX_QUESTION} characters`)
+    if (asked.length > MAX_QUESTION_BYTES) throw new Error(`a question of more than ${MAX_QUESTION_BYTES} characters`)
     const text = await withDeadline(settings.timeout, [], (limit) => settings.ask(asked, limit))
     const answer = answerSchema.parse(JSON.parse(text))
     if (!('rules' in answer)) return answer
@@ -87,7 +87,11 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     return verdict
   }
 
-  async function answerTo(question: Omit<Question, 'time'>, request: Request, memory: Memory): Promise<Verdict> {
+  async function answerTo(
+    question: Omit<ExternalQuestion, 'time'>,
+    request: Request,
+    memory: Memory,
+  ): Promise<Verdict> {
     try {
       return await inTurn(request.identity.name, () => ask(question, memory))
     } catch (error) {
@@ -97,7 +101,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
       const { identity, origin, container, action } = request
       const facts = { connection: origin.connectionId, identity: identity.name, container: container.name }
       log.error({ ...facts, action: action.kind, err: brief(error) }, `the ${name} for authorization failed: refused`)
-      memory.whole = { verdict: { failed: true }, until: Date.now() + FAILURE_HOLDS }
+      memory.whole = { verdict: { failed: true }, until: Date.now() + FAILURE_HOLDS_MS }
       return { failed: true }
     }
   }
@@ -110,7 +114,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     if ('table' in verdict) return prefixed(byRules(verdict.table, request, new Date()), name)
     if (verdict.allow) return { allowed: true, by: name, readOnly: verdict.readOnly === true }
     const message = verdict.message === undefined ? undefined : printable(verdict.message)
-    return { allowed: false, by: name, reason: sentence(request, message) }
+    return { allowed: false, by: name, reason: refusalSentence(request, message) }
   }
 }
 
@@ -123,7 +127,10 @@ function prefixed(decision: Decision, name: string): Decision {
 }
 
 /** Without the time: the same question has the same words. */
-function questionOf({ identity, origin, container, user, action }: Request, engine: string): Omit<Question, 'time'> {
+function questionOf(
+  { identity, origin, container, user, action }: Request,
+  engine: string,
+): Omit<ExternalQuestion, 'time'> {
   const { name, method, fingerprint, groups, principals, source } = identity
   const { id, name: containerName, image, labels } = container
   return {

@@ -40,7 +40,7 @@ interface Held {
   readonly readOnly: boolean
 }
 
-export const GONE = {
+export const NOT_ACCEPTED_ANY_MORE = {
   allowed: false,
   by: 'nobody who could log in any more',
   reason: 'what you logged in with is not accepted any more',
@@ -60,7 +60,8 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
     const [asked, here] = [renew(identity), known]
     here.set(identity, asked)
     asked.then(
-      (found) => found ?? log.info({ identity: identity.name, fingerprint: identity.fingerprint }, GONE.by),
+      (found) =>
+        found ?? log.info({ identity: identity.name, fingerprint: identity.fingerprint }, NOT_ACCEPTED_ANY_MORE.by),
       () => here.delete(identity),
     )
     return asked
@@ -71,7 +72,7 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
     for (;;) {
       const [rules, people] = [policy, known]
       const identity = await today(request.identity)
-      const decision = identity ? await rules({ ...request, identity }) : GONE
+      const decision = identity ? await rules({ ...request, identity }) : NOT_ACCEPTED_ANY_MORE
       if (rules === policy && people === known) return decision
     }
   }

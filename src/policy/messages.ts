@@ -2,7 +2,7 @@
 import { clientText } from '../base/printable.ts'
 import type { Action, Request } from './policy.ts'
 
-export function sentence({ action, container, user }: Request, message?: string): string {
+export function refusalSentence({ action, container, user }: Request, message?: string): string {
   const as = user === undefined ? '' : ` as ${user.name}`
   const refused =
     action.kind === 'enter' ? `entering ${container.name}${as}` : `${words(action)} in ${container.name}${as}`

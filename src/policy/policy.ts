@@ -9,7 +9,7 @@ import type { Container, ContainerSummary } from '../engine/engine.ts'
 import { byRules } from './by-rules.ts'
 import type { External } from './external.ts'
 import { refusingLabel } from './labels.ts'
-import { sentence } from './messages.ts'
+import { refusalSentence } from './messages.ts'
 import { takenAway } from './restrictions.ts'
 import { compileRules } from './rules.ts'
 import type { InsideUser } from './users.ts'
@@ -109,11 +109,11 @@ export function compilePolicy(settings: PolicySettings): (request: Request, now:
     if (taken !== undefined) return { allowed: false, by: 'key', reason: taken }
     step('key', 'takes nothing of that away')
     const label = refusingLabel(container.labels, identity, user)
-    if (label !== undefined) return { allowed: false, by: `label ${label}`, reason: sentence(request) }
+    if (label !== undefined) return { allowed: false, by: `label ${label}`, reason: refusalSentence(request) }
     step('labels', 'none says no')
     if (table) return byRules(table, request, now, step)
     if (action.kind === 'env' && !anyGlobMatches(acceptEnv, action.name)) {
-      return { allowed: false, by: 'environment.accept', reason: sentence(request) }
+      return { allowed: false, by: 'environment.accept', reason: refusalSentence(request) }
     }
     return { allowed: true, by: 'no rules', readOnly: false }
   }

@@ -27,7 +27,7 @@ export interface CompiledRule {
 /** The first key of a rule that keeps it from applying. */
 export type Mismatch = 'who' | 'containers' | 'users' | 'actions' | 'from' | 'when'
 
-export interface Verdict {
+export interface RuleVerdict {
   readonly by: CompiledRule
   readonly allowed: boolean
   readonly readOnly: boolean
@@ -60,7 +60,7 @@ export function firstRule(
   request: Request,
   now: Date,
   skipped: (rule: CompiledRule, why: Mismatch) => void = () => undefined,
-): Verdict | undefined {
+): RuleVerdict | undefined {
   // For `enter`: what of all that could be done here was denied by the rules so far.
   const denied = new Set<Purpose>()
   for (const compiled of table.rules) {
@@ -87,7 +87,7 @@ function couldDo({ actions }: Rule, denied: ReadonlySet<Purpose>): boolean {
   )
 }
 
-function verdict(by: CompiledRule, { action }: Request): Verdict {
+function verdict(by: CompiledRule, { action }: Request): RuleVerdict {
   const { effect, actions } = by.rule
   return { by, allowed: effect === 'allow', readOnly: action.kind === 'sftp' && actions?.sftp === 'read-only' }
 }

@@ -9,12 +9,19 @@ import type { Containers, Target } from '../container/containers.ts'
 import { brief, notFound } from '../container/find.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
 import type { Starter } from '../container/lifecycle/starter.ts'
-import { asksForGateway, type Login, type Route, routeOf, type TemplateRoute, targetOf } from '../container/route.ts'
-import { noTemplate, type Plan, planned } from '../container/templates/template.ts'
+import {
+  asksForGateway,
+  type RequestedLogin,
+  type Route,
+  routeOf,
+  type TemplateRoute,
+  targetOf,
+} from '../container/route.ts'
+import { noTemplate, type Plan, plannedContainer } from '../container/templates/template.ts'
 import type { MadeContainers, Tell } from '../container/templates/template-containers.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
-import type { Question } from '../picker/ask.ts'
-import { containerEntry, type Entry, templateEntry } from '../picker/entry.ts'
+import type { PickerQuestion } from '../picker/ask.ts'
+import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
 import { demandEntry, type Gate, type Granted } from '../policy/gate.ts'
 import { ownerOf } from '../policy/owner.ts'
 import type { Action, Policy, Request } from '../policy/policy.ts'
@@ -30,26 +37,26 @@ export interface DestinationDependencies {
   readonly log: Logger
 }
 
-export type Who = Pick<Request, 'identity' | 'origin'>
+export type Requester = Pick<Request, 'identity' | 'origin'>
 
 export interface Destinations {
-  routeFor(login: Login): Route
+  routeFor(login: RequestedLogin): Route
   /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
-  find(who: Who, route: Route, signal: AbortSignal): Promise<Container>
+  find(who: Requester, route: Route, signal: AbortSignal): Promise<Container>
   /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
-  check(who: Who, route: Route, signal: AbortSignal): Promise<void>
+  check(who: Requester, route: Route, signal: AbortSignal): Promise<void>
   /**
    * Of one connection.
    * @param prove that they could log in by such a login name: they chose it later. Rejects where not
    */
-  open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
+  open(who: Requester, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
 }
 
 export interface Destination {
   /** It names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go. */
   readonly toGateway: Promise<boolean>
   /** To be asked where to; undefined: that is known. */
-  unknown(): Promise<Question | undefined>
+  unknown(): Promise<PickerQuestion | undefined>
   /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
   now(): Promise<Target | undefined>
   /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
@@ -69,37 +76,37 @@ export interface Entered {
 
 export function createDestinations(deps: DestinationDependencies): Destinations {
   const { containers, policy, made } = deps
-  const routeFor = (login: Login) => routeOf(login, deps.hostSuffixes)
-  const mayEnter = (who: Who) => async (container: Container | ContainerSummary) =>
+  const routeFor = (login: RequestedLogin) => routeOf(login, deps.hostSuffixes)
+  const mayEnter = (who: Requester) => async (container: Container | ContainerSummary) =>
     (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
 
-  async function find(who: Who, route: Route, signal: AbortSignal): Promise<Container> {
+  async function find(who: Requester, route: Route, signal: AbortSignal): Promise<Container> {
     if (!('container' in route)) throw namesNoContainer(route)
     return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
   }
 
   /** Running or not. */
-  async function resolve(who: Who, route: Route, signal: AbortSignal): Promise<Target> {
+  async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Target> {
     return inside(who, await find(who, route, signal), route.user)
   }
 
-  async function inside(who: Who, container: Container, user: string | undefined): Promise<Target> {
+  async function inside(who: Requester, container: Container, user: string | undefined): Promise<Target> {
     const info = await containers.envInfo(container, user)
     await demandEntry(policy, { ...who, container, user: info }, deps.log)
     return { container, info }
   }
 
   /** The container that a template would be made into. A template they may not use is not there. */
-  async function plan(who: Who, route: TemplateRoute): Promise<Plan> {
+  async function plan(who: Requester, route: TemplateRoute): Promise<Plan> {
     const { name: template, kind } = route.template
     const found = made?.plan(route, ownerOf(who.identity))
     const action = { kind: 'create', template, personal: kind === 'personal' } as const
-    const decision = found && (await policy({ ...who, container: planned(found), action }))
+    const decision = found && (await policy({ ...who, container: plannedContainer(found), action }))
     if (!found || !decision?.allowed) throw noTemplate(template)
     return found
   }
 
-  async function check(who: Who, route: Route, signal: AbortSignal): Promise<void> {
+  async function check(who: Requester, route: Route, signal: AbortSignal): Promise<void> {
     try {
       await ('template' in route ? plan(who, route) : resolve(who, route, signal))
     } catch (error) {
@@ -111,14 +118,14 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
   }
 
-  async function isToGateway(who: Who, signal: AbortSignal): Promise<boolean> {
+  async function isToGateway(who: Requester, signal: AbortSignal): Promise<boolean> {
     const route = routeFor(who.origin)
     if (!('container' in route && route.bare)) return asksForGateway(route, false)
     const found = await find(who, route, signal).catch(asHatchwayError)
     return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
   }
 
-  async function* entries(who: Who, signal: AbortSignal): AsyncGenerator<Entry> {
+  async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
     for await (const container of containers.visible(mayEnter(who), signal)) yield containerEntry(container)
     for (const name of made?.names ?? []) {
       for (const kind of ['fresh', 'personal'] as const) {
@@ -128,19 +135,19 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
   }
 
-  function open(who: Who, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
+  function open(who: Requester, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
     let route = routeFor(who.origin)
     const toGateway = isToGateway(who, closed)
     /** What the connection's first use entered. All others enter the same one, whatever its name means by then. */
     let first: Container | undefined
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
 
-    async function unknown(): Promise<Question | undefined> {
+    async function unknown(): Promise<PickerQuestion | undefined> {
       if (!asked() || !(await toGateway)) return undefined
       return {
         ...('container' in route && { word: route.container }),
         async entries(signal) {
-          const found: Entry[] = []
+          const found: PickerEntry[] = []
           for await (const entry of entries(who, signal)) found.push(entry)
           return found
         },

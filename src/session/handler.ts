@@ -27,7 +27,7 @@ import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { askWhere } from '../picker/ask.ts'
 import { effectiveStart } from '../policy/forced.ts'
 import { createGate, sessionActions } from '../policy/gate.ts'
-import { GONE, type PolicyKeeper } from '../policy/live-policy.ts'
+import { NOT_ACCEPTED_ANY_MORE, type PolicyKeeper } from '../policy/live-policy.ts'
 import type { Action, Origin } from '../policy/policy.ts'
 import { MAX_IDENTITY_BYTES } from '../sftp/spool.ts'
 import type { SftpTap } from '../sftp/tap.ts'
@@ -41,7 +41,7 @@ import { PerIdentity } from './per-identity.ts'
 import { pump } from './pump.ts'
 import type { SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
 import { interrupt, say, tell } from './tell.ts'
-import { counted, limitTime, type TimeLimits } from './time-limits.ts'
+import { countingTraffic, limitTime, type TimeLimits } from './time-limits.ts'
 
 export interface HandlerDependencies {
   readonly road: PlainRoad
@@ -80,13 +80,13 @@ export interface SessionLimits extends TimeLimits {
 }
 
 /** A session must have its program running by then; every engine call within has its own, shorter limit. */
-const START_LIMIT = 60_000
+const START_MS = 60_000
 
 /** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
 const ADMIT_MS = 10_000
 
 /** Bytes: the rest of 256 KB would stay in memory for as long as the registry remembers the session. */
-const MAX_COMMAND_SHOWN = 4096
+const MAX_COMMAND_SHOWN_BYTES = 4096
 
 const INWARD: readonly string[] = ['agent', 'x11']
 
@@ -183,14 +183,14 @@ export function createHandler(deps: HandlerDependencies): Handler {
         if ('code' in answer) return await session.exit(answer)
         const { pty } = answer
         const today = await deps.policy.today(identity)
-        if (!today) throw new HatchwayError('NOT_PERMITTED', GONE.reason)
+        if (!today) throw new HatchwayError('NOT_PERMITTED', NOT_ACCEPTED_ANY_MORE.reason)
         const { restrictions } = today
         const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
         const actions = sessionActions(start, pty)
         const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
         const { container, info } = target
         // What starts within the limit may run for ever: the limit is lifted once the program runs.
-        timer = setTimeout(() => ending.abort(tooSlow()), START_LIMIT)
+        timer = setTimeout(() => ending.abort(tooSlow()), START_MS)
         record = deps.registry.open(
           {
             connectionId: connection.id,
@@ -199,7 +199,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             container: { id: container.id, name: container.name },
             user: info.name,
             start: start.kind,
-            ...(start.kind === 'exec' && { command: start.command.toString('utf8', 0, MAX_COMMAND_SHOWN) }),
+            ...(start.kind === 'exec' && { command: start.command.toString('utf8', 0, MAX_COMMAND_SHOWN_BYTES) }),
             ...(start.kind === 'subsystem' && { command: start.name }),
             tty: pty !== undefined,
           },
@@ -271,7 +271,7 @@ export function createHandler(deps: HandlerDependencies): Handler {
             sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
             return exec
           },
-          counted(record, clock),
+          countingTraffic(record, clock),
           start.kind === 'subsystem' ? deps.tapSftp(record.snapshot()) : undefined,
         )
         // Its end may only be what our hanging up made of it.

@@ -4,13 +4,13 @@ import type { Logger } from 'pino'
 import type { SshSession } from '../ssh/session.ts'
 
 /** More would scroll away unread. */
-const MAX_MOTD = 64 * 1024
+const MAX_MOTD_BYTES = 64 * 1024
 
 /** Lines as a terminal wants them. Rejects when the file cannot be read. */
 export async function readMotd(path: string): Promise<Buffer> {
   const file = await open(path)
   try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_MOTD), position: 0 })
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_MOTD_BYTES), position: 0 })
     // Latin-1 keeps every byte what it is.
     return Buffer.from(buffer.toString('latin1', 0, bytesRead).replaceAll(/\r?\n/g, '\r\n'), 'latin1')
   } finally {

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { type KeyAuthenticator, openAuthenticator } from '../auth/authenticator.ts'
 import type { Identity } from '../auth/identity.ts'
 import type { Lockout } from '../auth/lockout.ts'
-import { createLogin, type Login } from '../auth/login.ts'
+import { createLogin, type LoginMethods } from '../auth/login.ts'
 import type { ReadLogin } from '../auth/login-tokens.ts'
 import type { UsedSteps } from '../auth/used-steps.ts'
 import { openUsers } from '../auth/users.ts'
@@ -15,7 +15,7 @@ import type { Authenticator } from '../ssh/auth.ts'
 
 export interface People {
   readonly keys: KeyAuthenticator
-  readonly login: Login
+  readonly login: LoginMethods
 }
 
 /** What outlives a configuration: used codes, and who tried wrong ones. */

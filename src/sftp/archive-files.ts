@@ -17,11 +17,11 @@ import { type Node, SftpError } from './wire.ts'
 const MAX_ENTRIES = 100_000
 type Entry = tar.Extract extends AsyncIterable<infer E> ? E : never
 
-const CALL_LIMIT = 10 * 60_000
-const LIST_LIMIT = 60_000
+const CALL_MS = 10 * 60_000
+const LIST_MS = 60_000
 const MAX_FOLDERS = 1000
 /** A recursive copy asks for each directory and each file: what one archive told is believed that long. */
-const FRESH = 5_000
+const FRESH_MS = 5_000
 
 export interface Files {
   /** The name itself, a link not followed; undefined: nothing there. */
@@ -41,7 +41,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
 
   function remember(file: string, node: Node): void {
     folders.delete(file)
-    if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH })
+    if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH_MS })
   }
 
   /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
@@ -78,7 +78,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
       if (nodes) return nodes.get(file)
       const folder = folders.get(file)
       if (folder && folder.until > Date.now()) return folder.node
-      for await (const entry of entries(file, LIST_LIMIT)) {
+      for await (const entry of entries(file, LIST_MS)) {
         const node = nodeOf(entry.header)
         remember(file, node)
         return node
@@ -99,7 +99,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     },
 
     async read(file, into) {
-      for await (const entry of entries(file, CALL_LIMIT)) {
+      for await (const entry of entries(file, CALL_MS)) {
         let at = 0
         for await (const piece of contentOf(entry)) {
           await into.write(at, piece)
@@ -123,7 +123,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         pack.finalize()
       }
       // Where both fail it is the engine that knows why. The session's end is not the put's: half an archive is half a file.
-      const [put, filled] = await withDeadline(CALL_LIMIT, [], (signal) => {
+      const [put, filled] = await withDeadline(CALL_MS, [], (signal) => {
         const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
         return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
       })
@@ -136,7 +136,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
   async function readTree(root: string): Promise<Map<string, Node>> {
     const nodes = new Map<string, Node>()
     const parent = path.posix.dirname(root)
-    for await (const { header } of timed(entries(root, LIST_LIMIT))) {
+    for await (const { header } of timed(entries(root, LIST_MS))) {
       // Named from the last part of the root on; that of "/" is "/" or ".".
       const file = root === '/' ? path.posix.resolve('/', header.name) : path.posix.resolve(parent, header.name)
       if (file !== root && !file.startsWith(root === '/' ? '/' : `${root}/`)) continue
@@ -148,7 +148,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         )
       }
     }
-    known = { nodes, until: Date.now() + FRESH }
+    known = { nodes, until: Date.now() + FRESH_MS }
     return nodes
   }
 }

@@ -1,6 +1,6 @@
 /** Open files and directories of one SFTP session, by handles that mean nothing once they are closed. */
 import type { Spool } from './spool.ts'
-import { counted, type Fields, type Node, SftpError } from './wire.ts'
+import { type Fields, type Node, SftpError, withLength } from './wire.ts'
 
 export interface OpenFile {
   readonly kind: 'file'
@@ -37,7 +37,7 @@ export class Handles {
   add(open: Open): Buffer {
     this.#last += 1
     this.#open.set(this.#last, open)
-    return counted(String(this.#last))
+    return withLength(String(this.#last))
   }
 
   take(fields: Fields): { readonly open: Open; drop(): void } {

@@ -2,25 +2,25 @@
  * SFTP packets found in a stream that is cut anywhere, without holding it: of each packet only the first bytes are kept,
  * as many as its type needs, and the data of a READ or WRITE is skipped over.
  */
-import { TYPE } from './types.ts'
+import { PACKET_TYPE } from './types.ts'
 
 /** Type, id, a handle (256 bytes at most, §6.3), two numbers. */
-const SHORT = 300
+const SHORT_BYTES = 300
 /** Two paths of Linux's length. What is longer is cut; no server opens it. */
-const LONG = 2 * 4096 + 512
+const LONG_BYTES = 2 * 4096 + 512
 const PATHS = new Set<number>([
-  TYPE.OPEN,
-  TYPE.SETSTAT,
-  TYPE.REMOVE,
-  TYPE.MKDIR,
-  TYPE.RMDIR,
-  TYPE.RENAME,
-  TYPE.SYMLINK,
-  TYPE.EXTENDED,
+  PACKET_TYPE.OPEN,
+  PACKET_TYPE.SETSTAT,
+  PACKET_TYPE.REMOVE,
+  PACKET_TYPE.MKDIR,
+  PACKET_TYPE.RMDIR,
+  PACKET_TYPE.RENAME,
+  PACKET_TYPE.SYMLINK,
+  PACKET_TYPE.EXTENDED,
 ])
 
-const LENGTH = 4
-const HEAD = LENGTH + 1
+const LENGTH_BYTES = 4
+const HEAD = LENGTH_BYTES + 1
 
 export class SftpPackets {
   /** The first bytes of a packet, from its type on, lent; `length` is all of it. */
@@ -49,13 +49,13 @@ export class SftpPackets {
   }
 
   #isWhole(chunk: Buffer, at: number): boolean {
-    return chunk.length - at >= HEAD && chunk.length - at >= LENGTH + kept(chunk, at)
+    return chunk.length - at >= HEAD && chunk.length - at >= LENGTH_BYTES + kept(chunk, at)
   }
 
   /** A packet whose head is there: answers where its head ends. */
   #take(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at)
-    const from = at + LENGTH
+    const from = at + LENGTH_BYTES
     const to = from + kept(bytes, at)
     this.#skip = from + length - to
     if (length > 0) this.#packet(bytes.subarray(from, to), length)
@@ -64,19 +64,19 @@ export class SftpPackets {
 
   /** One that is cut: byte for byte until its head is whole. */
   #hold(chunk: Buffer, at: number): number {
-    this.#held ??= Buffer.allocUnsafe(LENGTH + LONG)
+    this.#held ??= Buffer.allocUnsafe(LENGTH_BYTES + LONG_BYTES)
     const held = this.#held
-    const want = this.#have < HEAD ? HEAD : LENGTH + kept(held, 0)
+    const want = this.#have < HEAD ? HEAD : LENGTH_BYTES + kept(held, 0)
     const copied = chunk.copy(held, this.#have, at, at + want - this.#have)
     this.#have += copied
     // An empty packet ends before its type.
-    const empty = this.#have >= LENGTH && held.readUInt32BE(0) === 0
+    const empty = this.#have >= LENGTH_BYTES && held.readUInt32BE(0) === 0
     if (empty) {
-      const beyond = this.#have - LENGTH
+      const beyond = this.#have - LENGTH_BYTES
       this.#have = 0
       return at + copied - beyond
     }
-    if (this.#have >= HEAD && this.#have >= LENGTH + kept(held, 0)) {
+    if (this.#have >= HEAD && this.#have >= LENGTH_BYTES + kept(held, 0)) {
       this.#have = 0
       this.#take(held, 0)
     }
@@ -86,8 +86,8 @@ export class SftpPackets {
 
 /** How many bytes of the packet at `at` are kept. */
 function kept(bytes: Buffer, at: number): number {
-  const type = bytes[at + LENGTH] ?? 0
-  return Math.min(bytes.readUInt32BE(at), PATHS.has(type) ? LONG : SHORT)
+  const type = bytes[at + LENGTH_BYTES] ?? 0
+  return Math.min(bytes.readUInt32BE(at), PATHS.has(type) ? LONG_BYTES : SHORT_BYTES)
 }
 
 /** Fields of a packet's head, in order; what was cut off reads as nothing. */

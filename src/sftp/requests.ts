@@ -3,13 +3,13 @@ import path from 'node:path'
 import { Handles, MAX_HANDLES, type OpenFile } from './handles.ts'
 import { type Space, Spools } from './spool.ts'
 import type { Tree } from './tree.ts'
-import { TYPE } from './types.ts'
-import { attributes, counted, type Fields, longName, OPEN, packet, SftpError, u32, u64 } from './wire.ts'
+import { PACKET_TYPE } from './types.ts'
+import { attributes, type Fields, longName, OPEN, SftpError, sftpPacket, u32, u64, withLength } from './wire.ts'
 
-const MAX_DATA = 255 * 1024
+const MAX_DATA_BYTES = 255 * 1024
 export const MAX_PACKET = 256 * 1024
 const NAMES_AT_ONCE = 100
-const MAX_PATH = 4096
+const MAX_PATH_BYTES = 4096
 const EXTENSIONS = ['limits@openssh.com', 'expand-path@openssh.com', 'fsync@openssh.com']
 const NO_CHANGE = 'needs the guest helper or an sftp-server in the container: its engine can only copy files in and out'
 
@@ -27,7 +27,7 @@ export class Requests {
   }
 
   version(): Buffer {
-    return packet(TYPE.VERSION, u32(3), ...EXTENSIONS.flatMap((name) => [counted(name), counted('1')]))
+    return sftpPacket(PACKET_TYPE.VERSION, u32(3), ...EXTENSIONS.flatMap((name) => [withLength(name), withLength('1')]))
   }
 
   /** The answer's packet; undefined: it is OK and no more. @throws SftpError, and HatchwayError where the engine is lost */
@@ -36,25 +36,25 @@ export class Requests {
     const handles = this.#handles
     const name = () => this.#path(fields.text())
     switch (type) {
-      case TYPE.OPEN:
-        return packet(TYPE.HANDLE, id, await this.#open(name(), fields.u32(), fields))
-      case TYPE.CLOSE:
+      case PACKET_TYPE.OPEN:
+        return sftpPacket(PACKET_TYPE.HANDLE, id, await this.#open(name(), fields.u32(), fields))
+      case PACKET_TYPE.CLOSE:
         return this.#close(fields)
-      case TYPE.READ:
+      case PACKET_TYPE.READ:
         return this.#read(handles.file(fields), fields.u64(), fields.u32(), id)
-      case TYPE.WRITE:
+      case PACKET_TYPE.WRITE:
         return this.#write(handles.file(fields), fields)
-      case TYPE.STAT:
-        return packet(TYPE.ATTRS, id, attributes(await tree.stat(name())))
-      case TYPE.LSTAT:
-        return packet(TYPE.ATTRS, id, attributes(await tree.lstat(name())))
-      case TYPE.FSTAT: {
+      case PACKET_TYPE.STAT:
+        return sftpPacket(PACKET_TYPE.ATTRS, id, attributes(await tree.stat(name())))
+      case PACKET_TYPE.LSTAT:
+        return sftpPacket(PACKET_TYPE.ATTRS, id, attributes(await tree.lstat(name())))
+      case PACKET_TYPE.FSTAT: {
         const open = handles.file(fields)
-        return packet(TYPE.ATTRS, id, attributes({ ...open.node, size: open.spool.size }))
+        return sftpPacket(PACKET_TYPE.ATTRS, id, attributes({ ...open.node, size: open.spool.size }))
       }
-      case TYPE.SETSTAT:
+      case PACKET_TYPE.SETSTAT:
         return void (await tree.change(name(), fields.changes(), () => this.#spools.make()))
-      case TYPE.FSETSTAT: {
+      case PACKET_TYPE.FSETSTAT: {
         const open = writable(handles.file(fields))
         const { size, ...changes } = fields.changes()
         if (size !== undefined) await fill(open, () => open.spool.truncate(size))
@@ -62,34 +62,34 @@ export class Requests {
         open.changed = true
         return undefined
       }
-      case TYPE.OPENDIR:
+      case PACKET_TYPE.OPENDIR:
         this.#room()
-        return packet(TYPE.HANDLE, id, handles.add({ kind: 'directory', entries: await tree.list(name()) }))
-      case TYPE.READDIR: {
+        return sftpPacket(PACKET_TYPE.HANDLE, id, handles.add({ kind: 'directory', entries: await tree.list(name()) }))
+      case PACKET_TYPE.READDIR: {
         const entries = handles.directory(fields).entries.splice(0, NAMES_AT_ONCE)
         if (entries.length === 0) throw new SftpError('eof', 'End of file')
-        const rows = entries.flatMap(([n, node]) => [counted(n), counted(longName(n, node)), attributes(node)])
-        return packet(TYPE.NAME, id, u32(entries.length), ...rows)
+        const rows = entries.flatMap(([n, node]) => [withLength(n), withLength(longName(n, node)), attributes(node)])
+        return sftpPacket(PACKET_TYPE.NAME, id, u32(entries.length), ...rows)
       }
-      case TYPE.MKDIR:
+      case PACKET_TYPE.MKDIR:
         return void (await tree.mkdir(name(), fields.changes().mode))
-      case TYPE.REALPATH:
+      case PACKET_TYPE.REALPATH:
         return nameOnly(id, name())
-      case TYPE.READLINK: {
+      case PACKET_TYPE.READLINK: {
         const node = await tree.lstat(name())
         if (node.type !== 'link') throw new SftpError('failure', 'Not a link')
         return nameOnly(id, node.target ?? '')
       }
-      case TYPE.SYMLINK: {
+      case PACKET_TYPE.SYMLINK: {
         // OpenSSH sends the target first, against the draft (its PROTOCOL, 4.1), and everybody follows it.
         const target = fields.text()
         return void (await tree.symlink(name(), target))
       }
-      case TYPE.REMOVE:
-      case TYPE.RMDIR:
-      case TYPE.RENAME:
+      case PACKET_TYPE.REMOVE:
+      case PACKET_TYPE.RMDIR:
+      case PACKET_TYPE.RENAME:
         throw new SftpError('unsupported', `removing and renaming ${NO_CHANGE}`)
-      case TYPE.EXTENDED:
+      case PACKET_TYPE.EXTENDED:
         return this.#extended(fields.text(), id, fields)
       default:
         throw new SftpError('unsupported', 'unknown request')
@@ -101,7 +101,7 @@ export class Requests {
   }
 
   #path(name: string): string {
-    if (name.length > MAX_PATH) throw new SftpError('failure', 'File name too long')
+    if (name.length > MAX_PATH_BYTES) throw new SftpError('failure', 'File name too long')
     return path.posix.resolve(this.#home, name)
   }
 
@@ -154,9 +154,9 @@ export class Requests {
 
   async #read(open: OpenFile, offset: number, length: number, id: Buffer): Promise<Buffer> {
     if (!open.reads) throw new SftpError('denied', 'not open for reading')
-    const data = await open.spool.read(offset, Math.min(length, MAX_DATA))
+    const data = await open.spool.read(offset, Math.min(length, MAX_DATA_BYTES))
     if (data.length === 0) throw new SftpError('eof', 'End of file')
-    return packet(TYPE.DATA, id, counted(data))
+    return sftpPacket(PACKET_TYPE.DATA, id, withLength(data))
   }
 
   async #write(open: OpenFile, fields: Fields): Promise<undefined> {
@@ -170,7 +170,11 @@ export class Requests {
   #extended(what: string, id: Buffer, fields: Fields): Buffer | undefined {
     switch (what) {
       case 'limits@openssh.com':
-        return packet(TYPE.EXTENDED_REPLY, id, ...[MAX_PACKET, MAX_DATA, MAX_DATA, MAX_HANDLES].map(u64))
+        return sftpPacket(
+          PACKET_TYPE.EXTENDED_REPLY,
+          id,
+          ...[MAX_PACKET, MAX_DATA_BYTES, MAX_DATA_BYTES, MAX_HANDLES].map(u64),
+        )
       case 'expand-path@openssh.com':
         return nameOnly(id, this.#path(this.#expand(fields.text())))
       case 'fsync@openssh.com':
@@ -204,5 +208,5 @@ async function fill(open: OpenFile, act: () => Promise<void>): Promise<void> {
 }
 
 function nameOnly(id: Buffer, name: string): Buffer {
-  return packet(TYPE.NAME, id, u32(1), counted(name), counted(name), u32(0))
+  return sftpPacket(PACKET_TYPE.NAME, id, u32(1), withLength(name), withLength(name), u32(0))
 }

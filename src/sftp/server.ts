@@ -9,12 +9,12 @@ import { deferred } from '../lifetime/deferred.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'
 import type { Space } from './spool.ts'
-import { Tree, type Who } from './tree.ts'
-import { TYPE } from './types.ts'
-import { counted, Fields, packet, SftpError, STATUS, u32 } from './wire.ts'
+import { type SftpUser, Tree } from './tree.ts'
+import { PACKET_TYPE } from './types.ts'
+import { Fields, SftpError, STATUS, sftpPacket, u32, withLength } from './wire.ts'
 
 export interface SftpSettings {
-  readonly who: Who
+  readonly who: SftpUser
   /** Absolute; where names begin. */
   readonly directory: string
   readonly readOnly: boolean
@@ -66,7 +66,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
       const body = rest.subarray(5, 4 + length)
       const type = rest[4] ?? 0
       rest = rest.subarray(4 + length)
-      if (greeted !== (type !== TYPE.INIT) || (greeted && body.length < 4)) return finish({ code: BAD_PACKET })
+      if (greeted !== (type !== PACKET_TYPE.INIT) || (greeted && body.length < 4)) return finish({ code: BAD_PACKET })
       if (greeted) {
         const answered = answer(type, body.subarray(0, 4), new Fields(body.subarray(4)))
         answering = answered.catch(() => undefined)
@@ -124,7 +124,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
 }
 
 function status(id: Buffer, name: keyof typeof STATUS, message: string): Buffer {
-  return packet(TYPE.STATUS, id, u32(STATUS[name]), counted(message), counted(''))
+  return sftpPacket(PACKET_TYPE.STATUS, id, u32(STATUS[name]), withLength(message), withLength(''))
 }
 
 function asFailure(error: unknown): HatchwayError {

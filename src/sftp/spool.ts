@@ -15,7 +15,7 @@ export const MAX_IDENTITY_BYTES = 4 * GIB
 const MEMORY_WEIGHT = 16
 /** TMPFS_MAGIC and RAMFS_MAGIC of statfs(2). */
 const IN_MEMORY = [0x01021994, 0x858458f6]
-const PIECE = 256 * 1024
+const PIECE_BYTES = 256 * 1024
 
 /** What an identity may still have here. */
 export interface Space {
@@ -118,7 +118,7 @@ export class Spool {
 
   async *content(): AsyncGenerator<Buffer> {
     for (let at = 0; at < this.#size; ) {
-      const piece = await this.read(at, Math.min(PIECE, this.#size - at))
+      const piece = await this.read(at, Math.min(PIECE_BYTES, this.#size - at))
       if (piece.length === 0) throw new Error('the spool ends early')
       at += piece.length
       yield piece

@@ -5,7 +5,7 @@
  */
 import { resultOf, type SftpAttributes, type SftpOperation, type SftpRequest, type SftpResult } from './operations.ts'
 import { SftpFields, SftpPackets } from './packets.ts'
-import { TYPE } from './types.ts'
+import { PACKET_TYPE } from './types.ts'
 
 const MAX_PENDING = 4096
 const MAX_FILES = 4096
@@ -75,11 +75,11 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
 
   function waitFor(type: number, fields: SftpFields): Answered | undefined {
     switch (type) {
-      case TYPE.READ:
+      case PACKET_TYPE.READ:
         return onFile(keyOf(fields), (file, result, data) => {
           if (data && result === 'OK') file.bytesRead += data.u32()
         })
-      case TYPE.WRITE: {
+      case PACKET_TYPE.WRITE: {
         const handle = keyOf(fields)
         fields.u64()
         const bytes = fields.u32()
@@ -87,16 +87,16 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
           if (result === 'OK') file.bytesWritten += bytes
         })
       }
-      case TYPE.OPEN:
+      case PACKET_TYPE.OPEN:
         return opening(fields.text(), accessOf(fields.u32()))
-      case TYPE.CLOSE:
+      case PACKET_TYPE.CLOSE:
         return closing(keyOf(fields))
-      case TYPE.FSETSTAT: {
+      case PACKET_TYPE.FSETSTAT: {
         const handle = keyOf(fields)
         const attributes = attributesOf(fields)
         return onFile(handle, ({ path }, result) => tell({ name: 'setstat', path, attributes, result }))
       }
-      case TYPE.EXTENDED:
+      case PACKET_TYPE.EXTENDED:
         return extended(fields)
       default: {
         const request = requestOf(type, fields)
@@ -139,8 +139,8 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     const fields = new SftpFields(head, 1)
     const id = fields.u32()
     const type = head[0]
-    if (type === TYPE.HANDLE || type === TYPE.DATA) answer(id, 'OK', fields)
-    else if (type === TYPE.STATUS) answer(id, resultOf(fields.u32()))
+    if (type === PACKET_TYPE.HANDLE || type === PACKET_TYPE.DATA) answer(id, 'OK', fields)
+    else if (type === PACKET_TYPE.STATUS) answer(id, resultOf(fields.u32()))
     // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer what is not told.
   })
 
@@ -164,17 +164,17 @@ function keyOf(fields: SftpFields): string {
 
 function requestOf(type: number, fields: SftpFields): SftpRequest | undefined {
   switch (type) {
-    case TYPE.REMOVE:
+    case PACKET_TYPE.REMOVE:
       return { name: 'remove', path: fields.text() }
-    case TYPE.MKDIR:
+    case PACKET_TYPE.MKDIR:
       return { name: 'mkdir', path: fields.text() }
-    case TYPE.RMDIR:
+    case PACKET_TYPE.RMDIR:
       return { name: 'rmdir', path: fields.text() }
-    case TYPE.SETSTAT:
+    case PACKET_TYPE.SETSTAT:
       return { name: 'setstat', path: fields.text(), attributes: attributesOf(fields) }
-    case TYPE.RENAME:
+    case PACKET_TYPE.RENAME:
       return { name: 'rename', path: fields.text(), target: fields.text() }
-    case TYPE.SYMLINK: {
+    case PACKET_TYPE.SYMLINK: {
       // OpenSSH has the two in the other order than the draft (PROTOCOL §4.1).
       const target = fields.text()
       return { name: 'symlink', path: fields.text(), target }

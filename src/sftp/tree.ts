@@ -7,7 +7,7 @@ import type { Files } from './archive-files.ts'
 import type { Spool } from './spool.ts'
 import { type Changes, type Node, SftpError } from './wire.ts'
 
-export interface Who {
+export interface SftpUser {
   readonly uid: number
   readonly gid: number
 }
@@ -19,10 +19,10 @@ const WRITE = 2
 
 export class Tree {
   readonly #files: Files
-  readonly #who: Who
+  readonly #who: SftpUser
   readonly #readOnly: boolean
 
-  constructor(files: Files, who: Who, readOnly: boolean) {
+  constructor(files: Files, who: SftpUser, readOnly: boolean) {
     this.#files = files
     this.#who = who
     this.#readOnly = readOnly

@@ -1,5 +1,5 @@
 /** Packet types of SFTP v3, draft-ietf-secsh-filexfer-02 §3. */
-export const TYPE = {
+export const PACKET_TYPE = {
   INIT: 1,
   VERSION: 2,
   OPEN: 3,

@@ -108,12 +108,12 @@ export function u64(value: number): Buffer {
   return bytes
 }
 
-export function counted(value: string | Buffer): Buffer {
+export function withLength(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value)
   return Buffer.concat([u32(bytes.length), bytes])
 }
 
-export function packet(type: number, ...fields: readonly Buffer[]): Buffer {
+export function sftpPacket(type: number, ...fields: readonly Buffer[]): Buffer {
   const length = fields.reduce((sum, field) => sum + field.length, 1)
   return Buffer.concat([u32(length), Buffer.from([type]), ...fields])
 }

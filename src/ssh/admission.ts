@@ -19,7 +19,7 @@ const NOT_NOW = 'Not allowed at this time\r\n'
 const TOO_MANY = 'Exceeded MaxStartups\r\n'
 
 /** A connection's place among those that have not logged in. */
-export interface Place {
+export interface AdmissionPlace {
   /** When it came, as Date.now(). */
   readonly since: number
   /** Who it is, once that is known; may drop it. */
@@ -44,7 +44,7 @@ export class Admission {
   }
 
   /** Without `remote`: it is not known yet, `identify` follows. Dropped connections have no place. */
-  enter(remote: Endpoint | undefined): Place | Drop {
+  enter(remote: Endpoint | undefined): AdmissionPlace | Drop {
     const early = remote && this.#refused(parseAddress(remote.address))
     if (early) return early
     if (shouldDrop(this.#startups, this.#limits().maxStartups)) return { reason: 'max-startups', text: TOO_MANY }
@@ -55,7 +55,7 @@ export class Admission {
     return drop
   }
 
-  #place(): Place {
+  #place(): AdmissionPlace {
     let address: Address | undefined
     let leave: (() => void) | undefined
     let counted = true

@@ -3,12 +3,12 @@
  * (auth2.c): a few milliseconds, doubled until it is past the time spent. sshd's differs from user to user by a secret;
  * here it is one for all, as names here are tried for containers and people both, and must not differ at all.
  */
-const LEAST = 5
-const MOST = 5_000
+const LEAST_MS = 5
+const MOST_MS = 5_000
 
 /** Milliseconds still to wait when `elapsed` were spent. */
 export function refusalDelay(elapsed: number): number {
-  let least = LEAST
-  while (least < elapsed && least < MOST) least *= 2
+  let least = LEAST_MS
+  while (least < elapsed && least < MOST_MS) least *= 2
   return Math.max(0, least - elapsed)
 }

@@ -4,7 +4,7 @@ import { afterSuccess, devicesOf, type MethodList, methodNames } from './auth-me
 import type { UserKey } from './public-key.ts'
 
 /** What a method has proved, before it is said whether that is enough. */
-export interface Proof<Identity> {
+export interface MethodProof<Identity> {
   readonly method: string
   readonly identity: Identity | undefined
   readonly device?: string
@@ -13,7 +13,7 @@ export interface Proof<Identity> {
   readonly key?: UserKey
 }
 
-export interface Verdict<Identity> {
+export interface MethodVerdict<Identity> {
   readonly result: 'complete' | 'partial' | 'refused'
   /** Undefined when nobody was proved, or somebody else than before. */
   readonly identity: Identity | undefined
@@ -50,7 +50,7 @@ export class AuthProgress<Identity> {
     return this.#usedKeys.some((before) => before.equals(key))
   }
 
-  advance({ method, device, identity, key }: Proof<Identity>): Verdict<Identity> {
+  advance({ method, device, identity, key }: MethodProof<Identity>): MethodVerdict<Identity> {
     const joined = this.#join(identity)
     if (joined === undefined) return { result: 'refused', identity: undefined }
     // Before anything was proved the lists were anybody's; from now on they are those of who it is.

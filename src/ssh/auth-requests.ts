@@ -2,7 +2,7 @@
 import { MalformedPacket, type PacketReader } from './packets.ts'
 
 /** sshd's MAX_PASSWORD_LEN (auth-passwd.c): what is longer is no password. */
-const MAX_SECRET = 1024
+const MAX_SECRET_BYTES = 1024
 /** sshd's bound (auth2-chall.c). */
 const MAX_ANSWERS = 100
 
@@ -45,7 +45,7 @@ export function readPassword(reader: PacketReader): Buffer | undefined {
   const password = reader.string()
   if (change) reader.string()
   reader.end()
-  return change || password.length > MAX_SECRET ? undefined : password
+  return change || password.length > MAX_SECRET_BYTES ? undefined : password
 }
 
 /** RFC 4256 §3.1: the devices a client would like; undefined: any. */
@@ -62,5 +62,5 @@ export function readAnswers(reader: PacketReader, expected: number): readonly Bu
   if (count !== expected || count > MAX_ANSWERS) throw new MalformedPacket('wrong number of answers')
   const answers = Array.from({ length: count }, () => Buffer.from(reader.string()))
   reader.end()
-  return answers.some((answer) => answer.length > MAX_SECRET) ? undefined : answers
+  return answers.some((answer) => answer.length > MAX_SECRET_BYTES) ? undefined : answers
 }

@@ -3,7 +3,7 @@
  * and what a failure costs, is userauth.ts's.
  */
 import type { AuthContext, Authenticator } from './auth.ts'
-import type { AuthProgress, Proof } from './auth-progress.ts'
+import type { AuthProgress, MethodProof } from './auth-progress.ts'
 import { readInteractive, readPassword, readPublicKey } from './auth-requests.ts'
 import { Exchange, type Proved } from './keyboard-interactive.ts'
 import { fields, Message, type PacketReader, packet } from './packets.ts'
@@ -39,7 +39,7 @@ export class AuthVerifier<Identity> {
     { method, payload, reader }: MethodRequest,
     devices: readonly string[],
     context: AuthContext,
-  ): Promise<Proof<Identity> | undefined> {
+  ): Promise<MethodProof<Identity> | undefined> {
     switch (method) {
       case 'publickey':
         return this.#publicKey(payload, reader, context)
@@ -53,7 +53,7 @@ export class AuthVerifier<Identity> {
   }
 
   /** Answers to questions: taken apart at once, verified later. Undefined: none were asked. @throws MalformedPacket */
-  answer(reader: PacketReader): (() => Promise<Proof<Identity> | undefined>) | undefined {
+  answer(reader: PacketReader): (() => Promise<MethodProof<Identity> | undefined>) | undefined {
     const exchange = this.#exchange
     if (!exchange?.waiting) return undefined
     const next = exchange.answer(reader)
@@ -76,12 +76,16 @@ export class AuthVerifier<Identity> {
     this.abandon()
   }
 
-  async #publicKey(payload: Buffer, reader: PacketReader, context: AuthContext): Promise<Proof<Identity> | undefined> {
+  async #publicKey(
+    payload: Buffer,
+    reader: PacketReader,
+    context: AuthContext,
+  ): Promise<MethodProof<Identity> | undefined> {
     const { transport, authenticator, progress } = this.#options
     const { algorithm, blob, signature, signedLength } = readPublicKey(reader)
     const key = parseUserKey(algorithm, blob)
     const print = key?.fingerprint ?? fingerprint(blob)
-    const refused: Proof<Identity> = { method: 'publickey', identity: undefined, fingerprint: print }
+    const refused: MethodProof<Identity> = { method: 'publickey', identity: undefined, fingerprint: print }
     if (!key || progress.used(key)) return refused
     const identity = await authenticator.publicKey({ algorithm, blob }, context)
     if (identity === undefined) return refused
@@ -97,7 +101,7 @@ export class AuthVerifier<Identity> {
     return enough ? { ...refused, identity, key } : refused
   }
 
-  async #password(reader: PacketReader, context: AuthContext): Promise<Proof<Identity>> {
+  async #password(reader: PacketReader, context: AuthContext): Promise<MethodProof<Identity>> {
     const { authenticator, progress } = this.#options
     const password = readPassword(reader)
     const identity = password && (await authenticator.password?.(password, context, progress.proven))
@@ -109,7 +113,7 @@ export class AuthVerifier<Identity> {
     devices: readonly string[],
     reader: PacketReader,
     context: AuthContext,
-  ): Promise<Proof<Identity> | undefined> {
+  ): Promise<MethodProof<Identity> | undefined> {
     const { transport, authenticator, progress } = this.#options
     const wanted = readInteractive(reader)
     const exchange = new Exchange<Identity>(
@@ -123,7 +127,7 @@ export class AuthVerifier<Identity> {
   async #turn(
     exchange: Exchange<Identity>,
     turn: Promise<Proved<Identity> | undefined | 'asked'>,
-  ): Promise<Proof<Identity> | undefined> {
+  ): Promise<MethodProof<Identity> | undefined> {
     const outcome = await turn
     if (outcome !== 'asked') {
       return { method: 'keyboard-interactive', identity: outcome?.identity, ...(outcome && { device: outcome.device }) }

@@ -3,8 +3,8 @@
  * one-byte packets must not cost two million objects.
  */
 
-const SMALL_BLOCK = 4 * 1024
-const LARGE_BLOCK = 32 * 1024
+const SMALL_BLOCK_BYTES = 4 * 1024
+const LARGE_BLOCK_BYTES = 32 * 1024
 /** Drained blocks for the next burst: a stream whose client is slower than its program fills and drains all the time. */
 const KEEP_BLOCKS = 64
 const spare: Buffer[] = []
@@ -27,8 +27,8 @@ export class ByteQueue {
     const tail = this.#blocks.at(-1)
     let at = tail ? fill(tail, chunk, 0) : 0
     while (at < chunk.length) {
-      const isSmall = chunk.length - at <= SMALL_BLOCK && this.#length < SMALL_BLOCK
-      const block = { bytes: isSmall ? Buffer.allocUnsafe(SMALL_BLOCK) : takeBlock(), start: 0, end: 0 }
+      const isSmall = chunk.length - at <= SMALL_BLOCK_BYTES && this.#length < SMALL_BLOCK_BYTES
+      const block = { bytes: isSmall ? Buffer.allocUnsafe(SMALL_BLOCK_BYTES) : takeBlock(), start: 0, end: 0 }
       at = fill(block, chunk, at)
       this.#blocks.push(block)
     }
@@ -79,11 +79,11 @@ export class ByteQueue {
 }
 
 function takeBlock(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK)
+  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BLOCK_BYTES)
 }
 
 function giveBack({ bytes }: Block): void {
-  if (bytes.length === LARGE_BLOCK && spare.length < KEEP_BLOCKS) spare.push(bytes)
+  if (bytes.length === LARGE_BLOCK_BYTES && spare.length < KEEP_BLOCKS) spare.push(bytes)
 }
 
 function fill(block: Block, chunk: Buffer, from: number): number {

@@ -4,7 +4,7 @@ import type { Channel, ChannelOwner } from './channel.ts'
 import type { PacketReader } from './packets.ts'
 
 /** The other end of a channel that is gone must take some of what came before within this time. */
-const STUCK_LIMIT = 60_000
+const STUCK_MS = 60_000
 
 /**
  * OpenSSH's client as a SOCKS proxy (-R PORT) drops a connection whose EOF it reads together with the request (channels.c,
@@ -129,7 +129,7 @@ export class ChannelEnd implements End, ChannelOwner {
   #awaitReader(before: number): void {
     const { unread } = this.#channel
     if (unread >= before) this.destroy()
-    else this.#limit = setTimeout(() => this.#awaitReader(unread), STUCK_LIMIT).unref()
+    else this.#limit = setTimeout(() => this.#awaitReader(unread), STUCK_MS).unref()
   }
 
   #read(): void {

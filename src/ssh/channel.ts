@@ -12,9 +12,9 @@ import type { Transport } from './transport.ts'
 /** What a channel begins with: nobody may ever read it. */
 export const START_WINDOW = 2 * MAX_DATA
 /** What a window grows to as it is used; sshd gives that much (CHAN_SES_WINDOW_DEFAULT, 64 packets) from the start. */
-const MAX_WINDOW = 64 * MAX_DATA
+const MAX_WINDOW_BYTES = 64 * MAX_DATA
 /** Give window back in steps of 8 packets. */
-const CREDIT_STEP = 8 * MAX_DATA
+const CREDIT_STEP_BYTES = 8 * MAX_DATA
 
 export interface ChannelOwner {
   /** Bytes came, lent until it returns. True: taken; false: they wait for `read`. */
@@ -270,7 +270,7 @@ export class Channel {
     }
     this.#credit += bytes
     if (read) this.#read += bytes
-    if (this.#credit < Math.min(CREDIT_STEP, this.#window / 2) || this.finished || this.#eofReceived) return
+    if (this.#credit < Math.min(CREDIT_STEP_BYTES, this.#window / 2) || this.finished || this.#eofReceived) return
     this.#grow()
     this.#windowLeft += this.#credit
     this.#transport.send(packet(Message.CHANNEL_WINDOW_ADJUST, this.#remote, this.#credit))
@@ -279,7 +279,7 @@ export class Channel {
 
   /** A window that is read grows by as much as was read: it doubles each time. */
   #grow(): void {
-    const more = Math.min(this.#read, MAX_WINDOW - this.#window)
+    const more = Math.min(this.#read, MAX_WINDOW_BYTES - this.#window)
     this.#read = 0
     if (more === 0 || !this.#budget.spare(more)) return
     this.#held += more

@@ -20,7 +20,7 @@ import type { Transport } from './transport.ts'
 const MAX_CHANNELS = 1024
 /** Of the request for one: the names of a host or a path. It waits for a connection inside, and with others. */
 const MAX_OPEN_BYTES = 8 * 1024
-const OPEN_TIMEOUT = 60_000
+const OPEN_TIMEOUT_MS = 60_000
 
 /** RFC 4254 §5.1. */
 const OPEN_REASON = { prohibited: 1, 'connect-failed': 2, 'unknown-type': 3, 'resource-shortage': 4 } as const
@@ -109,7 +109,7 @@ export class ConnectionLayer {
       if (this.#closed.aborted || this.#transport.closed) return reject(new Error('the connection is gone'))
       if (!this.#room()) return reject(new Error('too many channels'))
       const id = this.#newId()
-      const timer = setTimeout(() => pending.failed(new Error('the client does not answer')), OPEN_TIMEOUT)
+      const timer = setTimeout(() => pending.failed(new Error('the client does not answer')), OPEN_TIMEOUT_MS)
       const done = () => {
         clearTimeout(timer)
         this.#opening.delete(id)

@@ -9,7 +9,7 @@ import type { Transport } from './transport.ts'
 const MAX_PENDING = 256
 const MAX_PENDING_BYTES = 256 * 1024
 /** PATH_MAX of Linux; a host's name is shorter. */
-const MAX_NAME = 4096
+const MAX_NAME_BYTES = 4096
 
 export interface GlobalRequestOptions {
   readonly transport: Transport
@@ -121,7 +121,7 @@ export class GlobalRequests {
 
   async #forward(bind: ForwardBind): Promise<Buffer> {
     if (bind.kind === 'tcp' && bind.port > MAX_PORT) return FAILURE
-    if ((bind.kind === 'unix' ? bind.path : bind.host).length > MAX_NAME) return FAILURE
+    if ((bind.kind === 'unix' ? bind.path : bind.host).length > MAX_NAME_BYTES) return FAILURE
     const port = await this.#options.handlers().forward?.(bind)
     if (port === undefined) return FAILURE
     // The port is told only to who asked for any (RFC 4254 §7.1).

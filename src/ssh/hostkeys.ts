@@ -6,7 +6,7 @@ import { fields, Message, PacketReader, packet } from './packets.ts'
 import { type ParsedKey, ssh2 } from './ssh2.ts'
 
 /** What a file holds, and its name for messages. */
-export interface KeyFile {
+export interface HostKeyFile {
   readonly file: string
   readonly bytes: Buffer
 }
@@ -43,7 +43,7 @@ const RSA_HASH: Readonly<Record<string, string>> = { 'rsa-sha2-512': 'sha512', '
  *
  * @throws HatchwayError CONFIG_INVALID naming the file that cannot be used, or the certificate that has no key here
  */
-export function loadHostKeys(files: readonly KeyFile[], certificates: readonly KeyFile[] = []): HostKeys {
+export function parseHostKeys(files: readonly HostKeyFile[], certificates: readonly HostKeyFile[] = []): HostKeys {
   const byAlgorithm: Record<string, ParsedKey> = {}
   const keys: ParsedKey[] = []
   for (const file of files) {
@@ -60,7 +60,7 @@ export function loadHostKeys(files: readonly KeyFile[], certificates: readonly K
 }
 
 /** A certificate brings its own key, whichever of its type that is; of several the one of the first key counts (sshd). */
-function certified(keys: readonly ParsedKey[], certificates: readonly KeyFile[]): Record<string, ParsedKey> {
+function certified(keys: readonly ParsedKey[], certificates: readonly HostKeyFile[]): Record<string, ParsedKey> {
   const owners = certificates.map((certificate) => {
     const index = keys.findIndex((key) => certifiedBy(key, certificate) !== undefined)
     if (index < 0) throw unusable(`host certificate ${certificate.file}`, 'it belongs to none of the host keys')
@@ -76,7 +76,7 @@ function certified(keys: readonly ParsedKey[], certificates: readonly KeyFile[])
   return byAlgorithm
 }
 
-function certifiedBy(key: ParsedKey, { file, bytes }: KeyFile): ParsedKey | undefined {
+function certifiedBy(key: ParsedKey, { file, bytes }: HostKeyFile): ParsedKey | undefined {
   try {
     return certifiedKey(key, bytes)
   } catch (error) {
@@ -144,7 +144,7 @@ function sign(key: ParsedKey, algorithm: string, data: Buffer): Buffer | undefin
   return signature ? fields(algorithm, signature) : undefined
 }
 
-function parsePrivateKey({ file, bytes }: KeyFile): ParsedKey {
+function parsePrivateKey({ file, bytes }: HostKeyFile): ParsedKey {
   const parsed = ssh2.parseKey(bytes)
   if (parsed instanceof Error) throw unusable(`host key ${file}`, parsed.message, parsed)
   const key = Array.isArray(parsed) ? parsed[0] : parsed

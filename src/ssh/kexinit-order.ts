@@ -5,7 +5,7 @@
  */
 
 /** Of Linux's delayed acknowledgement: waiting longer for the client gains nothing. */
-const PATIENCE = 40
+const PATIENCE_MS = 40
 
 /** Holds an OpenSSH client's identification back until what it says next, or for a moment. */
 export function clientFirst(heard: (chunk: Buffer) => void): (chunk: Buffer) => void {
@@ -23,6 +23,6 @@ export function clientFirst(heard: (chunk: Buffer) => void): (chunk: Buffer) => 
       chunk.toString('latin1', 0, 15) === 'SSH-2.0-OpenSSH' && chunk.indexOf('\n') === chunk.length - 1
     if (!isIdentification) return heard(chunk)
     held = Buffer.from(chunk)
-    setTimeout(() => held && letGo(Buffer.alloc(0)), PATIENCE)
+    setTimeout(() => held && letGo(Buffer.alloc(0)), PATIENCE_MS)
   }
 }

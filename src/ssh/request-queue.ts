@@ -4,7 +4,7 @@ import type { PacketReader } from './packets.ts'
 /** Of requests waiting for an answer: a few of the largest packets, or some thousand env requests. */
 const MAX_WAITING_BYTES = 1024 * 1024
 /** What a request costs besides its bytes. */
-const OVERHEAD = 64
+const OVERHEAD_BYTES = 64
 
 interface Request {
   readonly type: string
@@ -37,7 +37,7 @@ export class RequestQueue {
   /** False: more of them ahead of our answers than anybody needs. */
   add(type: string, wantReply: boolean, data: PacketReader): boolean {
     if (this.#answering) {
-      const bytes = data.size + OVERHEAD
+      const bytes = data.size + OVERHEAD_BYTES
       if (this.#waitingBytes + bytes > MAX_WAITING_BYTES || !this.#handler.hold(bytes)) return false
       this.#waitingBytes += bytes
     }

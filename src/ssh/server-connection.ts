@@ -1,7 +1,7 @@
 /** One client from its first byte to its last: grace time, authentication, then the connection layer and keepalive. */
 import type { Duplex } from 'node:stream'
 import { clientText } from '../base/printable.ts'
-import type { Place } from './admission.ts'
+import type { AdmissionPlace } from './admission.ts'
 import type { AuthContext } from './auth.ts'
 import type { Budgets } from './budget.ts'
 import type { Carried, Endpoint, SshConnection } from './connection.ts'
@@ -16,7 +16,7 @@ import { isBug, Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
 
 /** One for all, as in session-channel.ts. */
-export const GONE = new Error('the connection is gone')
+export const CONNECTION_GONE = new Error('the connection is gone')
 const KEEPALIVE = packet(Message.GLOBAL_REQUEST, 'keepalive@openssh.com', true)
 
 export interface ServerConnectionOptions<Identity> {
@@ -32,7 +32,7 @@ export interface ServerConnectionOptions<Identity> {
   readonly server: SshServerOptions<Identity>
   readonly budgets: Budgets
   /** Among those that have not logged in. */
-  readonly place: Place
+  readonly place: AdmissionPlace
   readonly ended: (loggedIn: boolean) => void
 }
 
@@ -64,7 +64,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     closed: (reason) => {
       clearTimeout(grace)
       clearInterval(keepalive)
-      abort.abort(GONE)
+      abort.abort(CONNECTION_GONE)
       auth.end()
       layer?.end()
       leaveBudget?.()

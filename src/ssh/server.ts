@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { plainAddress } from '../net/address.ts'
-import { Admission, type Drop, type DropReason, type Place } from './admission.ts'
+import { Admission, type AdmissionPlace, type Drop, type DropReason } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
@@ -12,14 +12,14 @@ import { Budgets } from './budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
 import { shortageOf } from './descriptors.ts'
 import { ExchangeShares } from './exchange-share.ts'
-import { type KeyFile, loadHostKeys } from './hostkeys.ts'
+import { type HostKeyFile, parseHostKeys } from './hostkeys.ts'
 import type { SshLimits } from './limits.ts'
 import { LoginExchanges } from './login-exchanges.ts'
 import type { Misdeed, Penalty } from './penalties.ts'
-import { GONE, type ServerConnection, serveConnection } from './server-connection.ts'
+import { CONNECTION_GONE, type ServerConnection, serveConnection } from './server-connection.ts'
 
 /** For a refusal to reach a client that reads slowly. */
-const FAREWELL_LIMIT = 2_000
+const REFUSAL_MS = 2_000
 /** setTimeout() takes no more. */
 const MAX_TIME = 2 ** 31 - 1
 
@@ -64,9 +64,9 @@ export type SshServerEvent =
 
 export interface SshServerOptions<Identity> {
   /** PEM or OpenSSH private keys, the order offered. */
-  readonly hostKeys: readonly KeyFile[]
+  readonly hostKeys: readonly HostKeyFile[]
   /** Lines of OpenSSH host certificates (ssh-keygen -s -h) of these keys. */
-  readonly hostCertificates?: readonly KeyFile[]
+  readonly hostCertificates?: readonly HostKeyFile[]
   /** Asked at every use: they may change while connections live. */
   readonly limits: () => SshLimits
   /** What stands before SSH on an accepted socket. */
@@ -98,7 +98,7 @@ export interface SshServer<Identity> {
 
 /** @throws HatchwayError CONFIG_INVALID on host keys that cannot be used, Error on such ciphers */
 export function createSshServer<Identity>(options: SshServerOptions<Identity>): SshServer<Identity> {
-  const hostKeys = loadHostKeys(options.hostKeys, options.hostCertificates)
+  const hostKeys = parseHostKeys(options.hostKeys, options.hostCertificates)
   const offer = createOffer(hostKeys, options.ciphers)
   const server = { ...options, observe: guarded(options.observe) }
   const shortage = shortageOf(options.descriptors)
@@ -136,10 +136,10 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     void approachAndServe(approach, arrival, place)
   }
 
-  async function approachAndServe(approach: Approach, arrival: Arrival, place: Place): Promise<void> {
+  async function approachAndServe(approach: Approach, arrival: Arrival, place: AdmissionPlace): Promise<void> {
     const { stream } = arrival
     const abort = new AbortController()
-    const gone = () => abort.abort(GONE)
+    const gone = () => abort.abort(CONNECTION_GONE)
     let misdeed: Misdeed = 'noauth'
     const grace = setTimeout(() => {
       misdeed = 'grace-exceeded'
@@ -187,7 +187,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
 
   function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop): void {
     server.observe({ type: 'drop', remote, reason, ...(detail !== undefined && { detail }) })
-    const timer = setTimeout(() => stream.destroy(), FAREWELL_LIMIT)
+    const timer = setTimeout(() => stream.destroy(), REFUSAL_MS)
     timer.unref()
     stream.once('close', () => clearTimeout(timer))
     stream.on('error', () => {})
@@ -196,7 +196,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
 
   function serve(
     { stream, remote, local }: Arrival,
-    place: Place,
+    place: AdmissionPlace,
     carried: Carried<Identity>,
     over?: (loggedIn: boolean) => void,
   ): void {

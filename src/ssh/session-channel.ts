@@ -10,10 +10,10 @@ import { SessionInput } from './session-input.ts'
 const MAX_ENV = 256
 const MAX_ENV_BYTES = 512 * 1024
 /** A terminal's type, a subsystem, an authentication protocol: nobody has longer ones. */
-const MAX_NAME = 1024
-const MAX_SIGNAL = 32
+const MAX_NAME_BYTES = 1024
+const MAX_SIGNAL_BYTES = 32
 /** There are less than 256 opcodes of five bytes (RFC 4254 §8). */
-const MAX_MODES = 4096
+const MAX_MODES_BYTES = 4096
 /** One for all: an Error of its own at the end of every session costs more than the rest of its end. */
 const GONE = new Error('the session is closed')
 /** Events before the application listens: one of each signal, and the last of the others. */
@@ -113,7 +113,7 @@ export class SessionChannel implements ChannelOwner {
       }
       case 'signal': {
         const name = data.text()
-        if (name.length > MAX_SIGNAL) return false
+        if (name.length > MAX_SIGNAL_BYTES) return false
         return this.#notify(`signal ${name}`, (events) => events.signal?.(name))
       }
       case 'break': {
@@ -136,7 +136,7 @@ export class SessionChannel implements ChannelOwner {
         return this.#command(Buffer.from(data.string()), answer)
       case 'subsystem': {
         const name = data.text()
-        return name.length <= MAX_NAME ? this.#begin({ kind: 'subsystem', name }, answer) : false
+        return name.length <= MAX_NAME_BYTES ? this.#begin({ kind: 'subsystem', name }, answer) : false
       }
       case 'pty-req':
         return this.#pseudoTerminal(data)
@@ -161,7 +161,7 @@ export class SessionChannel implements ChannelOwner {
     const term = textOf(data.string())
     const [cols, rows, width, height] = [data.u32(), data.u32(), data.u32(), data.u32()]
     const modes = Buffer.from(data.string())
-    if (term.length > MAX_NAME || modes.length > MAX_MODES) return false
+    if (term.length > MAX_NAME_BYTES || modes.length > MAX_MODES_BYTES) return false
     return this.#allowed({ kind: 'pty' }, () => {
       this.#pty = { term, cols, rows, width, height, modes }
     })
@@ -179,7 +179,8 @@ export class SessionChannel implements ChannelOwner {
     const singleConnection = data.bool()
     const [protocol, cookie, screen] = [data.text(), data.text(), data.u32()]
     // It ends up as an argument of xauth: only what can be one (session.c xauth_valid_string).
-    if (![protocol, cookie].every((text) => text.length <= MAX_NAME && /^[A-Za-z0-9.:/\-_]+$/.test(text))) return false
+    if (![protocol, cookie].every((text) => text.length <= MAX_NAME_BYTES && /^[A-Za-z0-9.:/\-_]+$/.test(text)))
+      return false
     return this.#allowed({ kind: 'x11' }, () => {
       this.#x11 = { singleConnection, protocol, cookie, screen }
     })

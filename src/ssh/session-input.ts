@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { Channel } from './channel.ts'
 import type { InputSink } from './session.ts'
 
-const READ_AHEAD = 16 * 1024
+const READ_AHEAD_BYTES = 16 * 1024
 
 export class SessionInput {
   readonly stream: Readable
@@ -18,7 +18,7 @@ export class SessionInput {
   constructor(channel: Channel) {
     this.#channel = channel
     this.stream = new Readable({
-      highWaterMark: READ_AHEAD,
+      highWaterMark: READ_AHEAD_BYTES,
       read: () => this.#read(),
       destroy: (error, done) => {
         channel.discard()

@@ -24,13 +24,13 @@ import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
  * Replies to a client that does not read them: above this we stop reading its requests, too. Not less than where the
  * output tells that it drained.
  */
-const PAUSE_INPUT = 1024 * 1024
-const PAUSE_BEFORE_LOGIN = 256 * 1024
+const PAUSE_INPUT_BYTES = 1024 * 1024
+const PAUSE_BEFORE_LOGIN_BYTES = 256 * 1024
 /** Packets, and bytes of them, held back while a client delays its key exchange. */
 const MAX_HELD_PACKETS = 10_000
 const MAX_HELD_BYTES = 1024 * 1024
-const KEX_TIMEOUT = 120_000
-const CLOSE_TIMEOUT = 2_000
+const KEX_TIMEOUT_MS = 120_000
+const CLOSE_TIMEOUT_MS = 2_000
 
 export interface TransportOptions {
   readonly stream: Duplex
@@ -240,7 +240,7 @@ export class Transport {
   #startRekey(): void {
     if (this.closed) return
     this.#protocol.rekey()
-    this.#rekeying.expect(KEX_TIMEOUT, () => this.destroy('key exchange timed out'))
+    this.#rekeying.expect(KEX_TIMEOUT_MS, () => this.destroy('key exchange timed out'))
   }
 
   #received(data: Buffer): void {
@@ -352,7 +352,7 @@ export class Transport {
   }
 
   get #pauseInput(): number {
-    return this.#authenticated ? PAUSE_INPUT : PAUSE_BEFORE_LOGIN
+    return this.#authenticated ? PAUSE_INPUT_BYTES : PAUSE_BEFORE_LOGIN_BYTES
   }
 
   #ended(): void {
@@ -367,7 +367,7 @@ export class Transport {
     this.#stream.end()
     // Unread input would make close(2) a reset, and the client would not see why it was disconnected.
     this.#stream.resume()
-    const timer = setTimeout(() => this.#stream.destroy(), CLOSE_TIMEOUT)
+    const timer = setTimeout(() => this.#stream.destroy(), CLOSE_TIMEOUT_MS)
     this.#stream.once('close', () => clearTimeout(timer))
     this.#gone()
   }

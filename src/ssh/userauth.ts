@@ -7,7 +7,7 @@ import { asHatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
 import { refusalDelay } from './auth-delay.ts'
-import { AuthProgress, type Proof, type Verdict } from './auth-progress.ts'
+import { AuthProgress, type MethodProof, type MethodVerdict } from './auth-progress.ts'
 import { readRequest } from './auth-requests.ts'
 import { AuthVerifier, type MethodRequest } from './auth-verifier.ts'
 import { DisconnectReason, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
@@ -156,7 +156,7 @@ export class UserAuth<Identity> {
   }
 
   /** Runs what a packet asks for; no other is looked at meanwhile. */
-  #work(context: AuthContext, task: () => Promise<Proof<Identity> | undefined>): void {
+  #work(context: AuthContext, task: () => Promise<MethodProof<Identity> | undefined>): void {
     const began = performance.now()
     this.#busy = true
     task()
@@ -181,7 +181,7 @@ export class UserAuth<Identity> {
   }
 
   /** What the method proves; undefined: it was answered, and nothing is decided yet. */
-  async #decide(request: MethodRequest, context: AuthContext): Promise<Proof<Identity> | undefined> {
+  async #decide(request: MethodRequest, context: AuthContext): Promise<MethodProof<Identity> | undefined> {
     const { method } = request
     // What had been answered was a try: uncounted, a client could guess passwords for ever by turning away before the
     // last question.
@@ -203,7 +203,7 @@ export class UserAuth<Identity> {
     return this.#verifier.verify(request, devices, context)
   }
 
-  async #conclude(proof: Proof<Identity>, context: AuthContext, began: number): Promise<void> {
+  async #conclude(proof: MethodProof<Identity>, context: AuthContext, began: number): Promise<void> {
     const { transport, authenticator, decided, succeeded } = this.#options
     if (transport.closed) return
     const { result, identity } = proof.method === 'none' ? this.#asCarried(proof) : this.#progress.advance(proof)
@@ -233,7 +233,7 @@ export class UserAuth<Identity> {
   }
 
   /** The methods were gone through on the connection that carries this one; who has begun anew here must go through all. */
-  #asCarried({ identity }: Proof<Identity>): Verdict<Identity> {
+  #asCarried({ identity }: MethodProof<Identity>): MethodVerdict<Identity> {
     return identity === undefined || this.#progress.proven !== undefined
       ? { result: 'refused', identity: undefined }
       : { result: 'complete', identity }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadHostKeys } from '../../src/auth/hostkeys.ts'
-import { loadHostKeys as serverKeys } from '../../src/ssh/hostkeys.ts'
+import { parseHostKeys as serverKeys } from '../../src/ssh/hostkeys.ts'
 
 let directory: string
 const noWarning = (sentence: string) => expect.unreachable(sentence)

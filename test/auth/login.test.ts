@@ -7,7 +7,7 @@ import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
 import { Lockout } from '../../src/auth/lockout.ts'
-import { createLogin, type Login } from '../../src/auth/login.ts'
+import { createLogin, type LoginMethods } from '../../src/auth/login.ts'
 import { type Restrictions, UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { codeAt } from '../../src/auth/totp.ts'
 import { openUsers } from '../../src/auth/users.ts'
@@ -51,7 +51,7 @@ beforeEach(() => {
   logged = ''
 })
 
-async function open(yaml = config, methods = 'publickey'): Promise<Login> {
+async function open(yaml = config, methods = 'publickey'): Promise<LoginMethods> {
   const file = join(directory, 'hatchway.yaml')
   writeFileSync(file, yaml)
   const claimed = new Set<string>()

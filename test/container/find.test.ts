@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { brief, findContainer, nearest } from '../../src/container/find.ts'
+import { brief, findContainer, nearestNames } from '../../src/container/find.ts'
 import type { ContainerSummary } from '../../src/engine/engine.ts'
 
 function container(name: string, id: string, labels: Record<string, string> = {}): ContainerSummary {
@@ -122,7 +122,7 @@ test('client text goes back without control characters and short', () => {
 
 test('nearest is bounded for hostile lengths', () => {
   const started = Date.now()
-  nearest(
+  nearestNames(
     'a'.repeat(100_000),
     Array.from({ length: 1000 }, (_, index) => `${'b'.repeat(10_000)}${index}`),
   )

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { bytesOf } from '../../src/bytes/byte-text.ts'
-import { findByName, findByUid, findGroup, parseId } from '../../src/container/passwd.ts'
+import { findByName, findByUid, findGroup, parseNumericId } from '../../src/container/passwd.ts'
 
 const passwd = Buffer.from(`root:x:0:0:root:/root:/bin/bash
 # comment
@@ -63,7 +63,7 @@ test.each([
   ['1e3', undefined],
   ['', undefined],
 ])('id %j is %j', (text, id) => {
-  expect(parseId(text)).toBe(id)
+  expect(parseNumericId(text)).toBe(id)
 })
 
 const LARGE = Array.from({ length: 10_000 }, (_, index) => `u${index}:x:${index}:${index}::/h/${index}:/bin/sh`)

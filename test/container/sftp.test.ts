@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import type { EnvInfo } from '../../src/container/envinfo.ts'
-import type { Place } from '../../src/container/run.ts'
+import type { SessionPlace } from '../../src/container/run.ts'
 import { runSftp, type SftpOptions } from '../../src/container/sftp.ts'
 import type { Engine, ExecSpec, OutputSink } from '../../src/engine/engine.ts'
 import { onAbort } from '../../src/lifetime/on-abort.ts'
@@ -28,7 +28,7 @@ function start(
   const engine = { exec: search } as unknown as Engine
   const place = { road: { engine }, container: { id: 'c', state }, user: {}, guest: undefined, killTree: false }
   return runSftp(
-    place as unknown as Place,
+    place as unknown as SessionPlace,
     INFO,
     [],
     { readOnly: false, byShell: false, asRoot, space: { take: () => true, give() {} } },

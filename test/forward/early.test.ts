@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { StreamEnd } from '../../src/bytes/end-stream.ts'
 import type { End } from '../../src/bytes/relay.ts'
 import { remoteForwards } from '../../src/forward/remote.ts'
-import { frame, TYPE } from '../../src/guest/frames.ts'
+import { FRAME_TYPE, frame } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 
@@ -32,7 +32,7 @@ async function world(openForwarded: (bind: ForwardBind) => Promise<End>) {
 
 function openedAndAccepted(listener: number, port: number): Buffer {
   const accept = Buffer.concat([u32(listener, CREDIT), Buffer.from([0, 99]), u32(PEER.length), PEER])
-  return Buffer.concat([frame(TYPE.OPENED, listener, u32(port, 0)), frame(TYPE.ACCEPT, 0x80000001, accept)])
+  return Buffer.concat([frame(FRAME_TYPE.OPENED, listener, u32(port, 0)), frame(FRAME_TYPE.ACCEPT, 0x80000001, accept)])
 }
 
 test('the connection goes to the client, behind the answer that tells it the port; the helper lives', async () => {
@@ -44,11 +44,11 @@ test('the connection goes to the client, behind the answer that tells it the por
     return new StreamEnd(channel)
   })
   const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 0 })
-  const { channel } = await helper.frame(TYPE.LISTEN)
+  const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
   helper.raw(openedAndAccepted(channel, 4000))
   // What the SSH layer makes of it: an answer, some promises later.
   await forwarding.then((port) => port).then((port) => order.push(`answer ${port}`))
-  await helper.frame(TYPE.EOF, 0x80000001)
+  await helper.frame(FRAME_TYPE.EOF, 0x80000001)
   expect(order).toEqual(['answer 4000', 'open 4000'])
   expect(helper.bytesReceived(0x80000001)).toBe('from the client'.length)
   expect(guest.ended.aborted).toBe(false)
@@ -60,10 +60,10 @@ test('a client that does not take it costs that connection, not the helper', asy
     throw new Error('a fault of ours')
   })
   const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 4000 })
-  const { channel } = await helper.frame(TYPE.LISTEN)
+  const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
   helper.raw(openedAndAccepted(channel, 4000))
   expect(await forwarding).toBe(4000)
-  await helper.frame(TYPE.CLOSE, 0x80000001)
+  await helper.frame(FRAME_TYPE.CLOSE, 0x80000001)
   expect(guest.ended.aborted).toBe(false)
   guest.close()
 })
@@ -76,10 +76,10 @@ test('a client that takes what is gone by then gets its end', async () => {
   })
   const { helper, guest, handlers } = await world(() => taken)
   const forwarding = handlers.forward({ kind: 'tcp', host: 'localhost', port: 4000 })
-  const listen = await helper.frame(TYPE.LISTEN)
+  const listen = await helper.frame(FRAME_TYPE.LISTEN)
   helper.raw(openedAndAccepted(listen.channel, 4000))
   await forwarding
-  helper.send(TYPE.CLOSED, 0x80000001)
+  helper.send(FRAME_TYPE.CLOSED, 0x80000001)
   await new Promise(setImmediate)
   take()
   await expect.poll(() => channel.destroyed).toBe(true)

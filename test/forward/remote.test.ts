@@ -6,7 +6,7 @@ import { HatchwayError } from '../../src/base/errors.ts'
 import type { Target } from '../../src/container/containers.ts'
 import { type RemoteForwardDependencies, remoteForwards } from '../../src/forward/remote.ts'
 import type { GuestConnection } from '../../src/guest/connection.ts'
-import { TYPE } from '../../src/guest/frames.ts'
+import { FRAME_TYPE } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 import { until } from '../support/wait.ts'
@@ -79,9 +79,9 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
   /** The helper's answer to the LISTEN it gets: the port it was asked for, or 4000 for any. */
   async function listens(number = 0, skip = 0): Promise<{ port: number; channel: number }> {
     const helper = await until('there is a helper', () => seen.helpers[number])
-    const { channel, payload } = await helper.frame(TYPE.LISTEN, undefined, skip)
+    const { channel, payload } = await helper.frame(FRAME_TYPE.LISTEN, undefined, skip)
     const port = payload.readUInt16BE(1)
-    helper.send(TYPE.OPENED, channel, u32(port || 4000, 0))
+    helper.send(FRAME_TYPE.OPENED, channel, u32(port || 4000, 0))
     return { port, channel }
   }
   async function forwarded(bind: ForwardBind): Promise<number | undefined> {
@@ -108,8 +108,8 @@ test('a helper that goes alone: at once at the port that the client was told, an
   expect(await listens(2)).toMatchObject({ port: 4000 })
   expect(seen.ended).toEqual([])
   const cancelling = handlers.cancelForward({ ...ANY, port: 4000 })
-  const { channel } = (await seen.helpers[2]?.frame(TYPE.CLOSE)) ?? {}
-  seen.helpers[2]?.send(TYPE.CLOSED, channel ?? 0)
+  const { channel } = (await seen.helpers[2]?.frame(FRAME_TYPE.CLOSE)) ?? {}
+  seen.helpers[2]?.send(FRAME_TYPE.CLOSED, channel ?? 0)
   expect(await cancelling).toBe(true)
   expect(seen.held).toBe(0)
 })
@@ -120,7 +120,10 @@ test('two listeners of one connection both come back', async () => {
   await forwarded({ kind: 'tcp', host: 'localhost', port: 4001 })
   dies()
   await until('there is another helper', () => seen.helpers[1])
-  const ports = [await seen.helpers[1]?.frame(TYPE.LISTEN), await seen.helpers[1]?.frame(TYPE.LISTEN, undefined, 1)]
+  const ports = [
+    await seen.helpers[1]?.frame(FRAME_TYPE.LISTEN),
+    await seen.helpers[1]?.frame(FRAME_TYPE.LISTEN, undefined, 1),
+  ]
   expect(ports.map((frame) => frame?.payload.readUInt16BE(1)).sort()).toEqual([4000, 4001])
 })
 
@@ -170,8 +173,8 @@ test('a port that somebody else has taken meanwhile ends it', async () => {
   const helper = await until('there is another helper', () => seen.helpers[1])
   void (async () => {
     for (let i = 0; seen.ended.length === 0; i++) {
-      const frame = await helper.frame(TYPE.LISTEN, undefined, i).catch(() => undefined)
-      if (frame) helper.send(TYPE.FAIL, frame.channel, failed(EADDRINUSE, LISTEN_STAGE))
+      const frame = await helper.frame(FRAME_TYPE.LISTEN, undefined, i).catch(() => undefined)
+      if (frame) helper.send(FRAME_TYPE.FAIL, frame.channel, failed(EADDRINUSE, LISTEN_STAGE))
     }
   })()
   await until('the connection is ended', () => seen.ended.length > 0)
@@ -203,8 +206,8 @@ test('what was withdrawn is not opened again', async () => {
   const { seen, forwarded } = await world()
   await forwarded(ANY)
   seen.withdraw()
-  const { channel } = (await seen.helpers[0]?.frame(TYPE.CLOSE)) ?? {}
-  seen.helpers[0]?.send(TYPE.CLOSED, channel ?? 0)
+  const { channel } = (await seen.helpers[0]?.frame(FRAME_TYPE.CLOSE)) ?? {}
+  seen.helpers[0]?.send(FRAME_TYPE.CLOSED, channel ?? 0)
   await delay(50)
   expect(seen.asked).toEqual([])
   expect(seen.ended).toEqual([])
@@ -228,15 +231,15 @@ test('the file of a unix socket that was left behind goes where nobody listens o
   await forwarded(SOCKET)
   dies()
   const helper = await until('there is another helper', () => seen.helpers[1])
-  const first = await helper.frame(TYPE.LISTEN)
+  const first = await helper.frame(FRAME_TYPE.LISTEN)
   expect(first.payload.at(-1)).toBe(0)
-  helper.send(TYPE.FAIL, first.channel, failed(EADDRINUSE, LISTEN_STAGE))
-  const connect = await helper.frame(TYPE.CONNECT)
-  helper.send(TYPE.FAIL, connect.channel, failed(ECONNREFUSED, CONNECT_STAGE))
-  const second = await helper.frame(TYPE.LISTEN, undefined, 1)
+  helper.send(FRAME_TYPE.FAIL, first.channel, failed(EADDRINUSE, LISTEN_STAGE))
+  const connect = await helper.frame(FRAME_TYPE.CONNECT)
+  helper.send(FRAME_TYPE.FAIL, connect.channel, failed(ECONNREFUSED, CONNECT_STAGE))
+  const second = await helper.frame(FRAME_TYPE.LISTEN, undefined, 1)
   // Unlink first.
   expect(second.payload.at(-1)).toBe(1)
-  helper.send(TYPE.OPENED, second.channel, u32(0, 0))
+  helper.send(FRAME_TYPE.OPENED, second.channel, u32(0, 0))
   await until('it is held again', () => seen.held === 1, 5000, 5)
   expect(seen.ended).toEqual([])
 })
@@ -247,10 +250,10 @@ test('the file of a unix socket on which somebody listens stays', async () => {
   dies()
   const helper = await until('there is another helper', () => seen.helpers[1])
   for (let i = 0; i < 2; i++) {
-    const listen = await helper.frame(TYPE.LISTEN, undefined, i)
+    const listen = await helper.frame(FRAME_TYPE.LISTEN, undefined, i)
     expect(listen.payload.at(-1)).toBe(0)
-    helper.send(TYPE.FAIL, listen.channel, failed(EADDRINUSE, LISTEN_STAGE))
-    const connect = await helper.frame(TYPE.CONNECT, undefined, i)
-    helper.send(TYPE.OPENED, connect.channel, u32(0, 1000))
+    helper.send(FRAME_TYPE.FAIL, listen.channel, failed(EADDRINUSE, LISTEN_STAGE))
+    const connect = await helper.frame(FRAME_TYPE.CONNECT, undefined, i)
+    helper.send(FRAME_TYPE.OPENED, connect.channel, u32(0, 1000))
   }
 })

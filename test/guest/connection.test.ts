@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import { streamOf } from '../../src/bytes/end-stream.ts'
 import type { Door } from '../../src/guest/direct.ts'
-import { frame, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
+import { FRAME_TYPE, frame, ProtocolError, windowFrame } from '../../src/guest/frames.ts'
 import { GuestRefusal } from '../../src/guest/guest.ts'
 import { Output } from '../../src/guest/output.ts'
 import { until } from '../support/wait.ts'
@@ -21,17 +21,17 @@ async function spawned(extra: Partial<typeof SPEC> & { tty?: typeof TTY } = {}, 
   const helper = new FakeHelper()
   const connection = await helper.connect()
   const spawning = connection.spawn({ ...SPEC, ...extra }, sink, NEVER)
-  const { channel } = await helper.frame(TYPE.SPAWN)
-  helper.send(TYPE.OPENED, channel, u32(100, START))
+  const { channel } = await helper.frame(FRAME_TYPE.SPAWN)
+  helper.send(FRAME_TYPE.OPENED, channel, u32(100, START))
   return { helper, connection, sink, channel, exec: await spawning }
 }
 
 /** Frames that end a program in its order. */
 function end(helper: FakeHelper, channel: number, exit = [0, 0, 0], tty = false): void {
-  helper.send(TYPE.EXIT, channel, Buffer.from(exit))
-  helper.send(TYPE.EOF, channel)
-  if (!tty) helper.send(TYPE.EOF2, channel)
-  helper.send(TYPE.CLOSED, channel)
+  helper.send(FRAME_TYPE.EXIT, channel, Buffer.from(exit))
+  helper.send(FRAME_TYPE.EOF, channel)
+  if (!tty) helper.send(FRAME_TYPE.EOF2, channel)
+  helper.send(FRAME_TYPE.CLOSED, channel)
 }
 
 describe('the handshake', () => {
@@ -41,9 +41,9 @@ describe('the handshake', () => {
     const opening = helper.connect({ leaseMs: 30_000, graceMs: 700 })
     await sleep(50)
     expect(helper.received).toEqual([])
-    helper.send(TYPE.HELLO, 0, helloPayload())
+    helper.send(FRAME_TYPE.HELLO, 0, helloPayload())
     await opening
-    const init = await helper.frame(TYPE.INIT)
+    const init = await helper.frame(FRAME_TYPE.INIT)
     expect([init.payload.readUInt16BE(0), init.payload.readUInt32BE(2), init.payload.readUInt32BE(6)]).toEqual([
       1, 30_000, 700,
     ])
@@ -90,7 +90,10 @@ describe('the handshake', () => {
     const helper = new FakeHelper()
     helper.greets = false
     const opening = helper.connect()
-    setTimeout(() => helper.raw(Buffer.concat([frame(TYPE.HELLO, 0, helloPayload()), frame(TYPE.CLOSED, 1)])), 10)
+    setTimeout(
+      () => helper.raw(Buffer.concat([frame(FRAME_TYPE.HELLO, 0, helloPayload()), frame(FRAME_TYPE.CLOSED, 1)])),
+      10,
+    )
     await expect(opening).rejects.toThrow(/CLOSED out of turn/)
   })
 })
@@ -98,8 +101,8 @@ describe('the handshake', () => {
 describe('a program', () => {
   it('gives output to its descriptors, then its exit', async () => {
     const { helper, channel, exec, sink } = await spawned()
-    helper.send(TYPE.DATA, channel, Buffer.from([0, 255, 128]))
-    helper.send(TYPE.DATA2, channel, Buffer.from('bad\n'))
+    helper.send(FRAME_TYPE.DATA, channel, Buffer.from([0, 255, 128]))
+    helper.send(FRAME_TYPE.DATA2, channel, Buffer.from('bad\n'))
     end(helper, channel, [0, 7, 0])
     expect(await exec.exit).toEqual({ code: 7 })
     expect(Buffer.concat(sink.out)).toEqual(Buffer.from([0, 255, 128]))
@@ -119,13 +122,13 @@ describe('a program', () => {
       () => (ended = true),
       () => {},
     )
-    helper.send(TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
-    helper.send(TYPE.EOF, channel)
+    helper.send(FRAME_TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
+    helper.send(FRAME_TYPE.EOF, channel)
     await sleep(20)
     expect(ended).toBe(false)
-    helper.send(TYPE.DATA2, channel, Buffer.from('late'))
-    helper.send(TYPE.EOF2, channel)
-    helper.send(TYPE.CLOSED, channel)
+    helper.send(FRAME_TYPE.DATA2, channel, Buffer.from('late'))
+    helper.send(FRAME_TYPE.EOF2, channel)
+    helper.send(FRAME_TYPE.CLOSED, channel)
     await exec.exit
     expect(sink.errorText).toBe('late')
   })
@@ -141,9 +144,9 @@ describe('a program', () => {
     const connection = await helper.connect()
     const long = Buffer.alloc(150_000, 0xfe)
     connection.spawn({ ...SPEC, argv: ['-sh', '-c', long], tty: TTY }, new Sink(), NEVER).catch(() => {})
-    const { channel } = await helper.frame(TYPE.SPAWN)
+    const { channel } = await helper.frame(FRAME_TYPE.SPAWN)
     const parts = helper.received.filter((one) => one.channel === channel)
-    expect(parts.map((one) => one.type)).toEqual([TYPE.PART, TYPE.PART, TYPE.SPAWN])
+    expect(parts.map((one) => one.type)).toEqual([FRAME_TYPE.PART, FRAME_TYPE.PART, FRAME_TYPE.SPAWN])
     const request = Buffer.concat(parts.map((one) => one.payload))
     expect([request.readUInt32BE(0), request.readUInt32BE(4)]).toEqual([1, START])
     expect([request.readUInt16BE(8), request.readUInt16BE(10)]).toEqual([80, 24])
@@ -157,7 +160,7 @@ describe('a program', () => {
     const connection = await helper.connect()
     const spawning = connection.spawn({ ...SPEC, argv: ['sh', 'a\0b'] }, new Sink(), NEVER)
     await expect(spawning).rejects.toThrow('NUL')
-    expect(helper.count(TYPE.SPAWN)).toBe(0)
+    expect(helper.count(FRAME_TYPE.SPAWN)).toBe(0)
   })
 
   it('refuses a request longer than 1 MiB as E2BIG', async () => {
@@ -176,8 +179,8 @@ describe('a program', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     const spawning = connection.spawn(SPEC, new Sink(), NEVER)
-    const { channel } = await helper.frame(TYPE.SPAWN)
-    helper.send(TYPE.FAIL, channel, Buffer.concat([u32(errno), Buffer.from([stage])]))
+    const { channel } = await helper.frame(FRAME_TYPE.SPAWN)
+    helper.send(FRAME_TYPE.FAIL, channel, Buffer.concat([u32(errno), Buffer.from([stage])]))
     const error = await spawning.catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(GuestRefusal)
     expect(error).toMatchObject({ exhausted })
@@ -189,12 +192,12 @@ describe('a program', () => {
     const connection = await helper.connect()
     const abort = new AbortController()
     const spawning = connection.spawn(SPEC, new Sink(), abort.signal)
-    const { channel } = await helper.frame(TYPE.SPAWN)
+    const { channel } = await helper.frame(FRAME_TYPE.SPAWN)
     abort.abort(new Error('gone'))
     await expect(spawning).rejects.toThrow('gone')
-    expect((await helper.frame(TYPE.CLOSE, channel)).payload[0]).toBe(0)
-    helper.send(TYPE.OPENED, channel, u32(1, 1))
-    helper.send(TYPE.CLOSED, channel)
+    expect((await helper.frame(FRAME_TYPE.CLOSE, channel)).payload[0]).toBe(0)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(1, 1))
+    helper.send(FRAME_TYPE.CLOSED, channel)
     await until('the channel to go', () => connection.channels === 0)
     expect(connection.ended.aborted).toBe(false)
   })
@@ -205,32 +208,32 @@ describe('a program', () => {
       exec.close()
       exec.close()
       expect(await exec.exit).toEqual({ signal: 'HUP', coreDumped: false })
-      expect((await helper.frame(TYPE.CLOSE)).payload[0]).toBe(killTree ? 2 : 0)
-      helper.send(TYPE.DATA, channel, Buffer.from('late'))
-      helper.send(TYPE.CLOSED, channel)
-      expect([sink.bytes, helper.count(TYPE.CLOSE), connection.channels]).toEqual([0, 1, 0])
+      expect((await helper.frame(FRAME_TYPE.CLOSE)).payload[0]).toBe(killTree ? 2 : 0)
+      helper.send(FRAME_TYPE.DATA, channel, Buffer.from('late'))
+      helper.send(FRAME_TYPE.CLOSED, channel)
+      expect([sink.bytes, helper.count(FRAME_TYPE.CLOSE), connection.channels]).toEqual([0, 1, 0])
     }
   })
 
   it('sends RESIZE with pixels and SIGNAL by number, and says which signals it cannot', async () => {
     const { helper, exec } = await spawned({ tty: TTY })
     exec.resize({ cols: 100_000, rows: 50, width: 640, height: 480 })
-    const { payload } = await helper.frame(TYPE.RESIZE)
+    const { payload } = await helper.frame(FRAME_TYPE.RESIZE)
     expect([0, 2, 4, 6].map((at) => payload.readUInt16BE(at))).toEqual([65535, 50, 640, 480])
     expect(exec.signal('TERM')).toBe(true)
-    expect((await helper.frame(TYPE.SIGNAL)).payload).toEqual(Buffer.from([15]))
+    expect((await helper.frame(FRAME_TYPE.SIGNAL)).payload).toEqual(Buffer.from([15]))
     expect([exec.signal('NOSUCH'), exec.signal('toString')]).toEqual([false, false])
   })
 
   it('tells once when it stopped reading, and swallows what still comes', async () => {
     const { helper, channel, exec } = await spawned()
-    helper.send(TYPE.UNREAD, channel)
+    helper.send(FRAME_TYPE.UNREAD, channel)
     let told = 0
     exec.onUnread(() => told++)
     exec.stdin.write(Buffer.alloc(2 * 1024 * KIB))
     exec.stdin.end()
     await once(exec.stdin, 'finish')
-    expect([told, helper.bytesReceived(channel), helper.count(TYPE.EOF)]).toEqual([1, 0, 0])
+    expect([told, helper.bytesReceived(channel), helper.count(FRAME_TYPE.EOF)]).toEqual([1, 0, 0])
   })
 })
 
@@ -241,9 +244,9 @@ describe('flow control', () => {
     exec.stdin.end(bytes)
     await until('the credit to be used', () => helper.bytesReceived(channel) === START)
     await sleep(30)
-    expect([helper.bytesReceived(channel), helper.count(TYPE.EOF)]).toEqual([START, 0])
+    expect([helper.bytesReceived(channel), helper.count(FRAME_TYPE.EOF)]).toEqual([START, 0])
     helper.raw(windowFrame(channel, 1000))
-    await helper.frame(TYPE.EOF, channel)
+    await helper.frame(FRAME_TYPE.EOF, channel)
     expect(helper.bytesReceived(channel)).toBe(bytes.length)
   })
 
@@ -264,24 +267,24 @@ describe('flow control', () => {
   it('grants as the sink takes, and nothing while it answered false', async () => {
     const { helper, channel, exec, sink } = await spawned()
     const chunk = Buffer.alloc(64 * KIB)
-    helper.send(TYPE.DATA, channel, chunk)
-    helper.send(TYPE.DATA, channel, chunk)
-    expect((await helper.frame(TYPE.WINDOW, channel)).payload.readUInt32BE(0)).toBe(128 * KIB)
+    helper.send(FRAME_TYPE.DATA, channel, chunk)
+    helper.send(FRAME_TYPE.DATA, channel, chunk)
+    expect((await helper.frame(FRAME_TYPE.WINDOW, channel)).payload.readUInt32BE(0)).toBe(128 * KIB)
     sink.open = false
-    for (let i = 0; i < 4; i++) helper.send(TYPE.DATA, channel, chunk)
+    for (let i = 0; i < 4; i++) helper.send(FRAME_TYPE.DATA, channel, chunk)
     await sleep(20)
-    expect(helper.count(TYPE.WINDOW)).toBe(1)
+    expect(helper.count(FRAME_TYPE.WINDOW)).toBe(1)
     sink.open = true
     exec.resume()
-    expect((await helper.frame(TYPE.WINDOW, channel, 1)).payload.readUInt32BE(0)).toBe(START)
+    expect((await helper.frame(FRAME_TYPE.WINDOW, channel, 1)).payload.readUInt32BE(0)).toBe(START)
   })
 
   it('ends a helper that sends a byte beyond its credit', async () => {
     const { helper, channel, exec, connection, sink } = await spawned()
     sink.open = false
-    for (let i = 0; i < 4; i++) helper.send(TYPE.DATA, channel, Buffer.alloc(64 * KIB))
+    for (let i = 0; i < 4; i++) helper.send(FRAME_TYPE.DATA, channel, Buffer.alloc(64 * KIB))
     expect(connection.ended.aborted).toBe(false)
-    helper.send(TYPE.DATA, channel, Buffer.alloc(1))
+    helper.send(FRAME_TYPE.DATA, channel, Buffer.alloc(1))
     await expect(exec.exit).rejects.toMatchObject({ code: 'GUEST_FAILED' })
     expect(helper.closed).toBe(true)
     expect(helper.log.join()).toMatch(/broke the protocol.*beyond the credit/)
@@ -290,8 +293,8 @@ describe('flow control', () => {
   it('gives channels turns when the transport is slow', async () => {
     const { helper, connection, exec, channel } = await spawned()
     const spawning = connection.spawn(SPEC, new Sink(), NEVER)
-    const other = (await helper.frame(TYPE.SPAWN, undefined, 1)).channel
-    helper.send(TYPE.OPENED, other, u32(1, START))
+    const other = (await helper.frame(FRAME_TYPE.SPAWN, undefined, 1)).channel
+    helper.send(FRAME_TYPE.OPENED, other, u32(1, START))
     const second = await spawning
     helper.stuck = true
     exec.stdin.write(Buffer.alloc(START))
@@ -303,7 +306,7 @@ describe('flow control', () => {
       'both to arrive',
       () => helper.bytesReceived(channel) === START && helper.bytesReceived(other) === START,
     )
-    const order = helper.received.slice(early).filter((one) => one.type === TYPE.DATA)
+    const order = helper.received.slice(early).filter((one) => one.type === FRAME_TYPE.DATA)
     const firstOfSecond = order.findIndex((one) => one.channel === other)
     expect(firstOfSecond).toBeLessThan(6)
   })
@@ -314,8 +317,8 @@ describe('sockets', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     const connecting = connection.connect({ kind: 'tcp', host: 'localhost', port: 80 }, NEVER)
-    const { channel, payload } = await helper.frame(TYPE.CONNECT)
-    helper.send(TYPE.OPENED, channel, u32(0, START))
+    const { channel, payload } = await helper.frame(FRAME_TYPE.CONNECT)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(0, START))
     return { helper, connection, channel, payload, end: await connecting }
   }
 
@@ -323,19 +326,19 @@ describe('sockets', () => {
     const { helper, channel, end, connection } = await connected()
     const socket = streamOf(end)
     socket.end('question')
-    await helper.frame(TYPE.EOF, channel)
-    helper.send(TYPE.DATA, channel, Buffer.from('answer'))
-    helper.send(TYPE.EOF, channel)
-    helper.send(TYPE.CLOSED, channel)
+    await helper.frame(FRAME_TYPE.EOF, channel)
+    helper.send(FRAME_TYPE.DATA, channel, Buffer.from('answer'))
+    helper.send(FRAME_TYPE.EOF, channel)
+    helper.send(FRAME_TYPE.CLOSED, channel)
     expect(Buffer.concat(await socket.toArray()).toString()).toBe('answer')
-    expect([helper.count(TYPE.CLOSE), connection.channels]).toEqual([0, 0])
+    expect([helper.count(FRAME_TYPE.CLOSE), connection.channels]).toEqual([0, 0])
   })
 
   it('reads nothing more than its buffer while nobody reads', async () => {
     const { helper, channel, end } = await connected()
-    for (let i = 0; i < 4; i++) helper.send(TYPE.DATA, channel, Buffer.alloc(64 * KIB))
+    for (let i = 0; i < 4; i++) helper.send(FRAME_TYPE.DATA, channel, Buffer.alloc(64 * KIB))
     await sleep(20)
-    expect(helper.count(TYPE.WINDOW)).toBe(0)
+    expect(helper.count(FRAME_TYPE.WINDOW)).toBe(0)
     let isWelcome = false
     let bytes = 0
     const nothing = () => {}
@@ -345,29 +348,29 @@ describe('sockets', () => {
     }
     end.listen({ data, ended: nothing, drained: nothing, finished: nothing, closed: nothing })
     await sleep(20)
-    expect([bytes, helper.count(TYPE.WINDOW)]).toEqual([START, 0])
+    expect([bytes, helper.count(FRAME_TYPE.WINDOW)]).toEqual([START, 0])
     isWelcome = true
     end.resume()
-    await helper.frame(TYPE.WINDOW, channel)
+    await helper.frame(FRAME_TYPE.WINDOW, channel)
     end.destroy()
   })
 
   it('is reset when the helper closes it early, and closed inside when destroyed', async () => {
     const one = await connected()
-    one.helper.send(TYPE.CLOSED, one.channel)
+    one.helper.send(FRAME_TYPE.CLOSED, one.channel)
     await new Promise<void>((over) => one.end.whenClosed(over))
-    expect(one.helper.count(TYPE.CLOSE)).toBe(0)
+    expect(one.helper.count(FRAME_TYPE.CLOSE)).toBe(0)
     const two = await connected()
     two.end.destroy()
-    await two.helper.frame(TYPE.CLOSE, two.channel)
+    await two.helper.frame(FRAME_TYPE.CLOSE, two.channel)
   })
 
   it('says why it was refused', async () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     const connecting = connection.connect({ kind: 'unix', path: '/run/x' }, NEVER)
-    const { channel } = await helper.frame(TYPE.CONNECT)
-    helper.send(TYPE.FAIL, channel, Buffer.concat([u32(111), Buffer.from([4])]))
+    const { channel } = await helper.frame(FRAME_TYPE.CONNECT)
+    helper.send(FRAME_TYPE.FAIL, channel, Buffer.concat([u32(111), Buffer.from([4])]))
     await expect(connecting).rejects.toMatchObject({ stage: 'connect', errno: 'ECONNREFUSED' })
   })
 
@@ -383,19 +386,19 @@ describe('sockets', () => {
       },
       NEVER,
     )
-    const { channel } = await helper.frame(TYPE.LISTEN)
-    helper.send(TYPE.OPENED, channel, u32(4000, 0))
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(4000, 0))
     const listener = await listening
     expect(listener.port).toBe(4000)
     const peer = Buffer.from('10.0.0.9')
     const accept = Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(peer.length), peer])
-    helper.send(TYPE.ACCEPT, 0x80000005, accept)
-    await helper.frame(TYPE.WINDOW, 0x80000005)
-    await helper.frame(TYPE.EOF, 0x80000005)
+    helper.send(FRAME_TYPE.ACCEPT, 0x80000005, accept)
+    await helper.frame(FRAME_TYPE.WINDOW, 0x80000005)
+    await helper.frame(FRAME_TYPE.EOF, 0x80000005)
     expect([got, helper.bytesReceived(0x80000005)]).toEqual([['10.0.0.9:99'], 2])
     const closing = listener.close()
-    await helper.frame(TYPE.CLOSE, channel)
-    helper.send(TYPE.CLOSED, channel)
+    await helper.frame(FRAME_TYPE.CLOSE, channel)
+    helper.send(FRAME_TYPE.CLOSED, channel)
     await closing
   })
 
@@ -403,14 +406,14 @@ describe('sockets', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     const listening = connection.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => {}, NEVER)
-    const { channel } = await helper.frame(TYPE.LISTEN)
-    helper.send(TYPE.OPENED, channel, u32(4000, 0))
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(4000, 0))
     const closing = (await listening).close()
-    helper.send(TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
-    helper.send(TYPE.EOF, 0x80000005)
-    await helper.frame(TYPE.CLOSE, 0x80000005)
-    helper.send(TYPE.CLOSED, 0x80000005)
-    helper.send(TYPE.CLOSED, channel)
+    helper.send(FRAME_TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
+    helper.send(FRAME_TYPE.EOF, 0x80000005)
+    await helper.frame(FRAME_TYPE.CLOSE, 0x80000005)
+    helper.send(FRAME_TYPE.CLOSED, 0x80000005)
+    helper.send(FRAME_TYPE.CLOSED, channel)
     await closing
     expect([connection.ended.aborted, connection.channels]).toEqual([false, 0])
   })
@@ -422,12 +425,12 @@ describe('sockets', () => {
       throw new TypeError('a fault of ours')
     }
     const listening = connection.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, fault, NEVER)
-    const { channel } = await helper.frame(TYPE.LISTEN)
-    helper.send(TYPE.OPENED, channel, u32(4000, 0))
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(4000, 0))
     await listening
-    helper.send(TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
-    await helper.frame(TYPE.CLOSE, 0x80000005)
-    helper.send(TYPE.CLOSED, 0x80000005)
+    helper.send(FRAME_TYPE.ACCEPT, 0x80000005, Buffer.concat([u32(channel, START), Buffer.from([0, 99]), u32(0)]))
+    await helper.frame(FRAME_TYPE.CLOSE, 0x80000005)
+    helper.send(FRAME_TYPE.CLOSED, 0x80000005)
     expect(connection.ended.aborted).toBe(false)
     expect(helper.log.join()).toContain('a fault of ours')
   })
@@ -435,36 +438,37 @@ describe('sockets', () => {
 
 describe('a helper that breaks the protocol', () => {
   const cases: Readonly<Record<string, (helper: FakeHelper, channel: number) => void>> = {
-    'a channel that never was': (helper) => helper.send(TYPE.DATA, 77, Buffer.from('x')),
-    'a second HELLO': (helper) => helper.send(TYPE.HELLO, 0, helloPayload()),
-    'a PONG nobody asked for': (helper) => helper.send(TYPE.PONG, 0, Buffer.alloc(8)),
-    'SWITCHED without SWITCH': (helper) => helper.send(TYPE.SWITCHED, 0, u32(0)),
-    'OPENED twice': (helper, channel) => helper.send(TYPE.OPENED, channel, u32(1, 1)),
-    'FAIL of a running program': (helper, channel) => helper.send(TYPE.FAIL, channel, Buffer.from([0, 0, 0, 2, 2])),
+    'a channel that never was': (helper) => helper.send(FRAME_TYPE.DATA, 77, Buffer.from('x')),
+    'a second HELLO': (helper) => helper.send(FRAME_TYPE.HELLO, 0, helloPayload()),
+    'a PONG nobody asked for': (helper) => helper.send(FRAME_TYPE.PONG, 0, Buffer.alloc(8)),
+    'SWITCHED without SWITCH': (helper) => helper.send(FRAME_TYPE.SWITCHED, 0, u32(0)),
+    'OPENED twice': (helper, channel) => helper.send(FRAME_TYPE.OPENED, channel, u32(1, 1)),
+    'FAIL of a running program': (helper, channel) =>
+      helper.send(FRAME_TYPE.FAIL, channel, Buffer.from([0, 0, 0, 2, 2])),
     'output after EOF': (helper, channel) => {
-      helper.send(TYPE.EOF, channel)
-      helper.send(TYPE.DATA, channel, Buffer.from('x'))
+      helper.send(FRAME_TYPE.EOF, channel)
+      helper.send(FRAME_TYPE.DATA, channel, Buffer.from('x'))
     },
     'EOF twice': (helper, channel) => {
-      helper.send(TYPE.EOF, channel)
-      helper.send(TYPE.EOF, channel)
+      helper.send(FRAME_TYPE.EOF, channel)
+      helper.send(FRAME_TYPE.EOF, channel)
     },
     'EXIT twice': (helper, channel) => {
-      helper.send(TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
-      helper.send(TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
+      helper.send(FRAME_TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
+      helper.send(FRAME_TYPE.EXIT, channel, Buffer.from([0, 0, 0]))
     },
-    'CLOSED of a running program': (helper, channel) => helper.send(TYPE.CLOSED, channel),
+    'CLOSED of a running program': (helper, channel) => helper.send(FRAME_TYPE.CLOSED, channel),
     'credit beyond 2 MiB in sum': (helper, channel) => {
       helper.raw(windowFrame(channel, 2048 * KIB - START))
       helper.raw(windowFrame(channel, 1))
     },
     'ACCEPT of a program': (helper, channel) => {
       const accept = Buffer.concat([u32(channel, 1), Buffer.from([0, 1]), u32(0)])
-      helper.send(TYPE.ACCEPT, 0x80000001, accept)
+      helper.send(FRAME_TYPE.ACCEPT, 0x80000001, accept)
     },
     'UNREAD without end': (helper, channel) => {
-      helper.send(TYPE.UNREAD, channel)
-      helper.send(TYPE.UNREAD, channel)
+      helper.send(FRAME_TYPE.UNREAD, channel)
+      helper.send(FRAME_TYPE.UNREAD, channel)
     },
   }
   for (const [what, misbehave] of Object.entries(cases)) {
@@ -542,18 +546,18 @@ describe('a helper that breaks the protocol', () => {
         )
         .catch(() => {})
       const tiny = (type: number, channel: number) => {
-        if (type === TYPE.OPENED) return u32(1, next(2000))
-        if (type === TYPE.FAIL) return Buffer.from([0, 0, 0, 2, next(6)])
-        if (type === TYPE.WINDOW) return u32(1 + next(100))
-        if (type === TYPE.EXIT) return Buffer.from([0, next(256), 0])
-        if (type === TYPE.DATA || type === TYPE.DATA2) return Buffer.alloc(1 + next(100))
-        if (type === TYPE.ACCEPT) return Buffer.concat([u32(1 + next(3), 10), Buffer.alloc(2), u32(0)])
+        if (type === FRAME_TYPE.OPENED) return u32(1, next(2000))
+        if (type === FRAME_TYPE.FAIL) return Buffer.from([0, 0, 0, 2, next(6)])
+        if (type === FRAME_TYPE.WINDOW) return u32(1 + next(100))
+        if (type === FRAME_TYPE.EXIT) return Buffer.from([0, next(256), 0])
+        if (type === FRAME_TYPE.DATA || type === FRAME_TYPE.DATA2) return Buffer.alloc(1 + next(100))
+        if (type === FRAME_TYPE.ACCEPT) return Buffer.concat([u32(1 + next(3), 10), Buffer.alloc(2), u32(0)])
         return channel === 0 ? Buffer.alloc(8) : Buffer.alloc(0)
       }
       const types = [15, 15, 15, 15, 16, 17, 20, 20, 21, 22, 23, 24, 28, 29, 30]
       for (let i = 0; i < 40; i++) {
         const type = types[next(types.length)]!
-        const channel = type === TYPE.ACCEPT ? 0x80000000 + next(3) : 1 + next(3)
+        const channel = type === FRAME_TYPE.ACCEPT ? 0x80000000 + next(3) : 1 + next(3)
         helper.send(type, channel, tiny(type, channel))
         if (i % 8 === 0) await sleep(0)
       }
@@ -583,7 +587,7 @@ describe('ends', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect({ leaseMs: 1200 })
     await sleep(900)
-    expect(helper.count(TYPE.PING)).toBeGreaterThanOrEqual(3)
+    expect(helper.count(FRAME_TYPE.PING)).toBeGreaterThanOrEqual(3)
     expect(connection.ended.aborted).toBe(false)
     helper.answersPings = false
     await until('the silent helper to be ended', () => connection.ended.aborted, 3000)
@@ -597,8 +601,8 @@ describe('ends', () => {
     helper.diagnosis = 'paused'
     await sleep(1500)
     expect(connection.ended.aborted).toBe(false)
-    for (const { payload } of helper.received.filter((one) => one.type === TYPE.PING))
-      helper.send(TYPE.PONG, 0, payload)
+    for (const { payload } of helper.received.filter((one) => one.type === FRAME_TYPE.PING))
+      helper.send(FRAME_TYPE.PONG, 0, payload)
     helper.diagnosis = undefined
     helper.answersPings = true
     await sleep(600)
@@ -610,13 +614,13 @@ describe('ends', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect({ leaseMs: 600 })
     const exec = connection.spawn(SPEC, new Sink(), NEVER)
-    const { channel } = await helper.frame(TYPE.SPAWN)
-    helper.send(TYPE.OPENED, channel, u32(7, 0))
+    const { channel } = await helper.frame(FRAME_TYPE.SPAWN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(7, 0))
     await exec
     helper.answersPings = false
     for (let i = 0; i < 15; i++) {
       await sleep(80)
-      helper.send(TYPE.DATA, channel, Buffer.from('x'))
+      helper.send(FRAME_TYPE.DATA, channel, Buffer.from('x'))
     }
     expect(connection.ended.aborted).toBe(false)
     connection.close()
@@ -629,8 +633,8 @@ describe('ends', () => {
     helper.answersPings = false
     await sleep(1000)
     expect(connection.ended.aborted).toBe(false)
-    for (const { payload } of helper.received.filter((one) => one.type === TYPE.PING))
-      helper.send(TYPE.PONG, 0, payload)
+    for (const { payload } of helper.received.filter((one) => one.type === FRAME_TYPE.PING))
+      helper.send(FRAME_TYPE.PONG, 0, payload)
     await sleep(900)
     expect(connection.ended.aborted).toBe(false)
     await until('the end of the lease', () => connection.ended.aborted, 3000)
@@ -641,7 +645,7 @@ describe('ends', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect()
     connection.shutdown()
-    await helper.frame(TYPE.SHUTDOWN)
+    await helper.frame(FRAME_TYPE.SHUTDOWN)
     await expect(connection.spawn(SPEC, new Sink(), NEVER)).rejects.toMatchObject({ code: 'GUEST_FAILED' })
   })
 })
@@ -656,7 +660,7 @@ describe('the move to another line', () => {
     expect(await connection.switchTo('/inside/s', closed)).toBe('the door is closed')
     end(helper, channel)
     expect(await exec.exit).toEqual({ code: 0 })
-    expect(helper.received.some(({ type }) => type === TYPE.SWITCH)).toBe(false)
+    expect(helper.received.some(({ type }) => type === FRAME_TYPE.SWITCH)).toBe(false)
     expect(connection.ended.aborted).toBe(false)
     connection.close()
   })
@@ -666,8 +670,8 @@ describe('the move to another line', () => {
     let withdrawn = 0
     const expected = { token: Buffer.alloc(16), line: new Promise<never>(() => {}), withdraw: () => withdrawn++ }
     const moving = connection.switchTo('/inside/s', { ...closed, expect: () => expected })
-    await helper.frame(TYPE.SWITCH)
-    helper.send(TYPE.SWITCHED, 0, u32(2))
+    await helper.frame(FRAME_TYPE.SWITCH)
+    helper.send(FRAME_TYPE.SWITCHED, 0, u32(2))
     expect(await moving).toBe('ENOENT')
     expect(withdrawn).toBe(1)
     end(helper, channel)
@@ -681,11 +685,11 @@ describe('the move to another line', () => {
     const helper = new FakeHelper()
     const connection = await helper.connect({ leaseMs: 2400, switchMs: 200 })
     helper.answersPings = false
-    await helper.frame(TYPE.PING)
+    await helper.frame(FRAME_TYPE.PING)
     const moving = connection.switchTo('/inside/s', { ...closed, expect: never })
     await sleep(700)
     expect(connection.ended.aborted).toBe(false)
-    helper.send(TYPE.SWITCHED, 0, u32(2))
+    helper.send(FRAME_TYPE.SWITCHED, 0, u32(2))
     expect(await moving).toBe('ENOENT')
     connection.close()
   })

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import type { HatchwayError } from '../../src/base/errors.ts'
 import type { Exec, ExitStatus, OutputSink } from '../../src/engine/engine.ts'
 import type { ConnectionSettings, GuestConnection } from '../../src/guest/connection.ts'
-import { frame, TYPE } from '../../src/guest/frames.ts'
+import { FRAME_TYPE, frame } from '../../src/guest/frames.ts'
 import type { GuestSpawn } from '../../src/guest/guest.ts'
 import { openConnection } from '../../src/guest/handshake.ts'
 
@@ -71,7 +71,7 @@ export class FakeHelper {
         else done()
       },
     })
-    if (this.greets) setImmediate(() => this.send(TYPE.HELLO, 0, helloPayload()))
+    if (this.greets) setImmediate(() => this.send(FRAME_TYPE.HELLO, 0, helloPayload()))
     return {
       stdin,
       exit,
@@ -134,7 +134,7 @@ export class FakeHelper {
 
   bytesReceived(channel: number): number {
     return this.received
-      .filter((one) => one.type === TYPE.DATA && one.channel === channel)
+      .filter((one) => one.type === FRAME_TYPE.DATA && one.channel === channel)
       .reduce((sum, one) => sum + one.payload.length, 0)
   }
 
@@ -150,7 +150,8 @@ export class FakeHelper {
       }
       this.#pending = this.#pending.subarray(8 + length)
       this.received.push(one)
-      if (one.type === TYPE.PING && this.answersPings) setImmediate(() => this.send(TYPE.PONG, 0, one.payload))
+      if (one.type === FRAME_TYPE.PING && this.answersPings)
+        setImmediate(() => this.send(FRAME_TYPE.PONG, 0, one.payload))
       this.#waiting = this.#waiting.filter((waiter) => {
         if (!waiter.test(one)) return true
         waiter.found(one)

@@ -1,7 +1,7 @@
 /** The parser of what a hostile helper writes: right on every cut, bounded and alive on everything else. */
 import { describe, expect, it } from 'vitest'
 import { FrameParser, type HelperFrames } from '../../src/guest/frame-parser.ts'
-import { frame, ProtocolError, TYPE, windowFrame } from '../../src/guest/frames.ts'
+import { FRAME_TYPE, frame, ProtocolError, windowFrame } from '../../src/guest/frames.ts'
 import { helloPayload, u32 } from './fake-helper.ts'
 
 type Call = readonly [string, ...unknown[]]
@@ -45,21 +45,21 @@ function listener(): { calls: Call[]; frames: HelperFrames } {
 
 const accept = Buffer.concat([u32(3, 65536), Buffer.from([0x1f, 0x90]), u32(9), Buffer.from('127.0.0.1')])
 const EVERY: readonly (readonly [Buffer, Call])[] = [
-  [frame(TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { uid: 1000, gid: 100, ownLine: true }]],
-  [frame(TYPE.HELLO, 0, helloPayload(0, 0, 1, 'HWG1', 3)), ['hello', { uid: 0, gid: 0, ownLine: false }]],
-  [frame(TYPE.PONG, 0, Buffer.from([0, 0, 0, 0, 0, 0, 1, 2])), ['pong', 258n]],
-  [frame(TYPE.SWITCHED, 0, u32(2)), ['switched', 2]],
-  [frame(TYPE.OPENED, 1, u32(4242, 262144)), ['opened', 1, 4242, 262144]],
-  [frame(TYPE.FAIL, 2, Buffer.concat([u32(11), Buffer.from([0])])), ['fail', 2, 11, 0]],
-  [frame(TYPE.ACCEPT, 0x80000001, accept), ['accept', 0x80000001, 3, 65536, 8080, '127.0.0.1']],
-  [frame(TYPE.DATA, 1, Buffer.from('hello')), ['data', 1, 1, 'hello']],
-  [frame(TYPE.DATA2, 1, Buffer.from('oops')), ['data', 1, 2, 'oops']],
-  [frame(TYPE.EOF, 1), ['eof', 1, 1]],
-  [frame(TYPE.EOF2, 1), ['eof', 1, 2]],
+  [frame(FRAME_TYPE.HELLO, 0, helloPayload(1000, 100)), ['hello', { uid: 1000, gid: 100, ownLine: true }]],
+  [frame(FRAME_TYPE.HELLO, 0, helloPayload(0, 0, 1, 'HWG1', 3)), ['hello', { uid: 0, gid: 0, ownLine: false }]],
+  [frame(FRAME_TYPE.PONG, 0, Buffer.from([0, 0, 0, 0, 0, 0, 1, 2])), ['pong', 258n]],
+  [frame(FRAME_TYPE.SWITCHED, 0, u32(2)), ['switched', 2]],
+  [frame(FRAME_TYPE.OPENED, 1, u32(4242, 262144)), ['opened', 1, 4242, 262144]],
+  [frame(FRAME_TYPE.FAIL, 2, Buffer.concat([u32(11), Buffer.from([0])])), ['fail', 2, 11, 0]],
+  [frame(FRAME_TYPE.ACCEPT, 0x80000001, accept), ['accept', 0x80000001, 3, 65536, 8080, '127.0.0.1']],
+  [frame(FRAME_TYPE.DATA, 1, Buffer.from('hello')), ['data', 1, 1, 'hello']],
+  [frame(FRAME_TYPE.DATA2, 1, Buffer.from('oops')), ['data', 1, 2, 'oops']],
+  [frame(FRAME_TYPE.EOF, 1), ['eof', 1, 1]],
+  [frame(FRAME_TYPE.EOF2, 1), ['eof', 1, 2]],
   [windowFrame(1, 5), ['window', 1, 5]],
-  [frame(TYPE.EXIT, 1, Buffer.from([1, 9, 1])), ['exit', 1, 1, 9, true]],
-  [frame(TYPE.CLOSED, 0xffffffff), ['closed', 0xffffffff]],
-  [frame(TYPE.UNREAD, 1), ['unread', 1]],
+  [frame(FRAME_TYPE.EXIT, 1, Buffer.from([1, 9, 1])), ['exit', 1, 1, 9, true]],
+  [frame(FRAME_TYPE.CLOSED, 0xffffffff), ['closed', 0xffffffff]],
+  [frame(FRAME_TYPE.UNREAD, 1), ['unread', 1]],
 ]
 
 /** xorshift32: the same "random" frames every run. */
@@ -99,7 +99,7 @@ describe('frames', () => {
   it('hands DATA on as a view of the chunk', () => {
     let seen: Buffer | undefined
     const parser = new FrameParser({ ...listener().frames, data: (_channel, _fd, piece) => (seen = piece) })
-    const chunk = frame(TYPE.DATA, 1, Buffer.alloc(1000))
+    const chunk = frame(FRAME_TYPE.DATA, 1, Buffer.alloc(1000))
     parser.feed(chunk)
     expect(seen?.buffer).toBe(chunk.buffer)
   })
@@ -107,32 +107,32 @@ describe('frames', () => {
   const wrong: Readonly<Record<string, Buffer>> = {
     'an unknown type': frame(99, 1),
     'type 0': Buffer.alloc(8),
-    'a type only the gateway may send': frame(TYPE.SPAWN, 1, Buffer.alloc(40)),
-    'DATA of nothing': frame(TYPE.DATA, 1),
-    'DATA longer than a frame': Buffer.from([1, 0, 1, TYPE.DATA, 0, 0, 0, 1]),
-    'a huge control frame': Buffer.from([0xff, 0xff, 0xff, TYPE.EXIT, 0, 0, 0, 1]),
-    'a short OPENED': frame(TYPE.OPENED, 1, Buffer.alloc(7)),
-    'DATA on channel 0': frame(TYPE.DATA, 0, Buffer.from('x')),
-    'PONG on a channel': frame(TYPE.PONG, 5, Buffer.alloc(8)),
-    'HELLO with other magic': frame(TYPE.HELLO, 0, helloPayload(0, 0, 1, 'HWG2')),
-    'HELLO of another version': frame(TYPE.HELLO, 0, helloPayload(0, 0, 2)),
-    'FAIL of no stage': frame(TYPE.FAIL, 1, Buffer.from([0, 0, 0, 2, 6])),
-    'FAIL of errno 0': frame(TYPE.FAIL, 1, Buffer.from([0, 0, 0, 0, 2])),
-    'EXIT by signal 0': frame(TYPE.EXIT, 1, Buffer.from([1, 0, 0])),
-    'EXIT of a kind unknown': frame(TYPE.EXIT, 1, Buffer.from([2, 0, 0])),
+    'a type only the gateway may send': frame(FRAME_TYPE.SPAWN, 1, Buffer.alloc(40)),
+    'DATA of nothing': frame(FRAME_TYPE.DATA, 1),
+    'DATA longer than a frame': Buffer.from([1, 0, 1, FRAME_TYPE.DATA, 0, 0, 0, 1]),
+    'a huge control frame': Buffer.from([0xff, 0xff, 0xff, FRAME_TYPE.EXIT, 0, 0, 0, 1]),
+    'a short OPENED': frame(FRAME_TYPE.OPENED, 1, Buffer.alloc(7)),
+    'DATA on channel 0': frame(FRAME_TYPE.DATA, 0, Buffer.from('x')),
+    'PONG on a channel': frame(FRAME_TYPE.PONG, 5, Buffer.alloc(8)),
+    'HELLO with other magic': frame(FRAME_TYPE.HELLO, 0, helloPayload(0, 0, 1, 'HWG2')),
+    'HELLO of another version': frame(FRAME_TYPE.HELLO, 0, helloPayload(0, 0, 2)),
+    'FAIL of no stage': frame(FRAME_TYPE.FAIL, 1, Buffer.from([0, 0, 0, 2, 6])),
+    'FAIL of errno 0': frame(FRAME_TYPE.FAIL, 1, Buffer.from([0, 0, 0, 0, 2])),
+    'EXIT by signal 0': frame(FRAME_TYPE.EXIT, 1, Buffer.from([1, 0, 0])),
+    'EXIT of a kind unknown': frame(FRAME_TYPE.EXIT, 1, Buffer.from([2, 0, 0])),
     'WINDOW of 0': windowFrame(1, 0),
     'WINDOW of more than 2 MiB': windowFrame(1, 2 * 1024 * 1024 + 1),
-    'OPENED with 4 GiB of credit': frame(TYPE.OPENED, 1, u32(1, 0xffffffff)),
-    'ACCEPT on a channel of the gateway': frame(TYPE.ACCEPT, 7, accept),
-    'ACCEPT cut short': frame(TYPE.ACCEPT, 0x80000001, accept.subarray(0, 13)),
-    'ACCEPT whose address is longer than it': frame(TYPE.ACCEPT, 0x80000001, accept.subarray(0, 20)),
+    'OPENED with 4 GiB of credit': frame(FRAME_TYPE.OPENED, 1, u32(1, 0xffffffff)),
+    'ACCEPT on a channel of the gateway': frame(FRAME_TYPE.ACCEPT, 7, accept),
+    'ACCEPT cut short': frame(FRAME_TYPE.ACCEPT, 0x80000001, accept.subarray(0, 13)),
+    'ACCEPT whose address is longer than it': frame(FRAME_TYPE.ACCEPT, 0x80000001, accept.subarray(0, 20)),
   }
   for (const [what, bytes] of Object.entries(wrong)) {
     it(`refuses ${what}, and hears nothing after it`, () => {
       const { calls, frames } = listener()
       const parser = new FrameParser(frames)
       expect(() => parser.feed(bytes)).toThrow(ProtocolError)
-      parser.feed(frame(TYPE.EOF, 1))
+      parser.feed(frame(FRAME_TYPE.EOF, 1))
       expect(calls).toEqual([])
     })
   }

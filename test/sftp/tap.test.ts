@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { SftpOperation } from '../../src/sftp/operations.ts'
 import { createSftpTap } from '../../src/sftp/tap.ts'
-import { TYPE } from '../../src/sftp/types.ts'
+import { PACKET_TYPE } from '../../src/sftp/types.ts'
 
 const u32 = (value: number) => {
   const bytes = Buffer.alloc(4)
@@ -17,7 +17,7 @@ function packet(type: number, id: number, ...parts: Buffer[]): Buffer {
   return Buffer.concat([u32(body.length), body])
 }
 const version = Buffer.concat([u32(5), Buffer.from([1]), u32(3)])
-const status = (id: number, code: number) => packet(TYPE.STATUS, id, u32(code), text('words'), text(''))
+const status = (id: number, code: number) => packet(PACKET_TYPE.STATUS, id, u32(code), text('words'), text(''))
 
 type Step = readonly ['in' | 'out', Buffer]
 
@@ -25,33 +25,33 @@ type Step = readonly ['in' | 'out', Buffer]
 const STEPS: readonly Step[] = [
   ['in', version],
   ['out', version],
-  ['in', packet(TYPE.OPEN, 1, text('/up'), u32(0x1a), u32(0))],
-  ['out', packet(TYPE.HANDLE, 1, text('h0'))],
-  ['in', packet(TYPE.WRITE, 2, text('h0'), u64(0), text(Buffer.alloc(40_000)))],
-  ['in', packet(TYPE.WRITE, 3, text('h0'), u64(40_000), text(Buffer.alloc(10)))],
+  ['in', packet(PACKET_TYPE.OPEN, 1, text('/up'), u32(0x1a), u32(0))],
+  ['out', packet(PACKET_TYPE.HANDLE, 1, text('h0'))],
+  ['in', packet(PACKET_TYPE.WRITE, 2, text('h0'), u64(0), text(Buffer.alloc(40_000)))],
+  ['in', packet(PACKET_TYPE.WRITE, 3, text('h0'), u64(40_000), text(Buffer.alloc(10)))],
   ['out', status(2, 0)],
   ['out', status(3, 4)],
-  ['in', packet(TYPE.FSETSTAT, 4, text('h0'), u32(0xd), u64(2 ** 33), u32(0o100644), u32(11), u32(12))],
+  ['in', packet(PACKET_TYPE.FSETSTAT, 4, text('h0'), u32(0xd), u64(2 ** 33), u32(0o100644), u32(11), u32(12))],
   ['out', status(4, 0)],
-  ['in', packet(TYPE.CLOSE, 5, text('h0'))],
+  ['in', packet(PACKET_TYPE.CLOSE, 5, text('h0'))],
   ['out', status(5, 0)],
-  ['in', packet(TYPE.OPEN, 6, text('/down'), u32(1), u32(0))],
-  ['in', packet(TYPE.READ, 7, text('h0'), u64(0), u32(32768))],
-  ['in', packet(TYPE.READ, 8, text('h0'), u64(32768), u32(32768))],
-  ['in', packet(TYPE.CLOSE, 9, text('h0'))],
-  ['out', packet(TYPE.HANDLE, 6, text('h0'))],
-  ['out', packet(TYPE.DATA, 7, text(Buffer.alloc(32768)))],
-  ['out', packet(TYPE.DATA, 8, text('tail'))],
+  ['in', packet(PACKET_TYPE.OPEN, 6, text('/down'), u32(1), u32(0))],
+  ['in', packet(PACKET_TYPE.READ, 7, text('h0'), u64(0), u32(32768))],
+  ['in', packet(PACKET_TYPE.READ, 8, text('h0'), u64(32768), u32(32768))],
+  ['in', packet(PACKET_TYPE.CLOSE, 9, text('h0'))],
+  ['out', packet(PACKET_TYPE.HANDLE, 6, text('h0'))],
+  ['out', packet(PACKET_TYPE.DATA, 7, text(Buffer.alloc(32768)))],
+  ['out', packet(PACKET_TYPE.DATA, 8, text('tail'))],
   ['out', status(9, 0)],
-  ['in', packet(TYPE.REMOVE, 10, text('/gone'))],
+  ['in', packet(PACKET_TYPE.REMOVE, 10, text('/gone'))],
   ['out', status(10, 2)],
-  ['in', packet(TYPE.EXTENDED, 11, text('posix-rename@openssh.com'), text('/a'), text('/b'))],
+  ['in', packet(PACKET_TYPE.EXTENDED, 11, text('posix-rename@openssh.com'), text('/a'), text('/b'))],
   ['out', status(11, 0)],
-  ['in', packet(TYPE.SYMLINK, 12, text('to'), text('/link'))],
+  ['in', packet(PACKET_TYPE.SYMLINK, 12, text('to'), text('/link'))],
   ['out', status(12, 0)],
-  ['in', packet(TYPE.MKDIR, 13, text('/dir'), u32(0))],
-  ['in', packet(TYPE.OPEN, 14, text('/left'), u32(2), u32(0))],
-  ['out', packet(TYPE.HANDLE, 14, text('h0'))],
+  ['in', packet(PACKET_TYPE.MKDIR, 13, text('/dir'), u32(0))],
+  ['in', packet(PACKET_TYPE.OPEN, 14, text('/left'), u32(2), u32(0))],
+  ['out', packet(PACKET_TYPE.HANDLE, 14, text('h0'))],
 ]
 
 const TOLD: readonly SftpOperation[] = [
@@ -107,8 +107,8 @@ describe('the tap', () => {
 
   test('an id used twice hides nothing', () => {
     const steps: Step[] = [
-      ['in', packet(TYPE.REMOVE, 1, text('/first'))],
-      ['in', packet(TYPE.REMOVE, 1, text('/second'))],
+      ['in', packet(PACKET_TYPE.REMOVE, 1, text('/first'))],
+      ['in', packet(PACKET_TYPE.REMOVE, 1, text('/second'))],
       ['out', status(1, 0)],
     ]
     expect(told(steps, (bytes) => [bytes])).toEqual([
@@ -120,7 +120,7 @@ describe('the tap', () => {
   test('requests that are never answered are told, not kept', () => {
     let seen = 0
     const tap = createSftpTap(() => seen++)
-    for (let id = 0; id < 20_000; id++) tap.input(packet(TYPE.REMOVE, id, text('/x')))
+    for (let id = 0; id < 20_000; id++) tap.input(packet(PACKET_TYPE.REMOVE, id, text('/x')))
     expect(seen).toBeGreaterThan(15_000)
     tap.end()
     expect(seen).toBe(20_000)

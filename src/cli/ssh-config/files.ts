@@ -12,7 +12,7 @@ export interface Change {
   readonly after: string | undefined
 }
 
-export async function planned(file: string, after: (before: string) => string | undefined): Promise<Change> {
+export async function plannedChange(file: string, after: (before: string) => string | undefined): Promise<Change> {
   const before = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return ''
     throw new CliFailure(`cannot read ${file}: ${error.message}`, 1, { cause: error })

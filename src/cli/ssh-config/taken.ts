@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { execa } from 'execa'
 
-const LIMIT = 5_000
+const ANSWER_MS = 5_000
 
 /** `config`: the person's ssh_config without our line. */
 export async function createTaken(config: string, knownHosts: string): Promise<(name: string) => Promise<boolean>> {
@@ -20,14 +20,17 @@ export async function createTaken(config: string, knownHosts: string): Promise<(
     // ssh is asked itself: it follows Include, Match and patterns. What it knows of this name, it does not of another.
     const settings = await settingsOf(name, config)
     if (settings !== undefined && plain !== undefined && settings !== plain) return true
-    const asked = await execa('ssh-keygen', ['-F', name, '-f', knownHosts], { reject: false, timeout: LIMIT })
+    const asked = await execa('ssh-keygen', ['-F', name, '-f', knownHosts], { reject: false, timeout: ANSWER_MS })
     return asked.exitCode === 0
   }
 }
 
 /** All but the name itself; undefined: no ssh to ask. */
 async function settingsOf(name: string, config: string): Promise<string | undefined> {
-  const { exitCode, stdout } = await execa('ssh', ['-G', '-F', config, '--', name], { reject: false, timeout: LIMIT })
+  const { exitCode, stdout } = await execa('ssh', ['-G', '-F', config, '--', name], {
+    reject: false,
+    timeout: ANSWER_MS,
+  })
   if (exitCode !== 0) return undefined
   return stdout
     .split('\n')

@@ -6,9 +6,9 @@ import { brief } from '../find.ts'
 
 export const STARTABLE: readonly ContainerState[] = ['created', 'exited', 'paused', 'restarting']
 
-const POLL = 100
+const POLL_MS = 100
 /** A program that fails on its first lines ends within; engines answer a start before. */
-const SETTLED = 250
+const SETTLED_MS = 250
 const LOG_LINES = 10
 
 /** @throws HatchwayError CONTAINER_START_FAILED, CONTAINER_NOT_FOUND, ENGINE_* */
@@ -34,7 +34,7 @@ export async function bringUp(
       throw await endedAtOnce(lifecycle, now, signal)
     }
     seen = now.state === 'running' ? now : undefined
-    await delay(seen ? SETTLED : POLL, undefined, { signal }).catch(() => {
+    await delay(seen ? SETTLED_MS : POLL_MS, undefined, { signal }).catch(() => {
       throw new HatchwayError('CONTAINER_START_FAILED', `container ${container.name} does not come up`)
     })
   }

@@ -17,7 +17,7 @@ export interface StarterLimits {
 
 const LIMITS: StarterLimits = { changeMs: 90_000 }
 /** As `docker stop`. */
-const STOP_GRACE = 10
+const STOP_GRACE_S = 10
 
 export interface StarterSettings {
   readonly startOnConnect: boolean
@@ -177,6 +177,6 @@ async function stopRun(
   })
   if (now?.state !== 'running' || now.startedAt !== startedAt) return 'another run'
   if (await engine.lifecycle?.othersInside(id, limit)) return 'in use'
-  await engine.lifecycle?.stop(id, STOP_GRACE, limit)
+  await engine.lifecycle?.stop(id, STOP_GRACE_S, limit)
   return 'stopped'
 }

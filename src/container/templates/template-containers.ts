@@ -26,9 +26,9 @@ export interface MakeLimits {
 const LIMITS: MakeLimits = { stepMs: 120_000, silentPullMs: 15 * 60_000 }
 const REMOVE_MS = 60_000
 /** Also for what could not be removed when its connection ended. */
-const SWEEP_EVERY = 5 * 60_000
-const SWEEP_AGAIN = 15_000
-const TELL_EVERY = 1000
+const SWEEP_EVERY_MS = 5 * 60_000
+const SWEEP_AGAIN_MS = 15_000
+const TELL_EVERY_MS = 1000
 
 export type Tell = (line: string) => void
 
@@ -192,7 +192,9 @@ export function createMadeContainers(
           return false
         },
       )
-      await delay(swept ? SWEEP_EVERY : SWEEP_AGAIN, undefined, { signal: stopped.signal, ref: false }).catch(() => {})
+      await delay(swept ? SWEEP_EVERY_MS : SWEEP_AGAIN_MS, undefined, { signal: stopped.signal, ref: false }).catch(
+        () => {},
+      )
     }
   }
   if (engine.lifecycle) void sweepAgainAndAgain()
@@ -215,7 +217,7 @@ function progressTeller(image: string, tell: Tell): (progress: PullProgress) => 
   let told = Date.now()
   return (progress) => {
     const done = progress.layers > 0 && progress.complete === progress.layers
-    if (!done && Date.now() - told < TELL_EVERY) return
+    if (!done && Date.now() - told < TELL_EVERY_MS) return
     told = Date.now()
     const { complete, layers, bytes, total } = progress
     const size = total > 0 ? `, ${megabytes(bytes)} of ${megabytes(total)} MB` : ''

@@ -81,7 +81,7 @@ export function planContainer(
 }
 
 /** As the policy sees it before there is one. */
-export function planned({ spec }: Plan): ContainerSummary {
+export function plannedContainer({ spec }: Plan): ContainerSummary {
   const { name, image, labels } = spec
   return { id: '', name, image, state: 'created', status: '', createdAt: 0, labels, ports: [], mounts: [] }
 }

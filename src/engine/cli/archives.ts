@@ -7,8 +7,8 @@ import type { Engine } from '../engine.ts'
 import { engineError, engineLost, isLinkLoop, unreachable } from '../messages.ts'
 import { type Cli, cliMessage } from './run.ts'
 
-const COPY_DEADLINE = 60_000
-const STDERR_LIMIT = 64 * 1024
+const COPY_MS = 60_000
+const MAX_STDERR_BYTES = 64 * 1024
 const ABSENT = /could not find|no such file|not found/i
 
 export function cliArchives(
@@ -36,13 +36,13 @@ export function cliArchives(
   return {
     async copyOut(containerId, path, limit, signal) {
       const args = ['cp', `${containerId}:${path}`, '-']
-      const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_DEADLINE })
+      const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_MS })
       return code === 0 ? stdout : absent(stderr, containerId)
     },
 
     async copyIn(containerId, path, tar, signal) {
       const args = ['cp', '-', `${containerId}:${path}`]
-      const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_DEADLINE })
+      const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_MS })
       if (code !== 0) await notCopiedIn(stderr, containerId, signal)
     },
 
@@ -85,7 +85,7 @@ function copy(binary: string, args: readonly string[], signal: AbortSignal) {
   const child = spawn(binary, ['cp', ...args], { stdio: 'pipe', signal, killSignal: 'SIGKILL' })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(0, STDERR_LIMIT)
+    stderr = (stderr + text).slice(0, MAX_STDERR_BYTES)
   })
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => {})
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {

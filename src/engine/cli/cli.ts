@@ -19,7 +19,7 @@ import { cliHolders } from './holders.ts'
 import { cliLifecycle } from './lifecycle.ts'
 import { cliMessage, createCli } from './run.ts'
 
-const NAMES_LIMIT = 10_000
+const MAX_NAMES = 10_000
 
 export interface CliEngineOptions {
   /** "docker", "podman", "nerdctl" or a path to one of them. */
@@ -34,7 +34,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
   const flavour = flavourOf(binary)
   const cli = createCli(binary)
   const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
-  const names = new BoundedMap<string, string>(NAMES_LIMIT)
+  const names = new BoundedMap<string, string>(MAX_NAMES)
   const name = (id: string) => names.get(id) ?? id.slice(0, 12)
   const closed = new AbortController()
   const closers = new Map<() => void, string>()

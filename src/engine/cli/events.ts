@@ -8,14 +8,14 @@ import { readLines } from '../lines.ts'
 import type { CliFlavour } from './flavour.ts'
 import type { Cli } from './run.ts'
 
-const FIRST_PAUSE = 200
-const LONGEST_PAUSE = 5000
+const FIRST_PAUSE_MS = 200
+const LONGEST_PAUSE_MS = 5000
 /** A child that lives this long has reached its engine: nothing else in its output tells. */
-const SETTLED = 1000
+const SETTLED_MS = 1000
 
 export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   let lost = false
-  for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
     const stop = () => child.kill('SIGKILL')
     child.on('error', () => {})
@@ -27,7 +27,7 @@ export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSig
         const event = parseEvent(line)
         if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
       }
-      if (Date.now() - started > SETTLED) pause = FIRST_PAUSE
+      if (Date.now() - started > SETTLED_MS) pause = FIRST_PAUSE_MS
     } catch {
       // Whatever broke it, the cure is the same: wait, and start it again.
     } finally {
@@ -43,7 +43,7 @@ async function lives(child: ChildProcess): Promise<boolean> {
   const ended = new AbortController()
   child.once('exit', () => ended.abort())
   child.once('error', () => ended.abort())
-  await delay(SETTLED, undefined, { signal: ended.signal }).catch(() => {})
+  await delay(SETTLED_MS, undefined, { signal: ended.signal }).catch(() => {})
   return !ended.signal.aborted
 }
 

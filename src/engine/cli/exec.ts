@@ -38,9 +38,9 @@ export interface CliExecRequest {
 }
 
 /** A start counts as done at its first output, or after this: nothing tells. */
-const START_SETTLES = 400
+const START_SETTLES_MS = 400
 /** MAX_ARG_STRLEN of Linux. */
-const LONGEST_ARGUMENT = 128 * 1024
+const LONGEST_ARGUMENT_BYTES = 128 * 1024
 
 export async function startCliExec(request: CliExecRequest): Promise<Exec> {
   const { cli, flavour, spec, sink, signal, closers } = request
@@ -58,7 +58,7 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
     2: createTextGate(forward(2), texts, true),
   }
   const args = execArguments(flavour, request.containerId, spec)
-  if (args.some((text) => Buffer.byteLength(text) >= LONGEST_ARGUMENT)) {
+  if (args.some((text) => Buffer.byteLength(text) >= LONGEST_ARGUMENT_BYTES)) {
     leave()
     return tooLong(spec, sink)
   }
@@ -72,7 +72,7 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
       spec.tty === undefined
         ? await spawnOnPipes(cli.binary, args, take)
         : spawnOnTerminal(cli.binary, args, spec.tty, (chunk) => take(1, chunk))
-    setTimeout(leave, START_SETTLES)
+    setTimeout(leave, START_SETTLES_MS)
 
     const closed = deferred<ExitStatus>()
     const close = () => {

@@ -10,8 +10,8 @@ import { HOLDER_LIMITS, withCpuLimit, withImage } from '../holder-start.ts'
 import { oneLine } from '../messages.ts'
 import type { Cli } from './run.ts'
 
-const START_DEADLINE = 20_000
-const TEXT_LIMIT = 4096
+const START_MS = 20_000
+const MAX_TEXT_BYTES = 4096
 
 export function cliHolders(cli: Cli): Holders {
   async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
@@ -20,9 +20,9 @@ export function cliHolders(cli: Cli): Holders {
     const close = async () => {
       child.stdin.destroy()
       child.kill('SIGKILL')
-      await cli.run(['rm', '--force', name], { signal: deadline(START_DEADLINE) }).catch(() => undefined)
+      await cli.run(['rm', '--force', name], { signal: deadline(START_MS) }).catch(() => undefined)
     }
-    const limit = deadline(START_DEADLINE, signal)
+    const limit = deadline(START_MS, signal)
     try {
       const firstLine = await new Promise<string>((resolve, reject) => {
         let out = ''
@@ -31,11 +31,11 @@ export function cliHolders(cli: Cli): Holders {
         child.on('error', reject)
         child.stdin.on('error', () => {})
         child.stdout.on('data', (chunk: Buffer) => {
-          if (out.length < TEXT_LIMIT) out += chunk.toString('latin1')
+          if (out.length < MAX_TEXT_BYTES) out += chunk.toString('latin1')
           if (out.includes('\n')) resolve(out.slice(0, out.indexOf('\n')))
         })
         child.stderr.on('data', (chunk: Buffer) => {
-          if (err.length < TEXT_LIMIT) err += chunk.toString('utf8')
+          if (err.length < MAX_TEXT_BYTES) err += chunk.toString('utf8')
         })
         child.on('close', () => {
           const cause = new Error(oneLine(err))

@@ -12,8 +12,8 @@ import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messa
 import { createPullCounter } from '../pull-counter.ts'
 import { type Cli, cliMessage } from './run.ts'
 
-const START_DEADLINE = 60_000
-const CREATE_DEADLINE = 60_000
+const START_MS = 60_000
+const CREATE_MS = 60_000
 const LOG_BYTES = 16 * 1024
 const ERROR_BYTES = 4096
 
@@ -25,7 +25,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
 
   async function remove(ref: string, signal: AbortSignal): Promise<void> {
     try {
-      await change(['rm', '--force', '--volumes'], ref, START_DEADLINE, signal)
+      await change(['rm', '--force', '--volumes'], ref, START_MS, signal)
     } catch (error) {
       if (!isRemoved(error)) throw error
     }
@@ -37,9 +37,9 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
   }
 
   return {
-    start: (id, signal) => change(['start'], id, START_DEADLINE, signal),
-    unpause: (id, signal) => change(['unpause'], id, START_DEADLINE, signal),
-    stop: (id, grace, signal) => change(['stop', '-t', String(grace)], id, grace * 1000 + START_DEADLINE, signal),
+    start: (id, signal) => change(['start'], id, START_MS, signal),
+    unpause: (id, signal) => change(['unpause'], id, START_MS, signal),
+    stop: (id, grace, signal) => change(['stop', '-t', String(grace)], id, grace * 1000 + START_MS, signal),
 
     remove,
 
@@ -55,7 +55,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
     },
 
     async create(spec, signal) {
-      const { code, stdout, stderr } = await cli.run(createArguments(spec), { signal, deadline: CREATE_DEADLINE })
+      const { code, stdout, stderr } = await cli.run(createArguments(spec), { signal, deadline: CREATE_MS })
       if (code !== 0) {
         const error = engineError(cliMessage(stderr), {})
         throw imageMissing(error, spec.image) ?? error
@@ -67,7 +67,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
         return id
       } catch (error) {
         // Whoever asks for it again must not find it.
-        await remove(id, deadline(START_DEADLINE)).catch(() => {})
+        await remove(id, deadline(START_MS)).catch(() => {})
         throw error
       }
     },

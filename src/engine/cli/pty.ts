@@ -17,10 +17,10 @@ import { type CliProcess, end } from './process.ts'
 const load = createRequire(import.meta.url)
 
 /** Well under node-pty's 200 ms. */
-const WATCH_PAUSED = 50
-const RETRY_FULL = 5
-const YOUNG = 5000
-const POKE_AFTER = 400
+const WATCH_PAUSED_MS = 50
+const RETRY_FULL_MS = 5
+const YOUNG_MS = 5000
+const POKE_AFTER_MS = 400
 
 export function spawnOnTerminal(
   binary: string,
@@ -53,7 +53,7 @@ export function spawnOnTerminal(
         over = true
         resume()
       }
-    }, WATCH_PAUSED)
+    }, WATCH_PAUSED_MS)
   })
 
   // Before node-pty's own listeners, which close the descriptor.
@@ -85,11 +85,11 @@ export function spawnOnTerminal(
       try {
         terminal.resize(Math.min(cols, 65_535), Math.min(rows, 65_535))
         // A CLI that has just begun reads its size before it listens for SIGWINCH: a change in between is lost on it.
-        if (Date.now() - began < YOUNG) {
+        if (Date.now() - began < YOUNG_MS) {
           clearTimeout(poke)
           poke = setTimeout(() => {
             if (!over) terminal.kill('SIGWINCH')
-          }, POKE_AFTER)
+          }, POKE_AFTER_MS)
         }
       } catch {
         // The child ended a moment ago.
@@ -148,7 +148,7 @@ function terminalWriter(fd: number, gone: () => boolean): Writable {
           while (at < chunk.length && !gone()) at += writeSync(fd, chunk, at)
         } catch (error) {
           if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') {
-            setTimeout(attempt, RETRY_FULL)
+            setTimeout(attempt, RETRY_FULL_MS)
             return
           }
         }

@@ -24,13 +24,13 @@ export interface Cli {
   must(args: readonly string[], options: RunOptions, about: About): Promise<Buffer>
 }
 
-const DEADLINE = 20_000
-const OUTPUT_LIMIT = 64 * 1024 * 1024
+const DEADLINE_MS = 20_000
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 export function createCli(binary: string): Cli {
   async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
     options.signal.throwIfAborted()
-    const deadline = options.deadline ?? DEADLINE
+    const deadline = options.deadline ?? DEADLINE_MS
     // Loaded where it is needed: with an API socket it never is.
     const { execa } = await import('execa')
     const result = await execa(binary, args, {
@@ -42,7 +42,7 @@ export function createCli(binary: string): Cli {
       // A CLI in a hang (an engine that never answers) may ignore SIGTERM.
       forceKillAfterDelay: 500,
       cancelSignal: options.signal,
-      maxBuffer: { stdout: options.limit ?? OUTPUT_LIMIT, stderr: 64 * 1024 },
+      maxBuffer: { stdout: options.limit ?? MAX_OUTPUT_BYTES, stderr: 64 * 1024 },
     })
     options.signal.throwIfAborted()
     const what = `${binary} ${args[0]}`

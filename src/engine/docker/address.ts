@@ -18,7 +18,7 @@ export type DockerAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
 
 /** undefined: a scheme that only a CLI serves (ssh://, npipe://). Throws CONFIG_INVALID where it cannot be read at all. */
-export function parseAddress(text: string, env: NodeJS.ProcessEnv = process.env): DockerAddress | undefined {
+export function parseEngineAddress(text: string, env: NodeJS.ProcessEnv = process.env): DockerAddress | undefined {
   if (text.startsWith('/')) return { kind: 'unix', path: text }
   const [, scheme = '', rest = ''] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? []
   if (scheme === 'unix' && rest.startsWith('/')) return { kind: 'unix', path: rest }

@@ -34,12 +34,12 @@ export interface ApiVersion extends EngineVersion {
 }
 
 /** Newest API whose behaviour was tried; newer engines serve it. */
-const NEWEST = 47
-const NAMES_LIMIT = 10_000
-const OWN_EXECS_LIMIT = 10_000
+const NEWEST_MINOR_VERSION = 47
+const MAX_NAMES = 10_000
+const MAX_OWN_EXECS = 10_000
 
 export function createDockerApi(address: DockerAddress, http: DockerHttp): DockerApi {
-  const names = new BoundedMap<string, string>(NAMES_LIMIT)
+  const names = new BoundedMap<string, string>(MAX_NAMES)
   let known: Promise<ApiVersion> | undefined
 
   // One question for all who wait: Podman runs a dozen programs to answer it.
@@ -58,7 +58,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
     // No caller's signal: others wait for the same answer, and a call has a deadline of its own.
     const answer = await http.call('GET', '/version', { signal: new AbortController().signal })
     const found = readJson(answer.body, parseVersion)
-    const minor = Math.max(Math.min(minorOf(found.apiVersion), NEWEST), minorOf(found.minApiVersion))
+    const minor = Math.max(Math.min(minorOf(found.apiVersion), NEWEST_MINOR_VERSION), minorOf(found.minApiVersion))
     return { ...found, prefix: `/v1.${minor}`, consoleSize: minor >= 42 && found.product === 'docker' }
   }
 
@@ -79,7 +79,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
         throw error
       }
     },
-    ownExecs: new BoundedMap(OWN_EXECS_LIMIT),
+    ownExecs: new BoundedMap(MAX_OWN_EXECS),
     name: (id) => names.get(id) ?? id.slice(0, 12),
     remember: (id, name) => names.set(id, name),
   }

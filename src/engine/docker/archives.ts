@@ -7,8 +7,8 @@ import { engineError, isLinkLoop } from '../messages.ts'
 import type { DockerApi } from './api.ts'
 
 /** An engine's error message. */
-const MESSAGE_LIMIT = 64 * 1024
-const COPY_DEADLINE = 60_000
+const MAX_MESSAGE_BYTES = 64 * 1024
+const COPY_MS = 60_000
 
 type Archives = Required<Pick<Engine, 'copyOut' | 'copyIn' | 'statPath' | 'readArchive' | 'writeArchive'>>
 
@@ -34,7 +34,7 @@ export function dockerArchives(api: DockerApi): Archives {
 
   return {
     async copyOut(containerId, path, limit, signal) {
-      const options = { signal, limit, deadline: COPY_DEADLINE }
+      const options = { signal, limit, deadline: COPY_MS }
       const { status, body } = await api.http.call('GET', await url(containerId, path, signal), options)
       return status === 200 ? body : absent(status, refusal(body, containerId))
     },
@@ -50,7 +50,7 @@ export function dockerArchives(api: DockerApi): Archives {
 
     async copyIn(containerId, path, tar, signal) {
       const about = { container: api.name(containerId) }
-      const options = { signal, tar, about, deadline: COPY_DEADLINE }
+      const options = { signal, tar, about, deadline: COPY_MS }
       await api.json('PUT', archive(containerId, path), options, () => undefined)
     },
 
@@ -74,7 +74,7 @@ async function start(response: Readable): Promise<Buffer> {
   for await (const chunk of response) {
     chunks.push(chunk)
     size += chunk.length
-    if (size > MESSAGE_LIMIT) break
+    if (size > MAX_MESSAGE_BYTES) break
   }
   return Buffer.concat(chunks)
 }

@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { HatchwayError } from '../../base/errors.ts'
-import { type DockerAddress, parseAddress, tlsFiles } from './address.ts'
+import { type DockerAddress, parseEngineAddress, tlsFiles } from './address.ts'
 
 export interface DockerContext {
   readonly name: string
@@ -36,7 +36,7 @@ export async function currentContext(env: NodeJS.ProcessEnv): Promise<DockerCont
     throw new HatchwayError('CONFIG_INVALID', `docker context ${JSON.stringify(name)} cannot be read (${file})`)
   }
   const { Host: host, SkipTLSVerify } = found.Endpoints.docker
-  const address = parseAddress(host, {})
+  const address = parseEngineAddress(host, {})
   if (address?.kind !== 'tcp') return { name, host, address }
   const files = tlsFiles(join(root, 'contexts', 'tls', id, 'docker'), !SkipTLSVerify)
   const secure = host.startsWith('https:') || files.ca !== undefined || files.cert !== undefined

@@ -5,7 +5,7 @@ import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
 import type { Engine } from '../engine.ts'
 import { parseContainer, parseSummaries } from '../json.ts'
 import { isContainerRef } from '../ref.ts'
-import { type DockerAddress, formatAddress, parseAddress } from './address.ts'
+import { type DockerAddress, formatAddress, parseEngineAddress } from './address.ts'
 import { createDockerApi } from './api.ts'
 import { dockerArchives } from './archives.ts'
 import { dockerEvents } from './events.ts'
@@ -28,7 +28,7 @@ const STARTS_AT_ONCE = 10
 
 /** Connects at the first call, so an engine that is down now may come later. */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const address = typeof options.endpoint === 'string' ? parseAddress(options.endpoint) : options.endpoint
+  const address = typeof options.endpoint === 'string' ? parseEngineAddress(options.endpoint) : options.endpoint
   if (address === undefined) {
     throw new HatchwayError('CONFIG_INVALID', `the engine API is not served at "${options.endpoint}"; use engine "cli"`)
   }

@@ -5,12 +5,12 @@ import { type ParsedEvent, parseEvent } from '../json.ts'
 import { readLines } from '../lines.ts'
 import type { DockerApi } from './api.ts'
 
-const FIRST_PAUSE = 200
-const LONGEST_PAUSE = 5000
+const FIRST_PAUSE_MS = 200
+const LONGEST_PAUSE_MS = 5000
 
 export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   let lost = false
-  for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       const { prefix } = await api.version(signal)
       const response = await api.http.open('GET', `${prefix}/events?${filter({ type: ['container'] })}`, signal)
@@ -18,7 +18,7 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
         if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
         // Whoever hears this lists the containers now: the stream is open already, so nothing falls in between.
         if (lost) yield { type: 'reconnected' }
-        pause = FIRST_PAUSE
+        pause = FIRST_PAUSE_MS
         for await (const line of readLines(response)) {
           const event = parseEvent(line)
           if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }

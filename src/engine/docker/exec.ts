@@ -5,7 +5,7 @@ import { deferred } from '../../lifetime/deferred.ts'
 import type { KeyedSemaphore } from '../../lifetime/semaphore.ts'
 import { DETACH_KEYS } from '../detach-keys.ts'
 import type { Exec, ExecSpec, ExitStatus, OutputSink } from '../engine.ts'
-import { parseExecState, parseId } from '../json.ts'
+import { parseExecState, parseObjectId } from '../json.ts'
 import { engineError, engineTimeout, START_FAILURE_TEXTS } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
 import { createTextGate } from '../text-gate.ts'
@@ -16,7 +16,7 @@ import { hijack } from './hijack.ts'
 import { createResizer } from './resize.ts'
 
 /** A start counts as done at its first output, or after this: nothing in the API tells. */
-const START_SETTLES = 250
+const START_SETTLES_MS = 250
 
 export async function startExec(
   api: DockerApi,
@@ -56,7 +56,7 @@ export async function startExec(
           ...consoleSize,
         },
       },
-      parseId,
+      parseObjectId,
     )
     api.ownExecs.set(execId, true)
 
@@ -118,7 +118,7 @@ export async function startExec(
     })
     socket = started
     if (ended) started.destroy()
-    setTimeout(leave, START_SETTLES)
+    setTimeout(leave, START_SETTLES_MS)
 
     if (!ended) {
       watch = setTimeout(() => {

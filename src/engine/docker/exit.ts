@@ -54,7 +54,7 @@ export async function notStarted(
 }
 
 /** Docker may know a code a moment late. */
-const CODE_LIMIT = 3000
+const CODE_MS = 3000
 
 export async function execEnded(ended: EndedExec): Promise<ExitStatus> {
   const { api, containerId, spec, sink, gates, signal } = ended
@@ -112,7 +112,7 @@ async function exitCode({ api, execId, error, signal, ...ended }: EndedExec): Pr
     if (error !== undefined)
       throw (await whyContainerEnded({ api, execId, error, signal, ...ended })) ?? engineLost(error)
     if (!state.running) silent += wait
-    if (silent > CODE_LIMIT) {
+    if (silent > CODE_MS) {
       throw new HatchwayError('ENGINE_ERROR', 'the container engine does not tell the exit code')
     }
     await delay(wait, undefined, { signal })

@@ -27,13 +27,13 @@ export interface HijackRequest {
  * hand out plaintext while some other socket's chunk is still lent.
  */
 const SHARED = Buffer.allocUnsafeSlow(256 * 1024)
-const TLS_BUFFER = 32 * 1024
-const HEAD_LIMIT = 16 * 1024
+const TLS_BUFFER_BYTES = 32 * 1024
+const MAX_HEAD_BYTES = 16 * 1024
 
 export function hijack(address: DockerAddress, request: HijackRequest): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     request.signal.throwIfAborted()
-    const buffer = address.kind === 'tcp' && address.tls ? Buffer.allocUnsafeSlow(TLS_BUFFER) : SHARED
+    const buffer = address.kind === 'tcp' && address.tls ? Buffer.allocUnsafeSlow(TLS_BUFFER_BYTES) : SHARED
     let early = Buffer.alloc(0)
     let streaming = false
     let over = false
@@ -44,7 +44,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       early = Buffer.concat([early, chunk])
       const answer = readHead(early)
       if (answer === undefined) {
-        if (early.length > HEAD_LIMIT) fail(describe(notHttp(), address))
+        if (early.length > MAX_HEAD_BYTES) fail(describe(notHttp(), address))
         return true
       }
       if (answer.status === 101 || answer.status === 200) {
@@ -55,7 +55,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
         return rest.length === 0 || request.data(rest)
       }
       const message = errorMessage(answer.rest)
-      if (message !== undefined || answer.rest.length > HEAD_LIMIT) {
+      if (message !== undefined || answer.rest.length > MAX_HEAD_BYTES) {
         fail(request.refused(message ?? `status ${answer.status}`))
       }
       return true

@@ -14,8 +14,8 @@ import { hijack } from './hijack.ts'
 export const HOLDER_LABEL = 'hatchway.holder'
 /** Seconds. A younger one may belong to a gateway that lives; an older one is nobody's (HolderSpec.argv ends before that). */
 export const HOLDER_MAX_AGE = 90
-const START_DEADLINE = 15_000
-const FIRST_LINE_LIMIT = 64
+const START_MS = 15_000
+const MAX_FIRST_LINE_BYTES = 64
 
 const created = z.object({ Id: z.string().regex(/^[0-9a-f]{64}$/) })
 const listed = z.array(z.object({ Id: z.string(), Created: z.number() }))
@@ -30,7 +30,7 @@ export function dockerHolders(api: DockerApi): Holders {
   }
 
   function remove(id: string): Promise<void> {
-    const signal = deadline(START_DEADLINE)
+    const signal = deadline(START_MS)
     return api.json('DELETE', `/containers/${id}?force=true&v=true`, { signal }, nothing).catch(() => undefined)
   }
 
@@ -48,17 +48,17 @@ export function dockerHolders(api: DockerApi): Holders {
       let text = ''
       const demux = createDemux((_fd, chunk) => {
         // What follows the first line, or is no line, may be any amount.
-        if (text.includes('\n') || text.length > FIRST_LINE_LIMIT) return true
-        text += chunk.toString('latin1', 0, FIRST_LINE_LIMIT)
+        if (text.includes('\n') || text.length > MAX_FIRST_LINE_BYTES) return true
+        text += chunk.toString('latin1', 0, MAX_FIRST_LINE_BYTES)
         if (text.includes('\n')) heard(text.slice(0, text.indexOf('\n')))
-        else if (text.length > FIRST_LINE_LIMIT) silent(new Error('the holder said something else'))
+        else if (text.length > MAX_FIRST_LINE_BYTES) silent(new Error('the holder said something else'))
         return true
       })
       const stream = await hijack(api.address, {
         path: `${prefix}/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`,
         json: {},
         signal,
-        deadline: START_DEADLINE,
+        deadline: START_MS,
         refused: (words) => engineError(words, {}, 'the container engine could not attach a holder'),
         data(chunk) {
           try {
@@ -75,8 +75,8 @@ export function dockerHolders(api: DockerApi): Holders {
         stream.destroy()
         await remove(name)
       }
-      await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_DEADLINE }, nothing)
-      return { firstLine: await unlessAborted(firstLine, deadline(START_DEADLINE, signal)), close: () => close() }
+      await api.json('POST', `/containers/${id}/start`, { signal, deadline: START_MS }, nothing)
+      return { firstLine: await unlessAborted(firstLine, deadline(START_MS, signal)), close: () => close() }
     } catch (error) {
       await close()
       throw error

@@ -6,7 +6,7 @@ import { onAbort } from '../../lifetime/on-abort.ts'
 import { engineLost, engineTimeout, unreachable } from '../messages.ts'
 import { connectTo, type DockerAddress, formatAddress } from './address.ts'
 
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number
   readonly body: Buffer
   readonly headers: http.IncomingHttpHeaders
@@ -23,7 +23,7 @@ export interface CallOptions {
 }
 
 export interface DockerHttp {
-  call(method: string, path: string, options: CallOptions): Promise<Answer>
+  call(method: string, path: string, options: CallOptions): Promise<HttpAnswer>
   /** The answer's head has come; the body is the caller's to read. It is not bounded in time, only by the signal. */
   open(method: string, path: string, signal: AbortSignal, deadline?: number): Promise<http.IncomingMessage>
   /** A body of any length, sent as it comes; bounded by the signal only. The engine may answer before it has all of it. */
@@ -32,7 +32,7 @@ export interface DockerHttp {
 }
 
 /** A list of some thousand containers with labels is a few MiB. */
-const BODY_LIMIT = 32 * 1024 * 1024
+const MAX_BODY_BYTES = 32 * 1024 * 1024
 const MAX_FREE_SOCKETS = 4
 
 export function createDockerHttp(address: DockerAddress, deadline: number): DockerHttp {
@@ -48,9 +48,9 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
     return request
   }
 
-  function once(method: string, path: string, options: CallOptions): Promise<Answer> {
+  function once(method: string, path: string, options: CallOptions): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
-      const limit = options.limit ?? BODY_LIMIT
+      const limit = options.limit ?? MAX_BODY_BYTES
       const allowed = options.deadline ?? deadline
       const finish = (act: () => void) => {
         clearTimeout(timer)

@@ -4,7 +4,7 @@ import { HatchwayError } from '../../base/errors.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import type { ContainerSpec, Lifecycle } from '../engine.ts'
 import { splitImage } from '../image-ref.ts'
-import { parseExecIds, parseExecState, parseId, parseMessage } from '../json.ts'
+import { parseExecIds, parseExecState, parseMessage, parseObjectId } from '../json.ts'
 import { demandLimits, isLimited, parseLimits } from '../limits.ts'
 import { readLines } from '../lines.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
@@ -13,10 +13,10 @@ import type { DockerApi } from './api.ts'
 import { createDemux } from './demux.ts'
 
 /** A start mounts, pulls networks up, waits for a slow disk. */
-const START_DEADLINE = 60_000
-const CREATE_DEADLINE = 60_000
+const START_MS = 60_000
+const CREATE_MS = 60_000
 /** A registry that does not answer is given up by the engine itself, after minutes. */
-const PULL_ANSWER = 180_000
+const PULL_ANSWER_MS = 180_000
 const LOG_BYTES = 16 * 1024
 
 export function dockerLifecycle(api: DockerApi): Lifecycle {
@@ -38,16 +38,16 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
 
   async function remove(ref: string, signal: AbortSignal): Promise<void> {
     try {
-      await change('DELETE', ref, '?force=true&v=true', 404, START_DEADLINE, signal)
+      await change('DELETE', ref, '?force=true&v=true', 404, START_MS, signal)
     } catch (error) {
       if (!isRemoved(error)) throw error
     }
   }
 
   return {
-    start: (id, signal) => change('POST', id, '/start', 304, START_DEADLINE, signal),
-    unpause: (id, signal) => change('POST', id, '/unpause', 304, START_DEADLINE, signal),
-    stop: (id, grace, signal) => change('POST', id, `/stop?t=${grace}`, 304, grace * 1000 + START_DEADLINE, signal),
+    start: (id, signal) => change('POST', id, '/start', 304, START_MS, signal),
+    unpause: (id, signal) => change('POST', id, '/unpause', 304, START_MS, signal),
+    stop: (id, grace, signal) => change('POST', id, `/stop?t=${grace}`, 304, grace * 1000 + START_MS, signal),
 
     remove,
 
@@ -76,7 +76,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
 
     async create(spec, signal) {
       const path = `/containers/create?name=${encodeURIComponent(spec.name)}`
-      const options = { signal, json: createBody(spec), deadline: CREATE_DEADLINE }
+      const options = { signal, json: createBody(spec), deadline: CREATE_MS }
       const { id, warnings } = await api.json('POST', path, options, parseCreated).catch((error: unknown) => {
         throw imageMissing(error, spec.image) ?? error
       })
@@ -87,7 +87,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
         return id
       } catch (error) {
         // Whoever asks for it again must not find it.
-        await remove(id, deadline(START_DEADLINE)).catch(() => {})
+        await remove(id, deadline(START_MS)).catch(() => {})
         throw error
       }
     },
@@ -96,7 +96,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
       const { prefix } = await api.version(signal)
       const { name, tag } = splitImage(image)
       const query = `fromImage=${encodeURIComponent(name)}&tag=${encodeURIComponent(tag)}`
-      const response = await api.http.open('POST', `${prefix}/images/create?${query}`, signal, PULL_ANSWER)
+      const response = await api.http.open('POST', `${prefix}/images/create?${query}`, signal, PULL_ANSWER_MS)
       const counter = createPullCounter()
       let failed: string | undefined
       try {
@@ -121,7 +121,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
 const createWarnings = z.object({ Warnings: z.array(z.string()).nullish().catch([]) })
 
 function parseCreated(json: unknown) {
-  return { id: parseId(json), warnings: createWarnings.parse(json).Warnings ?? [] }
+  return { id: parseObjectId(json), warnings: createWarnings.parse(json).Warnings ?? [] }
 }
 
 const pullLine = z.object({

@@ -4,9 +4,9 @@ import type { WindowSize } from '../engine.ts'
 import type { DockerApi } from './api.ts'
 
 /** Docker waits up to 10 s for the program to be ready for it. */
-const DEADLINE = 12_000
+const DEADLINE_MS = 12_000
 
-const SETTLE = 250
+const SETTLE_MS = 250
 
 /** `unordered`: Podman answers before it has acted, and of two quick sizes the first may win; the last is sent again. */
 export function createResizer(
@@ -21,7 +21,7 @@ export function createResizer(
   async function send({ rows, cols }: WindowSize): Promise<void> {
     const path = `/exec/${execId}/resize?h=${clamp(rows)}&w=${clamp(cols)}`
     // Best effort: the program may be over (500, 404), and Podman says 201 where Docker says 200.
-    await api.json('POST', path, { signal, deadline: DEADLINE }, () => undefined).catch(() => {})
+    await api.json('POST', path, { signal, deadline: DEADLINE_MS }, () => undefined).catch(() => {})
   }
 
   async function work(): Promise<void> {
@@ -31,7 +31,7 @@ export function createResizer(
       wanted = undefined
       await send(size)
       if (!unordered) continue
-      await delay(SETTLE, undefined, { signal }).catch(() => {})
+      await delay(SETTLE_MS, undefined, { signal }).catch(() => {})
       if (wanted === undefined) await send(size)
     }
     busy = false

@@ -12,7 +12,7 @@ import type { Delivery, Way } from './way.ts'
 /** Cheapest first: nothing, one exec, an exec and a copy call that costs as much, a container (docs/engines.md). */
 const WAYS: readonly Way[] = [operatorMount, byShell, copyApi, holderContainer]
 
-const WAY_LIMIT = 30_000
+const METHOD_MS = 30_000
 
 export interface Failed {
   readonly way: string
@@ -38,7 +38,7 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
   const about = options.delivery(options.signal)
   const rank = (way: Way) => (way.unlikely?.(about) ? 2 : way.name === options.known ? 0 : 1)
   for (const way of WAYS.toSorted((a, b) => rank(a) - rank(b))) {
-    const limit = deadline(WAY_LIMIT, options.signal)
+    const limit = deadline(METHOD_MS, options.signal)
     const delivery = options.delivery(limit)
     const hopeless = way.hopeless(delivery)
     if (hopeless !== undefined) {

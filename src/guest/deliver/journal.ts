@@ -5,16 +5,16 @@ import { join } from 'node:path'
 import type { Instance } from '../../base/instance.ts'
 import { makeFile } from '../../base/whole-file.ts'
 
-export interface Entry {
+export interface JournalEntry {
   readonly containerId: string
   readonly path: string
 }
 
 export interface Journal {
   /** Written before the file is put; `done` after it was removed. */
-  note(entry: Entry): Promise<{ done(): Promise<void> }>
+  note(entry: JournalEntry): Promise<{ done(): Promise<void> }>
   /** What gateways that do not live any more noted and did not finish. */
-  unfinished(): Promise<readonly (Entry & { done(): Promise<void> })[]>
+  unfinished(): Promise<readonly (JournalEntry & { done(): Promise<void> })[]>
 }
 
 const ENTRY = /^([0-9a-f]{64}) (\/\.hatchway-guest-[0-9a-f]{32})\n$/
@@ -50,7 +50,7 @@ export function openJournal(folder: string | undefined, instance: Pick<Instance,
   }
 }
 
-async function readEntry(file: string): Promise<Entry | undefined> {
+async function readEntry(file: string): Promise<JournalEntry | undefined> {
   try {
     const [, containerId, path] = ENTRY.exec(await readFile(file, 'utf8')) ?? []
     return containerId !== undefined && path !== undefined ? { containerId, path } : undefined

@@ -7,7 +7,7 @@ import type { GuestConnection } from '../connection.ts'
 import type { Serve } from '../serve.ts'
 import type { GuestUser } from '../user.ts'
 
-const LIMIT = 30_000
+const REMOVE_MS = 30_000
 const ROOT: GuestUser = { exec: '0:0', uid: 0, gid: 0 }
 /** draft-ietf-secsh-filexfer-02 §3. */
 const INIT = 1
@@ -21,7 +21,7 @@ export async function removeHelper(
   path: string,
   helper?: GuestConnection,
 ): Promise<boolean> {
-  const signal = deadline(LIMIT)
+  const signal = deadline(REMOVE_MS)
   if (helper?.identity.uid === 0) await removeBy(helper, path, signal).catch(() => {})
   else {
     const root = await serve(container, ROOT, [path, 'serve'], signal).catch(() => undefined)

@@ -1,24 +1,24 @@
 /** ustar archives of a few small files of root's (POSIX.1-1988), as the engines' copy and import calls take them. */
 
-export interface TarEntry {
+export interface DeliveredFile {
   /** A folder's ends with a slash. At most 100 bytes. */
   readonly name: string
   readonly mode: number
   readonly bytes?: Buffer
 }
 
-const BLOCK = 512
+const BLOCK_BYTES = 512
 
-export function tarball(entries: readonly TarEntry[]): Buffer {
+export function tarball(entries: readonly DeliveredFile[]): Buffer {
   const blocks = entries.flatMap((entry) => {
     const bytes = entry.bytes ?? Buffer.alloc(0)
-    return [head(entry, bytes.length), bytes, Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK)]
+    return [head(entry, bytes.length), bytes, Buffer.alloc((BLOCK_BYTES - (bytes.length % BLOCK_BYTES)) % BLOCK_BYTES)]
   })
-  return Buffer.concat([...blocks, Buffer.alloc(2 * BLOCK)])
+  return Buffer.concat([...blocks, Buffer.alloc(2 * BLOCK_BYTES)])
 }
 
-function head(entry: TarEntry, size: number): Buffer {
-  const block = Buffer.alloc(BLOCK)
+function head(entry: DeliveredFile, size: number): Buffer {
+  const block = Buffer.alloc(BLOCK_BYTES)
   block.write(entry.name, 0, 100, 'latin1')
   octal(block, 100, 8, entry.mode)
   octal(block, 108, 8, 0)

@@ -11,14 +11,14 @@
 import { createRequire } from 'node:module'
 import { HYBRIDS, type Hybrid } from './algorithms.ts'
 import { assertNotTooLate, assertVersion } from './guard.ts'
-import { type Answer, answerHybrid } from './hybrid.ts'
+import { answerHybrid, type HybridAnswer } from './hybrid.ts'
 import {
+  type AlgorithmOffer,
   KEX_INIT,
   KEXINIT,
   type KexModule,
   type KexProtocol,
   type KeyExchange,
-  type Offer,
   type ParserVerdict,
 } from './internals.ts'
 import { type ClientKexinit, readKexinit, withKexNames } from './kexinit.ts'
@@ -99,7 +99,7 @@ function negotiate(protocol: KexProtocol, message: Buffer, stock: (message: Buff
  * over. Stock code compares with a value it has just overwritten, takes every guess for wrong, and so leaves a client
  * that guessed right waiting for ever.
  */
-function guessedRight(client: ClientKexinit, { lists }: Offer): boolean {
+function guessedRight(client: ClientKexinit, { lists }: AlgorithmOffer): boolean {
   return client.kex[0] === lists.kex.array[0] && client.serverHostKey[0] === lists.serverHostKey.array[0]
 }
 
@@ -112,7 +112,7 @@ function becomeHybrid(exchange: KeyExchange, name: string, hybrid: Hybrid): void
   answerWith(exchange, (clientShare) => answerHybrid(hybrid, clientShare))
 }
 
-function answerWith(exchange: KeyExchange, answer: (clientShare: Buffer) => Answer): void {
+function answerWith(exchange: KeyExchange, answer: (clientShare: Buffer) => HybridAnswer): void {
   let serverShare: Buffer = Buffer.alloc(0)
   exchange.getPublicKey = () => serverShare
   exchange.computeSecret = (clientShare) => {
@@ -134,7 +134,7 @@ function mpint(bytes: Buffer): Buffer {
 }
 
 /** A view of the offer for negotiation only: what goes on the wire comes from copyAllTo(), which it leaves alone. */
-function disguisedOffer(offer: Offer, name: string): Offer {
+function disguisedOffer(offer: AlgorithmOffer, name: string): AlgorithmOffer {
   const { kex, ...lists } = offer.lists
   const disguised = { ...lists, kex: { ...kex, array: exchanged(kex.array, name) } }
   return Object.create(offer, { lists: { value: disguised } })

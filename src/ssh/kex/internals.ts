@@ -20,7 +20,7 @@ export interface KeyExchange {
 }
 
 /** kex.js, class KexInit: what is offered. copyAllTo() is what goes on the wire; negotiation reads `array`. */
-export interface Offer {
+export interface AlgorithmOffer {
   readonly lists: {
     readonly kex: { readonly array: readonly string[] }
     readonly serverHostKey: { readonly array: readonly string[] }
@@ -29,7 +29,7 @@ export interface Offer {
 
 export interface KexProtocol {
   readonly _server: boolean
-  _offer: Offer
+  _offer: AlgorithmOffer
   readonly _kex: KeyExchange | undefined
   /** The client guessed wrong: its next message is to be passed over. */
   _skipNextInboundPacket: boolean

@@ -6,7 +6,7 @@
  */
 
 /** A pair's number is cut down below this before the next round. */
-const LIMIT = 16384
+const MAX_MODULUS = 16384
 
 export function encodeRadix(values: readonly number[], moduli: readonly number[]): Buffer {
   const bytes: number[] = []
@@ -27,7 +27,7 @@ export function encodeRadix(values: readonly number[], moduli: readonly number[]
       const [low = 0, lowModulus = 1] = [values[i], moduli[i]]
       const [high = 0, highModulus = 1] = [values[i + 1], moduli[i + 1]]
       // A last number without a neighbour waits for the next round as it is.
-      const limit = i + 1 < values.length ? LIMIT : Number.POSITIVE_INFINITY
+      const limit = i + 1 < values.length ? MAX_MODULUS : Number.POSITIVE_INFINITY
       cut(low + high * lowModulus, lowModulus * highModulus, limit, nextValues, nextModuli)
     }
     values = nextValues
@@ -48,7 +48,7 @@ export function decodeRadix(bytes: Buffer, moduli: readonly number[]): number[] 
     const nextModuli: number[] = []
     for (let i = 0; i < moduli.length; i += 2) {
       let modulus = (moduli[i] ?? 1) * (moduli[i + 1] ?? 1)
-      const limit = last ? 2 : i + 1 < moduli.length ? LIMIT : Number.POSITIVE_INFINITY
+      const limit = last ? 2 : i + 1 < moduli.length ? MAX_MODULUS : Number.POSITIVE_INFINITY
       let bottom = 0
       let weight = 1
       while (modulus >= limit) {

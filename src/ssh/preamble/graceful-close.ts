@@ -1,7 +1,7 @@
 /** A last answer to a client that is not served. */
 import type { Duplex } from 'node:stream'
 
-const LIMIT = 1_000
+const CLOSE_MS = 1_000
 
 /**
  * Resolves when the client has it: closed while bytes of its own lie unread, TCP would reset the connection and the answer
@@ -9,7 +9,7 @@ const LIMIT = 1_000
  */
 export function farewell(stream: Duplex, text: string | Buffer): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(done, LIMIT)
+    const timer = setTimeout(done, CLOSE_MS)
     function done(): void {
       clearTimeout(timer)
       stream.off('close', done).off('end', done)

@@ -6,7 +6,7 @@ import { type Named, parseAuthority } from './host-name.ts'
 import { take } from './take-bytes.ts'
 
 /** Request line and header fields together. */
-const MAX_HEAD = 8 * 1024
+const MAX_HEAD_BYTES = 8 * 1024
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n'
 
 export async function httpConnect(stream: Duplex, signal: AbortSignal): Promise<string> {
@@ -17,7 +17,7 @@ export async function httpConnect(stream: Duplex, signal: AbortSignal): Promise<
       stream,
       (bytes) => {
         const end = endOfHead(bytes)
-        tooLong = end === undefined ? bytes.length >= MAX_HEAD : end > MAX_HEAD
+        tooLong = end === undefined ? bytes.length >= MAX_HEAD_BYTES : end > MAX_HEAD_BYTES
         if (tooLong) return { taken: bytes.length }
         return end === undefined ? { need: bytes.length + 1 } : { taken: end }
       },
@@ -28,7 +28,7 @@ export async function httpConnect(stream: Duplex, signal: AbortSignal): Promise<
     throw error
   }
   const result = tooLong
-    ? { status: '431 Request Header Fields Too Large', reason: `no end within ${MAX_HEAD} bytes` }
+    ? { status: '431 Request Header Fields Too Large', reason: `no end within ${MAX_HEAD_BYTES} bytes` }
     : requestedHost(head.toString('latin1'))
   if ('host' in result) {
     stream.write(ESTABLISHED)
@@ -40,7 +40,7 @@ export async function httpConnect(stream: Duplex, signal: AbortSignal): Promise<
 
 /** Past the empty line; bare line feeds are lines, too (RFC 9112 §2.2). */
 function endOfHead(bytes: Buffer): number | undefined {
-  const found = /\r?\n\r?\n/.exec(bytes.toString('latin1', 0, MAX_HEAD + 4))
+  const found = /\r?\n\r?\n/.exec(bytes.toString('latin1', 0, MAX_HEAD_BYTES + 4))
   return found ? found.index + found[0].length : undefined
 }
 

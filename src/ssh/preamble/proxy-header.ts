@@ -19,13 +19,14 @@ interface Ends {
 
 const V1 = Buffer.from('PROXY ')
 /** Longest line of version 1, its CR LF included. */
-const V1_LENGTH = 107
+const V1_BYTES = 107
 const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n')
-const V2_FIXED = 16
+const V2_FIXED_BYTES = 16
 
 export function parseProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsAs(bytes, V1)) return bytes.length < V1.length ? more(bytes) : version1(bytes)
-  if (startsAs(bytes, V2)) return bytes.length < V2_FIXED ? { kind: 'incomplete', need: V2_FIXED } : version2(bytes)
+  if (startsAs(bytes, V2))
+    return bytes.length < V2_FIXED_BYTES ? { kind: 'incomplete', need: V2_FIXED_BYTES } : version2(bytes)
   return invalid('there is none')
 }
 
@@ -36,8 +37,8 @@ function startsAs(bytes: Buffer, signature: Buffer): boolean {
 }
 
 function version1(bytes: Buffer): ProxyHeader {
-  const end = bytes.subarray(0, V1_LENGTH).indexOf('\r\n')
-  if (end < 0) return bytes.length < V1_LENGTH ? more(bytes) : invalid('version 1: the line does not end')
+  const end = bytes.subarray(0, V1_BYTES).indexOf('\r\n')
+  if (end < 0) return bytes.length < V1_BYTES ? more(bytes) : invalid('version 1: the line does not end')
   const length = end + 2
   const [, family, source = '', destination = '', sourcePort = '', destinationPort = '', ...rest] = bytes
     .toString('latin1', 0, end)
@@ -67,7 +68,7 @@ function version2(bytes: Buffer): ProxyHeader {
   const [version, command] = [bytes.readUInt8(12) >> 4, bytes.readUInt8(12) & 15]
   const [family, protocol] = [bytes.readUInt8(13) >> 4, bytes.readUInt8(13) & 15]
   const body = bytes.readUInt16BE(14)
-  const length = V2_FIXED + body
+  const length = V2_FIXED_BYTES + body
   if (version !== 2) return invalid(`version ${version} is not known`)
   if (command > 1) return invalid(`version 2: command ${command} is not known`)
   if (bytes.length < length) return { kind: 'incomplete', need: length }
@@ -87,7 +88,7 @@ function version2(bytes: Buffer): ProxyHeader {
 }
 
 function ends(bytes: Buffer, size: 4 | 16): Ends {
-  const from = V2_FIXED
+  const from = V2_FIXED_BYTES
   const end = (at: number, port: number): Endpoint => ({
     address: text(bytes.subarray(at, at + size)),
     port: bytes.readUInt16BE(port),

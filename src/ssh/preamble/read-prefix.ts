@@ -15,9 +15,9 @@ import { take } from './take-bytes.ts'
  * Both sides may begin SSH (RFC 4253 §4.2). Nearly every client does, at once; to one that waits (ssh-keyscan) we say who
  * we are after this time. Long enough for a first packet that was lost and sent again.
  */
-const SILENCE = 400
+const SILENCE_MS = 400
 /** For the whole request, however slowly it drips. */
-const REQUEST_LIMIT = 10_000
+const REQUEST_MS = 10_000
 
 /** Of HTTP, CONNECT is served; the others are told so in their own language. */
 const FIRST_WORDS: readonly (readonly [string, Protocol])[] = [
@@ -32,7 +32,7 @@ type Protocol = 'ssh' | 'http' | 'socks5' | 'socks4'
 export async function knock(stream: Duplex, signal: AbortSignal): Promise<string | undefined> {
   const protocol = await firstWord(stream, signal)
   if (protocol === 'ssh') return undefined
-  const limit = deadline(REQUEST_LIMIT, signal)
+  const limit = deadline(REQUEST_MS, signal)
   try {
     return await { http: httpConnect, socks5, socks4 }[protocol](stream, limit)
   } catch (error) {
@@ -44,7 +44,7 @@ export async function knock(stream: Duplex, signal: AbortSignal): Promise<string
 async function firstWord(stream: Duplex, signal: AbortSignal): Promise<Protocol> {
   // Only silence may be broken off: bytes once taken are told apart, or time out with the login.
   const silence = new AbortController()
-  const timer = setTimeout(() => silence.abort(), SILENCE)
+  const timer = setTimeout(() => silence.abort(), SILENCE_MS)
   const remove = onAbort(signal, () => silence.abort())
   let protocol: Protocol | undefined
   try {

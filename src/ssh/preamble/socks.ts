@@ -12,7 +12,7 @@ const REPLY4 = { granted: 90, refused: 91 } as const
 const ADDRESS_LENGTH: Readonly<Record<number, number>> = { 1: 4, 4: 16 }
 const DOMAIN_NAME = 3
 /** A user name or host of SOCKS 4a ends with a NUL, or we do not wait for it. */
-const MAX_FIELD = 256
+const MAX_FIELD_BYTES = 256
 
 export async function socks5(stream: Duplex, signal: AbortSignal): Promise<string> {
   const hello = await take(stream, (bytes) => upTo(bytes, bytes.length < 2 ? 2 : 2 + bytes.readUInt8(1)), signal)
@@ -66,12 +66,12 @@ async function takeField(stream: Duplex, signal: AbortSignal): Promise<Buffer> {
     stream,
     (bytes) => {
       const end = bytes.indexOf(0)
-      if (end < 0 && bytes.length >= MAX_FIELD) return { taken: bytes.length }
+      if (end < 0 && bytes.length >= MAX_FIELD_BYTES) return { taken: bytes.length }
       return end < 0 ? { need: bytes.length + 1 } : { taken: end + 1 }
     },
     signal,
   )
-  if (field.at(-1) !== 0) throw refused(`a field without an end within ${MAX_FIELD} bytes`)
+  if (field.at(-1) !== 0) throw refused(`a field without an end within ${MAX_FIELD_BYTES} bytes`)
   return field.subarray(0, -1)
 }
 
