@@ -24,15 +24,17 @@ export function lineDiscipline(client: OutputSink): LineDiscipline {
   return {
     sink: { write: (fd, chunk) => client.write(fd, withCarriageReturns(chunk)) },
     join(exec) {
+      let isFull = false
       let waiting: (() => void) | undefined
       const stdin = new Writable({
         write(chunk: Buffer, _encoding, done) {
           const { sent, echo } = type(chunk)
           // A client that does not read its echo is not read on.
-          const hasRoom = echo === '' || client.write(1, Buffer.from(echo, 'latin1'))
+          if (echo !== '' && !client.write(1, Buffer.from(echo, 'latin1'))) isFull = true
+          // It may have read on by the time that the program has taken the line.
           const taken = () => {
-            if (hasRoom) done()
-            else waiting = done
+            if (isFull) waiting = done
+            else done()
           }
           if (sent.length > 0 && !exec.stdin.writableEnded) exec.stdin.write(Buffer.from(sent), taken)
           else taken()
@@ -83,6 +85,7 @@ export function lineDiscipline(client: OutputSink): LineDiscipline {
         exit: exec.exit,
         resume() {
           const done = waiting
+          isFull = false
           waiting = undefined
           done?.()
           exec.resume()

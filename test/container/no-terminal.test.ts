@@ -94,3 +94,17 @@ test('a client that does not read its echo is not read on', async () => {
   joined.resume()
   await until('the rest', () => sink.text === 'ab')
 })
+
+test('a client that reads its echo before the program has taken the line is read on', async () => {
+  const sink = new Sink()
+  const { exec, input } = fakeExec()
+  exec.stdin.cork()
+  const joined = lineDiscipline(sink).join(exec)
+  sink.open = false
+  joined.stdin.write('a\r')
+  joined.stdin.write('b\r')
+  sink.open = true
+  joined.resume()
+  exec.stdin.uncork()
+  await until('the rest', () => input() === 'a\nb\n')
+})
