@@ -14,7 +14,8 @@ export function firstEntry(tar: Buffer): TarEntry | undefined {
     const header = tar.subarray(offset, offset + BLOCK_BYTES)
     if (header[0] === 0) return undefined
     const type = String.fromCharCode(header[156] ?? 0)
-    const size = Number.parseInt(text(header, 124, 12), 8) || 0
+    // A negative one would lead back to where we were.
+    const size = Math.max(0, Number.parseInt(text(header, 124, 12), 8) || 0)
     const body = tar.subarray(offset + BLOCK_BYTES, offset + BLOCK_BYTES + size)
     offset += BLOCK_BYTES + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES
     if (type === 'x') longLink = paxLink(body) ?? longLink
