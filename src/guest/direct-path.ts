@@ -8,7 +8,8 @@ import type { GuestConnection } from './connection.ts'
 import { type GuestBinary, HOLDER_MOUNT } from './deliver/binary.ts'
 import { startHolder } from './deliver/holder.ts'
 import { openDoor, sweepDoors } from './direct.ts'
-import type { GuestLog, GuestSettings } from './pool.ts'
+import type { GuestLog } from './log.ts'
+import type { GuestSettings } from './settings.ts'
 import { type GuestUser, whom } from './user.ts'
 
 const INFO_MS = 30_000

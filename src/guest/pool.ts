@@ -1,7 +1,6 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
 import { join } from 'node:path'
 import { HatchwayError } from '../base/errors.ts'
-import type { Instance } from '../base/instance.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
@@ -14,39 +13,10 @@ import { openJournal } from './deliver/journal.ts'
 import { sweep } from './deliver/sweep.ts'
 import { createDirectPath } from './direct-path.ts'
 import type { Guest } from './guest.ts'
+import type { GuestLog } from './log.ts'
 import { createServe } from './serve.ts'
+import type { GuestSettings } from './settings.ts'
 import { type GuestUser, whom } from './user.ts'
-
-/** auto: the plain road where no helper can be had; require: GUEST_FAILED there; off: never. */
-export type GuestMode = 'auto' | 'off' | 'require'
-
-export interface GuestSettings {
-  readonly mode: GuestMode
-  /** Where the operator mounted the helper inside, absolute; tried first. */
-  readonly mountedAt?: string
-  /** A private folder of the gateway for the direct data path and the journal of deliveries; without it, neither. */
-  readonly stateFolder?: string
-  /** Of this process: its deliveries are let alone by other gateways with the same folder. */
-  readonly instance?: Pick<Instance, 'id' | 'lives'>
-  /** Take bytes past the engine where gateway and engine share a host; default true. */
-  readonly direct?: boolean
-  /** How long a helper must be in use for that, unless it moves much before; default 1 s. */
-  readonly directAfterMs?: number
-  /** Without a word from us for so long the helper ends its sessions; default 5 min. */
-  readonly leaseMs?: number
-  /** The container's shell says that it is there within; default 6 s. */
-  readonly shellMs?: number
-  /** From HUP to KILL; default 5 s. */
-  readonly graceMs?: number
-  /** An unused helper is sent away after; default 60 s. */
-  readonly idleMs?: number
-}
-
-/** pino's shape; fields first. */
-export interface GuestLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-}
 
 /** For `hatchway doctor`. */
 export interface GuestReport {

@@ -3,7 +3,8 @@ import type { Container, Engine } from '../engine/engine.ts'
 import type { GuestConnection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
 import { openConnection } from './handshake.ts'
-import type { GuestLog, GuestSettings } from './pool.ts'
+import type { GuestLog } from './log.ts'
+import type { GuestSettings } from './settings.ts'
 import { type GuestUser, whom } from './user.ts'
 
 /**

@@ -1,5 +1,5 @@
 /** A helper's stderr, as lines of our log: few, short, printable. It is the container's text, not ours. */
-import type { GuestLog } from './pool.ts'
+import type { GuestLog } from './log.ts'
 
 const MAX_LINES = 20
 const MAX_LINE_BYTES = 256

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Guest, GuestRefusal } from '../../src/guest/guest.ts'
-import type { GuestSettings } from '../../src/guest/pool.ts'
+import type { GuestSettings } from '../../src/guest/settings.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { Sink } from './fake-helper.ts'

@@ -3,7 +3,7 @@
 import { HatchwayError } from '../../base/errors.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
-import type { GuestLog } from '../pool.ts'
+import type { GuestLog } from '../log.ts'
 import type { Serve } from '../serve.ts'
 import type { Journal } from './journal.ts'
 import { removeHelper } from './remove.ts'
