@@ -12,8 +12,6 @@ void socket_settle(struct chan *c);
 void socket_broken(struct chan *c);
 void socket_close(struct chan *c); /* the gateway's CLOSE */
 
-/* Flags of LISTEN for a unix socket. */
-enum { LISTEN_UNLINK = 1, LISTEN_DIRECTORY = 2 };
 void listener_open(u32 id, u8 kind, u16 port, const char *name, u32 mode, u8 flags);
 void listener_accept(struct chan *c);
 void listener_close(struct chan *c);

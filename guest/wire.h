@@ -1,4 +1,5 @@
-/* docs/guest-protocol.md in numbers, and a reader of payloads that cannot pass their end. */
+/* docs/guest-protocol.md in numbers, and a reader of payloads that cannot pass their end. src/guest/frames.ts has the same
+ * numbers for the gateway; test/guest/protocol-numbers.test.ts compares the three. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -47,6 +48,7 @@ enum {
 enum { FEATURE_SFTP = 1, FEATURE_RESOLVER = 2, FEATURE_OWN_LINE = 4 };
 enum { SPAWN_PTY = 1, SPAWN_MONITOR = 2, SPAWN_STAND_IN = 4 };
 enum { SFTP_READ_ONLY = 1, SFTP_OWN_LINE = 2 };
+enum { LISTEN_UNLINK = 1, LISTEN_DIRECTORY = 2 }; /* of a unix socket */
 enum { KIND_TCP = 0, KIND_UNIX = 1 };
 enum { CLOSE_HANGUP = 0, CLOSE_TERMINATE = 1, CLOSE_TREE = 2 };
 enum { STAGE_RESOURCES, STAGE_PTY, STAGE_EXEC, STAGE_RESOLVE, STAGE_CONNECT, STAGE_LISTEN };

@@ -1,11 +1,8 @@
 /** The channels of one helper by number, and what its frames may do to them. */
 import type { HatchwayError } from '../base/errors.ts'
 import type { GuestChannel } from './channel.ts'
-import { HELPERS_ID, ProtocolError } from './frames.ts'
+import { HELPERS_ID, MAX_CHANNELS, ProtocolError } from './frames.ts'
 import { HelperListener } from './listener.ts'
-
-/** As many of ours, and as many that the helper accepted. */
-export const MAX_CHANNELS = 1024
 
 export class ChannelTable {
   readonly #channels = new Map<number, GuestChannel>()

@@ -1,7 +1,6 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
 import type { HatchwayError } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
-import { FRAME_TYPE, frame } from './frames.ts'
 import type { Output } from './output.ts'
 
 export interface GuestChannel {
@@ -22,12 +21,6 @@ export interface GuestChannel {
 export interface ChannelLink {
   readonly id: number
   readonly output: Output
-}
-
-export const CLOSE_MODE = { hangUp: 0, terminate: 1, killTree: 2 } as const
-
-export function closeFrame(channel: number, mode: number): Buffer {
-  return frame(FRAME_TYPE.CLOSE, channel, Buffer.from([mode]))
 }
 
 /** OPENED or FAIL, or the helper's end, as one promise. */

@@ -6,11 +6,10 @@ import type { Exec, OutputSink } from '../engine/engine.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { ChannelLink, GuestChannel, Opening } from './channel.ts'
-import { ChannelTable, MAX_CHANNELS } from './channel-table.ts'
+import { ChannelTable } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'
-import { START_CREDIT } from './flow.ts'
 import { FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
-import { FRAME_TYPE, frame, ProtocolError } from './frames.ts'
+import { FRAME_TYPE, frame, MAX_CHANNELS, ProtocolError, START_CREDIT } from './frames.ts'
 import type {
   Guest,
   GuestAccepted,

@@ -1,8 +1,7 @@
 /** Byte credit of one channel, both ways: docs/guest-protocol.md "Flow control". */
-import { FRAME_TYPE, frame, MAX_CREDIT, MAX_PAYLOAD, ProtocolError, windowFrame } from './frames.ts'
+import { FRAME_TYPE, frame, MAX_CREDIT, MAX_PAYLOAD, ProtocolError, START_CREDIT, windowFrame } from './frames.ts'
 import type { Output, Sender } from './output.ts'
 
-export const START_CREDIT = 256 * 1024
 /** A window used up within this time is doubled: 256 KiB in 50 ms is 5 MB/s. */
 const SATURATED_MS = 50
 

@@ -1,5 +1,6 @@
 /** The parser of what a hostile helper may write (docs/guest-protocol.md). */
 import {
+  FEATURE,
   FRAME_TYPE,
   HEADER,
   HELPERS_ID,
@@ -10,7 +11,6 @@ import {
   STAGES,
 } from './frames.ts'
 
-const FEATURE_OWN_LINE = 4
 /** Longest payload of any helper's frame but DATA and DATA2: ACCEPT with an address. What is longer is a violation. */
 const MAX_CONTROL_BYTES = 512
 
@@ -216,7 +216,7 @@ function readHello(body: Buffer): Hello {
   const version = body.readUInt16BE(4)
   if (body.toString('latin1', 0, 4) !== 'HWG1') throw new ProtocolError('HELLO without HWG1')
   if (version !== PROTOCOL_VERSION) throw new ProtocolError(`HELLO of version ${version}`)
-  const ownLine = (body.readUInt32BE(6) & FEATURE_OWN_LINE) !== 0
+  const ownLine = (body.readUInt32BE(6) & FEATURE.OWN_LINE) !== 0
   return { uid: body.readUInt32BE(10), gid: body.readUInt32BE(14), ownLine }
 }
 

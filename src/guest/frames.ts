@@ -1,10 +1,19 @@
-/** Frames of docs/guest-protocol.md: their types and bounds, and the small ones that the gateway writes. */
+/**
+ * docs/guest-protocol.md in numbers, and the small frames that the gateway writes. guest/wire.h has the same numbers for
+ * the helper; test/guest/protocol-numbers.test.ts compares the three.
+ */
 
-export const MAX_PAYLOAD = 65536
+export const PROTOCOL_VERSION = 1
 export const HEADER = 8
+export const MAX_PAYLOAD = 65536
+/** Of a request with its PARTs. */
+export const MAX_REQUEST_BYTES = 1024 * 1024
+/** As many of ours, and as many that the helper accepted. */
+export const MAX_CHANNELS = 1024
+/** What a channel may send at first. */
+export const START_CREDIT = 256 * 1024
 /** A channel's credit never exceeds it, in either direction. */
 export const MAX_CREDIT = 2 * 1024 * 1024
-export const PROTOCOL_VERSION = 1
 
 export const FRAME_TYPE = {
   HELLO: 1,
@@ -38,6 +47,16 @@ export const FRAME_TYPE = {
 /** Channels from this number on are the helper's to give (ACCEPT), those below ours. */
 export const HELPERS_ID = 0x80000000
 
+/** Bits of HELLO. */
+export const FEATURE = { SFTP: 1, RESOLVER: 2, OWN_LINE: 4 } as const
+/** Bits of SPAWN, of SFTP, and of LISTEN for a unix socket. */
+export const SPAWN_FLAG = { PTY: 1, MONITOR: 2, STAND_IN: 4 } as const
+export const SFTP_FLAG = { READ_ONLY: 1, OWN_LINE: 2 } as const
+export const LISTEN_FLAG = { UNLINK: 1, DIRECTORY: 2 } as const
+/** Of an address, in CONNECT and LISTEN. */
+export const ADDRESS_KIND = { TCP: 0, UNIX: 1 } as const
+export const CLOSE_MODE = { HANGUP: 0, TERMINATE: 1, TREE: 2 } as const
+/** Of FAIL, by number. */
 export const STAGES = ['resources', 'pty', 'exec', 'resolve', 'connect', 'listen'] as const
 
 /** The other end broke the protocol. Ends the helper; the message goes to the log, never to a user. */
@@ -68,6 +87,10 @@ export function windowFrame(channel: number, bytes: number): Buffer {
   writeHeader(out, FRAME_TYPE.WINDOW, channel, 4)
   out.writeUInt32BE(bytes, HEADER)
   return out
+}
+
+export function closeFrame(channel: number, mode: number): Buffer {
+  return frame(FRAME_TYPE.CLOSE, channel, Buffer.from([mode]))
 }
 
 export function pingFrame(opaque: bigint): Buffer {

@@ -2,8 +2,8 @@
 import { isIP } from 'node:net'
 import type { HatchwayError } from '../base/errors.ts'
 import type { ChannelLink, GuestChannel } from './channel.ts'
-import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
-import { ProtocolError, STAGES } from './frames.ts'
+import { Opening } from './channel.ts'
+import { CLOSE_MODE, closeFrame, ProtocolError, STAGES } from './frames.ts'
 import type { GuestAccepted, GuestListener } from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
@@ -30,7 +30,7 @@ export class HelperListener implements GuestListener, GuestChannel {
   close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true
-      this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
+      this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.HANGUP))
     }
     return this.ended
   }

@@ -3,9 +3,9 @@ import { Writable } from 'node:stream'
 import type { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, OutputSink } from '../engine/engine.ts'
 import type { ChannelLink, GuestChannel } from './channel.ts'
-import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
-import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
-import { FRAME_TYPE, frame, ProtocolError, STAGES } from './frames.ts'
+import { Opening } from './channel.ts'
+import { ReceiveFlow, SendFlow } from './flow.ts'
+import { CLOSE_MODE, closeFrame, FRAME_TYPE, frame, ProtocolError, STAGES, START_CREDIT } from './frames.ts'
 import type { GuestExec, GuestWindow } from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName, exitStatus, signalNumber } from './linux.ts'
@@ -84,9 +84,7 @@ export class HelperProgram implements GuestExec, GuestChannel {
   close(): void {
     if (this.#closing) return
     if (!this.#closed && !this.#finished) {
-      this.#link.output.control(
-        closeFrame(this.#link.id, this.#options.killTree ? CLOSE_MODE.killTree : CLOSE_MODE.hangUp),
-      )
+      this.#link.output.control(closeFrame(this.#link.id, this.#options.killTree ? CLOSE_MODE.TREE : CLOSE_MODE.HANGUP))
     }
     this.#closing = true
     this.#send.drop()

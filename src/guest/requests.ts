@@ -1,6 +1,16 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
 import { bytesOf } from '../bytes/byte-text.ts'
-import { FRAME_TYPE, frame, MAX_PAYLOAD, PROTOCOL_VERSION } from './frames.ts'
+import {
+  ADDRESS_KIND,
+  FRAME_TYPE,
+  frame,
+  LISTEN_FLAG,
+  MAX_PAYLOAD,
+  MAX_REQUEST_BYTES,
+  PROTOCOL_VERSION,
+  SFTP_FLAG,
+  SPAWN_FLAG,
+} from './frames.ts'
 import {
   type GuestAddress,
   type GuestBind,
@@ -9,13 +19,6 @@ import {
   type GuestWindow,
   type SftpSpawn,
 } from './guest.ts'
-
-const MAX_REQUEST_BYTES = 1024 * 1024
-const PTY = 1
-const MONITOR = 2
-const STAND_IN = 4
-const READ_ONLY = 1
-const OWN_LINE = 2
 
 export interface InitSettings {
   readonly leaseMs: number
@@ -34,7 +37,10 @@ export function initFrame(settings: InitSettings): Buffer {
 
 export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
   const fixed = Buffer.alloc(16)
-  const flags = (spec.tty === undefined ? 0 : PTY) | (spec.killTree ? MONITOR : 0) | (spec.standIn ? STAND_IN : 0)
+  const flags =
+    (spec.tty === undefined ? 0 : SPAWN_FLAG.PTY) |
+    (spec.killTree ? SPAWN_FLAG.MONITOR : 0) |
+    (spec.standIn ? SPAWN_FLAG.STAND_IN : 0)
   fixed.writeUInt32BE(flags, 0)
   fixed.writeUInt32BE(credit, 4)
   if (spec.tty !== undefined) writeWindow(fixed, 8, spec.tty)
@@ -52,7 +58,7 @@ export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
 export function connectRequest(address: GuestAddress, credit: number): Buffer {
   const fixed = Buffer.alloc(7)
   fixed.writeUInt32BE(credit, 0)
-  fixed.writeUInt8(address.kind === 'tcp' ? 0 : 1, 4)
+  fixed.writeUInt8(kindOf(address), 4)
   fixed.writeUInt16BE(address.kind === 'tcp' ? address.port : 0, 5)
   return Buffer.concat([fixed, text(address.kind === 'tcp' ? address.host : address.path)])
 }
@@ -60,11 +66,11 @@ export function connectRequest(address: GuestAddress, credit: number): Buffer {
 export function listenRequest(bind: GuestBind): Buffer {
   const fixed = Buffer.alloc(3)
   const tail = Buffer.alloc(5)
-  fixed.writeUInt8(bind.kind === 'tcp' ? 0 : 1, 0)
+  fixed.writeUInt8(kindOf(bind), 0)
   if (bind.kind === 'tcp') fixed.writeUInt16BE(bind.port, 1)
   else {
     tail.writeUInt32BE(bind.mode, 0)
-    tail.writeUInt8((bind.unlink ? 1 : 0) | (bind.ownDirectory ? 2 : 0), 4)
+    tail.writeUInt8((bind.unlink ? LISTEN_FLAG.UNLINK : 0) | (bind.ownDirectory ? LISTEN_FLAG.DIRECTORY : 0), 4)
   }
   return Buffer.concat([fixed, text(bind.kind === 'tcp' ? bind.host : bind.path), tail])
 }
@@ -72,7 +78,7 @@ export function listenRequest(bind: GuestBind): Buffer {
 /** `token`: of the connection that may carry its bytes. */
 export function sftpRequest({ directory, readOnly }: SftpSpawn, credit: number, token?: Buffer): Buffer {
   const fixed = Buffer.alloc(8)
-  fixed.writeUInt32BE((readOnly ? READ_ONLY : 0) | (token === undefined ? 0 : OWN_LINE), 0)
+  fixed.writeUInt32BE((readOnly ? SFTP_FLAG.READ_ONLY : 0) | (token === undefined ? 0 : SFTP_FLAG.OWN_LINE), 0)
   fixed.writeUInt32BE(credit, 4)
   return Buffer.concat([fixed, token ?? Buffer.alloc(0), text(directory)])
 }
@@ -97,6 +103,10 @@ export function resizeFrame(channel: number, window: GuestWindow): Buffer {
   const payload = Buffer.alloc(8)
   writeWindow(payload, 0, window)
   return frame(FRAME_TYPE.RESIZE, channel, payload)
+}
+
+function kindOf({ kind }: GuestAddress | GuestBind): number {
+  return kind === 'tcp' ? ADDRESS_KIND.TCP : ADDRESS_KIND.UNIX
 }
 
 /** struct winsize holds 16 bits a field; an SSH client may name 32. */

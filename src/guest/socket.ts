@@ -2,9 +2,9 @@
 import type { HatchwayError } from '../base/errors.ts'
 import type { End, Heard } from '../bytes/relay.ts'
 import type { ChannelLink, GuestChannel } from './channel.ts'
-import { CLOSE_MODE, closeFrame, Opening } from './channel.ts'
-import { ReceiveFlow, SendFlow, START_CREDIT } from './flow.ts'
-import { ProtocolError, STAGES } from './frames.ts'
+import { Opening } from './channel.ts'
+import { ReceiveFlow, SendFlow } from './flow.ts'
+import { CLOSE_MODE, closeFrame, ProtocolError, STAGES, START_CREDIT } from './frames.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName } from './linux.ts'
 
@@ -71,7 +71,7 @@ export class Socket implements GuestChannel, End {
   destroy(): void {
     if (this.#isOver) return
     // After both ends the helper closes by itself, once its last bytes are out.
-    if (!(this.#gotEnd && this.#sentEnd)) this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.hangUp))
+    if (!(this.#gotEnd && this.#sentEnd)) this.#link.output.control(closeFrame(this.#link.id, CLOSE_MODE.HANGUP))
     this.#over()
   }
 
