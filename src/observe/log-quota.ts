@@ -1,6 +1,7 @@
 /**
  * How many lines one connection may have in the log. A client that is refused a thousand times a second must not fill the
- * disk, nor keep the gateway busy with writing about it. What was left out is told as a number.
+ * disk, nor keep the gateway busy with writing about it. What was left out is told as a number. What the client was let
+ * do is never left out: being refused often enough must not hide it.
  */
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 
@@ -10,8 +11,8 @@ const A_SECOND = 50
 const MAX_CONNECTIONS = 10_000
 /** Client text cannot look like these: JSON escapes its quotes. */
 const CONNECTION = /"connection":"([^"\\]+)"/
-/** Asked for one by one (log.files), and each costs its client a request and an answer. */
-const FILE = /"msg":"sftp [a-z]+"\}\n$/
+/** Of what ran inside, its files too, and that it was ended: each costs its client a program, or a request to one. */
+const DONE = /"session":"[^"\\]+"|"msg":"withdrawn"\}\n$/
 const LAST = /"msg":"disconnected"\}\n$/
 
 interface Quota {
@@ -24,7 +25,7 @@ interface Quota {
 export function createLineQuota(now: () => number = () => performance.now()): (line: string) => readonly string[] {
   const quotas = new BoundedMap<string, Quota>(MAX_CONNECTIONS)
   return (line) => {
-    if (line.startsWith('{"level":"debug"') || FILE.test(line)) return [line]
+    if (line.startsWith('{"level":"debug"') || DONE.test(line)) return [line]
     const [, connection] = CONNECTION.exec(line) ?? []
     if (connection === undefined) return [line]
     const time = now()

@@ -175,6 +175,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
       let sessionLog = log
       let record: SessionRecord | undefined
       const holds: (() => void)[] = []
+      /** What is to run, until a line says that it does: a client that leaves before its program has started must not hide it. */
+      let unsaid: { readonly start?: string; readonly command?: string } = {}
 
       session.accept()
       try {
@@ -211,6 +213,10 @@ export function createHandler(deps: HandlerDependencies): Handler {
         hold(actions, target, readOnly)
         record.onKill((reason) => ending.abort(new HatchwayError('SESSION_KILLED', `session ${reason}`)))
         sessionLog = log.child({ session: record.id, container: container.name, user: info.name })
+        unsaid = {
+          start: start.kind,
+          ...(deps.logCommands && start.kind === 'exec' && { command: clientText(start.command.toString()) }),
+        }
         if (refusesLogin(info.shell))
           throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
 
@@ -262,13 +268,12 @@ export function createHandler(deps: HandlerDependencies): Handler {
             const exec = await run(sink)
             // What ended the session while the program started ends the program, too.
             onAbort(signal, () => exec.close())
+            sessionLog.info({ road: guest ? 'guest' : 'plain', ...unsaid }, 'session started')
+            unsaid = {}
             if (signal.aborted) return exec
             clearTimeout(timer)
             live.running()
             clock.start()
-            const command =
-              deps.logCommands && start.kind === 'exec' ? { command: clientText(start.command.toString()) } : {}
-            sessionLog.info({ road: guest ? 'guest' : 'plain', start: start.kind, ...command }, 'session started')
             return exec
           },
           countingTraffic(record, clock),
@@ -283,7 +288,8 @@ export function createHandler(deps: HandlerDependencies): Handler {
       } catch (error) {
         const failure = asHatchwayError(signal.aborted ? signal.reason : error)
         record?.end({ failure: failure.code, message: failure.message })
-        sessionLog[FAILURES[failure.code].level]({ code: failure.code, err: failure.cause }, failure.message)
+        const facts = { code: failure.code, ...unsaid, err: failure.cause }
+        sessionLog[FAILURES[failure.code].level](facts, failure.message)
         await tell(session, failure)
         // Not before: a ControlMaster that is disconnected shows nothing more.
         onAbort(session.closed, () => leaveIfChanged(failure))

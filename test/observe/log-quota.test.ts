@@ -24,9 +24,11 @@ test('its last line is always said, with what was left out before it', () => {
   expect(last).toBe(line('c1', 'disconnected', 'info'))
 })
 
-test('lines of no connection, for debugging, and of files, which were asked for, are all said', () => {
+test('lines of no connection, for debugging, and of what was done are all said', () => {
   const within = createLineQuota(() => 0)
   const other = `${JSON.stringify({ level: 'info', msg: 'draining' })}\n`
-  for (const each of [other, line('c1', 'connected', 'debug'), line('c1', 'sftp open', 'info')])
+  const done = `${JSON.stringify({ level: 'info', connection: 'c1', session: 's1', msg: 'session started' })}\n`
+  for (let i = 0; i < 1100; i++) within(line('c1'))
+  for (const each of [other, line('c1', 'connected', 'debug'), done, line('c1', 'withdrawn')])
     expect(Array.from({ length: 2000 }, () => within(each)).flat()).toHaveLength(2000)
 })
