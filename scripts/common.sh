@@ -47,3 +47,11 @@ apt_install() {
   quietly "$apt_log" apt-get update -qq || true # one foreign list out of reach must not stop us
   DEBIAN_FRONTEND=noninteractive quietly "$apt_log" apt-get install -qq -y --no-install-recommends "$@"
 }
+
+# Where this machine's apt gets Debian from; nothing where its configuration does not say, and debootstrap then knows one.
+# HATCHWAY_DEBIAN_MIRROR decides otherwise.
+debian_mirror() {
+  [ -z "${HATCHWAY_DEBIAN_MIRROR:-}" ] || { echo "$HATCHWAY_DEBIAN_MIRROR"; return; }
+  sed -n 's/^URIs: *\([^ ]*\/debian\)\/* *$/\1/p; s/^deb \(\[[^]]*\] \)*\([^ ]*\/debian\)\/* .*/\2/p' \
+    /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1
+}

@@ -108,10 +108,8 @@ debian_root() {
   debian_root_complete "$cache/debian" && return 0
   is_root || die 'the Debian image needs root once (debootstrap): run scripts/images.sh as root'
   apt_need debootstrap
-  mirror=${HATCHWAY_DEBIAN_MIRROR:-$(sed -n 's/^URIs: *\([^ ]*\/debian\)\/* *$/\1/p; s/^deb \(\[[^]]*\] \)*\([^ ]*\/debian\)\/* .*/\2/p' \
-    /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)}
-  mirror=${mirror:-http://deb.debian.org/debian}
-  say "making a Debian $SUITE root in $cache/debian from $mirror (a minute or two, once)"
+  mirror=$(debian_mirror)
+  say "making a Debian $SUITE root in $cache/debian ${mirror:+from $mirror }(a minute or two, once)"
   rm -rf "$cache/debian.new"
   quietly "$cache/debootstrap.log" debootstrap --variant=minbase --include="$PACKAGES" "$SUITE" "$cache/debian.new" "$mirror" ||
     die 'debootstrap failed'

@@ -9,7 +9,9 @@ set -eu
 
 suite=${1:-trixie}
 cache=${HATCHWAY_CACHE:-/var/cache/hatchway}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/common.sh"
+mirror=$(debian_mirror)
 root=$cache/$suite
 
 if [ -x "$root/usr/bin/ssh" ]; then

@@ -1,3 +1,4 @@
 import { parity } from '../parity/suite.ts'
+import { referenceIsDue } from '../run/reference.ts'
 
-parity('sshd')
+parity('sshd', referenceIsDue())

@@ -2,7 +2,9 @@
  * What a run's last lines say beside vitest's: how long each project took, the ten slowest files, and each test that
  * passed only at its second try, with its first failure. More than MAX_SECOND_TRIES of those fail the run.
  */
-import type { Reporter, TestCase, TestModule } from 'vitest/node'
+import type { Reporter, TestCase, TestModule, TestRunEndReason } from 'vitest/node'
+import { testFiles } from './kinds.ts'
+import { referenceIsDue, rememberReference } from './reference.ts'
 
 const MAX_SECOND_TRIES = 3
 const SLOWEST = 10
@@ -19,8 +21,12 @@ export default class RunReporter implements Reporter {
     this.#ended.set(project.name, Date.now())
   }
 
-  onTestRunEnd(modules: readonly TestModule[]): void {
+  onTestRunEnd(modules: readonly TestModule[], _errors: readonly unknown[], reason: TestRunEndReason): void {
     const lines: string[] = []
+    const ran = new Set(modules.map((module) => module.relativeModuleId))
+    if (!testFiles().engine.every((file) => ran.has(file))) lines.push('a part of the tests')
+    else if (!referenceIsDue()) lines.push('sshd, the reference, has passed with these tests before: not asked again')
+    else if (reason === 'passed') rememberReference()
     for (const [name, began] of this.#began) {
       lines.push(`project ${name}: ${seconds((this.#ended.get(name) ?? began) - began)}`)
     }
