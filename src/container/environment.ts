@@ -52,8 +52,8 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
 
 const REFERENCE = '${containerEnv:'
 /** The kernel takes no longer variable (MAX_ARG_STRLEN), and not much more than the other of all together (execve(2)). */
-const MAX_VALUE = 128 * 1024
-const MAX_REMOTE_ENV = 1024 * 1024
+const MAX_VALUE_LENGTH = 128 * 1024
+const MAX_REMOTE_ENV_LENGTH = 1024 * 1024
 
 const Metadata = z.object({ remoteEnv: z.record(z.string(), z.string().nullable()).optional().catch(undefined) })
 const MetadataLabel = z.union([z.array(Metadata.catch({})), Metadata.transform((entry) => [entry])])
@@ -72,7 +72,7 @@ export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<s
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue
       const expanded = expand(value ?? '', containerEnv)
       size += key.length + (expanded?.length ?? 0)
-      if (size > MAX_REMOTE_ENV) return env
+      if (size > MAX_REMOTE_ENV_LENGTH) return env
       if (expanded !== undefined) env.set(key, expanded)
     }
   }
@@ -96,7 +96,7 @@ function expand(value: string, containerEnv: ReadonlyMap<string, string>): strin
     const [name = '', ...fallback] = reference.slice(0, Math.max(end, 0)).split(':')
     if (name === '') text += REFERENCE + reference
     else text += (containerEnv.get(name) ?? fallback.join(':')) + reference.slice(end + 1)
-    if (text.length > MAX_VALUE) return undefined
+    if (text.length > MAX_VALUE_LENGTH) return undefined
   }
   return text
 }

@@ -2,11 +2,13 @@
 
 import { HatchwayError } from '../base/errors.ts'
 import type { Engine } from '../engine/engine.ts'
+import { engineLimit } from '../engine/messages.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 
-const LIMIT_MS = 15_000
+/** Less than a question about a container may take (containers.ts): who asked is told what hangs. */
+const LIMIT_MS = 12_000
 
 export interface OwnScript {
   readonly script: string
@@ -23,15 +25,16 @@ export interface Said {
   readonly out: Buffer
 }
 
-/** @throws HatchwayError ENGINE_TIMEOUT, ENGINE_LOST, CONTAINER_NOT_FOUND, ...; a TimeoutError where there is no end to it */
+/** @throws HatchwayError ENGINE_TIMEOUT, ENGINE_LOST, CONTAINER_NOT_FOUND, ...; ENGINE_TIMEOUT also where the shell hangs */
 export async function runOwnScript(
   engine: Engine,
   containerId: string,
   script: OwnScript,
   signal: AbortSignal,
+  limitMs = LIMIT_MS,
 ): Promise<Said> {
   try {
-    return await run(engine, containerId, script, signal)
+    return await run(engine, containerId, script, signal, limitMs)
   } catch (error) {
     if (error instanceof HatchwayError && NOT_RUN.has(error.code)) return { code: undefined, out: Buffer.alloc(0) }
     throw error
@@ -46,8 +49,9 @@ function run(
   containerId: string,
   { script, args, user, maxBytes }: OwnScript,
   signal: AbortSignal,
+  limitMs: number,
 ): Promise<Said> {
-  return withDeadline(LIMIT_MS, [signal], async (limit) => {
+  return withDeadline(engineLimit('asking the shell of the container', limitMs), [signal], async (limit) => {
     limit.throwIfAborted()
     const chunks: Buffer[] = []
     let size = 0
