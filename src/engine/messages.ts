@@ -65,6 +65,14 @@ export function engineError(text: string, about: About, fallback = 'the containe
   return new HatchwayError('ENGINE_ERROR', `${fallback}: ${withoutHostPaths(text)}`, { cause })
 }
 
+/** Of words on a program's own stream. They may be the program's, and came through an engine that can be reached. */
+export function couldNotRun(text: string, about: About): HatchwayError {
+  const what = 'the container engine could not run the program'
+  const error = engineError(text, about, what)
+  if (error.code !== 'ENGINE_UNAVAILABLE') return error
+  return new HatchwayError('ENGINE_ERROR', `${what}: ${withoutHostPaths(text)}`, { cause: error.cause })
+}
+
 /**
  * An engine names files of its host: its own storage, what is mounted into a container. They are for the log, which has the
  * error's cause, and not for who logs in. Devices are named as they are inside, and so is the program that was to run.
@@ -198,7 +206,7 @@ export function startFailure(text: string, command: string, cwd: string, about: 
   if (/\/dev\/(ptmx|pts)\b/.test(text))
     return { error: terminalMissing(about.container ?? '', new Error(oneLine(text))) }
   if (isOfAnotherFile(text, command)) {
-    return { error: engineError(text, about, 'the container engine could not run the program') }
+    return { error: couldNotRun(text, about) }
   }
   if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
   if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {

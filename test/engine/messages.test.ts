@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { cliMessage } from '../../src/engine/cli/run.ts'
 import {
+  couldNotRun,
   engineError,
   mayBeStartFailure,
   START_FAILURE_TEXTS,
@@ -134,6 +135,12 @@ test('the engine’s reason, and not "command not found", where it is something 
   expect(startFailure(`${OCI}stat /opt/tool: no such file or directory`, '/opt/tool', '/', about)).toMatchObject({
     code: 127,
   })
+})
+
+test('a program that talks like an engine does not tell that the engine is away', () => {
+  const said = `${OCI}open /x: no such file or directory: dial unix: cannot connect to the Docker daemon`
+  expect(startFailure(said, '/bin/sh', '/', {})).toMatchObject({ error: { code: 'ENGINE_ERROR' } })
+  expect(couldNotRun('OCI runtime dial unix', {}).code).toBe('ENGINE_ERROR')
 })
 
 test('no path of the engine’s host reaches a user; the log has it', () => {

@@ -5,7 +5,7 @@ import { whyEnded } from '../ending.ts'
 import type { ExecSpec, ExitStatus, OutputSink } from '../engine.ts'
 import { parseContainer, parseExecState } from '../json.ts'
 import {
-  engineError,
+  couldNotRun,
   engineLost,
   mayBeStartFailure,
   notRunning,
@@ -75,7 +75,7 @@ export async function execEnded(ended: EndedExec): Promise<ExitStatus> {
         throw new HatchwayError('ENGINE_ERROR', 'the container engine could not run the program', { cause })
       }
       const failure = startFailure(held, spec.argv[0], spec.cwd, about)
-      if (failure === undefined) throw engineError(held, about, 'the container engine could not run the program')
+      if (failure === undefined) throw couldNotRun(held, about)
       if ('error' in failure) throw failure.error
       sink.write(spec.tty === undefined ? 2 : 1, Buffer.from(`${failure.line}${spec.tty === undefined ? '' : '\r'}\n`))
       return { code: failure.code }
