@@ -1,5 +1,7 @@
 /** The key exchanges this server offers, and of which kind each is. */
-import { type Kem, mlkem768, sntrup761 } from './kem.ts'
+import type { Kem } from './kem.ts'
+import { mlkem768 } from './mlkem768.ts'
+import { sntrup761 } from './sntrup761.ts'
 
 /** A post-quantum KEM and X25519 together: the session stays secret while either of the two holds. */
 export interface Hybrid {

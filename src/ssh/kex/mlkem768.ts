@@ -1,12 +1,12 @@
 /** ML-KEM-768 (FIPS 203) encapsulation: OpenSSL's where node has it (24.7 on), else @noble/post-quantum's. */
 import crypto, { createPublicKey, type KeyObject } from 'node:crypto'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
-import type { Encapsulation } from './kem.ts'
+import type { Encapsulation, Kem } from './kem.ts'
 
 /** SubjectPublicKeyInfo around a raw 1184-byte key, id-alg-ml-kem-768 (draft-ietf-lamps-kyber-certificates). */
 const SPKI_PREFIX = Buffer.from('308204b2300b0609608648016503040402038204a100', 'hex')
 
-export const encapsulateMlkem768: (publicKey: Buffer) => Encapsulation = nodeEncapsulation() ?? encapsulateWithNoble
+export const mlkem768: Kem = { publicKeyLength: 1184, encapsulate: nodeEncapsulation() ?? encapsulateWithNoble }
 
 /** Checks the key's coefficients (FIPS 203, 7.2) and throws if one is out of range, as OpenSSL does. */
 export function encapsulateWithNoble(publicKey: Buffer): Encapsulation {

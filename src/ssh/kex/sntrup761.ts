@@ -10,7 +10,7 @@
  * enough here. It would not be enough for decapsulation, where one key is used many times. Nobody has audited it.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import type { Encapsulation } from './kem.ts'
+import type { Encapsulation, Kem } from './kem.ts'
 import { decodeRadix, encodeRadix } from './radix.ts'
 import { sortObliviously } from './sort.ts'
 
@@ -23,6 +23,8 @@ const HALF_Q = (Q - 1) / 2
 /** Coefficients of a public key run from 0 to Q - 1; those of a ciphertext are multiples of 3, sent divided by it. */
 const PUBLIC_KEY_MODULI: readonly number[] = new Array(P).fill(Q)
 const CIPHERTEXT_MODULI: readonly number[] = new Array(P).fill((Q + 2) / 3)
+
+export const sntrup761: Kem = { publicKeyLength: 1158, encapsulate: encapsulateSntrup761 }
 
 /** `random` is an argument for the known-answer tests alone: 4 bytes for each coefficient of r. */
 export function encapsulateSntrup761(publicKey: Buffer, random: Buffer = randomBytes(4 * P)): Encapsulation {
