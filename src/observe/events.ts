@@ -1,7 +1,7 @@
 /** What happens in the gateway, as one typed stream: the log, metrics and the audit trail are its readers. */
 import type { SessionSnapshot } from '../session/registry.ts'
 import type { SftpOperation } from '../sftp/operations.ts'
-import type { SshServerEvent } from '../ssh/server.ts'
+import type { SshServerEvent } from '../ssh/server-events.ts'
 
 export type SessionEvent =
   | { readonly type: 'session-created'; readonly session: SessionSnapshot }

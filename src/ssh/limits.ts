@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import type { Block } from '../net/address.ts'
 import type { ChannelTimeout } from './channel-timeouts.ts'
-import type { PenaltySettings } from './penalties.ts'
+import type { NetBlockSize, PenaltySettings } from './penalties.ts'
 
 /** Times are milliseconds. Defaults are in the configuration's schema. */
 export interface SshLimits {
@@ -37,11 +37,6 @@ export interface MaxStartups {
   readonly start: number
   readonly rate: number
   readonly full: number
-}
-
-export interface NetBlockSize {
-  readonly ipv4: number
-  readonly ipv6: number
 }
 
 /** sshd.c should_drop_connection(): from `start` on with `rate` percent, rising to all at `full`. */

@@ -4,7 +4,6 @@
  */
 import { type Address, addressText, type Block, contains, masked } from '../net/address.ts'
 import { ExpiryQueue } from './expiry-queue.ts'
-import type { NetBlockSize } from './limits.ts'
 
 /** What a source did, by sshd's names. */
 export type Misdeed = 'crash' | 'authfail' | 'noauth' | 'grace-exceeded' | 'refuseconnection'
@@ -100,6 +99,12 @@ export class Penalties {
       ? { table, maximum: settings.maxSources4, overflow: settings.overflow4 }
       : { table, maximum: settings.maxSources6, overflow: settings.overflow6 }
   }
+}
+
+/** PerSourceNetBlockSize: how many bits of an address are one source. */
+export interface NetBlockSize {
+  readonly ipv4: number
+  readonly ipv6: number
 }
 
 /** PerSourceNetBlockSize: who counts as one. */

@@ -11,7 +11,7 @@ import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, Message, packet } from './packets.ts'
 import type { Misdeed } from './penalties.ts'
-import type { SshServerOptions } from './server.ts'
+import type { SshServerOptions } from './server-options.ts'
 import { isBug, Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
 

@@ -4,85 +4,24 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { plainAddress } from '../net/address.ts'
-import { Admission, type AdmissionPlace, type Drop, type DropReason } from './admission.ts'
+import { Admission, type AdmissionPlace, type Drop } from './admission.ts'
 import { createOffer } from './algorithms.ts'
-import { type Approach, type Arrival, ArrivalError, type ArrivalFailure } from './arrival.ts'
-import type { AuthContext, Authenticator } from './auth.ts'
+import { type Approach, type Arrival, ArrivalError } from './arrival.ts'
 import { Budgets } from './budget.ts'
-import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from './connection.ts'
+import type { Carried, Endpoint } from './connection.ts'
 import { shortageOf } from './descriptors.ts'
 import { ExchangeShares } from './exchange-share.ts'
-import { type HostKeyFile, parseHostKeys } from './hostkeys.ts'
-import type { SshLimits } from './limits.ts'
+import { parseHostKeys } from './hostkeys.ts'
 import { LoginExchanges } from './login-exchanges.ts'
-import type { Misdeed, Penalty } from './penalties.ts'
+import type { Misdeed } from './penalties.ts'
 import { CONNECTION_GONE, type ServerConnection, serveConnection } from './server-connection.ts'
+import type { SshServerEvent } from './server-events.ts'
+import type { SshServerOptions } from './server-options.ts'
 
 /** For a refusal to reach a client that reads slowly. */
 const REFUSAL_MS = 2_000
 /** setTimeout() takes no more. */
 const MAX_TIME = 2 ** 31 - 1
-
-/** Told as facts happen; the listener logs and counts. No secrets in them. */
-export type SshServerEvent =
-  | { readonly type: 'connect'; readonly connectionId: string; readonly remote: Endpoint }
-  /** Closed before it said a word of SSH; without `remote`, before it was taken. */
-  | {
-      readonly type: 'drop'
-      readonly remote?: Endpoint
-      readonly reason: DropReason | ArrivalFailure | 'accept'
-      readonly detail?: string
-    }
-  | ({ readonly type: 'penalty' } & Penalty)
-  /** ChannelTimeout closed it; `channel` is its type. */
-  | {
-      readonly type: 'channel-timeout'
-      readonly connectionId: string
-      readonly channel: string
-      readonly milliseconds: number
-    }
-  | {
-      readonly type: 'auth'
-      readonly context: AuthContext
-      /** "keyboard-interactive:totp" where a device was used. */
-      readonly method: string
-      readonly fingerprint?: string
-      /** Whom the methods so far have proved. */
-      readonly identity?: string
-      readonly accepted: boolean
-      /** Right, and more is asked for. */
-      readonly partial: boolean
-    }
-  | {
-      readonly type: 'disconnect'
-      readonly connectionId: string
-      readonly authenticated: boolean
-      readonly reason: string
-    }
-  /** A handler of ours threw; the client was told nothing of it. */
-  | { readonly type: 'fault'; readonly connectionId: string; readonly error: unknown }
-
-export interface SshServerOptions<Identity> {
-  /** PEM or OpenSSH private keys, the order offered. */
-  readonly hostKeys: readonly HostKeyFile[]
-  /** Lines of OpenSSH host certificates (ssh-keygen -s -h) of these keys. */
-  readonly hostCertificates?: readonly HostKeyFile[]
-  /** Asked at every use: they may change while connections live. */
-  readonly limits: () => SshLimits
-  /** What stands before SSH on an accepted socket. */
-  readonly approach?: Approach
-  readonly ciphers: readonly string[]
-  /** RLIMIT_NOFILE; the process's own where it is absent. */
-  readonly descriptors?: number
-  readonly authenticator: Authenticator<Identity>
-  /** Called once per authenticated connection, before any of its requests is served. */
-  readonly connection: (connection: SshConnection<Identity>) => ConnectionHandlers
-  readonly observe: (event: SshServerEvent) => void
-  /** Of all that is kept for one identity. */
-  readonly maxBytesPerIdentity?: number
-  /** Text for a user before the login (RFC 4252 §5.4), lines ended by a newline. */
-  readonly banner?: string
-}
 
 export interface SshServer<Identity> {
   /** May be called several times. Rejects with the error of the bind. */

@@ -9,7 +9,8 @@ import type { Approach } from '../../src/ssh/arrival.ts'
 import type { Authenticator } from '../../src/ssh/auth.ts'
 import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
-import { createSshServer, type SshServer, type SshServerEvent } from '../../src/ssh/server.ts'
+import { createSshServer, type SshServer } from '../../src/ssh/server.ts'
+import type { SshServerEvent } from '../../src/ssh/server-events.ts'
 import type { SessionEvents, SessionExit, SshSession } from '../../src/ssh/session.ts'
 
 /** Stock ssh2's client, loaded after the layer. */

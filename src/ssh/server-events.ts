@@ -1,0 +1,45 @@
+/** What the SSH server tells of itself. */
+import type { DropReason } from './admission.ts'
+import type { ArrivalFailure } from './arrival.ts'
+import type { AuthContext } from './auth.ts'
+import type { Endpoint } from './connection.ts'
+import type { Penalty } from './penalties.ts'
+
+/** Told as facts happen; the listener logs and counts. No secrets in them. */
+export type SshServerEvent =
+  | { readonly type: 'connect'; readonly connectionId: string; readonly remote: Endpoint }
+  /** Closed before it said a word of SSH; without `remote`, before it was taken. */
+  | {
+      readonly type: 'drop'
+      readonly remote?: Endpoint
+      readonly reason: DropReason | ArrivalFailure | 'accept'
+      readonly detail?: string
+    }
+  | ({ readonly type: 'penalty' } & Penalty)
+  /** ChannelTimeout closed it; `channel` is its type. */
+  | {
+      readonly type: 'channel-timeout'
+      readonly connectionId: string
+      readonly channel: string
+      readonly milliseconds: number
+    }
+  | {
+      readonly type: 'auth'
+      readonly context: AuthContext
+      /** "keyboard-interactive:totp" where a device was used. */
+      readonly method: string
+      readonly fingerprint?: string
+      /** Whom the methods so far have proved. */
+      readonly identity?: string
+      readonly accepted: boolean
+      /** Right, and more is asked for. */
+      readonly partial: boolean
+    }
+  | {
+      readonly type: 'disconnect'
+      readonly connectionId: string
+      readonly authenticated: boolean
+      readonly reason: string
+    }
+  /** A handler of ours threw; the client was told nothing of it. */
+  | { readonly type: 'fault'; readonly connectionId: string; readonly error: unknown }
