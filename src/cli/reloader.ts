@@ -2,18 +2,14 @@
 import { unwatchFile, watchFile } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as later } from 'node:timers/promises'
-import type { Gateway, Reloaded } from '../app.ts'
+import type { Gateway } from '../app.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
+import type { ControlReload } from '../control/protocol.ts'
 import type { Logger } from '../observe/log.ts'
 
-export interface ReloadReport extends Reloaded {
-  /** Why the configuration stays as it was; empty: it was taken over. */
-  readonly problems: readonly string[]
-}
-
 export interface Reloader {
-  reload(): Promise<ReloadReport>
+  reload(): Promise<ControlReload>
   close(): void
 }
 
@@ -28,13 +24,13 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
   let closed = false
 
   /** One after the other: the newest file wins. */
-  function reload(): Promise<ReloadReport> {
+  function reload(): Promise<ControlReload> {
     const next = last.then(once, once)
     last = next
     return next
   }
 
-  async function once(): Promise<ReloadReport> {
+  async function once(): Promise<ControlReload> {
     let problems: readonly string[] = []
     try {
       const next = loaded.again()

@@ -2,7 +2,8 @@
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
-import { allSessions, killSession, reloadGateways, type SessionRow } from '../control/client.ts'
+import { allSessions, killSession, reloadGateways } from '../control/client.ts'
+import type { SessionRow } from '../control/protocol.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {

@@ -1,69 +1,27 @@
-/** The other end of control.ts: asks every running gateway of this user. */
+/** The client of the control socket: asks every running gateway of this user. */
 import { readdirSync, unlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { CliFailure } from './cli-failure.ts'
+import { type ControlReload, type ControlSessions, killAnswer, reloadAnswer, sessionsAnswer } from './protocol.ts'
 import { controlDirectories } from './server.ts'
 
 const ANSWER_MS = 5_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-const endpoint = z.object({ address: z.string(), port: z.number() })
-const session = z.object({
-  id: z.string(),
-  state: z.enum(['created', 'running', 'stopped']),
-  connectionId: z.string(),
-  identity: z.object({ name: z.string(), fingerprint: z.string() }),
-  remote: endpoint,
-  container: z.object({ id: z.string(), name: z.string() }),
-  user: z.string(),
-  start: z.enum(['shell', 'exec', 'subsystem']),
-  command: z.string().optional(),
-  tty: z.boolean(),
-  bytesIn: z.number(),
-  bytesOut: z.number(),
-  createdAt: z.number(),
-  runningAt: z.number().optional(),
-  stoppedAt: z.number().optional(),
-  end: z
-    .union([
-      z.object({ code: z.number() }),
-      z.object({ signal: z.string(), coreDumped: z.boolean() }),
-      z.object({ failure: z.string(), message: z.string() }),
-    ])
-    .optional(),
-})
-const sessionList = z.object({
-  pid: z.number(),
-  startedAt: z.number(),
-  endpoints: z.array(endpoint),
-  sessions: z.array(session),
-})
-
-export type SessionRow = z.output<typeof session>
-export type GatewaySessions = z.output<typeof sessionList>
-
 /** @throws CliFailure when no gateway runs */
-export async function allSessions(configured: string | undefined, stopped: boolean): Promise<GatewaySessions[]> {
-  return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionList)
+export async function allSessions(configured: string | undefined, stopped: boolean): Promise<ControlSessions[]> {
+  return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionsAnswer)
 }
 
 /** True when one of the gateways had a live session of that id. */
 export async function killSession(configured: string | undefined, id: string): Promise<boolean> {
-  const answers = await ask(configured, 'POST', `/sessions/${id}/kill`, z.object({ killed: z.boolean() }))
+  const answers = await ask(configured, 'POST', `/sessions/${id}/kill`, killAnswer)
   return answers.some(({ killed }) => killed)
 }
 
-/** ControlReload */
-const reloadAnswer = z.object({
-  keys: z.number(),
-  problems: z.array(z.string()),
-  restart: z.array(z.string()),
-  ended: z.number(),
-})
-
-export async function reloadGateways(configured: string | undefined): Promise<z.infer<typeof reloadAnswer>[]> {
+export async function reloadGateways(configured: string | undefined): Promise<ControlReload[]> {
   return ask(configured, 'POST', '/reload', reloadAnswer)
 }
 

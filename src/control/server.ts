@@ -10,34 +10,16 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
+import type { ControlKill, ControlReload, ControlSessions, ControlStatus } from './protocol.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
 const MAX_SOCKET_PATH_BYTES = 107
 const PRIVATE_UMASK = 0o177
 
-export interface ControlStatus {
-  readonly pid: number
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number
-  readonly endpoints: readonly { readonly address: string; readonly port: number }[]
-}
-
-export interface ControlReload {
-  /** Keys that may log in. */
-  readonly keys: number
-  /** Why the configuration stays as it was. */
-  readonly problems: readonly string[]
-  /** Keys of the configuration that need a restart. */
-  readonly restart: readonly string[]
-  /** Sessions and forwards that were ended. */
-  readonly ended: number
-}
-
 export interface ControlHandlers {
   status(): ControlStatus
   sessions(options: { readonly stopped: boolean }): readonly SessionSnapshot[]
   kill(id: string): boolean
-  /** What it did, as JSON. */
   reload(): Promise<ControlReload>
 }
 
@@ -132,21 +114,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
   const kill = /^\/sessions\/([0-9a-f]{1,32})\/kill$/.exec(path)
   switch (`${request.method} ${kill ? '/sessions/ID/kill' : path}`) {
     case 'GET /status':
-      return send(response, 200, handlers.status())
+      return send<ControlStatus>(response, 200, handlers.status())
     case 'GET /sessions': {
       const sessions = handlers.sessions({ stopped: query === 'stopped' })
-      return send(response, 200, { ...handlers.status(), sessions })
+      return send<ControlSessions>(response, 200, { ...handlers.status(), sessions })
     }
     case 'POST /sessions/ID/kill':
-      return send(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
+      return send<ControlKill>(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
     case 'POST /reload':
-      return send(response, 200, await handlers.reload())
+      return send<ControlReload>(response, 200, await handlers.reload())
     default:
       return send(response, 404, { error: 'no such call' })
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
+function send<Body>(response: ServerResponse, status: number, body: Body): void {
   response.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
   response.end(JSON.stringify(body))
 }

@@ -1,0 +1,61 @@
+/** What a gateway says over its control socket: the schema by which the client reads is the type of what the server sends. */
+import { z } from 'zod'
+
+const endpoint = z.object({ address: z.string(), port: z.number() })
+
+const session = z.object({
+  id: z.string(),
+  state: z.enum(['created', 'running', 'stopped']),
+  connectionId: z.string(),
+  identity: z.object({ name: z.string(), fingerprint: z.string() }),
+  remote: endpoint,
+  container: z.object({ id: z.string(), name: z.string() }),
+  user: z.string(),
+  start: z.enum(['shell', 'exec', 'subsystem']),
+  command: z.string().optional(),
+  tty: z.boolean(),
+  bytesIn: z.number(),
+  bytesOut: z.number(),
+  createdAt: z.number(),
+  runningAt: z.number().optional(),
+  stoppedAt: z.number().optional(),
+  end: z
+    .union([
+      z.object({ code: z.number() }),
+      z.object({ signal: z.string(), coreDumped: z.boolean() }),
+      z.object({ failure: z.string(), message: z.string() }),
+    ])
+    .optional(),
+})
+
+/** GET /status */
+const statusAnswer = z.object({
+  pid: z.number(),
+  /** Milliseconds since the epoch. */
+  startedAt: z.number(),
+  endpoints: z.array(endpoint).readonly(),
+})
+
+/** GET /sessions */
+export const sessionsAnswer = statusAnswer.extend({ sessions: z.array(session).readonly() })
+
+/** POST /sessions/ID/kill */
+export const killAnswer = z.object({ killed: z.boolean() })
+
+/** POST /reload */
+export const reloadAnswer = z.object({
+  /** Keys that may log in. */
+  keys: z.number(),
+  /** Why the configuration stays as it was; empty: it was taken over. */
+  problems: z.array(z.string()).readonly(),
+  /** Keys of the configuration that need a restart. */
+  restart: z.array(z.string()).readonly(),
+  /** Sessions and forwards that were ended. */
+  ended: z.number(),
+})
+
+export type ControlStatus = Readonly<z.output<typeof statusAnswer>>
+export type ControlSessions = Readonly<z.output<typeof sessionsAnswer>>
+export type ControlKill = Readonly<z.output<typeof killAnswer>>
+export type ControlReload = Readonly<z.output<typeof reloadAnswer>>
+export type SessionRow = ControlSessions['sessions'][number]
