@@ -53,8 +53,10 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
       await engine.close()
     }
   } catch (error) {
-    const found = asHatchwayError(error).message
-    return [{ check: 'helper in', state: 'fail', found, advice: '`hatchway ls` shows what there is' }]
+    const { code, message: found } = asHatchwayError(error)
+    const isOfEngine = code.startsWith('ENGINE_') || code === 'CONFIG_INVALID'
+    const advice = isOfEngine ? 'see what is said of the engine' : '`hatchway ls` shows what there is'
+    return [{ check: 'helper in', state: 'fail', found, advice }]
   } finally {
     await rm(stateFolder, { recursive: true, force: true })
   }

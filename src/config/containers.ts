@@ -10,11 +10,14 @@ const engine = z.strictObject({
     .describe(
       'docker: the Engine API socket. cli: a docker-compatible command line. auto: what is named below, else the first that is there.',
     ),
-  endpoint: text.optional().meta({
-    description:
-      'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman.',
-    examples: ['unix:///var/run/docker.sock'],
-  }),
+  endpoint: text
+    .regex(/^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/, 'expected unix:///PATH, tcp://HOST:PORT or https://HOST:PORT')
+    .optional()
+    .meta({
+      description:
+        'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman.',
+      examples: ['unix:///var/run/docker.sock'],
+    }),
   cli: text.optional().meta({
     description:
       'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',

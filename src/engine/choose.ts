@@ -31,7 +31,8 @@ export interface EngineChoice {
 
 export type ChosenEngine = (
   | { readonly kind: 'api'; readonly address: DockerAddress }
-  | { readonly kind: 'cli'; readonly binary: string }
+  /** `host`: which engine the CLI is told to reach, where it is told. */
+  | { readonly kind: 'cli'; readonly binary: string; readonly host?: string }
 ) & {
   /** Who named it: "engine.endpoint", "DOCKER_HOST"; absent where nobody did. */
   readonly by?: string
@@ -73,16 +74,16 @@ export async function chooseEngine(
   if (kind === 'cli' || (kind === 'auto' && endpoint === undefined && cli !== undefined)) {
     if (cli !== undefined) return { kind: 'cli', binary: cli, by: 'engine.cli' }
     // Only Docker's own CLI follows these two.
-    const by = (await namedForCli(env))?.by
-    return by === undefined
+    const named = await namedForCli(env)
+    return named === undefined
       ? { kind: 'cli', binary: installed(env)[0] ?? 'docker' }
-      : { kind: 'cli', binary: 'docker', by }
+      : { kind: 'cli', binary: 'docker', host: named.text, by: named.by }
   }
   const named = await namedAddress(endpoint, env)
   if (named === undefined) return unnamed(kind, env)
   const { address, by, text } = named
   if (address !== undefined) return { kind: 'api', address, by }
-  if (kind === 'auto' && endpoint === undefined) return { kind: 'cli', binary: 'docker', by }
+  if (kind === 'auto' && endpoint === undefined) return { kind: 'cli', binary: 'docker', host: text, by }
   throw new HatchwayError(
     'CONFIG_INVALID',
     `${text} (${by}) has no API, only a CLI reaches it: engine.kind cli, and DOCKER_HOST or a docker context for the address`,
@@ -97,14 +98,14 @@ interface Named {
 }
 
 async function namedAddress(endpoint: string | undefined, env: NodeJS.ProcessEnv): Promise<Named | undefined> {
-  if (endpoint !== undefined)
-    return { text: endpoint, address: parseEngineAddress(endpoint, env), by: 'engine.endpoint' }
-  return namedForCli(env)
+  if (endpoint === undefined) return namedForCli(env)
+  const by = 'engine.endpoint'
+  return { text: endpoint, address: parseEngineAddress(endpoint, by, env), by }
 }
 
 async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
   const { DOCKER_HOST: host } = env
-  if (host) return { text: host, address: parseEngineAddress(host, env), by: 'DOCKER_HOST' }
+  if (host) return { text: host, address: parseEngineAddress(host, 'DOCKER_HOST', env), by: 'DOCKER_HOST' }
   const context = await currentContext(env)
   return context && { text: context.host, address: context.address, by: `docker context ${context.name}` }
 }
@@ -149,9 +150,11 @@ async function open(chosen: ChosenEngine): Promise<Engine> {
   return createCliEngine({ binary: chosen.binary })
 }
 
-function failure({ by, others = [] }: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
+function failure(chosen: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
+  const { by, others = [] } = chosen
   const { code, message, cause } = asHatchwayError(error)
-  const where = by === undefined ? endpoint : `${endpoint} (${by})`
+  const name = chosen.kind === 'cli' && chosen.host !== undefined ? `${chosen.binary} at ${chosen.host}` : endpoint
+  const where = by === undefined ? name : `${name} (${by})`
   const hint = others.length > 0 ? `; to use ${others.join(' or ')}, name it (engine.endpoint, engine.cli)` : ''
   return new HatchwayError(code, `${where}: ${message}${hint}`, { cause })
 }

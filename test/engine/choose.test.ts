@@ -72,6 +72,34 @@ test('an address that only Docker’s CLI reaches is not given to another CLI', 
   await expect(chosen({ endpoint: 'ssh://far' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
 })
 
+test('an address that cannot be read is refused with who named it and what is expected', async () => {
+  const expected = 'expected unix:///PATH, tcp://HOST:PORT or https://HOST:PORT'
+  await expect(chosen({}, { DOCKER_HOST: 'bogus' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: `DOCKER_HOST: "bogus" is no address of an engine: ${expected}`,
+  })
+  await expect(chosen({ endpoint: 'tcp://' })).rejects.toThrow('engine.endpoint: "tcp://" is no address')
+  await context('odd', 'gopher://far')
+  await expect(chosen({}, { DOCKER_CONTEXT: 'odd' })).rejects.toThrow(
+    'docker context odd: "gopher://far" is no address',
+  )
+})
+
+test('an engine that only a CLI reaches is told by the address that the CLI was given', async () => {
+  await mkdir(join(home, 'bin'))
+  const file = join(home, 'bin', 'docker')
+  await writeFile(file, '#!/bin/sh\necho "error during connect: no route to host" >&2\nexit 1\n')
+  await chmod(file, 0o755)
+  const path = process.env.PATH
+  process.env.PATH = join(home, 'bin')
+  closers.push(async () => {
+    process.env.PATH = path
+  })
+  await expect(openEngine({ kind: 'auto' }, soon(), env({ DOCKER_HOST: 'ssh://far' }))).rejects.toThrow(
+    'docker at ssh://far (DOCKER_HOST): the container engine is not reachable',
+  )
+})
+
 test('a context that is named and is not there is not the default one', async () => {
   await expect(chosen({}, { DOCKER_CONTEXT: 'gone' })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',

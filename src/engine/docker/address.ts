@@ -17,15 +17,20 @@ export type DockerAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
 
-/** undefined: a scheme that only a CLI serves (ssh://, npipe://). Throws CONFIG_INVALID where it cannot be read at all. */
-export function parseEngineAddress(text: string, env: NodeJS.ProcessEnv = process.env): DockerAddress | undefined {
+/**
+ * undefined: a scheme that only a CLI serves (ssh://, npipe://).
+ * @param by who named it, for the sentence
+ * @throws HatchwayError CONFIG_INVALID where it cannot be read at all
+ */
+export function parseEngineAddress(text: string, by: string, env: NodeJS.ProcessEnv): DockerAddress | undefined {
   if (text.startsWith('/')) return { kind: 'unix', path: text }
   const [, scheme = '', rest = ''] = /^([a-z]+):\/\/(.*)$/.exec(text) ?? []
   if (scheme === 'unix' && rest.startsWith('/')) return { kind: 'unix', path: rest }
   if (scheme === 'ssh' || scheme === 'npipe' || scheme === 'fd') return undefined
   const found = /^(\[[0-9a-fA-F:.]+\]|[^/:[\]]+)(?::(\d{1,5}))?\/?$/.exec(rest)
   if (!['tcp', 'http', 'https'].includes(scheme) || found === null) {
-    throw new HatchwayError('CONFIG_INVALID', `cannot read the engine's address "${text}"`)
+    const expected = 'expected unix:///PATH, tcp://HOST:PORT or https://HOST:PORT'
+    throw new HatchwayError('CONFIG_INVALID', `${by}: ${JSON.stringify(text)} is no address of an engine: ${expected}`)
   }
   const certificates = env.DOCKER_CERT_PATH
   const secure = scheme === 'https' || (scheme === 'tcp' && Boolean(env.DOCKER_TLS_VERIFY || certificates))

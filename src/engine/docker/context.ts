@@ -36,7 +36,7 @@ export async function currentContext(env: NodeJS.ProcessEnv): Promise<DockerCont
     throw new HatchwayError('CONFIG_INVALID', `docker context ${JSON.stringify(name)} cannot be read (${file})`)
   }
   const { Host: host, SkipTLSVerify } = found.Endpoints.docker
-  const address = parseEngineAddress(host, {})
+  const address = parseEngineAddress(host, `docker context ${name}`, {})
   if (address?.kind !== 'tcp') return { name, host, address }
   const files = tlsFiles(join(root, 'contexts', 'tls', id, 'docker'), !SkipTLSVerify)
   const secure = host.startsWith('https:') || files.ca !== undefined || files.cert !== undefined

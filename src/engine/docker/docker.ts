@@ -28,7 +28,10 @@ const STARTS_AT_ONCE = 10
 
 /** Connects at the first call, so an engine that is down now may come later. */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const address = typeof options.endpoint === 'string' ? parseEngineAddress(options.endpoint) : options.endpoint
+  const address =
+    typeof options.endpoint === 'string'
+      ? parseEngineAddress(options.endpoint, 'the engine’s address', process.env)
+      : options.endpoint
   if (address === undefined) {
     throw new HatchwayError('CONFIG_INVALID', `the engine API is not served at "${options.endpoint}"; use engine "cli"`)
   }
