@@ -1,4 +1,5 @@
 /** What is done when a signal aborts. The only place, with deadline.ts, that listens to an AbortSignal by hand. */
+import { setMaxListeners } from 'node:events'
 
 /**
  * Calls `listener` once with the signal's reason: when the signal aborts, or at once where it has aborted already. A
@@ -13,6 +14,8 @@ export function onAbort(signal: AbortSignal, listener: (reason: unknown) => void
     return () => {}
   }
   const aborted = () => listener(signal.reason)
+  // A connection has as many listeners as sessions and forwards, and node warns of a leak at the eleventh.
+  setMaxListeners(0, signal)
   signal.addEventListener('abort', aborted, { once: true })
   return () => signal.removeEventListener('abort', aborted)
 }

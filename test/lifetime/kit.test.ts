@@ -29,6 +29,17 @@ test('a listener that was removed is not called and leaves nothing', () => {
   live.abort()
 })
 
+test('many listeners of one signal are no leak to warn of', async () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  const live = new AbortController()
+  for (let i = 0; i < 100; i++) onAbort(live.signal, () => {})
+  await sleep(0)
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+})
+
 test('a wait ends with its signal, and leaves nothing on it', async () => {
   await expect(unlessAborted(new Promise(() => {}), AbortSignal.abort('now'))).rejects.toBe('now')
   const live = new AbortController()
