@@ -1,14 +1,7 @@
 /** `hatchway doctor`: what would keep the gateway from working, and what to do about it. */
 import { printable } from '../base/printable.ts'
+import type { Finding } from './finding.ts'
 import type { ConfigFlags } from './flags.ts'
-
-export interface Finding {
-  readonly check: string
-  readonly state: 'ok' | 'warn' | 'fail'
-  readonly found: string
-  /** What to do; absent when all is well. */
-  readonly advice?: string
-}
 
 export interface DoctorReport {
   readonly text: string

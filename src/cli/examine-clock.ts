@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
-import type { Finding } from './doctor.ts'
+import type { Finding } from './finding.ts'
 
 const ANSWER_MS = 2_000
 const check = 'clock'

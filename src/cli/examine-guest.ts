@@ -10,7 +10,7 @@ import { openEngine } from '../engine/choose.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { createGuestPool } from '../guest/pool.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import type { Finding } from './doctor.ts'
+import type { Finding } from './finding.ts'
 
 /** Every way of delivery may be tried once. */
 const EXAMINE_MS = 120_000

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
-import type { Finding } from './doctor.ts'
+import type { Finding } from './finding.ts'
 import { hasInclude } from './ssh-config/include.ts'
 
 const ANSWER_MS = 5_000

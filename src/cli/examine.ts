@@ -13,10 +13,10 @@ import { engineLimit } from '../engine/messages.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { at } from '../observe/log-line.ts'
-import type { Finding } from './doctor.ts'
 import { examineClock } from './examine-clock.ts'
 import { examineGuest } from './examine-guest.ts'
 import { examineSsh } from './examine-ssh.ts'
+import type { Finding } from './finding.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
 const ENGINE_MS = 20_000
