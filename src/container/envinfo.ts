@@ -5,7 +5,7 @@
 
 import { HatchwayError } from '../base/errors.ts'
 import type { Container, Engine } from '../engine/engine.ts'
-import { toMap } from './environment.ts'
+import { toMap } from './env-map.ts'
 import { brief } from './find.ts'
 import { readInside, type Seen } from './inside-file.ts'
 import { findByName, findByUid, findGroup, type PasswdEntry, parseNumericId } from './passwd.ts'

@@ -1,5 +1,6 @@
 /** The environment of a session, as sshd builds one (session.c, do_setup_env) on top of the container's own. Pure. */
 import { z } from 'zod'
+import { toMap } from './env-map.ts'
 import type { EnvInfo } from './envinfo.ts'
 
 export interface EnvironmentFacts {
@@ -99,13 +100,4 @@ function expand(value: string, containerEnv: ReadonlyMap<string, string>): strin
     if (text.length > MAX_VALUE_LENGTH) return undefined
   }
   return text
-}
-
-export function toMap(env: readonly string[]): Map<string, string> {
-  const map = new Map<string, string>()
-  for (const entry of env) {
-    const equals = entry.indexOf('=')
-    if (equals > 0) map.set(entry.slice(0, equals), entry.slice(equals + 1))
-  }
-  return map
 }

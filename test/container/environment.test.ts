@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { remoteEnv, sessionEnvironment, toMap } from '../../src/container/environment.ts'
+import { toMap } from '../../src/container/env-map.ts'
+import { remoteEnv, sessionEnvironment } from '../../src/container/environment.ts'
 
 const info = {
   name: 'dev',
