@@ -10,7 +10,8 @@ import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
 import { words } from '../policy/messages.ts'
-import { type Action, compilePolicy, type Request } from '../policy/policy.ts'
+import { compilePolicy } from '../policy/policy.ts'
+import type { Action, Request } from '../policy/request.ts'
 import { identityNamed, type WhoOptions } from './policy-who.ts'
 
 const ENGINE_MS = 20_000

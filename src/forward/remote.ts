@@ -14,7 +14,7 @@ import { type Guest, type GuestBind, type GuestListener, GuestRefusal } from '..
 import { type Backoff, createBackoff } from '../lifetime/backoff.ts'
 import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
-import type { Action } from '../policy/policy.ts'
+import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
 import { type BindSettings, bindInside, boundAddress } from './bind.ts'
 import { joinInward } from './join.ts'

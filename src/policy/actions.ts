@@ -3,7 +3,7 @@ import path from 'node:path'
 import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
 import { hostPortMatches, listenMatches } from './addresses.ts'
-import type { Action } from './policy.ts'
+import type { Action } from './request.ts'
 
 /** What one can come for; the others only accompany these. */
 export const PURPOSES = ['shell', 'exec', 'sftp', 'forwardLocal', 'forwardRemote', 'forwardSocket', 'start'] as const

@@ -1,7 +1,7 @@
 /** A table's verdict as a decision, with the sentence for who is refused. */
 
 import { refusalSentence } from './messages.ts'
-import type { Decision, Request, Step } from './policy.ts'
+import type { Decision, Request, Step } from './request.ts'
 import { firstRule, type RuleTable } from './rules.ts'
 
 export function byRules(table: RuleTable, request: Request, now: Date, step: Step = () => undefined): Decision {

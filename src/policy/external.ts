@@ -10,7 +10,7 @@ import { withDeadline } from '../lifetime/deadline.ts'
 import { byRules } from './by-rules.ts'
 import { answerSchema, type ExternalAnswer, type ExternalQuestion } from './external-schema.ts'
 import { refusalSentence } from './messages.ts'
-import type { Decision, Origin, Request } from './policy.ts'
+import type { Decision, Origin, Request } from './request.ts'
 import { compileRules, type RuleTable } from './rules.ts'
 import { createTurns } from './turns.ts'
 

@@ -8,7 +8,8 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { PolicyKeeper } from './live-policy.ts'
-import type { Action, Decision, Policy, Request } from './policy.ts'
+import type { Policy } from './policy.ts'
+import type { Action, Decision, Request } from './request.ts'
 
 export type Granted = Extract<Decision, { allowed: true }>
 

@@ -5,7 +5,8 @@
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
-import { createPolicy, type Decision, type Policy, type PolicySettings, type Request } from './policy.ts'
+import { createPolicy, type Policy, type PolicySettings } from './policy.ts'
+import type { Decision, Request } from './request.ts'
 
 export interface PolicyKeeper {
   readonly decide: Policy

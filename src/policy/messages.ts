@@ -1,6 +1,6 @@
 /** What a user reads who was refused: what was not permitted, and the rule's own sentence, but not which rule it was. */
 import { clientText } from '../base/printable.ts'
-import type { Action, Request } from './policy.ts'
+import type { Action, Request } from './request.ts'
 
 export function refusalSentence({ action, container, user }: Request, message?: string): string {
   const as = user === undefined ? '' : ` as ${user.name}`

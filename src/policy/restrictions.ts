@@ -6,7 +6,7 @@
 import type { Restrictions } from '../auth/restrictions.ts'
 import { globMatches } from '../base/glob.ts'
 import { meantHost } from '../net/address.ts'
-import type { Action } from './policy.ts'
+import type { Action } from './request.ts'
 
 /** Why the key does not allow the action; undefined: it does. */
 export function takenAway(restrictions: Restrictions, action: Action, now: number): string | undefined {

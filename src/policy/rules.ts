@@ -5,7 +5,7 @@ import type { Rule } from '../config/rules.ts'
 import { contains, parseAddress } from '../net/address.ts'
 import { covers, PURPOSES, type Purpose, wholly } from './actions.ts'
 import { compileHours, type Hours } from './hours.ts'
-import type { Request } from './policy.ts'
+import type { Request } from './request.ts'
 import { userMatches } from './users.ts'
 
 /** Rules as they are looked at. */

@@ -24,7 +24,8 @@ import type { PickerQuestion } from '../picker/ask.ts'
 import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
 import { demandEntry, type Gate, type Granted } from '../policy/gate.ts'
 import { ownerOf } from '../policy/owner.ts'
-import type { Action, Policy, Request } from '../policy/policy.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Action, Request } from '../policy/request.ts'
 
 export interface DestinationDependencies {
   readonly containers: Containers

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { fileLayer } from '../../src/config/layers.ts'
 import { parseHostPort, parseWindow } from '../../src/config/rule-values.ts'
 import { type RuleInput, rules } from '../../src/config/rules.ts'
-import { compilePolicy, type Request } from '../../src/policy/policy.ts'
+import { compilePolicy } from '../../src/policy/policy.ts'
+import type { Request } from '../../src/policy/request.ts'
 import { ENGINE, NOON, PEOPLE, request } from './world.ts'
 
 /** A linear congruential generator: a failure can be seen again. */

@@ -5,7 +5,7 @@ import type { Identity } from '../../src/auth/identity.ts'
 import type { Target } from '../../src/container/containers.ts'
 import { deferred } from '../../src/lifetime/deferred.ts'
 import { createGate } from '../../src/policy/gate.ts'
-import type { Decision, Request } from '../../src/policy/policy.ts'
+import type { Decision, Request } from '../../src/policy/request.ts'
 
 const TARGET = { container: { name: 'web' }, info: { name: 'dev' } } as Target
 const PLAIN = { env: new Map<string, string>(), agentForwarding: false }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { deferred } from '../../src/lifetime/deferred.ts'
 import { createPolicyKeeper } from '../../src/policy/live-policy.ts'
-import type { Decision, Request } from '../../src/policy/policy.ts'
+import type { Decision, Request } from '../../src/policy/request.ts'
 import { CONTAINERS, PEOPLE } from './world.ts'
 
 const NEVER = new AbortController().signal

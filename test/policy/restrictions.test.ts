@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Restrictions, UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { effectiveStart } from '../../src/policy/forced.ts'
-import type { Action } from '../../src/policy/policy.ts'
+import type { Action } from '../../src/policy/request.ts'
 import { takenAway } from '../../src/policy/restrictions.ts'
 
 const NOW = 1_800_000_000_000

@@ -3,7 +3,8 @@ import type { Identity } from '../../src/auth/identity.ts'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { type RuleInput, rules } from '../../src/config/rules.ts'
 import type { ContainerSummary } from '../../src/engine/engine.ts'
-import { type Action, compilePolicy, type Decision, type Request } from '../../src/policy/policy.ts'
+import { compilePolicy } from '../../src/policy/policy.ts'
+import type { Action, Decision, Request } from '../../src/policy/request.ts'
 
 function person(name: string, more: Partial<Identity> = {}): Identity {
   const fingerprint = `SHA256:${name.padEnd(43, 'x')}`
