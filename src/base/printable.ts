@@ -7,6 +7,10 @@
 const MAX_CLIENT_TEXT = 200
 /** DEL, C1, line and paragraph separators, marks and embeddings of direction: what JSON leaves as it is. */
 const AS_IN_JSON = '\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069'
+/** Of another program's words in a sentence. */
+const MAX_LINE = 300
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g
 const UNPRINTABLE = new RegExp(`[\\u0000-\\u001f${AS_IN_JSON}]`, 'g')
 const UNPRINTABLE_IN_JSON = new RegExp(`[${AS_IN_JSON}]`, 'g')
 
@@ -20,7 +24,13 @@ export function clientText(text: string): string {
   return printable(text.length > MAX_CLIENT_TEXT ? `${text.slice(0, MAX_CLIENT_TEXT)}...` : text)
 }
 
-/** JSON text that means the same and is printable; `write` answers what stands for a character. */
+/** Text of an engine or a helper, which quotes what a hostile image may have chosen: one line, printable and bounded. */
+export function oneLine(text: string, limit = MAX_LINE): string {
+  const flat = printable(text.replaceAll(CONTROLS, ' ').trim())
+  return flat.length > limit ? `${flat.slice(0, limit)}...` : flat
+}
+
+/** JSON text that means the same and is printable; `write` returns what stands for a character. */
 export function printableJson(json: string, write = (char: string) => `\\u${hex(char, 4)}`): string {
   return json.replaceAll(UNPRINTABLE_IN_JSON, write)
 }

@@ -1,9 +1,9 @@
 /** Why a program's stream ended, when it was not the program: its container was stopped, killed, restarted, removed. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { HatchwayError } from '../base/errors.ts'
+import { oneLine } from '../base/printable.ts'
 import type { Container } from './engine.ts'
 import type { ParsedEvent } from './json.ts'
-import { oneLine } from './messages.ts'
 
 export interface EndingView {
   readonly name: string

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod'
 import { HatchwayError } from '../base/errors.ts'
+import { oneLine } from '../base/printable.ts'
 import type { ContainerSpec } from './engine.ts'
-import { oneLine } from './messages.ts'
 
 const number = z.number().nullish().catch(0)
 const inspection = z.object({

@@ -1,20 +1,12 @@
 /** The engine's own error sentences → what a user reads. Docker and Podman share most of them; both roads use this. */
 import { HatchwayError } from '../base/errors.ts'
+import { oneLine } from '../base/printable.ts'
 import type { Limit } from '../lifetime/deadline.ts'
 
 /** What a failed call was about, for a clear sentence. */
 export interface About {
   readonly container?: string
   readonly user?: string
-}
-
-/** One line, printable, bounded: engine text quotes names and paths that a hostile image may have chosen. */
-export function oneLine(text: string, limit = 300): string {
-  const flat = text
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
-    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
-    .trim()
-  return flat.length > limit ? `${flat.slice(0, limit)}...` : flat
 }
 
 const NOT_RUNNING: readonly (readonly [RegExp, string])[] = [

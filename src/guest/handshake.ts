@@ -1,6 +1,7 @@
 /** Start a helper and shake hands: what comes before HELLO is an engine's error text, or an impostor's. */
 
 import { HatchwayError, messageOf } from '../base/errors.ts'
+import { oneLine } from '../base/printable.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { deadline, isTimeout } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
@@ -85,7 +86,8 @@ export async function openConnection(
     return connection
   } catch (error) {
     exec?.close()
-    const words = stderr.text || printable(Buffer.concat(early))
+    // What an engine says in-band in place of a HELLO, for the log.
+    const words = stderr.text || oneLine(Buffer.concat(early).toString('utf8'))
     const reason = messageOf(error)
     if (error instanceof HatchwayError) throw error
     throw new Error(words === '' ? reason : `${reason}: ${words}`, { cause: error })
@@ -97,12 +99,4 @@ export async function openConnection(
 
 function ids(kind: 'uid' | 'gid', was: Ids, is: Ids): readonly [string, string] {
   return kind === 'uid' ? [`uid ${was.uid}`, String(is.uid)] : [`in group ${was.gid}`, `in ${is.gid}`]
-}
-
-/** What an engine says in-band in place of a HELLO, for the log. */
-function printable(bytes: Buffer): string {
-  return bytes
-    .toString('latin1', 0, 256)
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .trim()
 }

@@ -1,4 +1,5 @@
 /** A helper's stderr, as lines of our log: few, short, printable. It is the container's text, not ours. */
+import { printable } from '../base/printable.ts'
 import type { GuestLog } from './log.ts'
 
 const MAX_LINES = 20
@@ -16,22 +17,23 @@ export class StderrLog {
 
   /** The first line that was said, for the reason of a failed delivery. */
   get text(): string {
-    return this.#first || this.#line
+    return this.#first || printable(this.#line)
   }
 
   write(chunk: Buffer): void {
     if (this.#lines >= MAX_LINES) return
     for (const char of chunk.toString('latin1', 0, 4096)) {
       if (char === '\n') this.#end()
-      else if (this.#line.length < MAX_LINE_BYTES) this.#line += char >= ' ' && char <= '~' ? char : '?'
+      else if (this.#line.length < MAX_LINE_BYTES) this.#line += char
     }
   }
 
   #end(): void {
     if (this.#line !== '' && this.#lines < MAX_LINES) {
       this.#lines += 1
-      this.#first ||= this.#line
-      this.#log.warn({ line: this.#line }, 'guest helper said')
+      const line = printable(this.#line)
+      this.#first ||= line
+      this.#log.warn({ line }, 'guest helper said')
     }
     this.#line = ''
   }

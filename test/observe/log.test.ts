@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { clientText, printable } from '../../src/base/printable.ts'
 import { createLog, keepEscapes } from '../../src/observe/log.ts'
 import { openSink } from '../../src/observe/log-sink.ts'
 import { until } from '../support/wait.ts'
@@ -161,21 +160,5 @@ describe('a log sink', () => {
     await sink.close()
     expect(execFileSync('stat', ['-c', '%a', file], { encoding: 'utf8' }).trim()).toBe('600')
     writeFileSync(file, '')
-  })
-})
-
-describe('printable', () => {
-  it.each([
-    ['plain ünïcode 漢字', 'plain ünïcode 漢字'],
-    ['\u001b[31m', '\\x1b[31m'],
-    ['a\nb\u0085', 'a\\x0ab\\x85'],
-    ['\u202etxt.exe', '\\u202etxt.exe'],
-    ['\u200f\u061c', '\\u200f\\u061c'],
-  ])('shows %j as %j', (text, expected) => expect(printable(text)).toBe(expected))
-
-  it('cuts what a client said', () => {
-    expect(clientText('a'.repeat(200))).toHaveLength(200)
-    expect(clientText('a'.repeat(250_000))).toBe(`${'a'.repeat(200)}...`)
-    expect(clientText('\n'.repeat(250_000))).toHaveLength(803)
   })
 })

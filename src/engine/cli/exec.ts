@@ -1,6 +1,7 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
 import { PassThrough } from 'node:stream'
 import { type FailureCode, HatchwayError } from '../../base/errors.ts'
+import { oneLine } from '../../base/printable.ts'
 import { deferred } from '../../lifetime/deferred.ts'
 import type { KeyedSemaphore } from '../../lifetime/semaphore.ts'
 import { whyEnded } from '../ending.ts'
@@ -10,7 +11,6 @@ import {
   isUnreachable,
   mayBeStartFailure,
   notRunning,
-  oneLine,
   START_FAILURE_TEXTS,
   startFailure,
   withoutAttachNoise,

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { HatchwayError } from '../../base/errors.ts'
+import { oneLine } from '../../base/printable.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import { HOLDER_LABEL, HOLDER_MAX_AGE } from '../docker/holders.ts'
 import type { HolderSpec, Holders } from '../engine.ts'
 import { HOLDER_LIMITS, withCpuLimit, withImage } from '../holder-start.ts'
-import { oneLine } from '../messages.ts'
 import type { Cli } from './run.ts'
 
 const START_MS = 20_000
