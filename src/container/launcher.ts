@@ -1,4 +1,5 @@
 /** What the plain road's exec runs: a shell that does what the engine cannot, and becomes the session's program. */
+import { HatchwayError } from '../base/errors.ts'
 import { bytesOf, isUtf8Text, textOf } from '../bytes/byte-text.ts'
 import type { ExecSpec, WindowSize } from '../engine/engine.ts'
 import { OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
@@ -70,7 +71,12 @@ export function launch(
   const { cwd, cwdWarning, shell, fallbackShells } = program
   const command = program.command ? textOf(program.command) : ''
   const own = program.env.filter(needsLauncher)
-  const areBytes = ![cwd, cwdWarning, shell, command, ...own].every(isUtf8Text)
+  const texts = [cwd, cwdWarning, shell, command, ...own]
+  // The launcher's shell would leave it out, and run what nobody was asked about.
+  if (texts.some((plain) => plain.includes('\0'))) {
+    throw new HatchwayError('COMMAND_NOT_EXECUTABLE', `${shell}: EINVAL`, { cause: new Error('a NUL byte') })
+  }
+  const areBytes = !texts.every(isUtf8Text)
   const text = areBytes ? escaped : (plain: string) => plain
   const size = tty ? `rows ${tty.rows} cols ${tty.cols}` : ''
   return {

@@ -105,6 +105,13 @@ describe.each([
     expect({ stdout, stderr }).toEqual({ stdout: ' 27 e9 5c 0a ff 24 0a\n 2f 74 6d 70 2f 68 e9 0a\né\n', stderr: '' })
   })
 
+  test('a NUL in the command is refused, also where bytes that are no text are beside it', async () => {
+    for (const env of [[], [`LC_X=${textOf(Buffer.from([0xff]))}`]]) {
+      const refused = { code: 'COMMAND_NOT_EXECUTABLE', message: '/bin/sh: EINVAL' }
+      await expect(start('echo a\0b', { env })).rejects.toMatchObject(refused)
+    }
+  })
+
   test('the session’s variables are its own, whatever they are called', async () => {
     const names = ['u', 'g', 'k', 'i', 'r', 't', 's', 'how', 'c', 'n', 'v']
     const { stdout } = await run(names.map((name) => `echo "$${name}"`).join(';'), {
