@@ -51,6 +51,8 @@ export function sessionEnvironment(facts: EnvironmentFacts): string[] {
   return facts.term === '' && !env.has('TERM') && !own.has('TERM') ? [...entries, 'TERM'] : entries
 }
 
+/** It is parsed at each session's start. Those of devcontainers with many features have some ten thousand. */
+const MAX_LABEL_LENGTH = 256 * 1024
 const REFERENCE = '${containerEnv:'
 /** The kernel takes no longer variable (MAX_ARG_STRLEN), and not much more than the other of all together (execve(2)). */
 const MAX_VALUE_LENGTH = 128 * 1024
@@ -62,12 +64,13 @@ const MetadataLabel = z.union([z.array(Metadata.catch({})), Metadata.transform((
 /**
  * `remoteEnv` of the devcontainer.metadata label (containers.dev/implementors/reference): an array of layers or a
  * single object, later layers win, null empties, ${containerEnv:NAME[:default]} is the container's. A label that is no
- * such JSON sets nothing, and one that is too much for a program sets what fits: it is text of whoever built the image.
+ * such JSON, or very long, sets nothing, and one that is too much for a program sets what fits: it is text of whoever
+ * built the image.
  */
 export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<string, string>): Map<string, string> {
   const env = new Map<string, string>()
   let size = 0
-  if (label === undefined) return env
+  if (label === undefined || label.length > MAX_LABEL_LENGTH) return env
   for (const layer of parseLabel(label)) {
     for (const [key, value] of Object.entries(layer.remoteEnv ?? {})) {
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue
