@@ -172,7 +172,7 @@ async function serve(hostKey, userKey) {
   const { limits } = loadConfig({ file: '/dev/null', env: {} }).config
   const blob = Buffer.from(readFileSync(userKey, 'utf8').split(' ')[1], 'base64')
   const server = createSshServer({
-    hostKeys: [readFileSync(hostKey)],
+    hostKeys: [{ file: hostKey, bytes: readFileSync(hostKey) }],
     ciphers: [CIPHER],
     limits: () => ({ ...limits, maxStartups: { start: 1000, rate: 30, full: 2000 } }),
     authenticator: { publicKey: async (key) => (key.blob.equals(blob) ? 'bench' : undefined) },
