@@ -1,7 +1,8 @@
 /** What the plain road's exec runs: a shell that does what the engine cannot, and becomes the session's program. */
 import { HatchwayError } from '../base/errors.ts'
+import type { WindowSize } from '../base/program.ts'
 import { bytesOf, isUtf8Text, textOf } from '../bytes/byte-text.ts'
-import type { ExecSpec, WindowSize } from '../engine/engine.ts'
+import type { ExecSpec } from '../engine/engine.ts'
 import { OWN_PATH, OWN_SHELL } from '../engine/own-path.ts'
 import type { EnvInfo } from './envinfo.ts'
 import type { SessionProgram } from './program.ts'

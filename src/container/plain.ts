@@ -6,9 +6,11 @@
  * No engine can signal or end an exec (moby#35703). So every session carries a random cookie in its environment, and a
  * second small exec ends by it what the session left: never by a host pid, which may be another process by then.
  */
+
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Container, Engine, Exec, OutputSink, WindowSize } from '../engine/engine.ts'
+import type { WindowSize } from '../base/program.ts'
+import type { Container, Engine, Exec, OutputSink } from '../engine/engine.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'

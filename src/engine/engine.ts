@@ -4,7 +4,9 @@
  *
  * Every call takes an AbortSignal and every driver bounds its own waits: a hostile container can make an engine hang.
  */
+
 import type { Readable, Writable } from 'node:stream'
+import type { ExitStatus, WindowSize } from '../base/program.ts'
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
 
@@ -66,11 +68,6 @@ export interface Container {
   readonly mounts: readonly Mount[]
 }
 
-export interface WindowSize {
-  readonly cols: number
-  readonly rows: number
-}
-
 export interface ExecSpec {
   /** argv[0] is the program, found by the engine on the container's PATH. No shell is involved. */
   readonly argv: readonly [string, ...string[]]
@@ -97,11 +94,6 @@ export type OutputFd = 1 | 2
 export interface OutputSink {
   write(fd: OutputFd, chunk: Buffer): boolean
 }
-
-/** How a program ended. `signal` is a name of RFC 4254 §6.10 without "SIG". */
-export type ExitStatus =
-  | { readonly code: number }
-  | { readonly signal: string; readonly coreDumped: boolean; readonly message?: string }
 
 /** One running program inside a container. */
 export interface Exec {

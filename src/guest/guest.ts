@@ -1,6 +1,7 @@
 /** A live guest helper as the rest of Hatchway uses it: programs, sockets and sftp for one (container, user). */
 
 import { clientText } from '../base/printable.ts'
+import type { WindowSize } from '../base/program.ts'
 import type { End } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import type { STAGES } from './frames.ts'
@@ -24,27 +25,13 @@ export interface GuestSpawn {
   readonly standIn?: boolean
 }
 
-export interface GuestTty {
-  readonly cols: number
-  readonly rows: number
-  /** Pixels. */
-  readonly width: number
-  readonly height: number
+export interface GuestTty extends WindowSize {
   /** RFC 4254 §8, as the client sent them; the helper takes what it knows and skips the rest. */
   readonly modes: Buffer
 }
 
-/** A window with its pixels: where `Exec.resize` is given one, the program sees them (TIOCGWINSZ). */
-export interface GuestWindow {
-  readonly cols: number
-  readonly rows: number
-  readonly width?: number
-  readonly height?: number
-}
-
 /** An engine's Exec, with what only the guest road can tell. */
 export interface GuestExec extends Exec {
-  resize(size: GuestWindow): void
   /** Once, when the program closed its stdin: what still comes is dropped (eow@openssh.com). */
   onUnread(listener: () => void): void
 }

@@ -1,5 +1,5 @@
 /** Linux's numbers by name: what runs inside is Linux wherever the gateway runs. */
-import type { ExitStatus } from '../engine/engine.ts'
+import type { ExitStatus } from '../base/program.ts'
 
 /** asm-generic/signal.h (x86-64 and arm64 agree). RFC 4254 §6.10's names and what sshd's users also send. */
 const SIGNALS: Readonly<Record<string, number>> = {

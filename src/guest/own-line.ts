@@ -1,12 +1,14 @@
 /** An SFTP server whose bytes go over a connection of its own: the helper is no relay then, as sshd has none. */
+
 import type { Writable } from 'node:stream'
 import { HatchwayError } from '../base/errors.ts'
-import type { ExitStatus, OutputSink } from '../engine/engine.ts'
+import type { ExitStatus, WindowSize } from '../base/program.ts'
+import type { OutputSink } from '../engine/engine.ts'
 import { createStdin } from '../engine/stdin.ts'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { DirectLine, Door } from './direct.ts'
-import { type GuestExec, GuestRefusal, type GuestWindow } from './guest.ts'
+import { type GuestExec, GuestRefusal } from './guest.ts'
 import type { HelperProgram } from './program.ts'
 
 /** The helper wrote the token before it said so. */
@@ -38,7 +40,7 @@ class LinedProgram implements GuestExec {
     this.#line.socket.resume()
   }
 
-  resize(size: GuestWindow): void {
+  resize(size: WindowSize): void {
     this.#program.resize(size)
   }
 

@@ -1,12 +1,14 @@
 /** A SPAWN or SFTP channel as an engine's Exec. */
+
 import { Writable } from 'node:stream'
 import type { HatchwayError } from '../base/errors.ts'
-import type { ExitStatus, OutputSink } from '../engine/engine.ts'
+import type { ExitStatus, WindowSize } from '../base/program.ts'
+import type { OutputSink } from '../engine/engine.ts'
 import type { ChannelLink, GuestChannel } from './channel.ts'
 import { Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow } from './flow.ts'
 import { CLOSE_MODE, closeFrame, FRAME_TYPE, frame, ProtocolError, STAGES, START_CREDIT } from './frames.ts'
-import type { GuestExec, GuestWindow } from './guest.ts'
+import type { GuestExec } from './guest.ts'
 import { GuestRefusal } from './guest.ts'
 import { errnoName, exitStatus, signalNumber } from './linux.ts'
 import { resizeFrame } from './requests.ts'
@@ -65,7 +67,7 @@ export class HelperProgram implements GuestExec, GuestChannel {
     if (!this.#closing && !this.#closed) this.#receive.resume()
   }
 
-  resize(size: GuestWindow): void {
+  resize(size: WindowSize): void {
     if (this.#live) this.#link.output.control(resizeFrame(this.#link.id, size))
   }
 

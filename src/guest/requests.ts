@@ -1,4 +1,5 @@
 /** The gateway's requests of docs/guest-protocol.md as bytes: INIT, SPAWN, CONNECT, LISTEN, SFTP, SWITCH. */
+import type { WindowSize } from '../base/program.ts'
 import { bytesOf } from '../bytes/byte-text.ts'
 import {
   ADDRESS_KIND,
@@ -11,14 +12,7 @@ import {
   SFTP_FLAG,
   SPAWN_FLAG,
 } from './frames.ts'
-import {
-  type GuestAddress,
-  type GuestBind,
-  GuestRefusal,
-  type GuestSpawn,
-  type GuestWindow,
-  type SftpSpawn,
-} from './guest.ts'
+import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn, type SftpSpawn } from './guest.ts'
 
 export interface InitSettings {
   readonly leaseMs: number
@@ -99,7 +93,7 @@ export function requestFrames(type: number, channel: number, payload: Buffer): B
   return frames.length === 1 ? frames[0] : Buffer.concat(frames)
 }
 
-export function resizeFrame(channel: number, window: GuestWindow): Buffer {
+export function resizeFrame(channel: number, window: WindowSize): Buffer {
   const payload = Buffer.alloc(8)
   writeWindow(payload, 0, window)
   return frame(FRAME_TYPE.RESIZE, channel, payload)
@@ -110,7 +104,7 @@ function kindOf({ kind }: GuestAddress | GuestBind): number {
 }
 
 /** struct winsize holds 16 bits a field; an SSH client may name 32. */
-function writeWindow(bytes: Buffer, at: number, window: GuestWindow): void {
+function writeWindow(bytes: Buffer, at: number, window: WindowSize): void {
   const fields = [window.cols, window.rows, window.width ?? 0, window.height ?? 0]
   for (const [i, value] of fields.entries()) bytes.writeUInt16BE(Math.max(0, Math.min(value, 65535)), at + i * 2)
 }

@@ -1,5 +1,6 @@
 /** A session's bytes and requests, joined to the program that runs for it. */
-import type { Exec, ExitStatus, OutputFd, OutputSink } from '../engine/engine.ts'
+import type { ExitStatus, WindowSize } from '../base/program.ts'
+import type { Exec, OutputFd, OutputSink } from '../engine/engine.ts'
 import type { GuestExec } from '../guest/guest.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshSession } from '../ssh/session.ts'
@@ -39,7 +40,7 @@ export async function pump(
     },
   }
   let exec: Exec | GuestExec | undefined
-  let size: { cols: number; rows: number; width: number; height: number } | undefined
+  let size: WindowSize | undefined
   const signals = new Set<string>()
   session.listen({
     drain: () => exec?.resume(),

@@ -1,7 +1,8 @@
 /** The live sessions of this gateway and the last ones that ended: who, where, as whom, how much, how it ended. */
+
 import { randomBytes } from 'node:crypto'
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
-import type { ExitStatus } from '../engine/engine.ts'
+import type { ExitStatus } from '../base/program.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint } from '../ssh/connection.ts'

@@ -2,9 +2,11 @@
  * An SFTP server of the gateway's own, for containers where none can run. It looks to the session like a program. One
  * request after the other, none read before the last one's answer was taken: what a client has in flight stays with it.
  */
+
 import { Writable } from 'node:stream'
 import { HatchwayError } from '../base/errors.ts'
-import type { Exec, ExitStatus, OutputSink } from '../engine/engine.ts'
+import type { ExitStatus } from '../base/program.ts'
+import type { Exec, OutputSink } from '../engine/engine.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import type { Files } from './archive-files.ts'
 import { MAX_PACKET, Requests } from './requests.ts'

@@ -1,9 +1,10 @@
 /** A "session" channel, RFC 4254 §6: collects what is asked before the start, then hands out an SshSession. */
+import type { ExitStatus } from '../base/program.ts'
 import { textOf } from '../bytes/byte-text.ts'
 import type { Channel, ChannelOwner } from './channel.ts'
 import type { SshAction } from './connection.ts'
 import { fields, MalformedPacket, type PacketReader } from './packets.ts'
-import type { PtyRequest, SessionEvents, SessionExit, SessionStart, SshSession, X11Request } from './session.ts'
+import type { PtyRequest, SessionEvents, SessionStart, SshSession, X11Request } from './session.ts'
 import { SessionInput } from './session-input.ts'
 
 /** OpenSSH's client sends what the user exports; nobody needs more than that. */
@@ -257,7 +258,7 @@ export class SessionChannel implements ChannelOwner {
     this.#input.drop()
   }
 
-  async #leave(status: SessionExit): Promise<void> {
+  async #leave(status: ExitStatus): Promise<void> {
     this.#answerStart?.(true)
     await new Promise<void>((resolve) => this.#channel.whenFlushed(resolve))
     this.#channel.sendEof()

@@ -1,15 +1,12 @@
 /** RFC 4254 §6: one "session" channel, as the handler sees it. The protocol stays behind it (session-channel.ts). */
+
 import type { Readable } from 'node:stream'
+import type { ExitStatus, WindowSize } from '../base/program.ts'
 
 /** pty-req, RFC 4254 §6.2. */
-export interface PtyRequest {
+export interface PtyRequest extends WindowSize {
   /** "": the client has none. A byte that is no UTF-8 is as byte-text.ts has it. */
   readonly term: string
-  readonly cols: number
-  readonly rows: number
-  /** Pixels. */
-  readonly width: number
-  readonly height: number
   /** Encoded terminal modes, RFC 4254 §8, as the client sent them, unvalidated. */
   readonly modes: Buffer
 }
@@ -29,15 +26,10 @@ export type SessionStart =
   | { readonly kind: 'exec'; readonly command: Buffer }
   | { readonly kind: 'subsystem'; readonly name: string }
 
-/** How a program ended; same shape as the engine's (ssh/ imports nothing of engine/). */
-export type SessionExit =
-  | { readonly code: number }
-  | { readonly signal: string; readonly coreDumped: boolean; readonly message?: string }
-
 /** What may come after the start. */
 export interface SessionEvents {
-  /** window-change, RFC 4254 §6.7; 0x0 is possible. */
-  resize?(size: { cols: number; rows: number; width: number; height: number }): void
+  /** window-change, RFC 4254 §6.7. */
+  resize?(size: WindowSize): void
   /** signal, RFC 4254 §6.9: name without "SIG", not checked against a list. True: delivered. */
   signal?(name: string): boolean
   /** break, RFC 4335. Milliseconds. */
@@ -84,5 +76,5 @@ export interface SshSession {
   /** Tell the client that nobody reads its bytes any more (eow@openssh.com), and drop them. */
   stopReading(): void
   /** Flush what was written, then EOF, exit-status or exit-signal, CLOSE. Resolves when all of it left or the channel died. */
-  exit(status: SessionExit): Promise<void>
+  exit(status: ExitStatus): Promise<void>
 }

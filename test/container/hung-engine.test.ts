@@ -2,11 +2,13 @@
  * An engine that hangs at one step of a session's start: whichever it is, the session ends with ENGINE_TIMEOUT. The steps
  * are those of session/handler.ts in its order; the engine is a real one, behind a proxy that loses the step's request.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { asHatchwayError } from '../../src/base/errors.ts'
+import type { ExitStatus } from '../../src/base/program.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { Containers } from '../../src/container/containers.ts'
 import { sessionEnvironment } from '../../src/container/environment.ts'
@@ -16,7 +18,7 @@ import { sessionProgram } from '../../src/container/program.ts'
 import { runProgram } from '../../src/container/run.ts'
 import { createMadeContainers } from '../../src/container/templates/template-containers.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import type { Engine, ExitStatus } from '../../src/engine/engine.ts'
+import type { Engine } from '../../src/engine/engine.ts'
 import { createGuestPool } from '../../src/guest/pool.ts'
 import { deadline } from '../../src/lifetime/deadline.ts'
 import type { Gate, Granted } from '../../src/policy/gate.ts'

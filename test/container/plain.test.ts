@@ -1,11 +1,13 @@
 /** The plain road in real containers: what an exec alone can give, and how its processes end. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ExitStatus, WindowSize } from '../../src/base/program.ts'
 import { textOf } from '../../src/bytes/byte-text.ts'
 import { createPlainRoad } from '../../src/container/plain.ts'
 import { sessionProgram } from '../../src/container/program.ts'
 import { openEngine } from '../../src/engine/choose.ts'
-import type { Engine, ExitStatus, WindowSize } from '../../src/engine/engine.ts'
+import type { Engine } from '../../src/engine/engine.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 
 const signal = AbortSignal.timeout(300_000)

@@ -1,7 +1,8 @@
 /** One program through an engine, with everything it said. */
 
 import { HatchwayError } from '../../src/base/errors.ts'
-import type { Engine, Exec, ExecSpec, ExitStatus } from '../../src/engine/engine.ts'
+import type { ExitStatus } from '../../src/base/program.ts'
+import type { Engine, Exec, ExecSpec } from '../../src/engine/engine.ts'
 
 export interface RunRequest {
   readonly user?: string

@@ -1,7 +1,9 @@
 /** The other end of docs/guest-protocol.md in the test's own process, so that it can say what a real helper never would. */
+
 import { Writable } from 'node:stream'
 import type { HatchwayError } from '../../src/base/errors.ts'
-import type { Exec, ExitStatus, OutputSink } from '../../src/engine/engine.ts'
+import type { ExitStatus } from '../../src/base/program.ts'
+import type { Exec, OutputSink } from '../../src/engine/engine.ts'
 import type { ConnectionSettings, GuestConnection } from '../../src/guest/connection.ts'
 import { FRAME_TYPE, frame } from '../../src/guest/frames.ts'
 import type { GuestSpawn } from '../../src/guest/guest.ts'

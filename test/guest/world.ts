@@ -1,10 +1,12 @@
 /** A pool over a real engine with a folder and a log of its own, and programs through it. */
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ExitStatus } from '../../src/base/program.ts'
 import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import type { Container, Engine, ExitStatus } from '../../src/engine/engine.ts'
+import type { Container, Engine } from '../../src/engine/engine.ts'
 import type { Guest, GuestExec, GuestSpawn } from '../../src/guest/guest.ts'
 import { createGuestPool, type GuestPool } from '../../src/guest/pool.ts'
 import type { GuestSettings } from '../../src/guest/settings.ts'

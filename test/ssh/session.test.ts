@@ -1,10 +1,12 @@
 /** Sessions: with the real OpenSSH client, and with a peer that sends what no client sends. */
+
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import type { ExitStatus } from '../../src/base/program.ts'
 import { bytesOf } from '../../src/bytes/byte-text.ts'
-import type { PtyRequest, SessionExit, SessionStart, SshSession } from '../../src/ssh/session.ts'
+import type { PtyRequest, SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, type Peer, packet } from './peer.ts'
 import {
   program,
@@ -194,7 +196,7 @@ test('a handler that throws refuses its session and nothing else', async () => {
   expect(server.events).toContainEqual(expect.objectContaining({ type: 'fault', error: thrown }))
 })
 
-const exits: [string, SessionExit, string[]][] = [
+const exits: [string, ExitStatus, string[]][] = [
   ['KILL', { signal: 'KILL', coreDumped: false }, ['exit-signal', 'KILL']],
   ['SIGSEGV with a core', { signal: 'SIGSEGV', coreDumped: true }, ['exit-signal', 'SEGV']],
   [

@@ -1,17 +1,19 @@
 /** A server on a free port, keys for it, and the real OpenSSH client. The layer loads ssh2 before anything else does. */
+
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type Ssh2 from 'ssh2'
+import type { ExitStatus } from '../../src/base/program.ts'
 import type { Approach } from '../../src/ssh/arrival.ts'
 import type { Authenticator } from '../../src/ssh/auth.ts'
 import type { ConnectionHandlers, SshConnection } from '../../src/ssh/connection.ts'
 import type { SshLimits } from '../../src/ssh/limits.ts'
 import { createSshServer, type SshServer } from '../../src/ssh/server.ts'
 import type { SshServerEvent } from '../../src/ssh/server-events.ts'
-import type { SessionEvents, SessionExit, SshSession } from '../../src/ssh/session.ts'
+import type { SessionEvents, SshSession } from '../../src/ssh/session.ts'
 
 /** Stock ssh2's client, loaded after the layer. */
 export const ssh2: typeof Ssh2 = createRequire(import.meta.url)('ssh2')
@@ -193,7 +195,7 @@ export function program(
     session: SshSession,
     write: (fd: 1 | 2, chunk: Buffer | string) => Promise<void>,
     listen: (events: Omit<SessionEvents, 'drain'>) => void,
-  ) => Promise<SessionExit>,
+  ) => Promise<ExitStatus>,
 ): (session: SshSession) => Promise<void> {
   return async (session) => {
     let drained: (() => void) | undefined

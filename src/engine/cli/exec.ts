@@ -1,11 +1,13 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
+
 import { PassThrough } from 'node:stream'
 import { type FailureCode, HatchwayError } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
+import type { ExitStatus } from '../../base/program.ts'
 import { deferred } from '../../lifetime/deferred.ts'
 import type { KeyedSemaphore } from '../../lifetime/semaphore.ts'
 import { whyEnded } from '../ending.ts'
-import type { Container, Exec, ExecSpec, ExitStatus, OutputFd, OutputSink } from '../engine.ts'
+import type { Container, Exec, ExecSpec, OutputFd, OutputSink } from '../engine.ts'
 import {
   engineLost,
   isUnreachable,

@@ -1,8 +1,10 @@
 /** A running CLI as bytes: one shape for a child on pipes and a child on a terminal. */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import type { OutputFd, WindowSize } from '../engine.ts'
+import type { WindowSize } from '../../base/program.ts'
+import type { OutputFd } from '../engine.ts'
 import { unreachable } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
 

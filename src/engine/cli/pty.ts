@@ -5,11 +5,12 @@
  * - libuv takes a hang-up for the end of file after one short read, and a terminal's reads are always short (4 KiB);
  * - the terminal must be raw before the CLI makes it so, or early input is echoed and its CR translated.
  */
+
 import { readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
-import type { WindowSize } from '../engine.ts'
+import type { WindowSize } from '../../base/program.ts'
 import { unreachable } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
 import { type CliProcess, end } from './process.ts'

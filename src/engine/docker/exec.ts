@@ -1,10 +1,12 @@
 /** `docker exec` over the API: create, start hijacked, pump, and say how it ended. */
+
 import type net from 'node:net'
 import { HatchwayError } from '../../base/errors.ts'
+import type { ExitStatus } from '../../base/program.ts'
 import { deferred } from '../../lifetime/deferred.ts'
 import type { KeyedSemaphore } from '../../lifetime/semaphore.ts'
 import { DETACH_KEYS } from '../detach-keys.ts'
-import type { Exec, ExecSpec, ExitStatus, OutputSink } from '../engine.ts'
+import type { Exec, ExecSpec, OutputSink } from '../engine.ts'
 import { parseExecState, parseObjectId } from '../json.ts'
 import { engineError, engineTimeout, START_FAILURE_TEXTS } from '../messages.ts'
 import { createStdin } from '../stdin.ts'

@@ -1,9 +1,11 @@
 /** The end of an exec: the stream is over, what was it? An exit code, a failed start, a container or an engine that went. */
+
 import { setTimeout as delay } from 'node:timers/promises'
 import { HatchwayError } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
+import type { ExitStatus } from '../../base/program.ts'
 import { whyEnded } from '../ending.ts'
-import type { ExecSpec, ExitStatus, OutputSink } from '../engine.ts'
+import type { ExecSpec, OutputSink } from '../engine.ts'
 import { parseContainer, parseExecState } from '../json.ts'
 import {
   couldNotRun,

@@ -1,6 +1,7 @@
 /** Sizes of one exec's terminal: one call at a time, and only the last size asked for in between is sent. */
+
 import { setTimeout as delay } from 'node:timers/promises'
-import type { WindowSize } from '../engine.ts'
+import type { WindowSize } from '../../base/program.ts'
 import type { DockerApi } from './api.ts'
 
 /** Docker waits up to 10 s for the program to be ready for it. */
