@@ -19,6 +19,8 @@ export interface Budget {
 interface Account extends Budget {
   connections: number
   used: number
+  /** Its identity has another one when it comes back. */
+  isClosed: boolean
 }
 
 export class Budgets {
@@ -34,7 +36,7 @@ export class Budgets {
     return this.#accounts.size
   }
 
-  /** One more connection of an identity. What it took may be given back after it has left. */
+  /** One more connection of an identity. What it took may be given back after it has left; it takes no more once that is all. */
   enter(identity: string): { readonly budget: Budget; leave(): void } {
     const account = this.#accounts.get(identity) ?? this.#open(identity)
     account.connections++
@@ -49,13 +51,14 @@ export class Budgets {
 
   #open(identity: string): Account {
     const take = (bytes: number, max: number) => {
-      if (account.used + bytes > max) return false
+      if (account.used + bytes > (account.isClosed ? 0 : max)) return false
       account.used += bytes
       return true
     }
     const account: Account = {
       connections: 0,
       used: 0,
+      isClosed: false,
       take: (bytes) => take(bytes, this.#max),
       spare: (bytes) => take(bytes, this.#max * 0.75),
       give: (bytes) => {
@@ -68,6 +71,8 @@ export class Budgets {
   }
 
   #tidy(identity: string, account: Account): void {
-    if (account.connections === 0 && account.used === 0) this.#accounts.delete(identity)
+    if (account.isClosed || account.connections > 0 || account.used !== 0) return
+    account.isClosed = true
+    this.#accounts.delete(identity)
   }
 }

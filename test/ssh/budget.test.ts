@@ -248,3 +248,15 @@ test('global requests that wait are counted by their bytes', async () => {
   await peer.closed
   expect(server?.events).toContainEqual(expect.objectContaining({ reason: 'too many requests' }))
 })
+
+test('who has left and given all back takes nothing more, and closes nobody else’s account', () => {
+  const budgets = new Budgets(10)
+  const gone = budgets.enter('eve')
+  gone.leave()
+  const here = budgets.enter('eve')
+  expect(here.budget.take(6)).toBe(true)
+  expect([gone.budget.take(6), gone.budget.take(0)]).toEqual([false, true])
+  gone.budget.give(0)
+  expect(budgets.enter('eve').budget.take(6)).toBe(false)
+  expect(budgets.size).toBe(1)
+})
