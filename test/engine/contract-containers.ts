@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { EngineEvent } from '../../src/engine/engine.ts'
 import { until } from '../support/wait.ts'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 
 const soon = () => AbortSignal.timeout(20_000)
 

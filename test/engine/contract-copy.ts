@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { expect } from 'vitest'
 import { run } from '../support/containers.ts'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 const soon = () => AbortSignal.timeout(20_000)

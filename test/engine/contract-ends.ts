@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { until } from '../support/wait.ts'
-import type { Bench, Promised } from './contract.ts'
+import type { Bench, Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 const LOOP = ['sh', '-c', 'echo ready; while :; do sleep 0.1; done'] as const

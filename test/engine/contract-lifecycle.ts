@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { ContainerSpec, Engine } from '../../src/engine/engine.ts'
 import { testName } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 const soon = () => AbortSignal.timeout(30_000)

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 export function startTests(promised: Promised): void {

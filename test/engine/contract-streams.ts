@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Exec } from '../../src/engine/engine.ts'
 import { until } from '../support/wait.ts'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { until } from '../support/wait.ts'
-import type { Promised } from './contract.ts'
+import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 
 const tty = { cols: 121, rows: 37 }

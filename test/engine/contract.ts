@@ -1,6 +1,6 @@
 /** The seam as a test suite: every driver runs it whole, but for what it skips with a reason. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Engine } from '../../src/engine/engine.ts'
+import type { Bench, Ground, Promised } from './contract-bench.ts'
 import { containerTests } from './contract-containers.ts'
 import { copyTests } from './contract-copy.ts'
 import { endTests } from './contract-ends.ts'
@@ -14,25 +14,6 @@ export interface Driver {
   readonly skip: readonly { readonly reason: string; readonly tests: readonly string[] }[]
   open(): Promise<Ground>
 }
-
-/** What a driver's tests stand on: the engine under test, and its CLI to do things to containers behind its back. */
-export interface Ground {
-  readonly engine: Engine
-  control(...args: string[]): Promise<string>
-  close(): Promise<void>
-}
-
-/** A long-running container of busybox for one group of tests. */
-export interface Bench {
-  readonly engine: Engine
-  readonly ground: Ground
-  readonly id: string
-  readonly name: string
-  /** One more, removed at the end. */
-  container(...args: string[]): Promise<{ id: string; name: string }>
-}
-
-export type Promised = (name: string, test: (bench: Bench) => Promise<void>, limit?: number) => void
 
 export function contract(driver: Driver): void {
   describe(driver.name, () => {

@@ -1,0 +1,21 @@
+/** What the contract's tests stand on: an engine, and a container of it. */
+import type { Engine } from '../../src/engine/engine.ts'
+
+/** What a driver's tests stand on: the engine under test, and its CLI to do things to containers behind its back. */
+export interface Ground {
+  readonly engine: Engine
+  control(...args: string[]): Promise<string>
+  close(): Promise<void>
+}
+
+/** A long-running container of busybox for one group of tests. */
+export interface Bench {
+  readonly engine: Engine
+  readonly ground: Ground
+  readonly id: string
+  readonly name: string
+  /** One more, removed at the end. */
+  container(...args: string[]): Promise<{ id: string; name: string }>
+}
+
+export type Promised = (name: string, test: (bench: Bench) => Promise<void>, limit?: number) => void
