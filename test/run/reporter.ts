@@ -24,7 +24,7 @@ export default class RunReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], _errors: readonly unknown[], reason: TestRunEndReason): void {
     const lines: string[] = []
     const ran = new Set(modules.map((module) => module.relativeModuleId))
-    if (!testFiles().engine.every((file) => ran.has(file))) lines.push('a part of the tests')
+    if (!testFiles().engine.every((file) => ran.has(file))) lines.push('not the whole suite')
     else if (!referenceIsDue()) lines.push('sshd, the reference, has passed with these tests before: not asked again')
     else if (reason === 'passed') rememberReference()
     for (const [name, began] of this.#began) {
