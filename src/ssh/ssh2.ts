@@ -53,6 +53,8 @@ export interface StockKeyExchange {
 export interface StockProtocol {
   start(): void
   parse(chunk: Buffer, from: number, to: number): void
+  /** Called until it has answered `to` or more. */
+  _parse: (chunk: Buffer, from: number, to: number) => number
   rekey(): void
   cleanup(): void
   authSuccess(): void

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { SlabOutput } from '../bytes/batched-writer.ts'
-import { listening } from '../bytes/shared-read-buffer.ts'
+import { isLent, listening } from '../bytes/shared-read-buffer.ts'
 import type { ComputingShare } from './computing-share.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
@@ -29,6 +29,12 @@ const PAUSE_BEFORE_LOGIN_BYTES = 256 * 1024
 /** Packets, and bytes of them, held back while a client delays its key exchange. */
 const MAX_HELD_PACKETS = 10_000
 const MAX_HELD_BYTES = 1024 * 1024
+/**
+ * Handled for one client before all others have their turn: a read of 256 KB may be seven thousand small packets, or hold
+ * 200 MB compressed, and as long as reads are full libuv makes 32 of them in a row. Channel data never comes to that.
+ */
+const MAX_PACKETS_A_TURN = 256
+const MAX_BYTES_A_TURN = 1024 * 1024
 const KEX_TIMEOUT_MS = 120_000
 const CLOSE_TIMEOUT_MS = 2_000
 
@@ -65,6 +71,10 @@ export class Transport {
   /** Given to be sent in the key exchange that is under way. */
   #heldBytes = 0
   readonly #share = new ExchangeShare(() => this.#drained())
+  #turnPackets = 0
+  #turnBytes = 0
+  /** Others have their turn, and the client is not heard. */
+  #isInterrupted = false
   /** Set while the first key exchange waits for its turn, and the client is not heard. */
   #giveUpTurn: (() => void) | undefined
 
@@ -246,6 +256,13 @@ export class Transport {
   #received(data: Buffer): void {
     if (this.closed) return
     this.#rekeying.received(data.length)
+    this.#handle(data)
+  }
+
+  #handle(data: Buffer): void {
+    if (this.closed) return
+    this.#turnPackets = 0
+    this.#turnBytes = 0
     const began = performance.now()
     try {
       // ssh2 keeps what belongs to a key exchange, and there is nothing else before the login.
@@ -255,6 +272,27 @@ export class Transport {
     } catch (error) {
       this.#unreadable(error)
     }
+  }
+
+  /** What is left of the bytes waits for the next turn of the event loop. The answer makes ssh2's decipher stop. */
+  #interrupt(): false {
+    const protocol = this.#protocol
+    const { _parse: parse } = protocol
+    const rest: Buffer[] = []
+    protocol._parse = (chunk, from, to) => {
+      const bytes = chunk.subarray(from, to)
+      rest.push(isLent(bytes) ? Buffer.from(bytes) : bytes)
+      return to
+    }
+    this.#isInterrupted = true
+    this.#stream.pause()
+    setImmediate(() => {
+      this.#isInterrupted = false
+      protocol._parse = parse
+      for (const bytes of rest) this.#handle(bytes)
+      this.#drained()
+    })
+    return false
   }
 
   /** What handling a packet threw, when it came or later: it ends the connection. */
@@ -296,7 +334,11 @@ export class Transport {
     } catch (error) {
       this.broken(error)
     }
-    return this.closed ? Number.POSITIVE_INFINITY : undefined
+    if (this.closed) return Number.POSITIVE_INFINITY
+    this.#turnPackets++
+    this.#turnBytes += lent.length
+    if (this.#turnPackets >= MAX_PACKETS_A_TURN || this.#turnBytes >= MAX_BYTES_A_TURN) return this.#interrupt()
+    return undefined
   }
 
   /** The first, the answer to ours, or one that the client asks for. */
@@ -344,7 +386,8 @@ export class Transport {
 
   #drained(): void {
     if (this.closed) return
-    const ready = !this.#giveUpTurn && !this.#share.resting && this.#output.unsent < this.#pauseInput
+    const ready =
+      !this.#giveUpTurn && !this.#isInterrupted && !this.#share.resting && this.#output.unsent < this.#pauseInput
     if (ready && this.#stream.isPaused()) this.#stream.resume()
     const waiters = [...this.#waiting]
     this.#waiting.clear()
