@@ -1,0 +1,18 @@
+/** The command line of `hatchway ls`; what it does is loaded when it runs. */
+import type { Command } from 'commander'
+import type { ConfigFlags } from '../flags.ts'
+import { configOption, engineOption, jsonOption, print } from './options.ts'
+
+export function registerLs(program: Command): void {
+  program
+    .command('ls')
+    .description('containers that can be entered')
+    .option('--running', 'only those that run', false)
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .addOption(engineOption())
+    .action(async ({ json, running, ...flags }: ConfigFlags & { json: boolean; running: boolean }) => {
+      const [{ ls }, { configFrom }] = await Promise.all([import('../ls.ts'), import('../flags.ts')])
+      print(await ls(configFrom(flags).config, { json, running }))
+    })
+}

@@ -1,0 +1,20 @@
+/** The command lines of `hatchway hash-password` and `totp-secret`; what they do is loaded when they run. */
+import type { Command } from 'commander'
+import { print } from './options.ts'
+
+export function registerHashPassword(program: Command): void {
+  program
+    .command('hash-password')
+    .description("ask for a password and print what to write behind a user's passwordHash")
+    .action(async () => print(await (await import('../hash-password.ts')).hashPasswordCommand()))
+}
+
+export function registerTotpSecret(program: Command): void {
+  program
+    .command('totp-secret')
+    .description("make a secret for a user's verification codes: an otpauth:// URI for totpSecret and for the phone")
+    .argument('<name>', 'the user')
+    .action(async (name: string) =>
+      print((await import('../totp-secret.ts')).totpSecretCommand(name, process.stdout.isTTY)),
+    )
+}

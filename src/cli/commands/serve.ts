@@ -1,0 +1,14 @@
+/** The command line of `hatchway serve`; what it does is loaded when it runs. */
+import type { Command } from 'commander'
+import type { ConfigFlags } from '../flags.ts'
+import { collect, exit, gatewayOptions, socketOption } from './options.ts'
+
+export function registerServe(program: Command): void {
+  gatewayOptions(program.command('serve').description('run the gateway'))
+    .option('--listen <host:port>', 'address to listen on (repeatable)', collect)
+    .addOption(socketOption())
+    .action(async (flags: ConfigFlags) => {
+      const [{ serve }, { configFrom }] = await Promise.all([import('../serve.ts'), import('../flags.ts')])
+      exit(await serve(configFrom(flags)))
+    })
+}
