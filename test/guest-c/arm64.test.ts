@@ -28,14 +28,16 @@ suite(
       expect(channel.out.toString()).toMatch(/rows 45; columns 123;[\s\S]*intr = \^A;[\s\S]* -echo /)
     })
 
-    run('a session is hung up, with a monitor its whole tree', async () => {
+    run('a session is hung up, with a monitor too', async () => {
       const client = await start({ init: { grace: 300 } })
-      for (const [monitor, mode] of [
-        [false, 0],
-        [true, 2],
+      // One process under the monitor: qemu-user 7.2 has no PR_SET_CHILD_SUBREAPER, so what forked leaves the tree as its
+      // parent dies. ends.test.ts has whole trees, on this machine's own architecture.
+      for (const [monitor, mode, script] of [
+        [false, 0, 'sleep 60 & echo $! $$; wait'],
+        [true, 2, 'echo $$; exec sleep 60'],
       ] as const) {
-        const channel = client.sh('sleep 60 & echo $! $$; wait', { monitor })
-        const pids = (await channel.waitText(/\d+ \d+\n/, 15_000)).trim().split(' ').map(Number)
+        const channel = client.sh(script, { monitor })
+        const pids = (await channel.waitText(/\d+\n/, 15_000)).trim().split(' ').map(Number)
         channel.close(mode)
         await channel.closed()
         for (const pid of pids) await expect.poll(() => alive(pid)).toBe(false)

@@ -266,6 +266,12 @@ export class Client {
   send(type: number, channel: number, payload?: Buffer): void {
     this.output.write(frameBytes(type, channel, payload))
   }
+  /** The frames of `work` leave in one write. */
+  together(work: () => void): void {
+    this.output.cork()
+    work()
+    this.output.uncork()
+  }
   init(lease: number, grace: number, channels: number): void {
     this.send(T.INIT, 0, Buffer.concat([u16(1), u32(lease), u32(grace), u32(channels), u32(0)]))
   }
