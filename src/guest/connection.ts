@@ -8,7 +8,7 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { ChannelLink, GuestChannel, Opening } from './channel.ts'
 import { ChannelTable } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'
-import { FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
+import { type ConnectionFrames, FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
 import { FRAME_TYPE, frame, MAX_CHANNELS, ProtocolError, START_CREDIT } from './frames.ts'
 import type {
   Guest,
@@ -32,8 +32,6 @@ import { connectRequest, initFrame, listenRequest, requestFrames, sftpRequest, s
 import { Socket } from './socket.ts'
 import { switchOver } from './switch.ts'
 
-/** Worth a data path of its own. */
-const BULK_BYTES = 4 * 1024 * 1024
 const SWITCH_ANSWER_MS = 15_000
 /** A request is answered by then, or its channel is closed. A connect inside may try several addresses. */
 const ANSWER_MS = 150_000
@@ -64,15 +62,14 @@ export class GuestConnection implements Guest {
   readonly #exec: Exec
   readonly #settings: ConnectionSettings
   readonly #output: Output
-  readonly #channels = new ChannelTable()
+  readonly #channels: ChannelTable
+  readonly #frames: HelperFrames
   readonly #life = new AbortController()
   readonly #lease: ReturnType<typeof createLease>
   readonly #parser: FrameParser
   #ending = false
   /** Its end is being explained; what it still says is not heard. */
   #judging = false
-  #isBulky = false
-  #bytes = 0
   #onSwitched: ((errno: number) => void) | undefined
   #direct: Duplex | undefined
   #door: Door | undefined
@@ -84,6 +81,8 @@ export class GuestConnection implements Guest {
     this.#exec = exec
     this.#settings = settings
     this.#output = new Output(exec.stdin, (error) => void this.#end(error))
+    this.#channels = new ChannelTable(this.#output, { idle: () => this.onIdle(), bulk: () => this.onBulk() })
+    this.#frames = { ...this.#ownFrames, ...this.#channels.frames }
     this.#parser = new FrameParser(this.#frames)
     this.#output.control(initFrame({ ...settings, maxChannels: MAX_CHANNELS }))
     this.#lease = createLease(settings.leaseMs, (ping) => void exec.stdin.write(ping), {
@@ -111,7 +110,7 @@ export class GuestConnection implements Guest {
 
   /** Payload bytes since the start, both ways. */
   get bytes(): number {
-    return this.#bytes + this.#output.bytes
+    return this.#channels.bytes
   }
 
   get isDirect(): boolean {
@@ -284,7 +283,7 @@ export class GuestConnection implements Guest {
     }
   }
 
-  readonly #frames: HelperFrames = {
+  readonly #ownFrames: ConnectionFrames = {
     hello: () => {
       throw new ProtocolError('a second HELLO')
     },
@@ -295,42 +294,6 @@ export class GuestConnection implements Guest {
       this.#onSwitched = undefined
       answer(errno)
     },
-    opened: (id, value, credit) => this.#channels.get(id).opened(value, credit),
-    fail: (id, errno, stage) => {
-      this.#channels.get(id).refused({ errno, stage })
-      this.#remove(id)
-    },
-    accept: (id, listener, credit, port, address) => {
-      const from = this.#channels.accept(id, listener)
-      this.#channels.set(id, from.accepts({ id, output: this.#output }, credit, port, address))
-    },
-    data: (id, fd, piece) => {
-      this.#bytes += piece.length
-      this.#noticeBulk()
-      this.#channels.get(id).data(fd, piece)
-    },
-    eof: (id, fd) => this.#channels.get(id).eof(fd),
-    window: (id, bytes) => {
-      this.#noticeBulk()
-      this.#channels.get(id).window(bytes)
-    },
-    exit: (id, kind, value, core) => this.#channels.get(id).exited(kind, value, core),
-    unread: (id) => this.#channels.get(id).unread(),
-    closed: (id) => {
-      this.#channels.get(id).channelClosed()
-      this.#remove(id)
-    },
-  }
-
-  #noticeBulk(): void {
-    if (this.#isBulky || this.bytes < BULK_BYTES) return
-    this.#isBulky = true
-    this.onBulk()
-  }
-
-  #remove(id: number): void {
-    this.#channels.remove(id)
-    if (this.#channels.size === 0) this.onIdle()
   }
 
   async #end(cause: unknown): Promise<void> {

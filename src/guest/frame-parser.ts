@@ -23,10 +23,16 @@ export interface Hello {
 }
 
 /** What a helper may say, already checked in itself; whether it may say it now is the receiver's to judge. */
-export interface HelperFrames {
+export type HelperFrames = ConnectionFrames & ChannelFrames
+
+/** On channel 0. */
+export interface ConnectionFrames {
   hello(hello: Hello): void
   pong(opaque: bigint): void
   switched(errno: number): void
+}
+
+export interface ChannelFrames {
   opened(channel: number, value: number, credit: number): void
   fail(channel: number, errno: number, stage: number): void
   accept(channel: number, listener: number, credit: number, port: number, address: Buffer): void
