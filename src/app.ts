@@ -27,8 +27,9 @@ import { logEvents } from './observe/log-events.ts'
 import { createPolicyKeeper } from './policy/live-policy.ts'
 import { openExternal } from './policy/open-external.ts'
 import type { PolicySettings } from './policy/policy.ts'
+import { createAdmit } from './session/admit.ts'
+import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { createDestinations } from './session/destination.ts'
-import { createHandler } from './session/handler.ts'
 import { readMotd } from './session/motd.ts'
 import { followed, openPeople } from './session/people.ts'
 import { SessionRegistry } from './session/registry.ts'
@@ -142,14 +143,14 @@ async function openGateway(
   }
   const policy = createPolicyKeeper(policySettings(config, where), (identity) => people.login.today(identity), log)
   const { hostSuffixes } = config
-  const handler = createHandler({
+  const destinations = createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log })
+  const dependencies: ConnectionDependencies = {
     road,
-    destinations: createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log }),
+    destinations,
     guests,
     policy,
     registry,
     forget,
-    log,
     environment: () => current.environment.set,
     binds: config,
     killTree: () => current.onDisconnect === 'killTree',
@@ -162,16 +163,16 @@ async function openGateway(
     motd: async () => (current.motd === undefined ? undefined : readMotd(current.motd)),
     holds: (identity, context) => people.login.holds(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
-  })
+  }
   const server = createSshServer<Identity>({
     hostKeys: hostKeys.map(({ file, privateKey }) => ({ file, bytes: privateKey })),
     hostCertificates,
     limits: () => current.limits,
     approach: createApproach({ proxies: () => current.proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { ...followed(() => people), admit: handler.admit },
+    authenticator: { ...followed(() => people), admit: createAdmit(destinations, log) },
     ...(banner !== undefined && { banner }),
-    connection: handler.connection,
+    connection: createConnections(dependencies, log),
     observe: (event) => events.emit(event),
   })
   scope.add(server, async () => {

@@ -88,7 +88,7 @@ function graceOf(limit: number, { sessionTimeoutWarning }: TimeLimits): number {
 type Counters = Pick<SessionRecord, 'addIn' | 'addOut'>
 
 /** Counters for which what passes also keeps the session from being idle. */
-export function countingTraffic(counters: Counters, clock: TimeLimit): Counters {
+export function countingTraffic(counters: Counters, clock: Pick<TimeLimit, 'touch'>): Counters {
   return {
     addIn(bytes) {
       clock.touch()

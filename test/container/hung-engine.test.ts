@@ -1,6 +1,6 @@
 /**
  * An engine that hangs at one step of a session's start: whichever it is, the session ends with ENGINE_TIMEOUT. The steps
- * are those of session/handler.ts in its order; the engine is a real one, behind a proxy that loses the step's request.
+ * are those of session/serve.ts in its order; the engine is a real one, behind a proxy that loses the step's request.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,0 +1,51 @@
+/** What decides at the login: does it lead anywhere for whoever was proved? Asked after the proof, before any session. */
+import type { Logger } from 'pino'
+import type { Identity } from '../auth/identity.ts'
+import { asHatchwayError, type FailureCode } from '../base/errors.ts'
+import { engineLimit } from '../engine/messages.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
+import type { Origin } from '../policy/request.ts'
+import type { AuthContext } from '../ssh/auth.ts'
+import type { Destinations } from './destination.ts'
+
+/** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
+const ADMIT_MS = 10_000
+
+/** Failures that sshd would answer with "Permission denied": nobody of that name here, or nobody one may be. */
+const UNKNOWN: readonly FailureCode[] = [
+  'CONTAINER_NOT_FOUND',
+  'CONTAINER_AMBIGUOUS',
+  'USER_NOT_FOUND',
+  'USER_BROKEN',
+  'NOT_PERMITTED',
+]
+
+/** A sentence when the login name leads nowhere for this identity. */
+export type Admit = (identity: Identity, context: AuthContext) => Promise<string | undefined>
+
+export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check'>, log: Logger): Admit {
+  return async (identity, context) => {
+    const origin = originOf(context)
+    const route = destinations.routeFor(origin)
+    try {
+      const limit = engineLimit('asking for a container', ADMIT_MS)
+      await withDeadline(limit, [context.signal], (signal) =>
+        unlessAborted(destinations.check({ identity, origin }, route, signal), signal),
+      )
+      return undefined
+    } catch (error) {
+      // An engine that is down or hangs is told in the session, where it may have come back.
+      const failure = asHatchwayError(error)
+      if (!UNKNOWN.includes(failure.code)) return undefined
+      log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
+      return `hatchway: ${failure.message}`
+    }
+  }
+}
+
+/** A login, as the policy and the destinations see it. */
+export function originOf(context: Pick<AuthContext, 'connectionId' | 'user' | 'host' | 'remote'>): Origin {
+  const { connectionId, user, host, remote } = context
+  return { connectionId, login: user, ...(host !== undefined && { host }), remote }
+}

@@ -1,0 +1,140 @@
+/** What a connection may do once it is proved: sessions, forwards and jumps, all by one gate and to one destination. */
+import type { Duplex } from 'node:stream'
+import type { Logger } from 'pino'
+import type { Identity } from '../auth/identity.ts'
+import { asHatchwayError, HatchwayError } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
+import type { Target } from '../container/containers.ts'
+import type { BindSettings } from '../forward/bind.ts'
+import { directForwards } from '../forward/direct.ts'
+import { createInward } from '../forward/inward.ts'
+import { createJump } from '../forward/jump.ts'
+import { remoteForwards } from '../forward/remote.ts'
+import type { Guest } from '../guest/guest.ts'
+import type { GuestPool } from '../guest/pool.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
+import { createGate } from '../policy/gate.ts'
+import type { PolicyKeeper } from '../policy/live-policy.ts'
+import type { Action } from '../policy/request.ts'
+import { MAX_IDENTITY_BYTES } from '../sftp/spool.ts'
+import type { AuthContext } from '../ssh/auth.ts'
+import { Budgets } from '../ssh/budget.ts'
+import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from '../ssh/connection.ts'
+import { originOf } from './admit.ts'
+import type { Destinations } from './destination.ts'
+import { PerIdentity } from './per-identity.ts'
+import { type SessionDependencies, type SessionLimits, serveSession } from './serve.ts'
+
+export interface ConnectionDependencies extends SessionDependencies {
+  readonly destinations: Destinations
+  /** Absent with `guest: off`. */
+  readonly guests: Pick<GuestPool, 'acquire'> | undefined
+  readonly policy: PolicyKeeper
+  /** What is remembered of this container is wrong now. */
+  readonly forget: (containerId: string) => void
+  readonly binds: BindSettings
+  readonly limits: () => ConnectionLimits
+  /** Would what somebody was proved by let them in at this login, too, and on the same terms? */
+  readonly holds: (identity: Identity, context: AuthContext) => Promise<boolean>
+  /** Serve one more SSH connection, over this stream. */
+  readonly inject: (stream: Duplex, remote: Endpoint, local: Endpoint, carried: Carried<Identity>) => void
+}
+
+export interface ConnectionLimits extends SessionLimits {
+  /** 0: any number. */
+  readonly maxConnectionsPerIdentity: number
+}
+
+/** Neither can be had without a helper. */
+const INWARD: readonly string[] = ['agent', 'x11']
+
+export function createConnections(
+  deps: ConnectionDependencies,
+  gatewayLog: Logger,
+): (connection: SshConnection<Identity>) => ConnectionHandlers {
+  const connections = new PerIdentity()
+  const spools = new Budgets(MAX_IDENTITY_BYTES)
+
+  return (connection) => {
+    const { identity } = connection
+    const log = gatewayLog.child({ connection: connection.id, identity: identity.name })
+    const spool = spools.enter(identity.name)
+    const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
+    const destination = deps.destinations.open(who, connection.closed, prove)
+    const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
+
+    /** What was chosen after the login is as if it had been asked for there: on no other terms. */
+    async function prove(login: string): Promise<void> {
+      const { id: connectionId, remote, local, closed: signal } = connection
+      if (await deps.holds(identity, { connectionId, user: login, remote, local, signal })) return
+      throw new HatchwayError(
+        'NOT_PERMITTED',
+        `what you logged in with does not hold there; try ssh ${clientText(login)}@GATEWAY`,
+      )
+    }
+
+    async function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
+      const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
+      try {
+        return await deps.guests?.acquire(container, user, signal)
+      } catch (error) {
+        if (asHatchwayError(error).code === 'USER_CHANGED') deps.forget(container.id)
+        throw error
+      }
+    }
+
+    /** Nothing can be had by this connection any more: its client, a ControlMaster or an autossh, shall make another. */
+    function leaveIfChanged(failure: HatchwayError): void {
+      if (failure.code === 'CONTAINER_CHANGED') connection.disconnect(`hatchway: ${failure.message}`)
+    }
+
+    onAbort(connection.closed, spool.leave)
+    connections.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
+    const places = {
+      connection,
+      destination,
+      gate,
+      inward: createInward(connection, log),
+      guestFor,
+      space: spool.budget,
+      log,
+      failed: leaveIfChanged,
+    }
+    const forwarding = {
+      connection,
+      log,
+      engine: deps.road.engine,
+      binds: deps.binds,
+      enter: (action: Action, signal: AbortSignal) =>
+        destination.enter(gate, [action], signal).catch((error: unknown) => {
+          // The client reads the refusal first, which needs no more than promises.
+          setImmediate(leaveIfChanged, asHatchwayError(error))
+          throw error
+        }),
+      again: (action: Action, entered: Target, signal: AbortSignal) => destination.again(gate, action, entered, signal),
+      guestFor,
+      hold: gate.hold,
+    }
+    const direct = directForwards(forwarding)
+    const jump = createJump({
+      log,
+      demandHost: async (host, signal) => {
+        const route = deps.destinations.routeFor({ login: '', host })
+        if (!('template' in route))
+          await deps.destinations.find({ identity, origin: { ...who.origin, host } }, route, signal)
+      },
+      serve: (channel, host) => deps.inject(channel, connection.remote, connection.local, { host, identity }),
+    })
+
+    return {
+      // The client says to its user what it cannot have.
+      allow: async (action) => (deps.guests || !INWARD.includes(action.kind) ? gate.allow(action) : false),
+      session(session) {
+        if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
+        void serveSession(session, places, deps)
+      },
+      ...remoteForwards(forwarding),
+      direct: async (target, signal) => ((await destination.toGateway) ? jump(target, signal) : direct(target, signal)),
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The story of one session, from top to bottom. There is no middleware chain: the order is security, so it is read in one
+ * place, and test/session/serve.test.ts holds it call by call.
+ */
+import type { Logger } from 'pino'
+import type { Identity } from '../auth/identity.ts'
+import { asHatchwayError, FAILURES, HatchwayError } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
+import type { Target } from '../container/containers.ts'
+import { sessionEnvironment } from '../container/environment.ts'
+import type { PlainRoad } from '../container/plain.ts'
+import { isRestricted, refusesLogin, sessionProgram } from '../container/program.ts'
+import { runProgram } from '../container/run.ts'
+import { runSftp } from '../container/sftp.ts'
+import type { OutputSink } from '../engine/engine.ts'
+import type { HoldInward, Inward } from '../forward/inward.ts'
+import type { Guest } from '../guest/guest.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
+import { askWhere } from '../picker/ask.ts'
+import { effectiveStart } from '../policy/forced.ts'
+import { type Gate, sessionActions } from '../policy/gate.ts'
+import { NOT_ACCEPTED_ANY_MORE, type PolicyKeeper } from '../policy/live-policy.ts'
+import type { Action } from '../policy/request.ts'
+import type { Space } from '../sftp/spool.ts'
+import type { SftpTap } from '../sftp/tap.ts'
+import type { SshConnection } from '../ssh/connection.ts'
+import type { PtyRequest, SessionStart, SshSession } from '../ssh/session.ts'
+import type { Destination } from './destination.ts'
+import { createEnding } from './ending.ts'
+import { greet } from './motd.ts'
+import { pump } from './pump.ts'
+import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
+import { say, tell } from './tell.ts'
+import { countingTraffic, type TimeLimits } from './time-limits.ts'
+
+/** What all sessions share. What is a function is asked at every use: it may change while sessions live. */
+export interface SessionDependencies {
+  readonly road: PlainRoad
+  readonly policy: Pick<PolicyKeeper, 'today'>
+  readonly registry: Pick<SessionRegistry, 'open'>
+  /** Set in every session. */
+  readonly environment: () => Readonly<Record<string, string>>
+  readonly killTree: () => boolean
+  readonly unrestrictedShells: () => readonly string[]
+  readonly logCommands: boolean
+  /** The picker is numbered lines for everybody. */
+  readonly pickLines: boolean
+  /** Reads along with an sftp session, where somebody wants to know. */
+  readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
+  readonly limits: () => SessionLimits
+  /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
+  readonly motd: () => Promise<Buffer | undefined>
+}
+
+export interface SessionLimits extends TimeLimits {
+  /** 0: any number. */
+  readonly maxSessionsPerIdentity: number
+}
+
+/** What the sessions of one connection share. */
+export interface SessionPlaces {
+  readonly connection: Pick<SshConnection<Identity>, 'id' | 'identity' | 'remote' | 'local'>
+  readonly destination: Pick<Destination, 'unknown' | 'enter'>
+  readonly gate: Gate
+  readonly inward: Inward
+  readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
+  /** For files on their way through the engine. */
+  readonly space: Space
+  readonly log: Logger
+  /** The session ended by this failure, and its client has been told. */
+  readonly failed: (failure: HatchwayError) => void
+}
+
+/** Bytes: the rest of 256 KB would stay in memory for as long as the registry remembers the session. */
+const MAX_COMMAND_SHOWN_BYTES = 4096
+
+/** Resolves when the session is over; never rejects. */
+export async function serveSession(session: SshSession, at: SessionPlaces, deps: SessionDependencies): Promise<void> {
+  const { connection, destination, gate } = at
+  const ending = createEnding(session, deps.limits())
+  const { signal } = ending
+  let { log } = at
+  let record: SessionRecord | undefined
+  const holds: (() => void)[] = []
+  /** What is to run, until a line says that it does: a client that leaves before its program has started must not hide it. */
+  let unsaid: { readonly start?: string; readonly command?: string } = {}
+
+  session.accept()
+  try {
+    const question = session.start.kind === 'shell' ? await destination.unknown() : undefined
+    const answer = question ? await askWhere(session, question, deps.pickLines, signal) : { pty: session.pty }
+    if ('code' in answer) return await session.exit(answer)
+    const { pty } = answer
+    const today = await deps.policy.today(connection.identity)
+    if (!today) throw new HatchwayError('NOT_PERMITTED', NOT_ACCEPTED_ANY_MORE.reason)
+    const { restrictions } = today
+    const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
+    const actions = sessionActions(start, pty)
+    const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
+    const { container, info } = target
+    ending.starting()
+    const opened = deps.registry.open(factsOf(connection, target, start, pty), deps.limits().maxSessionsPerIdentity)
+    record = opened
+    const hold = (permitted: readonly Action[], where: Target, readOnly: boolean) => {
+      const withdrawn = () => ending.end('SESSION_KILLED', 'session ended: it is not permitted any more')
+      holds.push(gate.hold(permitted, where, withdrawn, readOnly))
+    }
+    const readOnly = sftp.readOnly || granted.readOnly
+    hold(actions, target, readOnly)
+    opened.onKill((reason) => ending.end('SESSION_KILLED', `session ${reason}`))
+    log = log.child({ session: opened.id, container: container.name, user: info.name })
+    unsaid = {
+      start: start.kind,
+      ...(deps.logCommands && start.kind === 'exec' && { command: clientText(start.command.toString()) }),
+    }
+    if (refusesLogin(info.shell)) throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
+
+    const asked = await unlessAborted(gate.sift(session, target), signal)
+    const env = sessionEnvironment({
+      info,
+      containerEnv: container.env,
+      labels: container.labels,
+      configured: deps.environment(),
+      client: asked.env,
+      key: restrictions.environment,
+      ...(original !== undefined && { original }),
+      remote: connection.remote,
+      local: connection.local,
+      ...(pty && { term: pty.term }),
+    })
+    const guest = container.state === 'running' ? await at.guestFor(target, signal) : undefined
+    const holdInward: HoldInward = (action, end) => gate.hold([action], target, end)
+    const lent = at.inward.environment(asked, guest, env, info.home, holdInward)
+    env.push(...(await unlessAborted(lent, signal)))
+
+    const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
+    const restricted = isRestricted(info.shell, deps.unrestrictedShells())
+    const asRoot = async () => {
+      const action = { kind: 'sftp' } as const
+      const root = { container, info: { ...info, name: 'root', uid: 0, gid: 0, known: true } }
+      const allowed = await gate.demand(action, root)
+      signal.throwIfAborted()
+      hold([action], root, readOnly || allowed.readOnly)
+      return allowed
+    }
+    const files = { ...sftp, readOnly, byShell: restricted && !sftp.internal, space: at.space, asRoot }
+    const run = (sink: OutputSink) =>
+      start.kind === 'subsystem'
+        ? runSftp(place, info, env, files, sink, signal)
+        : runProgram(place, sessionProgram(start, info, env, restricted), pty, sink, signal)
+
+    if (session.earlier) await unlessAborted(session.earlier, signal)
+    if (start.kind === 'shell' && pty) await greet(session, deps.motd, at.log)
+    const status = await pump(
+      session,
+      async (sink) => {
+        const exec = await run(sink)
+        // What ended the session while the program started ends the program, too.
+        onAbort(signal, () => exec.close())
+        log.info({ road: guest ? 'guest' : 'plain', ...unsaid }, 'session started')
+        unsaid = {}
+        if (signal.aborted) return exec
+        opened.running()
+        ending.running()
+        return exec
+      },
+      countingTraffic(opened, ending),
+      start.kind === 'subsystem' ? deps.tapSftp(opened.snapshot()) : undefined,
+    )
+    // Its end may only be what our hanging up made of it.
+    signal.throwIfAborted()
+    await session.exit(status)
+    opened.end(status)
+    const { bytesIn, bytesOut } = opened.snapshot()
+    log.info({ ...status, bytesIn, bytesOut }, 'session ended')
+  } catch (error) {
+    const failure = asHatchwayError(signal.aborted ? signal.reason : error)
+    record?.end({ failure: failure.code, message: failure.message })
+    log[FAILURES[failure.code].level]({ code: failure.code, ...unsaid, err: failure.cause }, failure.message)
+    await tell(session, failure)
+    // Not before: a ControlMaster that is disconnected shows nothing more.
+    onAbort(session.closed, () => at.failed(failure))
+  } finally {
+    ending.stop()
+    for (const letGo of holds) letGo()
+  }
+}
+
+function factsOf(
+  { id, identity, remote }: SessionPlaces['connection'],
+  { container, info }: Target,
+  start: SessionStart,
+  pty: PtyRequest | undefined,
+): SessionFacts {
+  return {
+    connectionId: id,
+    identity,
+    remote,
+    container: { id: container.id, name: container.name },
+    user: info.name,
+    start: start.kind,
+    ...(start.kind === 'exec' && { command: start.command.toString('utf8', 0, MAX_COMMAND_SHOWN_BYTES) }),
+    ...(start.kind === 'subsystem' && { command: start.name }),
+    tty: pty !== undefined,
+  }
+}
