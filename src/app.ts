@@ -8,7 +8,6 @@ import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { openInstance } from './base/instance.ts'
 import type { LoadedConfig } from './config/load.ts'
-import { changedKeys, needRestart, PEOPLE_KEYS, whyNotLive } from './config/reload.ts'
 import type { Config } from './config/schema.ts'
 import { Containers } from './container/containers.ts'
 import { createStarter } from './container/lifecycle/starter.ts'
@@ -21,15 +20,13 @@ import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
 import { opened, type Scope } from './lifetime/scope.ts'
-import { createEventBus } from './observe/events.ts'
+import { createEventBus, type EventBus } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
-import { createPolicyKeeper } from './policy/live-policy.ts'
-import { openExternal } from './policy/open-external.ts'
-import type { PolicySettings } from './policy/policy.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { createDestinations } from './session/destination.ts'
+import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
 import { readMotd } from './session/motd.ts'
 import { followed, openPeople } from './session/people.ts'
 import { SessionRegistry } from './session/registry.ts'
@@ -59,16 +56,6 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-/** What a reload did. */
-export interface Reloaded {
-  /** Keys that may log in. */
-  readonly keys: number
-  /** Keys of the configuration that changed and need a restart. */
-  readonly restart: readonly string[]
-  /** Sessions and forwards that are not permitted any more. */
-  readonly ended: number
-}
-
 /** Hours of rules, ends of keys and changes of their files come without an event. */
 const REVIEW_EVERY_MS = 30_000
 
@@ -85,21 +72,56 @@ async function openGateway(
 ): Promise<Gateway> {
   const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
   events.listen(logEvents(log), { files: config.log.files })
-  // At the same time: `hatchway stdio` is waited for.
+  const ground = await openGround(scope, config, log)
+  const { engine, hostKeys } = ground
+  const inside = openInside(scope, config, ground, log)
+  const inForce = createInForce(config, ground, where, log)
+  const registry = new SessionRegistry({
+    created: (session) => events.emit({ type: 'session-created', session }),
+    running: (session) => events.emit({ type: 'session-running', session }),
+    stopped: (session) => events.emit({ type: 'session-stopped', session }),
+  })
+  const server = openServer(scope, config, { ground, inside, inForce, registry, events }, log)
+  const stopped = openRounds(scope, inForce.review, log)
+  inside.containers.follow(stopped).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
+  withDeadline(engineLimit('its version', ENGINE_LIMIT_MS), [stopped], (limit) => engine.info(limit)).catch(
+    (error: unknown) => {
+      if (stopped.aborted) return
+      log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
+    },
+  )
+  return {
+    endpoints: await listenOn(server, config.listen),
+    hostKeys,
+    engine,
+    registry,
+    inject: server.inject,
+    reload: (next) => inForce.reload(stopped, next),
+    async drain(signal) {
+      await server.close()
+      events.emit({ type: 'draining', sessions: registry.size })
+      return registry.drained(signal)
+    },
+    close: scope.close,
+  }
+}
+
+type Ground = Awaited<ReturnType<typeof openGround>>
+
+/** What everything else stands on: the engine, and what is read from files. At the same time: `hatchway stdio` is waited for. */
+async function openGround(scope: Scope, config: Config, log: Logger) {
   const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
     openEngine({ ...config.engine, lazy: true }, limit).then((engine) => scope.add(engine, () => engine.close())),
   )
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')
-  const { templates = {} } = config
-  const makes = Object.keys(templates).length > 0
   const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: new Lockout() }
-  const [instance, hostKeys, hostCertificates, firstPeople, banner] = await Promise.all([
+  const [instance, hostKeys, hostCertificates, people, banner] = await Promise.all([
     // Where it cannot be written only what is made from templates needs it.
     openInstance(state).then(
       (instance) => scope.add(instance, () => instance.close()),
       (error: unknown) => {
-        if (makes) throw error
+        if (makesContainers(config)) throw error
         log.warn({ err: error }, 'other gateways with this keysDirectory cannot tell that this one lives')
       },
     ),
@@ -108,137 +130,98 @@ async function openGateway(
     openPeople(config, tried, log),
     config.banner === undefined ? undefined : readBanner(config.banner, log),
   ])
-  let current = config
-  let people = firstPeople
-  const engine = await opening
+  return { engine: await opening, state, instance, hostKeys, hostCertificates, tried, people, banner }
+}
+
+type Inside = ReturnType<typeof openInside>
+
+/** What finds, makes, starts and enters containers. */
+function openInside(scope: Scope, config: Config, { engine, state, instance }: Ground, log: Logger) {
+  const { templates = {}, guest, guestMount: mountedAt } = config
   const containers = new Containers(engine, config.aliases)
-  const made = instance && makes ? createMadeContainers(engine, templates, instance, log) : undefined
+  const made = instance && makesContainers(config) ? createMadeContainers(engine, templates, instance, log) : undefined
   scope.add(made, () => made?.close())
   const road = scope.add(createPlainRoad(engine), (plain) => plain.settled())
-  const guests =
-    config.guest === 'off'
-      ? undefined
-      : createGuestPool(
-          engine,
-          {
-            mode: config.guest,
-            stateFolder: state,
-            ...(instance && { instance }),
-            ...(config.guestMount !== undefined && { mountedAt: config.guestMount }),
-          },
-          log,
-        )
+  const delivery = { stateFolder: state, ...(instance && { instance }), ...(mountedAt !== undefined && { mountedAt }) }
+  const guests = guest === 'off' ? undefined : createGuestPool(engine, { mode: guest, ...delivery }, log)
   scope.add(guests, () => guests?.close())
-  const registry = new SessionRegistry({
-    created: (session) => events.emit({ type: 'session-created', session }),
-    running: (session) => events.emit({ type: 'session-running', session }),
-    stopped: (session) => events.emit({ type: 'session-stopped', session }),
-  })
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
   const starter = scope.add(createStarter(engine, config, forget, log), (it) => it.close())
-  const policySettings = (settings: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
-    const common = { acceptEnv: settings.environment.accept, engine: engine.endpoint }
-    const external = openExternal(settings.authorization, common, log)
-    return { ...common, rules: settings.rules, where: (index) => where?.(['rules', index]), external }
-  }
-  const policy = createPolicyKeeper(policySettings(config, where), (identity) => people.login.today(identity), log)
+  return { containers, made, road, guests, forget, starter }
+}
+
+/** The SSH server, and what its connections may do. */
+function openServer(
+  scope: Scope,
+  config: Config,
+  parts: { ground: Ground; inside: Inside; inForce: InForce; registry: SessionRegistry; events: EventBus },
+  log: Logger,
+): SshServer<Identity> {
+  const { ground, inside, inForce, registry, events } = parts
+  const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
-  const destinations = createDestinations({ containers, starter, made, policy: policy.decide, hostSuffixes, log })
+  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log })
   const dependencies: ConnectionDependencies = {
-    road,
+    ...inside,
     destinations,
-    guests,
     policy,
     registry,
-    forget,
-    environment: () => current.environment.set,
+    environment: () => current().environment.set,
     binds: config,
-    killTree: () => current.onDisconnect === 'killTree',
-    unrestrictedShells: () => current.unrestrictedShells,
+    killTree: () => current().onDisconnect === 'killTree',
+    unrestrictedShells: () => current().unrestrictedShells,
     logCommands: config.log.commands,
     pickLines: config.picker === 'lines',
     tapSftp: (session) =>
       events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
-    limits: () => current.limits,
-    motd: async () => (current.motd === undefined ? undefined : readMotd(current.motd)),
-    holds: (identity, context) => people.login.holds(identity, context),
+    limits: () => current().limits,
+    motd: async () => {
+      const { motd } = current()
+      return motd === undefined ? undefined : readMotd(motd)
+    },
+    holds: (identity, context) => people().login.holds(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   }
   const server = createSshServer<Identity>({
-    hostKeys: hostKeys.map(({ file, privateKey }) => ({ file, bytes: privateKey })),
-    hostCertificates,
-    limits: () => current.limits,
-    approach: createApproach({ proxies: () => current.proxyProtocol.from }),
+    hostKeys: ground.hostKeys.map(({ file, privateKey }) => ({ file, bytes: privateKey })),
+    hostCertificates: ground.hostCertificates,
+    limits: () => current().limits,
+    approach: createApproach({ proxies: () => current().proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { ...followed(() => people), admit: createAdmit(destinations, log) },
-    ...(banner !== undefined && { banner }),
+    authenticator: { ...followed(people), admit: createAdmit(destinations, log) },
+    ...(ground.banner !== undefined && { banner: ground.banner }),
     connection: createConnections(dependencies, log),
     observe: (event) => events.emit(event),
   })
-  scope.add(server, async () => {
+  return scope.add(server, async () => {
     await server.close()
     server.disconnectAll('the gateway is shutting down')
   })
+}
 
-  async function reload(next?: LoadedConfig): Promise<Reloaded> {
-    const restart = next ? await takeOver(next) : []
-    const keys = await people.keys.reload()
-    return { keys, restart, ended: await review() }
-  }
-
-  /** All that may fail comes first, so that it is all or nothing. Answers what needs a restart. */
-  async function takeOver(next: LoadedConfig): Promise<readonly string[]> {
-    const reason = whyNotLive(current, next.config)
-    if (reason !== undefined) throw new HatchwayError('CONFIG_INVALID', reason)
-    const changed = changedKeys(current, next.config)
-    const settings = policySettings(next.config, next.where)
-    if (PEOPLE_KEYS.some((key) => changed.includes(key)))
-      people = await openPeople({ ...next.config, hostSuffixes }, tried, log)
-    policy.use(settings)
-    policy.forget()
-    current = next.config
-    return needRestart(changed)
-  }
-
+/** Reviews, round after round. What goes on in the background is the first to end: by the signal that is returned. */
+function openRounds(scope: Scope, review: (signal: AbortSignal) => Promise<unknown>, log: Logger): AbortSignal {
   const stopped = new AbortController()
-  async function review(): Promise<number> {
-    policy.forget()
-    return current.endWithdrawn ? policy.review(stopped.signal) : 0
-  }
-  const reviewFailed = (error: unknown) => log.error({ err: error }, 'sessions could not be reviewed')
-  scope.add(every(REVIEW_EVERY_MS, review, reviewFailed), (rounds) => rounds.stop())
-  // What goes on in the background is the first to end.
-  scope.add(stopped, () => stopped.abort())
-  containers.follow(stopped.signal).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
-  withDeadline(engineLimit('its version', ENGINE_LIMIT_MS), [stopped.signal], (limit) => engine.info(limit)).catch(
-    (error: unknown) => {
-      if (stopped.signal.aborted) return
-      log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
-    },
+  const failed = (error: unknown) => log.error({ err: error }, 'sessions could not be reviewed')
+  scope.add(
+    every(REVIEW_EVERY_MS, () => review(stopped.signal), failed),
+    (rounds) => rounds.stop(),
   )
+  return scope.add(stopped, () => stopped.abort()).signal
+}
 
+async function listenOn(server: SshServer<Identity>, addresses: Config['listen']): Promise<Endpoint[]> {
   const endpoints: Endpoint[] = []
   try {
-    for (const { host, port } of config.listen) endpoints.push(await server.listen(host, port))
+    for (const { host, port } of addresses) endpoints.push(await server.listen(host, port))
   } catch (error) {
-    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}`, { cause: error })
   }
-  return {
-    endpoints,
-    hostKeys,
-    engine,
-    registry,
-    inject: server.inject,
-    reload,
-    async drain(signal) {
-      await server.close()
-      events.emit({ type: 'draining', sessions: registry.size })
-      return registry.drained(signal)
-    },
-    close: scope.close,
-  }
+  return endpoints
+}
+
+function makesContainers({ templates = {} }: Config): boolean {
+  return Object.keys(templates).length > 0
 }
 
 /** @throws HatchwayError CONFIG_INVALID naming the file */

@@ -27,7 +27,7 @@ const ROOMS: Record<string, readonly string[]> = {
   session: ['auth', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
   observe: ['config', 'session', 'sftp', 'ssh'],
   control: ['session'],
-  'app.ts': ['auth', 'config', 'container', 'engine', 'guest', 'observe', 'policy', 'session', 'sftp', 'ssh'],
+  'app.ts': ['auth', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],
   cli: [
     'app.ts',
     'auth',
