@@ -3,49 +3,49 @@
 enum { BUCKETS = 2048, NONE = 0xffff };
 
 /* Twice as many slots as ids: one that is ending keeps its slot for the grace, and its id is free at once. */
-static struct chan *table;
-static u32 limit, slots, used, open_ids;
-static u16 buckets[BUCKETS];
+static struct chan *chan_table;
+static u32 id_limit, slot_limit, slots_used, open_ids;
+static u16 id_buckets[BUCKETS];
 static u16 free_slots[2 * CHANNELS_MAX], free_count;
-/* Queues are for open ids only, so `limit` of them are enough. */
-static u8 *queues;
+/* Queues are for open ids only, so `id_limit` of them are enough. */
+static u8 *queue_memory;
 static u16 free_queues[CHANNELS_MAX], free_queue_count;
 
 bool chans_init(u32 n) {
-  limit = n, slots = 2 * n;
-  table = sys_reserve(slots * sizeof *table);
-  queues = sys_reserve((size_t)limit * WINDOW_SIZE);
-  if (!table || !queues) return false;
-  sys_madvise(queues, (size_t)limit * WINDOW_SIZE, MADV_DONTFORK);
-  for (u32 i = 0; i < BUCKETS; i++) buckets[i] = NONE;
-  for (u32 i = 0; i < limit; i++) free_queues[free_queue_count++] = (u16)(limit - 1 - i);
+  id_limit = n, slot_limit = 2 * n;
+  chan_table = sys_reserve(slot_limit * sizeof *chan_table);
+  queue_memory = sys_reserve((size_t)id_limit * WINDOW_SIZE);
+  if (!chan_table || !queue_memory) return false;
+  sys_madvise(queue_memory, (size_t)id_limit * WINDOW_SIZE, MADV_DONTFORK);
+  for (u32 i = 0; i < BUCKETS; i++) id_buckets[i] = NONE;
+  for (u32 i = 0; i < id_limit; i++) free_queues[free_queue_count++] = (u16)(id_limit - 1 - i);
   return true;
 }
 
 u32 chans_open(void) { return open_ids; }
-u32 chans_used(void) { return used; }
-bool chans_full(void) { return open_ids == limit || (free_count == 0 && used == slots); }
-struct chan *chan_at(u32 slot) { return slot < used ? &table[slot] : NULL; }
+u32 chans_used(void) { return slots_used; }
+bool chans_full(void) { return open_ids == id_limit || (free_count == 0 && slots_used == slot_limit); }
+struct chan *chan_at(u32 slot) { return slot < slots_used ? &chan_table[slot] : NULL; }
 
-static u16 *bucket(u32 id) { return &buckets[(id ^ id >> 31) % BUCKETS]; }
+static u16 *bucket_of(u32 id) { return &id_buckets[(id ^ id >> 31) % BUCKETS]; }
 
 struct chan *chan_find(u32 id) {
-  for (u16 slot = *bucket(id); slot != NONE; slot = table[slot].hash_next)
-    if (table[slot].id == id) return &table[slot];
+  for (u16 slot = *bucket_of(id); slot != NONE; slot = chan_table[slot].hash_next)
+    if (chan_table[slot].id == id) return &chan_table[slot];
   return NULL;
 }
 
 struct chan *chan_new(u32 id, enum kind kind) {
   if (chans_full()) return NULL;
-  u32 slot = free_count ? free_slots[--free_count] : used++;
-  struct chan *c = &table[slot];
+  u32 slot = free_count ? free_slots[--free_count] : slots_used++;
+  struct chan *c = &chan_table[slot];
   /* Its place among the turns belongs to the slot: see flow.c. */
   *c = (struct chan){
     .id = id, .slot = slot, .generation = c->generation + 1, .kind = (u8)kind, .queued = c->queued};
   c->in = c->out = c->err = -1;
-  c->hash_next = *bucket(id);
-  *bucket(id) = (u16)slot;
-  c->queue.base = queues + (size_t)free_queues[--free_queue_count] * WINDOW_SIZE;
+  c->hash_next = *bucket_of(id);
+  *bucket_of(id) = (u16)slot;
+  c->queue.base = queue_memory + (size_t)free_queues[--free_queue_count] * WINDOW_SIZE;
   c->queue.size = WINDOW_SIZE;
   open_ids++;
   return c;
@@ -56,13 +56,13 @@ void chan_retire(struct chan *c) {
   chan_close_out(c);
   chan_close_err(c);
   chan_due(c, 0);
-  u16 *at = bucket(c->id);
-  while (*at != c->slot) at = &table[*at].hash_next;
+  u16 *at = bucket_of(c->id);
+  while (*at != c->slot) at = &chan_table[*at].hash_next;
   *at = c->hash_next;
   open_ids--;
   /* Pages that a stalled program filled go back; a queue that never held anything has none. */
   sys_madvise(c->queue.base, WINDOW_SIZE, MADV_DONTNEED);
-  free_queues[free_queue_count++] = (u16)((c->queue.base - queues) / WINDOW_SIZE);
+  free_queues[free_queue_count++] = (u16)((c->queue.base - queue_memory) / WINDOW_SIZE);
   c->kind = KIND_ENDING;
   c->open = false;
 }

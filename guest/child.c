@@ -52,19 +52,19 @@ static u32 set_variable(char **env, u32 n, char *entry) {
   return kept;
 }
 
-static const char *variable(char **env, const char *name) {
+static const char *variable_of(char **env, const char *name) {
   for (; *env; env++)
     if (same_name(*env, name)) return str_find(*env, '=') ? *env + strlen(name) + 1 : "";
   return NULL;
 }
 
 /* As execvpe(3), but for its shell: a file without "#!" is ENOEXEC. */
-static int execute(const char *program, char **argv, char **env) {
+static int find_and_execute(const char *program, char **argv, char **env) {
   char path[4096];
   int error = ENOENT;
   if (!*program) return ENOENT;
   if (str_find(program, '/')) return -sys_execve(program, argv, env);
-  const char *at = variable(env, "PATH");
+  const char *at = variable_of(env, "PATH");
   if (!at) at = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   for (;; at++) {
     const char *end = str_find(at, ':');
@@ -84,7 +84,7 @@ static int execute(const char *program, char **argv, char **env) {
 }
 
 /* session.c of OpenSSH: a home that cannot be entered is a warning, and the session is in "/". */
-static void enter(struct bytes cwd, struct bytes warn) {
+static void enter_directory(struct bytes cwd, struct bytes warn) {
   if (!cwd.n) return;
   int error = sys_chdir(c_string(cwd));
   if (error == 0) return;
@@ -152,7 +152,7 @@ void child_run(const struct spawn *request, const struct ends *ends) {
     if (signal != SIGKILL && signal != SIGSTOP) sys_signal_default(signal);
   sys_sigmask(0, NULL);
   sys_umask(022);
-  enter(request->cwd, request->warn);
+  enter_directory(request->cwd, request->warn);
   if (request->sftp) {
     sys_prctl(PR_SET_NAME, (unsigned long)"sftp-server");
     sys_close(status); /* OPENED */
@@ -164,5 +164,5 @@ void child_run(const struct spawn *request, const struct ends *ends) {
   if (!argv) child_fail(status, STAGE_RESOURCES, ENOMEM);
   char **env = c_strings(request->argv, request->argc, argv) + 1;
   environment(request, ends, ssh_tty, env);
-  child_fail(status, STAGE_EXEC, execute(c_string(request->program), argv, env));
+  child_fail(status, STAGE_EXEC, find_and_execute(c_string(request->program), argv, env));
 }

@@ -4,7 +4,7 @@
 
 /* ---- gateway to program ---- */
 
-static void took(struct chan *c, u32 n) {
+static void took_input(struct chan *c, u32 n) {
   c->consumed += n;
   /* A quarter at a time: seldom enough to cost nothing, often enough that the gateway is never out of credit while the
    * program reads. */
@@ -23,12 +23,12 @@ void flow_unread(struct chan *c) {
   if (!told) chan_send(c, F_UNREAD, NULL, 0);
 }
 
-static void unwritable(struct chan *c) {
+static void input_broken(struct chan *c) {
   if (c->kind == KIND_SOCKET) socket_broken(c);
   else flow_unread(c);
 }
 
-static void full(struct chan *c) {
+static void input_full(struct chan *c) {
   c->in_ready = false;
   if (c->kind == KIND_SOCKET || c->process.pty) chan_await_room(c, true);
 }
@@ -42,7 +42,7 @@ static void end_input(struct chan *c) {
   }
   if (c->process.pty) {
     u8 veof = 4;
-    if (sys_write(c->in, &veof, 1) == -EAGAIN) return full(c);
+    if (sys_write(c->in, &veof, 1) == -EAGAIN) return input_full(c);
   }
   chan_close_in(c);
 }
@@ -51,11 +51,11 @@ void flow_write(struct chan *c) {
   while (c->in >= 0 && c->in_ready && c->queue.used) {
     struct iovec spans[2];
     long n = sys_writev(c->in, spans, ring_used_spans(&c->queue, spans));
-    if (n == -EAGAIN) full(c);
-    else if (n < 0) return unwritable(c);
+    if (n == -EAGAIN) input_full(c);
+    else if (n < 0) return input_broken(c);
     else {
       ring_drop(&c->queue, (u32)n);
-      took(c, (u32)n);
+      took_input(c, (u32)n);
     }
   }
   if (c->in >= 0 && c->in_ready && !c->queue.used && c->in_eof) end_input(c);
@@ -68,11 +68,11 @@ void flow_data(struct chan *c, struct bytes data) {
   if (c->in < 0) return; /* the program closed its stdin: UNREAD was said */
   if (c->in_ready && !c->queue.used && data.n) { /* most often it takes all at once, and nothing is copied */
     long n = sys_write(c->in, data.at, data.n);
-    if (n == -EAGAIN) full(c);
-    else if (n < 0) return unwritable(c);
+    if (n == -EAGAIN) input_full(c);
+    else if (n < 0) return input_broken(c);
     else {
       data.at += n, data.n -= (u32)n;
-      took(c, (u32)n);
+      took_input(c, (u32)n);
     }
   }
   ring_write(&c->queue, 0, data.at, data.n);
@@ -125,7 +125,7 @@ static enum outcome read_end(struct chan *c, int fd, bool *ready, bool *hup, u8 
   return outcome;
 }
 
-static void turn(struct chan *c) {
+static void take_turn(struct chan *c) {
   enum outcome out = GOES_ON, err = GOES_ON;
   if (c->out_ready) out = read_end(c, c->out, &c->out_ready, &c->out_hup, F_DATA);
   if (out == BROKEN) return socket_broken(c);
@@ -146,28 +146,28 @@ static void turn(struct chan *c) {
 
 /* Those with something to read, in the order of their turns. An entry belongs to the slot, whoever uses that by then. */
 static u16 line_up[2 * CHANNELS_MAX];
-static u32 first, waiting;
+static u32 first_waiting, waiting_count;
 
 void flow_wake(struct chan *c) {
   bool out = c->out_ready && (c->credit || c->out_hup), err = c->err_ready && (c->credit || c->err_hup);
   if (c->queued || !c->open || !(out || err)) return;
   c->queued = true;
-  line_up[(first + waiting++) % (2 * CHANNELS_MAX)] = (u16)c->slot;
+  line_up[(first_waiting + waiting_count++) % (2 * CHANNELS_MAX)] = (u16)c->slot;
 }
 
 /* Less than this is left for the line to drain: a busy line would else be cut into ever smaller frames. */
 enum { WORTH_A_FRAME = 4096 };
 
-bool flow_can_turn(void) { return waiting && line_data_room(guest.line) >= WORTH_A_FRAME; }
+bool flow_can_turn(void) { return waiting_count && line_data_room(guest.line) >= WORTH_A_FRAME; }
 
 void flow_turns(void) {
-  for (u32 n = waiting; n && flow_can_turn(); n--) {
-    struct chan *c = chan_at(line_up[first]);
-    first = (first + 1) % (2 * CHANNELS_MAX);
-    waiting--;
+  for (u32 n = waiting_count; n && flow_can_turn(); n--) {
+    struct chan *c = chan_at(line_up[first_waiting]);
+    first_waiting = (first_waiting + 1) % (2 * CHANNELS_MAX);
+    waiting_count--;
     c->queued = false;
     if (!c->open || (c->kind != KIND_PROCESS && c->kind != KIND_SOCKET)) continue;
-    turn(c);
+    take_turn(c);
     if (c->open) flow_wake(c);
   }
 }

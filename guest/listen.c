@@ -133,7 +133,7 @@ static u32 new_id(void) {
   return next_id;
 }
 
-static void announce(struct chan *c, u32 listener, const union socket_address *peer) {
+static void announce_accepted(struct chan *c, u32 listener, const union socket_address *peer) {
   u8 payload[14 + ADDRESS_TEXT];
   char text[ADDRESS_TEXT] = "";
   struct address address;
@@ -165,7 +165,7 @@ static bool accept_one(struct chan *listener, int fd, bool *ready) {
   sys_setsockopt(got, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
   c->in = c->out = got;
   c->in_ready = c->out_ready = true;
-  announce(c, listener->id, &peer);
+  announce_accepted(c, listener->id, &peer);
   chan_watch(c, WATCH_BOTH, got, WATCH_INPUT);
   return true;
 }

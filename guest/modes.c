@@ -44,7 +44,7 @@ static bool speed_code(u32 baud, u32 *code) {
   return false;
 }
 
-static void apply(struct termios *t, u8 opcode, u32 value) {
+static void apply_mode(struct termios *t, u8 opcode, u32 value) {
   u32 code;
   if (opcode <= OP_LAST_CHARACTER) {
     int at = characters[opcode - 1];
@@ -79,7 +79,7 @@ void modes_apply(int slave, struct bytes modes) {
   if (sys_ioctl(slave, TCGETS, &t) < 0) return;
   for (; modes.n >= 5; modes.at += 5, modes.n -= 5) {
     if (modes.at[0] == OP_END || modes.at[0] >= OP_UNDEFINED) break;
-    apply(&t, modes.at[0], get_u32(modes.at + 1));
+    apply_mode(&t, modes.at[0], get_u32(modes.at + 1));
   }
   /* An input speed equal to the output speed is written as none: then a later change of the one changes both. */
   if ((t.c_cflag >> IBSHIFT & CBAUD) == (t.c_cflag & CBAUD)) t.c_cflag &= ~(tcflag_t)CIBAUD;

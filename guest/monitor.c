@@ -5,10 +5,10 @@
 #include "process.h"
 #include "reap.h"
 
-static int leader;
-static bool told; /* the leader's end; from then on it is kept as a zombie, which keeps its number */
+static int leader_pid;
+static bool end_told; /* the leader's end; from then on it is kept as a zombie, which keeps its number */
 
-static bool held(int pid) { return pid == leader && told; }
+static bool held_leader(int pid) { return pid == leader_pid && end_told; }
 static bool held_none(int pid) { (void)pid; return false; }
 
 static bool is_descendant(int pid, int of) {
@@ -50,8 +50,8 @@ static void kill_tree(u32 grace) {
   }
 }
 
-static void tell(int control, u8 what, const u8 exit[3]) {
-  struct monitor_message m = {.what = what, .pid = leader};
+static void tell_helper(int control, u8 what, const u8 exit[3]) {
+  struct monitor_message m = {.what = what, .pid = leader_pid};
   if (exit) memcpy(m.exit, exit, 3);
   sys_send(control, &m, sizeof m, MSG_NOSIGNAL_);
 }
@@ -66,12 +66,12 @@ static u32 wait_for_orders(int control, int signals) {
     u8 exit[3], drained[1024], failed[3] = {1, SIGKILL, 0};
     struct monitor_message order;
     while (sys_read(signals, drained, sizeof drained) > 0) {}
-    int state = told ? 0 : reap_peek(leader, exit);
+    int state = end_told ? 0 : reap_peek(leader_pid, exit);
     if (state != 0) {
-      told = true;
-      tell(control, MONITOR_EXIT, state > 0 ? exit : failed);
+      end_told = true;
+      tell_helper(control, MONITOR_EXIT, state > 0 ? exit : failed);
     }
-    reap_children(held);
+    reap_children(held_leader);
     long n = sys_recv(control, &order, sizeof order, MSG_DONTWAIT_);
     if (n == 0 || (n < 0 && n != -EAGAIN && n != -EINTR)) return guest.grace; /* the helper is gone */
     if (n == sizeof order && order.what == MONITOR_RELEASE) sys_exit(0);
@@ -84,10 +84,10 @@ void monitor_run(const struct spawn *request, const struct ends *ends, int contr
   sys_prctl(PR_SET_CHILD_SUBREAPER, 1);
   sys_prctl(PR_SET_NAME, (unsigned long)"hatchway-mon");
   sys_setsid();
-  leader = sys_fork();
-  if (leader < 0) child_fail(ends->status, STAGE_RESOURCES, -leader);
-  if (leader == 0) child_run(request, ends);
-  tell(control, MONITOR_PID, NULL); /* before the status pipe's end, which is when the helper looks for it */
+  leader_pid = sys_fork();
+  if (leader_pid < 0) child_fail(ends->status, STAGE_RESOURCES, -leader_pid);
+  if (leader_pid == 0) child_run(request, ends);
+  tell_helper(control, MONITOR_PID, NULL); /* before the status pipe's end, which is when the helper looks for it */
   /* Every signal is blocked already: only the helper ends a monitor. The session's descriptors are not its business, and
    * a pipe it kept open would never end. */
   sys_dup3(control, 0, O_CLOEXEC);

@@ -57,13 +57,13 @@ static void unplumb_child(struct plumbing *p) {
                p->child.err == p->child.in ? -1 : p->child.err, p->child.status, p->child_monitor};
   close_all(fds, 5);
 }
-static void unplumb(struct plumbing *p) {
+static void close_plumbing(struct plumbing *p) {
   int fds[] = {p->in, p->out == p->in ? -1 : p->out, p->err, p->status, p->monitor};
   unplumb_child(p);
   close_all(fds, 5);
 }
 
-static int plumb(struct plumbing *p, const struct spawn *request, u8 *stage) {
+static int open_plumbing(struct plumbing *p, const struct spawn *request, u8 *stage) {
   int both[2];
   *p = (struct plumbing){-1, -1, -1, -1, -1, {-1, -1, -1, -1, 0}, -1};
   bool pty = request->flags & SPAWN_PTY;
@@ -98,7 +98,7 @@ void process_spawn(u32 id, const struct spawn *request) {
   u8 stage;
   struct chan *c = chan_new(id, KIND_PROCESS);
   if (!c) return send_fail(id, EAGAIN, STAGE_RESOURCES);
-  int error = plumb(&p, request, &stage);
+  int error = open_plumbing(&p, request, &stage);
   u64 mask = 0;
   int pid = 0;
   if (!error) {
@@ -111,7 +111,7 @@ void process_spawn(u32 id, const struct spawn *request) {
     if (pid < 0) error = pid;
   }
   if (error) {
-    unplumb(&p);
+    close_plumbing(&p);
     chan_retire(c);
     chan_free(c);
     return send_fail(id, -error, stage);
@@ -163,7 +163,7 @@ void process_status(struct chan *c) {
 
 /* ---- end ---- */
 
-static void died(struct chan *c, const u8 exit[3]) {
+static void leader_died(struct chan *c, const u8 exit[3]) {
   struct process *p = &c->process;
   p->dead = true;
   memcpy(p->exit, exit, sizeof p->exit);
@@ -180,7 +180,7 @@ void process_monitor(struct chan *c) {
     if (n == -EAGAIN || n == -EINTR) return;
     if (n == sizeof m && m.what == MONITOR_PID) p->pid = m.pid;
     if (n == sizeof m && m.what == MONITOR_EXIT) {
-      died(c, m.exit);
+      leader_died(c, m.exit);
       if (c->kind != KIND_PROCESS && c->kind != KIND_ENDING) return;
     }
     if (n == sizeof m) continue;
@@ -194,7 +194,7 @@ void process_monitor(struct chan *c) {
   }
 }
 
-static bool held(int pid) {
+static bool held_leader(int pid) {
   for (u32 i = 0; i < chans_used(); i++) {
     struct chan *c = chan_at(i);
     if ((c->kind == KIND_PROCESS || c->kind == KIND_ENDING) && c->process.pid == pid && !c->process.monitored) return true;
@@ -213,12 +213,12 @@ void process_children(void) {
     if (p->monitor_pid && reap_peek(p->monitor_pid, exit) != 0) p->monitor_pid = 0;
     int state = reap_peek(p->pid, exit);
     /* Not our child: its monitor was killed, and so was it, or somebody between took it. */
-    if (state > 0 || (state < 0 && !p->monitor_pid)) died(c, state > 0 ? exit : lost);
+    if (state > 0 || (state < 0 && !p->monitor_pid)) leader_died(c, state > 0 ? exit : lost);
   }
-  reap_children(held);
+  reap_children(held_leader);
 }
 
-static void released(struct chan *c) {
+static void process_over(struct chan *c) {
   struct process *p = &c->process;
   chan_closed(c);
   chan_retire(c);
@@ -234,7 +234,7 @@ static void released(struct chan *c) {
 }
 
 /* A pty's EXIT follows the program's last output: the gateway closes at EXIT. Pipes have ends of their own to tell that. */
-static bool drained(struct chan *c) {
+static bool output_drained(struct chan *c) {
   int n = 0;
   if (!c->process.pty || c->out < 0 || !c->out_ready) return true;
   if (c->process.after_death >= DRAIN_MAX) return true; /* another one goes on writing */
@@ -244,25 +244,25 @@ static bool drained(struct chan *c) {
 void process_settle(struct chan *c) {
   struct process *p = &c->process;
   if (!c->open) return;
-  if (p->dead && !p->exit_sent && drained(c)) {
+  if (p->dead && !p->exit_sent && output_drained(c)) {
     p->exit_sent = true;
     chan_send(c, F_EXIT, p->exit, sizeof p->exit);
   }
-  if (p->exit_sent && c->out < 0 && c->err < 0) released(c);
+  if (p->exit_sent && c->out < 0 && c->err < 0) process_over(c);
   else flow_wake(c);
 }
 
 /* ---- meanwhile ---- */
 
-static int terminal(const struct chan *c) { return c->out >= 0 ? c->out : c->process.master; }
+static int terminal_of(const struct chan *c) { return c->out >= 0 ? c->out : c->process.master; }
 
 void process_signal(struct chan *c, int signal) {
   struct process *p = &c->process;
-  int group = p->pty && terminal(c) >= 0 ? pty_foreground(terminal(c)) : 0;
+  int group = p->pty && terminal_of(c) >= 0 ? pty_foreground(terminal_of(c)) : 0;
   if (!group) group = p->pid; /* setsid made it the leader of its group, too */
   if (group > 1) sys_kill(-group, signal);
 }
 
 void process_resize(struct chan *c, u16 cols, u16 rows, u16 xpixel, u16 ypixel) {
-  if (c->process.pty && terminal(c) >= 0) pty_size(terminal(c), cols, rows, xpixel, ypixel);
+  if (c->process.pty && terminal_of(c) >= 0) pty_size(terminal_of(c), cols, rows, xpixel, ypixel);
 }

@@ -3,7 +3,7 @@
 #include "process.h"
 #include "socket.h"
 
-static u32 highest; /* id that the gateway has used */
+static u32 highest_id; /* id that the gateway has used */
 
 bool request_init(void) {
   guest.request.at = sys_reserve(REQUEST_MAX + 1);
@@ -29,7 +29,7 @@ static bool parse_spawn(struct cursor *c, struct spawn *r) {
 
 /* A name of the request as a C string. It ends the payload or is followed by a field that was read already; the request's
  * buffer has a byte more than a request. */
-static const char *terminated(struct bytes name) {
+static const char *terminated_name(struct bytes name) {
   name.at[name.n] = 0;
   return (const char *)name.at;
 }
@@ -63,8 +63,8 @@ static bool open_channel(u8 type, u32 id, struct bytes request) {
   u8 flags = type == F_LISTEN ? take_u8(&c) : 0;
   if (!cursor_done(&c) || kind > KIND_UNIX || flags > (LISTEN_UNLINK | LISTEN_DIRECTORY) || mode > 0777) return false;
   if (guest.draining) send_fail(id, ESHUTDOWN, STAGE_RESOURCES);
-  else if (type == F_CONNECT) socket_connect(id, credit, kind, port, terminated(name));
-  else listener_open(id, kind, port, terminated(name), mode, flags);
+  else if (type == F_CONNECT) socket_connect(id, credit, kind, port, terminated_name(name));
+  else listener_open(id, kind, port, terminated_name(name), mode, flags);
   return true;
 }
 
@@ -74,7 +74,7 @@ static void request_piece(const struct frame *f) {
   if (id == 0 || id & HELPER_ID || chan_find(id)) return malformed("a request on a channel that cannot take one", id);
   if (guest.request_channel && guest.request_channel != id) return malformed("two requests at once", id);
   if (f->payload.n > REQUEST_MAX - r->n) return malformed("a request too long", id);
-  if (id > highest) highest = id;
+  if (id > highest_id) highest_id = id;
   memcpy(r->at + r->n, f->payload.at, f->payload.n);
   r->n += f->payload.n;
   guest.request_channel = id;
@@ -129,7 +129,7 @@ static void take_connection_frame(struct line *from, const struct frame *f) {
 
 /* ---- what goes to a channel ---- */
 
-static bool was_closed(u32 id) { return id & HELPER_ID ? listener_gave(id) : id != 0 && id <= highest; }
+static bool was_closed(u32 id) { return id & HELPER_ID ? listener_gave(id) : id != 0 && id <= highest_id; }
 
 static bool well_formed(const struct frame *f) {
   u32 n = f->payload.n;

@@ -109,20 +109,20 @@ static struct lookup {
 } lookups[LOOKUPS];
 static u32 under_way;
 
-static void finished(struct lookup *l) {
+static void lookup_over(struct lookup *l) {
   unwatch_close(&l->fd);
   l->used = false;
   l->generation++;
   under_way--;
 }
 
-static void answer(struct lookup *l, int error) {
+static void lookup_answer(struct lookup *l, int error) {
   struct chan *c = l->chan;
   struct address_list all = {0};
   /* IPv4 first: that is what container networks have, and an IPv6 route into nothing costs minutes. */
   for (int type = 0; type < TYPES; type++)
     for (u32 i = 0; i < l->found[type].n; i++) address_add(&all, l->found[type].at[i]);
-  finished(l);
+  lookup_over(l);
   socket_resolved(c, &all, all.n ? 0 : error);
 }
 
@@ -158,7 +158,7 @@ static bool make_queries(struct lookup *l) {
   return false;
 }
 
-static bool ask(struct lookup *l, u32 server) {
+static bool ask_server(struct lookup *l, u32 server) {
   union socket_address address;
   u32 length = socket_address_of(&address, &l->conf.server[server], PORT);
   /* A new socket each time: a new port, chosen by the kernel, that answers must find. */
@@ -173,19 +173,19 @@ static bool ask(struct lookup *l, u32 server) {
 }
 
 /* On to the next server, the next round, the next name, or the end. */
-static void proceed(struct lookup *l) {
+static void lookup_proceed(struct lookup *l) {
   for (;;) {
     bool done = l->answered[V4] && l->answered[V6];
-    if (l->found[V4].n || l->found[V6].n) return answer(l, 0);
-    if (guest.now >= l->limit) return answer(l, ETIMEDOUT);
+    if (l->found[V4].n || l->found[V6].n) return lookup_answer(l, 0);
+    if (guest.now >= l->limit) return lookup_answer(l, ETIMEDOUT);
     if (done || l->tried >= l->conf.servers * l->conf.attempts) {
-      if (!done && !l->heard) return answer(l, ETIMEDOUT); /* nobody is there: other names would not be heard, either */
+      if (!done && !l->heard) return lookup_answer(l, ETIMEDOUT); /* nobody is there: other names would not be heard, either */
       if (!done) l->failed = true;
       l->candidate++;
-      if (!make_queries(l)) return answer(l, l->failed ? EIO : ENOENT);
+      if (!make_queries(l)) return lookup_answer(l, l->failed ? EIO : ENOENT);
     }
     l->due = guest.now + (u64)l->conf.timeout * 1000;
-    if (ask(l, l->tried++ % l->conf.servers)) return;
+    if (ask_server(l, l->tried++ % l->conf.servers)) return;
   }
 }
 
@@ -209,7 +209,7 @@ int resolve_start(struct chan *c, const char *name) {
 
 void resolve_cancel(struct chan *c) {
   for (u32 i = 0; i < LOOKUPS; i++)
-    if (lookups[i].used && lookups[i].chan == c) finished(&lookups[i]);
+    if (lookups[i].used && lookups[i].chan == c) lookup_over(&lookups[i]);
 }
 
 static void take_answer(struct lookup *l, struct bytes packet) {
@@ -244,14 +244,14 @@ void resolve_event(u32 lookup, u32 generation) {
     }
     take_answer(l, (struct bytes){packet, (u32)n});
   }
-  if (l->answered[V4] && l->answered[V6]) proceed(l);
+  if (l->answered[V4] && l->answered[V6]) lookup_proceed(l);
 }
 
 u64 resolve_tick(void) {
   u64 next = 0;
   for (u32 i = 0; under_way && i < LOOKUPS; i++) {
     struct lookup *l = &lookups[i];
-    if (l->used && guest.now >= l->due) proceed(l);
+    if (l->used && guest.now >= l->due) lookup_proceed(l);
     if (l->used && (!next || l->due < next)) next = l->due;
   }
   return next;

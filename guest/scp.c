@@ -1,7 +1,7 @@
 #include "scp.h"
 #include "scp_run.h"
 
-static int refuse(const char *what) {
+static int refuse_use(const char *what) {
   sys_write(2, what, strlen(what));
   return 1;
 }
@@ -23,12 +23,12 @@ int scp_main(int argc, char **argv) {
       case 'd': scp.want_directory = true; break;
       case 'v':
       case 'q': break;
-      default: return refuse("scp: unknown option; this scp only answers one at the other end (-t, -f)\n");
+      default: return refuse_use("scp: unknown option; this scp only answers one at the other end (-t, -f)\n");
       }
     }
   }
   if (from == to)
-    return refuse("scp: this container has no scp; its stand-in only answers one at the other end (-t, -f).\n"
+    return refuse_use("scp: this container has no scp; its stand-in only answers one at the other end (-t, -f).\n"
                   "Copy from your own machine: scp FILE this-container:PATH\n");
   sys_signal_ignore(SIGPIPE);
   sys_signal_ignore(SIGXFSZ); /* a file at its limit is an error to be told */

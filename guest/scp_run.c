@@ -8,8 +8,8 @@ static struct {
 } input;
 
 /* The peer is gone: what it has not read it will not read. */
-static void lost(void) __attribute__((noreturn));
-static void lost(void) { sys_exit(1); }
+static void peer_lost(void) __attribute__((noreturn));
+static void peer_lost(void) { sys_exit(1); }
 
 void scp_send(const void *from, size_t n) {
   const u8 *at = from;
@@ -19,7 +19,7 @@ void scp_send(const void *from, size_t n) {
     if (r == -EAGAIN)
       sys_poll_one(1, POLLOUT, -1);
     else if (r <= 0)
-      lost();
+      peer_lost();
     else
       at += r, n -= (size_t)r;
   }
@@ -50,18 +50,18 @@ void scp_receive(void *to, size_t n) {
   input.at += here, at += here, n -= here;
   while (n) {
     size_t r = read_some(at, n);
-    if (!r) lost();
+    if (!r) peer_lost();
     at += r, n -= r;
   }
 }
 
 bool scp_answered(void) {
   char byte;
-  if (!next_byte(&byte)) lost();
+  if (!next_byte(&byte)) peer_lost();
   if (!byte) return true;
   bool fatal = byte != 1;
   while (byte != '\n')
-    if (!next_byte(&byte)) lost();
+    if (!next_byte(&byte)) peer_lost();
   scp.errors++;
   if (fatal) sys_exit(1);
   return false;
@@ -76,7 +76,7 @@ char *scp_record(void) {
     do {
       if (n == sizeof scp.line - 1) scp_give_up("control record too long");
       scp.line[n++] = byte;
-      if (!next_byte(&byte)) lost();
+      if (!next_byte(&byte)) peer_lost();
     } while (byte != '\n');
     scp.line[n] = 0;
     if (scp.line[0] == 2) sys_exit(1);

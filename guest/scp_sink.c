@@ -13,7 +13,7 @@ struct record {
   const char *name;
 };
 
-static u64 number(const char **s, char end, const char *complaint) {
+static u64 take_number(const char **s, char end, const char *complaint) {
   u64 value = 0;
   const char *p = *s;
   for (; *p >= '0' && *p <= '9'; p++) {
@@ -26,10 +26,10 @@ static u64 number(const char **s, char end, const char *complaint) {
 }
 
 static void read_times(const char *s, struct times *t) {
-  t->at[1].tv_sec = (long)number(&s, ' ', "mtime.sec not delimited");
-  t->at[1].tv_nsec = (long)number(&s, ' ', "mtime.usec not delimited") % 1000000 * 1000;
-  t->at[0].tv_sec = (long)number(&s, ' ', "atime.sec not delimited");
-  t->at[0].tv_nsec = (long)number(&s, 0, "atime.usec not delimited") % 1000000 * 1000;
+  t->at[1].tv_sec = (long)take_number(&s, ' ', "mtime.sec not delimited");
+  t->at[1].tv_nsec = (long)take_number(&s, ' ', "mtime.usec not delimited") % 1000000 * 1000;
+  t->at[0].tv_sec = (long)take_number(&s, ' ', "atime.sec not delimited");
+  t->at[0].tv_nsec = (long)take_number(&s, 0, "atime.usec not delimited") % 1000000 * 1000;
   t->given = true;
 }
 
@@ -40,7 +40,7 @@ static struct record read_record(const char *s) {
     r.mode = r.mode << 3 | (u32)(*s - '0');
   }
   if (*s++ != ' ') scp_give_up("mode not delimited");
-  r.size = number(&s, ' ', "size not delimited");
+  r.size = take_number(&s, ' ', "size not delimited");
   r.name = s;
   if (!*s || str_find(s, '/') || str_equal(s, ".") || str_equal(s, "..")) {
     scp_complain("error: unexpected filename", s);
@@ -87,7 +87,7 @@ static long take_bytes(int fd, u64 left) {
 }
 
 /* A file has one answer: its first failure, or 0. */
-static void told(bool *already, long result) {
+static void tell_failure(bool *already, long result) {
   if (result >= 0 || *already) return;
   scp_complain_errno(scp.path, result);
   *already = true;
@@ -100,13 +100,13 @@ static void take_file(const struct record *r, const struct times *t) {
   scp_ok();
   bool failed = false;
   long written = take_bytes(fd, r->size);
-  told(&failed, written);
-  if (!written && (!existed || S_ISREG(st.st_mode))) told(&failed, sys_ftruncate(fd, r->size));
-  if (existed || !(r->mode & S_IWUSR)) told(&failed, sys_fchmod(fd, (int)r->mode));
+  tell_failure(&failed, written);
+  if (!written && (!existed || S_ISREG(st.st_mode))) tell_failure(&failed, sys_ftruncate(fd, r->size));
+  if (existed || !(r->mode & S_IWUSR)) tell_failure(&failed, sys_fchmod(fd, (int)r->mode));
   int closed = sys_close(fd);
-  if (closed != -EINTR) told(&failed, closed);
+  if (closed != -EINTR) tell_failure(&failed, closed);
   scp_answered(); /* whether the peer could read its file to the end; it tells its user itself if not */
-  if (t->given && !written) told(&failed, sys_utimensat(AT_FDCWD, scp.path, t->at, 0));
+  if (t->given && !written) tell_failure(&failed, sys_utimensat(AT_FDCWD, scp.path, t->at, 0));
   if (!failed) scp_ok();
 }
 

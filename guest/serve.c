@@ -68,7 +68,7 @@ static void line_event(struct line *l, u32 events) {
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) l->writable = true;
 }
 
-static void handle(const struct epoll_event *event) {
+static void handle_event(const struct epoll_event *event) {
   u32 generation = (u32)(event->data >> 32), slot = (u32)event->data >> 8;
   enum watch what = event->data & 0xff;
   switch (what) {
@@ -88,11 +88,11 @@ static void handle(const struct epoll_event *event) {
 
 /* ---- lines ---- */
 
-static bool conversing(const struct line *l) { return l->in >= 0 && !guest.ending; }
+static bool line_converses(const struct line *l) { return l->in >= 0 && !guest.ending; }
 
 static void handle_frames(struct line *l) {
   struct frame f;
-  while (conversing(l) && line_can_answer(l) && line_can_answer(guest.line)) {
+  while (line_converses(l) && line_can_answer(l) && line_can_answer(guest.line)) {
     int state = line_next(l, &f);
     if (state < 0) malformed("a frame too long", 0);
     if (state <= 0) return;
@@ -101,20 +101,20 @@ static void handle_frames(struct line *l) {
 }
 
 /* Input is left where it is while its answers would find no room: then the gateway does not read, and gets no more. */
-static void hear(struct line *l) {
-  if (!conversing(l)) return;
+static void hear_line(struct line *l) {
+  if (!line_converses(l)) return;
   handle_frames(l);
-  if (!conversing(l) || !l->readable || !line_can_answer(l) || !line_can_answer(guest.line)) return;
+  if (!line_converses(l) || !l->readable || !line_can_answer(l) || !line_can_answer(guest.line)) return;
   if (line_fill(l) < 0) finish(0);
   else handle_frames(l);
 }
 
 static bool more_to_hear(const struct line *l) {
-  return conversing(l) && (l->readable || line_has_frame(l)) && line_can_answer(l) && line_can_answer(guest.line);
+  return line_converses(l) && (l->readable || line_has_frame(l)) && line_can_answer(l) && line_can_answer(guest.line);
 }
 
 /* Answers whether the other side is still there. */
-static bool speak(struct line *l) {
+static bool speak_line(struct line *l) {
   bool writable = l->writable;
   line_flush(l);
   if (writable && !l->writable && !l->failed && l == &guest.socket) watch_room(l->out, watch_key(WATCH_SOCKET, 0, 0), true);
@@ -130,14 +130,14 @@ static void judge_lease(void) {
   for (int i = 0; i < 2; i++) {
     struct line *l = lines[i];
     l->readable = l->in >= 0;
-    while (more_to_hear(l)) hear(l);
+    while (more_to_hear(l)) hear_line(l);
   }
   if (guest.ending || guest.now < guest.lease_until) return;
   note(guest.initialised ? "no frame within the lease" : "no INIT", NULL, guest.lease);
   finish(0);
 }
 
-static void sooner(u64 *next, u64 when) {
+static void take_sooner(u64 *next, u64 when) {
   if (when && when < *next) *next = when;
 }
 
@@ -149,7 +149,7 @@ static void retry_channels(u64 *next) {
       if (c->kind == KIND_LISTENER) listener_accept(c);
       else socket_due(c);
     }
-    sooner(next, c->due);
+    take_sooner(next, c->due);
   }
 }
 
@@ -158,10 +158,10 @@ static int keep_time(void) {
   u64 next = guest.ending ? guest.ending_limit : guest.lease_until;
   judge_lease();
   retry_channels(&next);
-  sooner(&next, session_tick());
-  sooner(&next, resolve_tick());
-  sooner(&next, switch_tick());
-  if (guest.ending) sooner(&next, guest.ending_limit);
+  take_sooner(&next, session_tick());
+  take_sooner(&next, resolve_tick());
+  take_sooner(&next, switch_tick());
+  if (guest.ending) take_sooner(&next, guest.ending_limit);
   return next <= guest.now ? 0 : next - guest.now > 60000 ? 60000 : (int)(next - guest.now);
 }
 
@@ -198,18 +198,18 @@ void malformed(const char *what, u32 channel) {
 }
 
 /* SHUTDOWN, and the last channel is gone: what was said of it still has to be read. */
-static bool drained(void) {
+static bool helper_drained(void) {
   static u64 limit;
   if (!guest.draining || chans_open() || guest.request_channel) return false;
   if (!limit) limit = guest.now + DRAIN_FOR;
   return guest.now >= limit || (!guest.exec.output.used && !guest.socket.output.used);
 }
 
-static bool ended(void) { return guest.ending && (!sessions_ending() || guest.now >= guest.ending_limit); }
+static bool helper_ended(void) { return guest.ending && (!sessions_ending() || guest.now >= guest.ending_limit); }
 
 /* ---- the loop ---- */
 
-static void start(void) {
+static void take_over(void) {
   struct rlimit64 limit;
   int opened;
   do opened = sys_open("/dev/null", O_RDWR, 0);
@@ -232,7 +232,7 @@ static void start(void) {
   sys_prlimit(RLIMIT_NOFILE, &limit, NULL);
 }
 
-static void hello(void) {
+static void say_hello(void) {
   u8 payload[22] = "HWG1";
   put_u16(payload + 4, VERSION);
   put_u32(payload + 6, FEATURE_SFTP | FEATURE_RESOLVER | FEATURE_OWN_LINE);
@@ -242,7 +242,7 @@ static void hello(void) {
   line_send(&guest.exec, F_HELLO, 0, payload, sizeof payload);
 }
 
-static bool prepare(void) {
+static bool prepare_helper(void) {
   guest.epoll = sys_epoll_create();
   guest.signals = sys_signalfd(sigbit(SIGCHLD) | sigbit(SIGTERM));
   guest.socket.in = guest.socket.out = -1;
@@ -259,26 +259,26 @@ static bool prepare(void) {
 
 int serve(void) {
   struct epoll_event events[64];
-  start();
-  if (!prepare()) {
+  take_over();
+  if (!prepare_helper()) {
     note("no memory, or stdin or stdout is no pipe or socket", NULL, 0);
     return 1;
   }
   guest.now = sys_milliseconds();
   guest.lease_until = guest.now + INIT_WITHIN;
-  hello();
+  say_hello();
   for (int wait = 0;;) {
     int n = sys_epoll_wait(guest.epoll, events, 64, wait);
     guest.now = sys_milliseconds();
-    for (int i = 0; i < n; i++) handle(&events[i]);
-    hear(&guest.exec);
-    hear(&guest.socket);
-    if (drained()) finish(0);
+    for (int i = 0; i < n; i++) handle_event(&events[i]);
+    hear_line(&guest.exec);
+    hear_line(&guest.socket);
+    if (helper_drained()) finish(0);
     wait = keep_time();
     if (!guest.ending) flow_turns();
-    bool heard = speak(&guest.exec) && speak(&guest.socket);
+    bool heard = speak_line(&guest.exec) && speak_line(&guest.socket);
     if (!heard && !guest.ending) finish(0), wait = 0;
-    if (ended()) return guest.exit_code;
+    if (helper_ended()) return guest.exit_code;
     /* What left just now has made room. */
     if (!guest.ending && flow_can_turn()) wait = 0;
     if (more_to_hear(&guest.exec) || more_to_hear(&guest.socket)) wait = 0;

@@ -6,11 +6,11 @@
 
 enum { KILLING_TIME = 3000 }; /* how long SIGKILL is repeated: a fork may have escaped the walk, a disk may hang */
 
-static u32 ending;
+static u32 ending_count;
 static u64 next_look;
-static u32 pause;
+static u32 look_pause;
 
-u32 sessions_ending(void) { return ending; }
+u32 sessions_ending(void) { return ending_count; }
 
 void session_end(struct chan *c, u8 mode) {
   struct process *p = &c->process;
@@ -22,17 +22,17 @@ void session_end(struct chan *c, u8 mode) {
   p->mode = mode;
   p->signalled = false;
   p->deadline = guest.now + guest.grace;
-  ending++;
+  ending_count++;
   if (opening && p->pid && !p->monitored) sys_kill(p->pid, SIGKILL); /* our child, not reaped: nobody else has its pid */
   if (p->monitored && (mode == CLOSE_TREE || opening)) {
     struct monitor_message order = {.what = MONITOR_KILL};
     sys_send(p->monitor, &order, sizeof order, MSG_NOSIGNAL_ | MSG_DONTWAIT_);
   }
   next_look = guest.now;
-  pause = 10;
+  look_pause = 10;
 }
 
-static void ended(struct chan *c) {
+static void session_over(struct chan *c) {
   struct process *p = &c->process;
   if (p->monitor >= 0) {
     struct monitor_message order = {.what = MONITOR_RELEASE};
@@ -40,13 +40,13 @@ static void ended(struct chan *c) {
     unwatch_close(&p->monitor);
   }
   if (p->pid && !p->monitored) reap_one(p->pid);
-  ending--;
+  ending_count--;
   chan_free(c);
 }
 
 void session_monitor_gone(struct chan *c) {
   unwatch_close(&c->process.monitor);
-  if (c->process.mode == CLOSE_TREE) ended(c); /* that was its last work */
+  if (c->process.mode == CLOSE_TREE) session_over(c); /* that was its last work */
 }
 
 static bool by_monitor(const struct process *p) { return p->mode == CLOSE_TREE && p->monitor >= 0; }
@@ -61,7 +61,7 @@ static struct chan *session_of(int sid) {
 
 /* `server >log 2>&1 &`, as IDEs start theirs, holds none of the session's pipes, and a shell gives it /dev/null as its
  * stdin: sshd would let such a session end and leave it running. On a terminal the terminal tells them, as ever. */
-static bool detached(int pid, const struct process *p) {
+static bool is_detached(int pid, const struct process *p) {
   if (p->pty || pid == p->pid) return false;
   for (int fd = 0; fd <= 2; fd++) {
     struct stat st;
@@ -76,7 +76,7 @@ static bool detached(int pid, const struct process *p) {
 static void see_to(int pid, struct process *p) {
   /* Terminate is an administrator's word and spares nobody. */
   bool hangup = p->mode == CLOSE_HANGUP;
-  if (hangup && detached(pid, p)) return;
+  if (hangup && is_detached(pid, p)) return;
   bool spared = hangup && proc_ignores(pid, SIGHUP); /* nohup: to be left alone was asked for */
   if (!spared) p->alive = true;
   if (!p->signalled) {
@@ -100,7 +100,7 @@ static void walk_sessions(void) {
 }
 
 u64 session_tick(void) {
-  if (!ending) return 0;
+  if (!ending_count) return 0;
   if (guest.now < next_look) return next_look;
   for (u32 i = 0; i < chans_used(); i++)
     if (chan_at(i)->kind == KIND_ENDING) chan_at(i)->process.alive = false;
@@ -110,10 +110,10 @@ u64 session_tick(void) {
     struct process *p = &c->process;
     if (c->kind != KIND_ENDING) continue;
     bool late = guest.now > p->deadline + KILLING_TIME + (by_monitor(p) ? 2000 : 0);
-    if (late || (!p->alive && !by_monitor(p))) ended(c);
+    if (late || (!p->alive && !by_monitor(p))) session_over(c);
     else p->signalled = true;
   }
-  next_look = guest.now + pause;
-  if (pause < 200) pause *= 2;
-  return ending ? next_look : 0;
+  next_look = guest.now + look_pause;
+  if (look_pause < 200) look_pause *= 2;
+  return ending_count ? next_look : 0;
 }

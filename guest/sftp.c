@@ -68,7 +68,7 @@ static void do_init(struct cursor *c) {
   reply_end();
 }
 
-static void allowed(bool changes, void (*handle)(u32, struct cursor *), u32 id, struct cursor *c) {
+static void handle_allowed(bool changes, void (*handle)(u32, struct cursor *), u32 id, struct cursor *c) {
   if (changes && sftp_read_only)
     reply_status(id, FX_PERMISSION_DENIED);
   else
@@ -79,7 +79,7 @@ static void do_extended(u32 id, struct cursor *c) {
   if (c->bad) return;
   for (u32 i = 0; i < EXTENSIONS; i++) {
     const struct extension *e = &extensions[i];
-    if (strlen(e->name) == name.n && !memcmp(e->name, name.at, name.n)) return allowed(e->changes, e->handle, id, c);
+    if (strlen(e->name) == name.n && !memcmp(e->name, name.at, name.n)) return handle_allowed(e->changes, e->handle, id, c);
   }
   reply_status(id, FX_OP_UNSUPPORTED);
 }
@@ -88,23 +88,23 @@ static void do_request(u8 type, struct cursor *c) {
   if (c->bad) return;
   if (type == FXP_EXTENDED) return do_extended(id, c);
   for (u32 i = 0; i < REQUESTS; i++)
-    if (requests[i].type == type) return allowed(requests[i].changes, requests[i].handle, id, c);
+    if (requests[i].type == type) return handle_allowed(requests[i].changes, requests[i].handle, id, c);
   reply_status(id, FX_OP_UNSUPPORTED);
 }
 
-static int end(enum incoming why) {
+static int end_serving(enum incoming why) {
   bool flushed = reply_flush();
   if (why == PACKETS_MALFORMED) sftp_say("sftp-server: ", "malformed packet, giving up");
   if (why == PACKETS_BROKEN && flushed) sftp_say("sftp-server: ", "cannot read requests");
   return why == PACKETS_END ? 0 : 1;
 }
 
-static int serve(void) {
+static int serve_packets(void) {
   bool begun = false;
   for (;;) {
     struct cursor packet;
     enum incoming came = packet_next(&packet);
-    if (came != PACKET) return end(came);
+    if (came != PACKET) return end_serving(came);
     u8 type = take_u8(&packet);
     if (type == FXP_INIT)
       do_init(&packet), begun = true;
@@ -112,7 +112,7 @@ static int serve(void) {
       do_request(type, &packet);
     else
       packet.bad = true;
-    if (packet.bad) return end(PACKETS_MALFORMED);
+    if (packet.bad) return end_serving(PACKETS_MALFORMED);
   }
 }
 
@@ -129,7 +129,7 @@ int sftp_serve(int in, int out, const char *start) {
   }
   packets_open(in, out);
   handles_open();
-  int code = serve();
+  int code = serve_packets();
   handles_close();
   return code;
 }

@@ -30,7 +30,7 @@ void packets_open(int in, int out) {
 }
 
 /* Without a full packet in the buffer: makes room for `need` bytes from `start` on and reads what there is. */
-static enum incoming fill(u32 need) {
+static enum incoming fill_input(u32 need) {
   if (!reply_flush()) return PACKETS_BROKEN;
   ASAN_UNPOISON_MEMORY_REGION(io.input, INPUT_SIZE);
   if (io.start == io.end) {
@@ -69,7 +69,7 @@ enum incoming packet_next(struct cursor *packet) {
         return PACKET;
       }
     }
-    enum incoming came = fill(need);
+    enum incoming came = fill_input(need);
     if (came != PACKET) return came;
   }
 }
@@ -120,7 +120,7 @@ u32 reply_room(void) { return io.packet + 4 + PACKET_LIMIT - io.filled; }
 u8 *reply_space(u32 n) { return n <= reply_room() ? io.output + io.filled : NULL; }
 void reply_used(u32 n) { io.filled += n; }
 /* Callers stay within the room; if one did not, the packet would be wrong, never the memory behind it. */
-static void append(const void *at, size_t n) {
+static void reply_append(const void *at, size_t n) {
   if (n > reply_room()) return;
   memcpy(io.output + io.filled, at, n);
   io.filled += (u32)n;
@@ -128,7 +128,7 @@ static void append(const void *at, size_t n) {
 void reply_u32(u32 value) {
   u8 bytes[4];
   put_u32(bytes, value);
-  append(bytes, 4);
+  reply_append(bytes, 4);
 }
 void reply_u64(u64 value) {
   reply_u32((u32)(value >> 32));
@@ -136,7 +136,7 @@ void reply_u64(u64 value) {
 }
 void reply_string(const void *at, size_t n) {
   reply_u32((u32)n);
-  append(at, n);
+  reply_append(at, n);
 }
 void reply_text(const char *s) { reply_string(s, strlen(s)); }
 void reply_end(void) {

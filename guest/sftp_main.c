@@ -2,11 +2,11 @@
 #include "sftp.h"
 #include "sftp_requests.h"
 
-static int usage(void) {
+static int say_usage(void) {
   sftp_say("usage: sftp-server [-eR] [-d start_directory] [-u umask]", "");
   return 1;
 }
-static bool octal(const char *s, int *value) {
+static bool read_octal(const char *s, int *value) {
   *value = 0;
   if (!*s) return false;
   for (; *s; s++) {
@@ -19,7 +19,7 @@ static bool octal(const char *s, int *value) {
 int sftp_main(int argc, char **argv) {
   const char *start = "";
   for (int i = 1; i < argc; i++) {
-    if (argv[i][0] != '-') return usage();
+    if (argv[i][0] != '-') return say_usage();
     for (const char *option = argv[i] + 1; *option; option++) {
       if (*option == 'e') continue;
       if (*option == 'R') {
@@ -28,13 +28,13 @@ int sftp_main(int argc, char **argv) {
       }
       const char *value = option[1] ? option + 1 : i + 1 < argc ? argv[++i] : NULL;
       int mask;
-      if (!value) return usage();
+      if (!value) return say_usage();
       if (*option == 'd')
         start = value;
-      else if (*option == 'u' && octal(value, &mask))
+      else if (*option == 'u' && read_octal(value, &mask))
         sys_umask(mask);
       else if (*option != 'f' && *option != 'l')
-        return usage();
+        return say_usage();
       break;
     }
   }

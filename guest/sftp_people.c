@@ -41,7 +41,7 @@ static bool line_read(void) {
 }
 
 /* Field i of the line, ended by a NUL in place of its colon; fields are asked for from the last to the first. */
-static char *field(u32 i) {
+static char *line_field(u32 i) {
   char *s = lines.line;
   for (; i; i--) {
     while (*s && *s != ':') s++;
@@ -56,11 +56,11 @@ static char *field(u32 i) {
   return s;
 }
 
-static bool search(enum people which, u32 id, char name[PERSON_NAME_SIZE]) {
+static bool search_name(enum people which, u32 id, char name[PERSON_NAME_SIZE]) {
   if (!lines_open(which)) return false;
   bool found = false;
   while (!found && line_read()) {
-    const char *number = field(2), *who = field(0);
+    const char *number = line_field(2), *who = line_field(0);
     u32 value;
     if (!number || !*who || !str_u32(&number, &value) || *number || value != id) continue;
     struct text t = text_in(name, PERSON_NAME_SIZE);
@@ -81,7 +81,7 @@ const char *name_of(enum people which, u32 id) {
   if (!cache[which][i].known || cache[which][i].id != id) {
     cache[which][i].known = true;
     cache[which][i].id = id;
-    cache[which][i].found = search(which, id, cache[which][i].name);
+    cache[which][i].found = search_name(which, id, cache[which][i].name);
   }
   return cache[which][i].found ? cache[which][i].name : NULL;
 }
@@ -90,7 +90,7 @@ bool home_of(const char *user, char home[PATH_SIZE]) {
   if (!lines_open(USERS)) return false;
   bool found = false;
   while (!found && line_read()) {
-    const char *directory = field(5), *who = field(0);
+    const char *directory = line_field(5), *who = line_field(0);
     if (!directory || !str_equal(who, user)) continue;
     struct text t = text_in(home, PATH_SIZE);
     text_add(&t, directory);

@@ -11,7 +11,7 @@ static void drop_last(struct text *real) {
 }
 
 /* What is left to walk becomes the link's target followed by what was left before. */
-static int follow(const char *at, char left[PATH_SIZE], const char *rest) {
+static int follow_link(const char *at, char left[PATH_SIZE], const char *rest) {
   char target[PATH_SIZE];
   long n = sys_readlinkat(AT_FDCWD, at, target, sizeof target - 1);
   if (n < 0) return (int)n;
@@ -60,7 +60,7 @@ int real_path(const char *path, char real[PATH_SIZE]) {
     if (r) return r;
     if (!S_ISLNK(st.st_mode)) continue;
     if (links++ >= LINKS_MAX) return -ELOOP;
-    r = follow(real, left, rest);
+    r = follow_link(real, left, rest);
     if (r) return r;
     next = left;
     at.length = *left == '/' ? 1 : before;

@@ -4,14 +4,14 @@
 
 enum { RETRY_EVERY = 20, RETRY_FOR = 5000, FLUSH_FOR = 60000 };
 
-static void failed(struct chan *c, int error, u8 stage) {
+static void socket_failed(struct chan *c, int error, u8 stage) {
   if (c->connecting.lookup) resolve_cancel(c);
   send_fail(c->id, error, stage);
   chan_retire(c);
   chan_free(c);
 }
 
-static void connected(struct chan *c) {
+static void socket_connected(struct chan *c) {
   int one = 1;
   /* Keystrokes must not wait for an acknowledgement. Means nothing to a unix socket. */
   sys_setsockopt(c->out, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
@@ -46,11 +46,11 @@ static void try_addresses(struct chan *c) {
     union socket_address address;
     u32 length = socket_address_of(&address, &t->addresses.at[t->next++], (u16)t->port);
     int error = start_connect(c, &address, length);
-    if (error == 0) return connected(c);
+    if (error == 0) return socket_connected(c);
     if (error == EINPROGRESS) return;
     t->error = error;
   }
-  failed(c, t->error, STAGE_CONNECT);
+  socket_failed(c, t->error, STAGE_CONNECT);
 }
 
 void socket_event(struct chan *c) {
@@ -61,7 +61,7 @@ void socket_event(struct chan *c) {
   union socket_address peer;
   u32 size = sizeof peer;
   if (!error && sys_getpeername(c->out, &peer, &size) < 0) return; /* the event of the descriptor's registration */
-  if (!error) return connected(c);
+  if (!error) return socket_connected(c);
   c->connecting.error = error;
   chan_close_in(c);
   chan_close_out(c);
@@ -74,9 +74,9 @@ static void try_unix(struct chan *c) {
   const char *path = c->connecting.path;
   int error = socket_address_unix(&address, path, &length);
   if (!error) error = start_connect(c, &address, length);
-  if (!error) return connected(c);
+  if (!error) return socket_connected(c);
   /* unix(7): EAGAIN when the backlog is full, where a blocking connect would wait. No event tells when it is not. */
-  if (error != EAGAIN || guest.now >= c->connecting.give_up) return failed(c, error, STAGE_CONNECT);
+  if (error != EAGAIN || guest.now >= c->connecting.give_up) return socket_failed(c, error, STAGE_CONNECT);
   chan_due(c, guest.now + RETRY_EVERY);
 }
 
@@ -96,7 +96,7 @@ void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name) {
   if (kind == KIND_UNIX) {
     struct text path = text_in(t->path, sizeof t->path);
     text_add(&path, name);
-    if (path.cut || !*name) return failed(c, path.cut ? ENAMETOOLONG : ENOENT, STAGE_CONNECT);
+    if (path.cut || !*name) return socket_failed(c, path.cut ? ENAMETOOLONG : ENOENT, STAGE_CONNECT);
     t->give_up = guest.now + RETRY_FOR;
     return try_unix(c);
   }
@@ -105,7 +105,7 @@ void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name) {
   else if (resolve_local(name, &t->addresses)) {}
   else {
     int error = resolve_start(c, name);
-    if (error) return failed(c, error, STAGE_RESOLVE);
+    if (error) return socket_failed(c, error, STAGE_RESOLVE);
     t->lookup = true;
     return;
   }
@@ -114,12 +114,12 @@ void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name) {
 
 void socket_resolved(struct chan *c, const struct address_list *found, int error) {
   c->connecting.lookup = false;
-  if (error) return failed(c, error, STAGE_RESOLVE);
+  if (error) return socket_failed(c, error, STAGE_RESOLVE);
   c->connecting.addresses = *found;
   try_addresses(c);
 }
 
-static void closed(struct chan *c) {
+static void socket_over(struct chan *c) {
   if (!c->open && c->connecting.lookup) resolve_cancel(c);
   chan_closed(c);
   chan_retire(c);
@@ -127,12 +127,12 @@ static void closed(struct chan *c) {
 }
 
 void socket_settle(struct chan *c) {
-  if (c->open && c->in < 0 && c->out < 0) closed(c);
+  if (c->open && c->in < 0 && c->out < 0) socket_over(c);
 }
-void socket_broken(struct chan *c) { closed(c); }
+void socket_broken(struct chan *c) { socket_over(c); }
 /* All of it was sent, and not all of it taken: a kernel would go on delivering, too, though for longer. */
 void socket_close(struct chan *c) {
-  if (!c->open || !c->in_eof || !c->queue.used || guest.ending) return closed(c);
+  if (!c->open || !c->in_eof || !c->queue.used || guest.ending) return socket_over(c);
   chan_close_out(c);
   chan_due(c, guest.now + FLUSH_FOR);
 }

@@ -71,10 +71,10 @@ bool str_starts(const char *s, const char *prefix) {
   while (*prefix && *s == *prefix) s++, prefix++;
   return !*prefix;
 }
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static char lower_case(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 bool str_equal_nocase(const char *a, const char *b) {
-  while (*a && lower(*a) == lower(*b)) a++, b++;
-  return lower(*a) == lower(*b);
+  while (*a && lower_case(*a) == lower_case(*b)) a++, b++;
+  return lower_case(*a) == lower_case(*b);
 }
 const char *str_find(const char *s, char c) {
   for (; *s; s++)
