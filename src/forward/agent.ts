@@ -14,6 +14,8 @@ const PLACES = ['/tmp', '/dev/shm', '/var/tmp', '/run']
 export interface AgentSocket {
   readonly path: string
   readonly guest: Guest
+  /** Resolves when nobody can connect any more. */
+  readonly ended: Promise<void>
   close(): void
 }
 
@@ -34,7 +36,7 @@ export async function openAgentSocket(
         signal,
       )
       closeWith(connection, listener)
-      return { path, guest, close: () => void listener.close() }
+      return { path, guest, ended: listener.ended, close: () => void listener.close() }
     } catch (error) {
       if (!(error instanceof GuestRefusal)) throw error
       refused = error
@@ -45,5 +47,6 @@ export async function openAgentSocket(
 
 /** The listener's end comes with the connection's, also when that has come already. */
 export function closeWith(connection: SshConnection<unknown>, listener: GuestListener): void {
-  onAbort(connection.closed, () => void listener.close())
+  const stay = onAbort(connection.closed, () => void listener.close())
+  void listener.ended.then(stay)
 }

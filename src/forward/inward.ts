@@ -2,14 +2,14 @@
 import type { Logger } from 'pino'
 import { asHatchwayError } from '../base/errors.ts'
 import type { Guest } from '../guest/guest.ts'
-import { deadline } from '../lifetime/deadline.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 import type { Asked } from '../policy/gate.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
 import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
 
-/** What was granted goes on; `end` is called when it is withdrawn. */
-export type HoldInward = (action: { readonly kind: 'agent' | 'x11' }, end: () => void) => void
+/** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+export type HoldInward = (action: { readonly kind: 'agent' | 'x11' }, end: () => void) => () => void
 
 export interface Inward {
   /** "KEY=value" for the session; a forward that cannot be had is left out with a log line, as sshd goes on without. */
@@ -44,15 +44,17 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
-      const signal = () => deadline(LISTEN_MS, connection.closed)
       try {
         if (session.agentForwarding) {
           agent = shared(agent, async () => {
-            const opened = await openAgentSocket(connection, guest, signal())
-            hold({ kind: 'agent' }, () => {
+            const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) =>
+              openAgentSocket(connection, guest, signal),
+            )
+            const letGo = hold({ kind: 'agent' }, () => {
               agent = undefined
               opened.close()
             })
+            void opened.ended.then(letGo)
             return opened
           })
           added.push(`SSH_AUTH_SOCK=${(await agent).path}`)
@@ -63,11 +65,14 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       try {
         if (session.x11) {
           display = shared(display, async () => {
-            const made = await openDisplay(connection, guest, signal())
-            hold({ kind: 'x11' }, () => {
+            const made = await withDeadline(LISTEN_MS, [connection.closed], (signal) =>
+              openDisplay(connection, guest, signal),
+            )
+            const letGo = hold({ kind: 'x11' }, () => {
               display = undefined
               made.close()
             })
+            void made.ended.then(letGo)
             return made
           })
           const opened = await display

@@ -21,6 +21,8 @@ const XAUTH_MS = 10_000
 export interface Display {
   readonly number: number
   readonly guest: Guest
+  /** Resolves when nobody can connect any more. */
+  readonly ended: Promise<void>
   close(): void
 }
 
@@ -38,7 +40,7 @@ export async function openDisplay(
         signal,
       )
       closeWith(connection, listener)
-      return { number, guest, close: () => void listener.close() }
+      return { number, guest, ended: listener.ended, close: () => void listener.close() }
     } catch (error) {
       const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
       if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error
