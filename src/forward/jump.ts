@@ -9,7 +9,7 @@ import type { Logger } from 'pino'
 import { asHatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { engineLimit } from '../engine/messages.ts'
-import { deadline } from '../lifetime/deadline.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
 
 const JUMP_MS = 30_000
@@ -28,7 +28,7 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
     const { host, port } = target
     if (port !== SSH_PORT) return refused('to jump into a container ask for its port 22')
     try {
-      await demandHost(host, deadline(engineLimit('asking for a container', JUMP_MS), signal))
+      await withDeadline(engineLimit('asking for a container', JUMP_MS), [signal], (limit) => demandHost(host, limit))
     } catch (error) {
       const failure = asHatchwayError(error)
       log.info({ code: failure.code, err: failure.cause, host: clientText(host) }, 'jump refused')
