@@ -172,6 +172,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   /** As sshd's child tells it by its exit status (sshd.c child_reap); after a login nobody asks. */
   function misdeed(): Misdeed | undefined {
     if (end === 'ours') return undefined
+    // No stranger: a client that connects again (autossh) while its container is being replaced shall not be kept out.
+    if (end === undefined && auth.turnedAway) return undefined
     return end ?? (auth.attempted ? 'authfail' : 'noauth')
   }
 

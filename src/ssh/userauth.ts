@@ -57,6 +57,7 @@ export class UserAuth<Identity> {
   #busy = false
   #requests = 0
   #attempted = false
+  #turnedAway = false
   #failures = 0
   #done = false
 
@@ -69,6 +70,11 @@ export class UserAuth<Identity> {
   /** More than asking which methods there are. */
   get attempted(): boolean {
     return this.#attempted
+  }
+
+  /** It proved who it is, and may not log in by this name; and it guessed no password afterwards. */
+  get turnedAway(): boolean {
+    return this.#turnedAway
   }
 
   packet(type: number, payload: Buffer): void {
@@ -224,7 +230,7 @@ export class UserAuth<Identity> {
     if (refusal !== undefined) {
       transport.send(packet(Message.USERAUTH_BANNER, `${refusal}\r\n`, ''))
       this.#progress.startOver()
-      return this.#fail(context, { ...told, result: 'refused' }, began)
+      return this.#fail(context, { ...told, result: 'refused' }, began, true)
     }
     this.#done = true
     transport.authenticated()
@@ -239,16 +245,18 @@ export class UserAuth<Identity> {
       : { result: 'complete', identity }
   }
 
-  async #fail(context: AuthContext, result: AuthResult, began: number): Promise<void> {
+  async #fail(context: AuthContext, result: AuthResult, began: number, turnedAway = false): Promise<void> {
     const { transport } = this.#options
     await sleep(refusalDelay(performance.now() - began), undefined, { ref: false })
     if (transport.closed) return
-    this.#count(context, result)
+    this.#count(context, result, turnedAway)
     if (!transport.closed) this.#refuse(false)
   }
 
-  #count(context: AuthContext, result: AuthResult): void {
+  #count(context: AuthContext, result: AuthResult, turnedAway = false): void {
     const { transport, decided, maxAuthTries } = this.#options
+    // Nobody guesses a key: a client offers all it has.
+    this.#turnedAway = turnedAway || (this.#turnedAway && result.method === 'publickey')
     decided(context, result)
     this.#failures++
     if (this.#failures < maxAuthTries) return

@@ -88,6 +88,24 @@ test('a login, however many keys were tried before it, is no misdeed', async () 
   expect(given()).toEqual([])
 })
 
+test('who is known, and refused for the container asked for, may come again; guessing a password after that is counted', async () => {
+  const authenticator = {
+    methods: () => [['publickey'], ['password']],
+    password: async (password: Buffer) => (password.equals(Buffer.from('right')) ? 'x' : undefined),
+    admit: async () => 'hatchway: no container "web"',
+  }
+  await start({ min: 0 }, {}, { authenticator })
+  const refused = await ssh(server, ['true'], from('127.0.0.5', '-o', 'LogLevel=INFO'))
+  expect([refused.code, refused.stderr.toString()]).toEqual([255, expect.stringContaining('no container "web"')])
+  const peer = await connectPeer(server, { authenticate: false, hide: [Message.USERAUTH_FAILURE] })
+  for (const password of ['right', 'wrong']) {
+    peer.send(packet(Message.USERAUTH_REQUEST, 'x', 'ssh-connection', 'password', false, password))
+    await peer.next(Message.USERAUTH_FAILURE)
+  }
+  peer.close()
+  await expect.poll(given).toEqual([expect.objectContaining({ source: '127.0.0.1/32', misdeed: 'authfail' })])
+})
+
 test('asking whether a key would do, and leaving, is a failed login as with sshd', async () => {
   await start({ min: 0 })
   const peer = await connectPeer(server, { authenticate: false })
