@@ -48,6 +48,11 @@ export const DisconnectReason = {
 /** A packet whose fields do not fit in it: the peer is broken or hostile, the connection ends. */
 export class MalformedPacket extends Error {}
 
+/** Code of ours is wrong: for a packet that is, it throws MalformedPacket. */
+export function isBug(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
+}
+
 export class PacketReader {
   readonly #bytes: Buffer
   #at: number

@@ -81,6 +81,21 @@ export function feed(protocol: StockProtocol, bytes: Buffer): void {
   if (decipher?._packet && isLent(decipher._packet)) decipher._packet = Buffer.from(decipher._packet)
 }
 
+/** What ssh2 parses from now on, also of the bytes it is at, is kept until it is asked back. */
+export function holdBack(protocol: StockProtocol): () => readonly Buffer[] {
+  const { _parse: parse } = protocol
+  const held: Buffer[] = []
+  protocol._parse = (chunk, from, to) => {
+    const bytes = chunk.subarray(from, to)
+    held.push(isLent(bytes) ? Buffer.from(bytes) : bytes)
+    return to
+  }
+  return () => {
+    protocol._parse = parse
+    return held
+  }
+}
+
 /** ssh2 knows no certificates: it negotiates their names, and then is given the plain name and the certificate's key. */
 function hostKeysFor(
   { negotiated }: StockKeyExchange,

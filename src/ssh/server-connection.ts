@@ -9,10 +9,10 @@ import { ConnectionLayer } from './connection-layer.ts'
 import type { ExchangeShares } from './exchange-share.ts'
 import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
-import { DisconnectReason, fields, Message, packet } from './packets.ts'
+import { DisconnectReason, fields, isBug, Message, packet } from './packets.ts'
 import type { Misdeed } from './penalties.ts'
 import type { SshServerOptions } from './server-options.ts'
-import { isBug, Transport } from './transport.ts'
+import { Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
 
 /** One for all, as in session-channel.ts. */

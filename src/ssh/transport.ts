@@ -7,15 +7,15 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { SlabOutput } from '../bytes/batched-writer.ts'
-import { isLent, listening } from '../bytes/shared-read-buffer.ts'
+import { listening } from '../bytes/shared-read-buffer.ts'
 import type { ComputingShare } from './computing-share.ts'
 import { ExchangeShare } from './exchange-share.ts'
 import { IDENT } from './greeting.ts'
 import type { HostKeys } from './hostkeys.ts'
 import { clientFirst } from './kexinit-order.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
-import { DisconnectReason, fields, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
-import { createProtocol, feed } from './protocol.ts'
+import { DisconnectReason, fields, isBug, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
+import { createProtocol, feed, holdBack } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
 import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
@@ -276,20 +276,12 @@ export class Transport {
 
   /** What is left of the bytes waits for the next turn of the event loop. The answer makes ssh2's decipher stop. */
   #interrupt(): false {
-    const protocol = this.#protocol
-    const { _parse: parse } = protocol
-    const rest: Buffer[] = []
-    protocol._parse = (chunk, from, to) => {
-      const bytes = chunk.subarray(from, to)
-      rest.push(isLent(bytes) ? Buffer.from(bytes) : bytes)
-      return to
-    }
+    const release = holdBack(this.#protocol)
     this.#isInterrupted = true
     this.#stream.pause()
     setImmediate(() => {
       this.#isInterrupted = false
-      protocol._parse = parse
-      for (const bytes of rest) this.#handle(bytes)
+      for (const bytes of release()) this.#handle(bytes)
       this.#drained()
     })
     return false
@@ -425,9 +417,4 @@ export class Transport {
     this.#waiting.clear()
     this.#options.closed(this.#reason ?? 'connection lost')
   }
-}
-
-/** Code of ours is wrong: for a packet that is, it throws MalformedPacket. */
-export function isBug(error: unknown): boolean {
-  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }
