@@ -1,6 +1,6 @@
 /**
- * A small file of a container. Through the engine's copy call nothing runs inside for it, an image needs no `head`, and a FIFO
- * in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them.
+ * A small file of a container. Through the engine's copy call nothing runs inside for it, an image needs no `head`, and a
+ * FIFO in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them.
  */
 import path from 'node:path'
 import { HatchwayError } from '../base/errors.ts'
@@ -13,7 +13,7 @@ import { runOwnScript } from './own-script.ts'
 const MAX_BYTES = 16 * 1024 * 1024
 const MAX_LINKS = 8
 
-/** $1 the file, $2 how much of it. Root's exec: only who is root inside already can forge what it says. */
+/** $1 the file, $2 how much of it. Root's exec: only a process that is root inside already can forge the answer. */
 const READ = '[ -f "$1" ] || exit 3; exec head -c "$2" "$1"'
 const READER = '0:0'
 const NO_SUCH_FILE = 3
@@ -96,7 +96,7 @@ async function statOf(engine: Engine, { id }: Where, file: string, signal: Abort
   }
 }
 
-/** Of a part of it nobody can say who is not in it. */
+/** A part of the file does not tell which users are missing in it. */
 function tooLarge(file: string, { name }: Where, maxBytes: number): HatchwayError {
   const limit = `${maxBytes / 1024 / 1024} MiB`
   return new HatchwayError('USER_BROKEN', `${file} in container ${name} is larger than ${limit}: refused`)

@@ -1,4 +1,7 @@
-/** A few lines of our own for the container's shell. What they say is the container's claim: bytes, and no more than asked for. */
+/**
+ * A few lines of our own for the container's shell. What they say is the container's claim: bytes, and no more than asked
+ * for.
+ */
 
 import { HatchwayError } from '../base/errors.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -7,7 +10,7 @@ import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 
-/** Less than a question about a container may take (containers.ts): who asked is told what hangs. */
+/** Less than a question about a container may take (containers.ts): the caller is told what hangs. */
 const LIMIT_MS = 12_000
 
 export interface OwnScript {
@@ -25,7 +28,9 @@ export interface Said {
   readonly out: Buffer
 }
 
-/** @throws HatchwayError ENGINE_TIMEOUT, ENGINE_LOST, CONTAINER_NOT_FOUND, ...; ENGINE_TIMEOUT also where the shell hangs */
+/**
+ * @throws HatchwayError ENGINE_TIMEOUT, ENGINE_LOST, CONTAINER_NOT_FOUND, ...; ENGINE_TIMEOUT also where the shell hangs
+ */
 export async function runOwnScript(
   engine: Engine,
   containerId: string,

@@ -9,8 +9,8 @@
  *   WORD            a container, as its default user
  *   USER@  @        nothing: the connection is to the gateway itself
  *
- * What follows a ":" in USER, or in all of it without an "@", is dropped, as in sshd. ALICE= in front of any of these says
- * who asks, and is no part of what is asked for (login-name.ts).
+ * What follows a ":" in USER, or in all of it without an "@", is dropped, as in sshd. ALICE= in front of any of these names
+ * the person who asks, and is no part of the route (login-name.ts).
  */
 import { splitLoginName } from '../base/login-name.ts'
 

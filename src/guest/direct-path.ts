@@ -13,12 +13,18 @@ import type { GuestSettings } from './settings.ts'
 import { type GuestUser, whom } from './user.ts'
 
 const INFO_MS = 30_000
-/** The helper connects within milliseconds of SWITCH; a holder is something to play with for who is the same user inside. */
+/**
+ * The helper connects within milliseconds of SWITCH; a holder is something to play with for any process of the same user
+ * inside.
+ */
 const HOLD_MS = 2000
 const REMEMBERED = 1000
 
 export interface DirectPath {
-  /** Move a helper's frames to a socket of ours, which its SFTP then has as well. Never throws; a failure is kept and not tried again. */
+  /**
+   * Move a helper's frames to a socket of ours, which its SFTP then has as well. Never throws; a failure is kept and not
+   * tried again.
+   */
   take(connection: GuestConnection, container: Container, user: GuestUser, binary: GuestBinary): Promise<void>
   state(connection: GuestConnection): { readonly direct: boolean; readonly reason: string }
   sweep(): Promise<void>

@@ -1,7 +1,7 @@
 /**
  * The direct data path: a unix socket of ours that a helper reaches through a holder's mount, so that bytes do not pass
- * the engine and its shim. One socket in a folder of its own for each helper: who sits in one container can see and
- * crowd no other's.
+ * the engine and its shim. One socket in a folder of its own for each helper: a process in one container can
+ * neither see nor crowd another's.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises'
@@ -42,7 +42,7 @@ export interface Door {
   readonly file: string
   /** Undefined: the door is closed. */
   expect(): Expected | undefined
-  /** Nobody finds it any more; who holds the socket's file open still comes in. */
+  /** Nobody finds the socket any more; a process that holds its file open still comes in. */
   hide(): Promise<void>
   /** No further connection; those that came in live on. */
   close(): Promise<void>
@@ -53,7 +53,9 @@ interface Awaited {
   readonly line: Opening<DirectLine>
 }
 
-/** `base` is a folder of ours that only we may enter: what is in it is open to every uid, as containers' uids are foreign. */
+/**
+ * `base` is a folder of ours that only we may enter: what is in it is open to every uid, as containers' uids are foreign.
+ */
 export async function openDoor(base: string): Promise<Door> {
   await mkdir(base, { recursive: true, mode: 0o700 })
   const folder = join(base, randomBytes(8).toString('hex'))

@@ -12,7 +12,7 @@ export class SendFlow implements Sender {
   #credit = 0
   /** Written, and not sent yet. */
   #rest: Buffer | undefined
-  /** Behind it, from who could not wait. */
+  /** Behind it, from callers that could not wait. */
   readonly #more: Buffer[] = []
   #done: (() => void) | undefined
   #dropping = false

@@ -1,7 +1,8 @@
 /**
- * Who is still there. Whatever the gateway sends renews the helper's lease, and a PING goes where nothing else may; whatever
- * the helper sends is a sign of life, and its PONG comes where nothing else does. Both travel with the frames, on the direct
- * path past the engine: an engine that hangs says nothing of a helper. Silence of a paused container is no death either.
+ * Is the other side still there? Whatever the gateway sends renews the helper's lease, and a PING goes where nothing else
+ * may; whatever the helper sends is a sign of life, and its PONG comes where nothing else does. Both travel with the
+ * frames, on the direct path past the engine: an engine that hangs says nothing of a helper. Silence of a paused container
+ * is no death either.
  */
 import { HatchwayError } from '../base/errors.ts'
 import { ProtocolError, pingFrame } from './frames.ts'
@@ -11,7 +12,7 @@ export interface LeaseEnds {
   dead(error: HatchwayError): void
 }
 
-/** Who sends PINGs on one line; the PONGs come back on the same. */
+/** The sender of PINGs on one line; the PONGs come back on the same. */
 export interface Pinging {
   /** @throws ProtocolError for a PONG that answers no PING */
   pong(opaque: bigint): void

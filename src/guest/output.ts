@@ -23,7 +23,7 @@ export class Output {
   readonly #waiting = new Set<Sender>()
   readonly #broken: (error: ProtocolError) => void
 
-  /** `broken` is told later, not from inside a call: who sends a frame may be in the middle of anything. */
+  /** `broken` is told later, not from inside a call: the sender of a frame may be in the middle of anything. */
   constructor(to: Writable, broken: (error: ProtocolError) => void) {
     this.#to = this.#towards(to)
     this.#broken = broken

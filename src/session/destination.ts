@@ -54,13 +54,17 @@ export interface Destinations {
 }
 
 export interface Destination {
-  /** It names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go. */
+  /**
+   * The login names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go.
+   */
   readonly toGateway: Promise<boolean>
-  /** To be asked where to; undefined: that is known. */
+  /** The question that asks for the container; undefined: the container is known. */
   unknown(): Promise<PickerQuestion | undefined>
   /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
   now(): Promise<Target | undefined>
-  /** Container and user, running, after the policy said yes to every action. `tell` has a line for who waits. */
+  /**
+   * Container and user, running, after the policy said yes to every action. `tell` takes a line for the person who waits.
+   */
   enter(gate: Gate, actions: readonly [Action, ...Action[]], signal: AbortSignal, tell?: Tell): Promise<Entered>
   /**
    * The very container that was entered, as it is now and running, after the policy said yes again; nothing is made or

@@ -23,7 +23,10 @@ export interface InForce {
   config(): Config
   people(): People
   readonly policy: PolicyKeeper
-  /** Forget who somebody is and end what is not permitted any more, where that is wanted; answers how much. */
+  /**
+   * Forget who somebody is and end what is not permitted any more, where that is wanted. Returns how many sessions and
+   * forwards ended.
+   */
   review(signal: AbortSignal): Promise<number>
   /** @throws HatchwayError CONFIG_INVALID: everything stays as it was */
   reload(signal: AbortSignal, next?: LoadedConfig): Promise<Reloaded>
@@ -53,7 +56,7 @@ export function createInForce(
   }
   const policy = createPolicyKeeper(settingsOf(first, where), (identity) => people.login.today(identity), log)
 
-  /** All that may fail comes first, so that it is all or nothing. Answers what needs a restart. */
+  /** All that may fail comes first, so that it is all or nothing. Returns the keys that need a restart. */
   async function takeOver(next: LoadedConfig): Promise<readonly string[]> {
     const reason = whyNotLive(config, next.config)
     if (reason !== undefined) throw new HatchwayError('CONFIG_INVALID', reason)

@@ -1,4 +1,6 @@
-/** PrintMotd: the operator's message to who logs in with a shell on a terminal, read anew for each, as sshd does. */
+/**
+ * PrintMotd: the operator's message to a person who logs in with a shell on a terminal, read anew for each, as sshd does.
+ */
 import { open } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import type { SshSession } from '../ssh/session.ts'
@@ -18,7 +20,7 @@ export async function readMotd(path: string): Promise<Buffer> {
   }
 }
 
-/** What who logs in with a shell on a terminal reads first; a session without it is a session. */
+/** What a person who logs in with a shell on a terminal reads first. A session whose message fails goes on without it. */
 export async function greet(
   session: Pick<SshSession, 'write'>,
   motd: () => Promise<Buffer | undefined>,

@@ -18,7 +18,7 @@ export interface People {
   readonly login: LoginMethods
 }
 
-/** What outlives a configuration: used codes, and who tried wrong ones. */
+/** What outlives a configuration: used codes, and the users who were given wrong ones. */
 export interface Tried {
   readonly usedSteps: UsedSteps
   readonly lockout: Lockout

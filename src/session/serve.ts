@@ -48,7 +48,7 @@ export interface SessionDependencies {
   /** Reads along with an sftp session, where somebody wants to know. */
   readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
   readonly limits: () => SessionLimits
-  /** What who logs in with a shell on a terminal reads first; undefined: nothing. */
+  /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
 }
 
@@ -82,7 +82,9 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
   let { log } = at
   let record: SessionRecord | undefined
   const holds: (() => void)[] = []
-  /** What is to run, until a line says that it does: a client that leaves before its program has started must not hide it. */
+  /**
+   * What is to run, until a line says that it does: a client that leaves before its program has started must not hide it.
+   */
   let unsaid: { readonly start?: string; readonly command?: string } = {}
 
   session.accept()

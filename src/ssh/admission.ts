@@ -1,4 +1,4 @@
-/** Who may begin: what sshd.c's drop_connection() asks of a new connection before it says a word of SSH. */
+/** Which connections may begin: what sshd.c's drop_connection() asks of a new connection before it says a word of SSH. */
 import { type Address, contains, parseAddress } from '../net/address.ts'
 import type { Endpoint } from './connection.ts'
 import { type SshLimits, shouldDrop } from './limits.ts'
@@ -22,7 +22,7 @@ const TOO_MANY = 'Exceeded MaxStartups\r\n'
 export interface AdmissionPlace {
   /** When it came, as Date.now(). */
   readonly since: number
-  /** Who it is, once that is known; may drop it. */
+  /** Tells the connection's address once it is known; may drop the connection. */
   identify(remote: Endpoint): Drop | undefined
   /** It has logged in, and is not counted any more. */
   loggedIn(): void

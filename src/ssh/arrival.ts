@@ -12,12 +12,13 @@ export interface Arrival {
 }
 
 export interface Approach {
-  /** This peer speaks for others: who is behind it, `arrive` finds out. */
+  /** This peer is a proxy: `arrive` finds out for which client it speaks. */
   isProxy(peer: Endpoint): boolean
   /**
    * Read what comes first. Resolves with where SSH goes on, or with undefined where it was no SSH and has been answered.
    * What it rejects with is logged, and the stream closed. `signal` is the login grace time, and the stream's end.
-   * `behind` is told at once who a proxy speaks for, and throws when they are refused: nothing more is read then.
+   * `behind` is told at once for which client a proxy speaks, and throws when that client is refused: nothing more is read
+   * then.
    */
   arrive(arrival: Arrival, signal: AbortSignal, behind: (remote: Endpoint) => void): Promise<Arrival | undefined>
 }

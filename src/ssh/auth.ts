@@ -15,7 +15,10 @@ export interface AuthContext {
   readonly signal: AbortSignal
 }
 
-/** A public key the client offers. `algorithm` is a plain key or certificate algorithm, `blob` as on the wire (RFC 4253 §6.6). */
+/**
+ * A public key the client offers. `algorithm` is a plain key or certificate algorithm, `blob` as on the wire (RFC 4253
+ * §6.6).
+ */
 export interface OfferedKey {
   readonly algorithm: string
   readonly blob: Buffer
@@ -27,13 +30,16 @@ export interface Questions {
   readonly prompts: readonly { readonly text: string; readonly echo: boolean }[]
 }
 
-/** Yields questions, is given as many answers, returns who they prove. Ended early when the client turns elsewhere. */
+/**
+ * Yields questions, is given as many answers, returns the identity that they prove. Ended early when the client turns
+ * elsewhere.
+ */
 export type Dialogue<Identity> = AsyncGenerator<Questions, Identity | undefined, readonly Buffer[]>
 
 /**
  * Decides each method. Undefined refuses, and the client may try again. A missing member is a method not served.
- * `proven` is who earlier methods of a chain have proved, undefined for the first; what a method then proves is put to
- * `join`, the server need not do the same.
+ * `proven` is the identity that earlier methods of a chain have proved, undefined for the first method. The server puts
+ * what a method proves to `join`; a method need not do so.
  */
 export interface Authenticator<Identity> {
   /**
@@ -43,9 +49,11 @@ export interface Authenticator<Identity> {
   publicKey(key: OfferedKey, context: AuthContext): Promise<Identity | undefined>
   /** A FIDO key has signed: does it show enough? Absent: it must have been touched. */
   fido?(identity: Identity, shown: FidoSignature): boolean
-  /** Must take as long for a user who does not exist. */
+  /** Must take as long for a user that does not exist. */
   password?(password: Buffer, context: AuthContext, proven: Identity | undefined): Promise<Identity | undefined>
-  /** `device` is what AuthenticationMethods has behind the colon, "" without. Must ask users who do not exist, too. */
+  /**
+   * `device` is what AuthenticationMethods has behind the colon, "" without. Must ask for a user that does not exist, too.
+   */
   keyboardInteractive?(device: string, context: AuthContext, proven: Identity | undefined): Dialogue<Identity>
   /**
    * AuthenticationMethods: of this identity, or, before one is proved, of anybody, so that the answer tells nothing.
@@ -55,15 +63,16 @@ export interface Authenticator<Identity> {
   /** Two methods of a chain, one identity; undefined when they prove different people. Absent: chains are refused. */
   join?(proven: Identity, next: Identity): Identity | undefined
   /**
-   * Who was proved on another connection logs in here, with no proof but that one: whom does it make of them at this
-   * login? Undefined, or absent: nobody, and the client may prove itself anew.
+   * An identity that was proved on another connection logs in here, with no proof but that one. Resolves with the identity
+   * at this login. Undefined, or absent: none, and the client may prove itself anew.
    */
   again?(identity: Identity, context: AuthContext): Promise<Identity | undefined>
   /** For events. */
   nameOf?(identity: Identity): string
   /**
-   * Asked once the client has proved who it is: may it log in under this user name at all? A sentence refuses, as sshd
-   * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and nobody unproven ever reads it.
+   * Asked once the client has proved its identity: may it log in under this user name at all? A sentence refuses, as sshd
+   * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and a client that has proved nothing never
+   * reads it.
    */
   admit?(identity: Identity, context: AuthContext): Promise<string | undefined>
 }

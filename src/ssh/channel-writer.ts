@@ -103,7 +103,7 @@ export class ChannelWriter {
     return size
   }
 
-  /** Who gave it was asked to wait, but what was under way comes. Too much of that ends the connection. */
+  /** The writer was asked to wait, but what was under way comes. Too much of that ends the connection. */
   #queue(fd: 1 | 2, chunk: Buffer): void {
     if (!this.#budget.take(chunk.length)) {
       this.#transport.disconnect(DisconnectReason.BY_APPLICATION, 'too much waits for you to read it')

@@ -1,6 +1,6 @@
 /**
- * One channel (RFC 4254 §5): the client's window, EOF and CLOSE in their order. What it receives waits, within the window,
- * until somebody takes it. Who uses it (a session, a forwarded stream) is its owner.
+ * One channel (RFC 4254 §5): the client's window, EOF and CLOSE in their order. What the channel receives waits, within the
+ * window, until its owner takes it. The owner is what uses the channel: a session or a forwarded stream.
  */
 import type { Budget } from './budget.ts'
 import { ByteQueue } from './byte-queue.ts'

@@ -12,7 +12,10 @@ export interface Endpoint {
 export interface Carried<Identity> {
   /** The host its client asked for by name (a jump, HTTP CONNECT, SOCKS): its user name is then that host's alone. */
   readonly host?: string
-  /** Who was proved on the connection that carries this one: its own login needs no other proof where that holds for it. */
+  /**
+   * The identity proved on the connection that carries this one: its own login needs no other proof where `again` accepts
+   * it.
+   */
   readonly identity?: Identity
   /** GREETING has been sent to it. */
   readonly greeted?: boolean
@@ -51,7 +54,7 @@ export interface OpenFailure {
 export interface ConnectionHandlers {
   allow(action: SshAction): boolean | Promise<boolean>
   session(session: SshSession): void
-  /** Resolve with what to join to the channel or who takes it, or say why not. */
+  /** Resolves with the end to join to the channel, with the taker of the channel, or with the reason for a refusal. */
   direct?(target: DirectTarget, signal: AbortSignal): Promise<End | TakesChannel | OpenFailure>
   /** Resolve with the bound port (0 for unix), or undefined: REQUEST_FAILURE. */
   forward?(bind: ForwardBind): Promise<number | undefined>

@@ -1,7 +1,7 @@
 /**
- * The last file descriptors are for those who are in: a login reads its key files, a session talks to the engine. And once
- * there is none, nobody would know: libuv takes what connects and closes it without a word (uv__emfile_trick), to node
- * or to the client.
+ * The last file descriptors are for clients that have connected already: a login reads its key files, a session talks to
+ * the engine. And once there is none, nobody would know: libuv takes what connects and closes it without a word
+ * (uv__emfile_trick), to node or to the client.
  */
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'

@@ -1,7 +1,8 @@
 /**
  * What the key exchanges that a client asks for may cost. One of the dear kind takes milliseconds of the thread that serves
  * everybody, a client need not compute anything for it, and none needs many: after the first second they get a tenth of
- * the time. Who wants more waits, and is not ended: RekeyLimit=16 of ssh_config(5) asks for one with every packet.
+ * the time. A client that wants more waits, and is not ended: RekeyLimit=16 of ssh_config(5) asks for one with every
+ * packet.
  */
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { ComputingShare } from './computing-share.ts'
@@ -11,7 +12,10 @@ const FREE_MS = 1000
 /** What is forgotten is a second of computing at the most. */
 const MAX_IDENTITIES = 1000
 
-/** All connections of an identity have one share, and the next ones go on with it: how many there are is the client's choice. */
+/**
+ * All connections of an identity have one share, and the next ones go on with it: how many there are is the client's
+ * choice.
+ */
 export class ExchangeShares {
   readonly #known = new BoundedMap<string, ComputingShare>(MAX_IDENTITIES)
 

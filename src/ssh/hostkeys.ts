@@ -96,7 +96,7 @@ export interface ProofContext {
   readonly hostKeyAlgorithm: string
 }
 
-/** Answers hostkeys-prove-00 with a signature for each key asked for; undefined: refuse. */
+/** Returns the answer to hostkeys-prove-00, a signature for each key asked for; undefined: refuse. */
 export type HostKeyProofs = (context: ProofContext, asked: Buffer) => Buffer | undefined
 
 /**

@@ -1,7 +1,8 @@
 /**
- * What the key exchanges of all who have not logged in may cost together. A client computes nothing for one, if it likes:
- * nine connections of such clients took all of the thread that serves everybody's sessions. So they take turns, one in a
- * turn of the event loop, and have a share of the time; who finds it spent waits. sshd has a process for each.
+ * What the key exchanges of all clients that have not logged in may cost together. A client computes nothing for one, if it
+ * likes: nine connections of such clients took all of the thread that serves everybody's sessions. So they take turns, one
+ * in a turn of the event loop, and have a share of the time; a client that finds it spent waits. sshd has a process for
+ * each.
  */
 import { ComputingShare } from './computing-share.ts'
 import { DEAR_KEX } from './kex/algorithms.ts'
@@ -26,7 +27,7 @@ export class LoginExchanges {
   }
 }
 
-/** In the order they came. Who waits is bounded by MaxStartups. */
+/** In the order they came. MaxStartups bounds how many wait. */
 class Lane {
   readonly #waiting = new Set<() => void>()
   readonly #share: ComputingShare

@@ -149,7 +149,7 @@ function sizeOf(part: Field): number {
   return Buffer.isBuffer(part) ? 4 + part.length : part.raw.length
 }
 
-/** Answers where the next one goes. */
+/** Returns where the next field goes. */
 function put(bytes: Buffer, at: number, part: Field): number {
   if (typeof part === 'number') return bytes.writeUInt32BE(part >>> 0, at)
   if (typeof part === 'boolean') return bytes.writeUInt8(part ? 1 : 0, at)

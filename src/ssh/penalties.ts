@@ -107,7 +107,7 @@ export interface NetBlockSize {
   readonly ipv6: number
 }
 
-/** PerSourceNetBlockSize: who counts as one. */
+/** PerSourceNetBlockSize: the addresses that count as one source. */
 export function source(address: Address, size: NetBlockSize): string {
   const bits = address.family === 4 ? size.ipv4 : size.ipv6
   return `${addressText(masked(address, bits))}/${bits}`

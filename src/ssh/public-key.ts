@@ -52,9 +52,9 @@ export interface Signed {
 
 /** PROTOCOL.u2f "SSH U2F Signatures": what the token says of how it signed. */
 export interface FidoSignature {
-  /** Somebody touched it. */
+  /** Somebody touched the token. */
   readonly touched: boolean
-  /** It knew who: PIN, fingerprint. */
+  /** The token verified its user, by PIN or fingerprint. */
   readonly verified: boolean
   readonly counter: number
 }

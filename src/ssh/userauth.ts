@@ -238,7 +238,10 @@ export class UserAuth<Identity> {
     succeeded(identity, context.user)
   }
 
-  /** The methods were gone through on the connection that carries this one; who has begun anew here must go through all. */
+  /**
+   * The methods were gone through on the connection that carries this one; a client that has begun anew here must go
+   * through all.
+   */
   #asCarried({ identity }: MethodProof<Identity>): MethodVerdict<Identity> {
     return identity === undefined || this.#progress.proven !== undefined
       ? { result: 'refused', identity: undefined }

@@ -16,7 +16,7 @@ export class LeftRunning extends Error {
   }
 }
 
-/** Best effort, as the helper's user, who is also the program's. Never rejects. */
+/** Best effort, as the helper's user, which is also the program's. Never rejects. */
 export async function endLeftRunning(guest: GuestConnection, mark: string): Promise<void> {
   const argv = ['hatchway-guest', 'end', mark]
   // The helper's own program; one that an operator mounted may be older, and says that it knows no "end".

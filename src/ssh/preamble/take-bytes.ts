@@ -1,4 +1,4 @@
-/** Take the first bytes of a stream, as many as a parser wants, and leave the rest to who reads next. */
+/** Take the first bytes of a stream, as many as a parser wants, and leave the rest to the next reader. */
 import type { Duplex } from 'node:stream'
 import { onAbort } from '../../lifetime/on-abort.ts'
 
