@@ -8,7 +8,7 @@ import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { openInstance } from './base/instance.ts'
 import type { LoadedConfig } from './config/load.ts'
-import type { Config } from './config/schema.ts'
+import type { Config, FixedConfig } from './config/schema.ts'
 import { Containers } from './container/containers.ts'
 import { createStarter } from './container/lifecycle/starter.ts'
 import { createPlainRoad } from './container/plain.ts'
@@ -136,7 +136,7 @@ async function openGround(scope: Scope, config: Config, log: Logger) {
 type Inside = ReturnType<typeof openInside>
 
 /** What finds, makes, starts and enters containers. */
-function openInside(scope: Scope, config: Config, { engine, state, instance }: Ground, log: Logger) {
+function openInside(scope: Scope, config: FixedConfig, { engine, state, instance }: Ground, log: Logger) {
   const { templates = {}, guest, guestMount: mountedAt } = config
   const containers = new Containers(engine, config.aliases)
   const made = instance && makesContainers(config) ? createMadeContainers(engine, templates, instance, log) : undefined
@@ -153,7 +153,7 @@ function openInside(scope: Scope, config: Config, { engine, state, instance }: G
 /** The SSH server, and what its connections may do. */
 function openServer(
   scope: Scope,
-  config: Config,
+  config: FixedConfig,
   parts: { ground: Ground; inside: Inside; inForce: InForce; registry: SessionRegistry; events: EventBus },
   log: Logger,
 ): SshServer<Identity> {
@@ -220,7 +220,7 @@ async function listenOn(server: SshServer<Identity>, addresses: Config['listen']
   return endpoints
 }
 
-function makesContainers({ templates = {} }: Config): boolean {
+function makesContainers({ templates = {} }: FixedConfig): boolean {
   return Object.keys(templates).length > 0
 }
 

@@ -1,13 +1,15 @@
 /** config/hatchway.yaml, written from the schema: every key with its comment and default, those without one as "#key:". */
 import { stringify } from 'yaml'
 import { isRecord } from './layers.ts'
-import { configJsonSchema } from './schema.ts'
+import { configJsonSchema, LIVE_KEYS } from './schema.ts'
 
 const WIDTH = 110
+const LIVE: readonly string[] = LIVE_KEYS
 
 const HEADER = `# Hatchway's configuration. Every key is here with its default; a key after a "#" without a space has none, and
 # shows an example. File names are relative to this file, ~ is your home. Times: 90, 120s, 2m, 1h30m.
 # HATCHWAY_<KEY> in the environment overrides (HATCHWAY_LISTEN, HATCHWAY_LIMITS_MAX_AUTH_TRIES), flags override both.
+# (live): taken over when the configuration is read again, with all that is in such a group; the rest needs a restart.
 # Check with \`hatchway config check --config FILE\`. This file is written by \`hatchway config example\`.
 `
 
@@ -20,7 +22,8 @@ function keys(schema: unknown, indent: string, asExample = false): string {
   if (!isRecord(schema) || !isRecord(schema.properties)) return ''
   const blocks = Object.entries(schema.properties).map(([key, inner]) => {
     if (!isRecord(inner)) return ''
-    const comment = wrapped(String(inner.description ?? ''), `${indent}# `)
+    const mark = indent === '' && LIVE.includes(key) ? ' (live)' : ''
+    const comment = wrapped(`${inner.description ?? ''}${mark}`, `${indent}# `)
     if (isRecord(inner.properties)) return `${comment}${indent}${key}:\n${keys(inner, `${indent}  `)}`
     const named = inner.additionalProperties
     if (isRecord(named) && isRecord(named.properties)) {

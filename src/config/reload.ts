@@ -1,21 +1,9 @@
 /** What may change in a running gateway, and what may not. */
 import { authentication } from './authentication.ts'
-import { type Config, configSchema } from './schema.ts'
+import { type Config, configSchema, LIVE_KEYS, type LiveKey } from './schema.ts'
 
 /** What says who may log in; rules, because the principals they name may. */
-export const PEOPLE_KEYS: readonly (keyof Config)[] = [...authentication.keyof().options, 'rules']
-
-/** Top-level keys that a reload applies: those above, and what is asked at each use. */
-const LIVE: readonly (keyof Config)[] = [
-  ...PEOPLE_KEYS,
-  'endWithdrawn',
-  'authorization',
-  'environment',
-  'limits',
-  'motd',
-  'proxyProtocol',
-  'onDisconnect',
-]
+export const PEOPLE_KEYS: readonly LiveKey[] = [...authentication.keyof().options, 'rules']
 
 /** Keys whose values differ, as JSON sees them. */
 export function changedKeys(before: Config, after: Config): (keyof Config)[] {
@@ -24,7 +12,8 @@ export function changedKeys(before: Config, after: Config): (keyof Config)[] {
 }
 
 export function needRestart(keys: readonly (keyof Config)[]): (keyof Config)[] {
-  return keys.filter((key) => !LIVE.includes(key))
+  const live: readonly (keyof Config)[] = LIVE_KEYS
+  return keys.filter((key) => !live.includes(key))
 }
 
 /** What narrows, and whose absence is the default: whatever the others say, more is permitted without it. */

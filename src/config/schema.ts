@@ -9,6 +9,7 @@ import { authorization } from './authorization.ts'
 import { containers } from './containers.ts'
 import type { Immutable } from './immutable.ts'
 import { limits } from './limits.ts'
+import { allLive, isLive, type LiveKeyOf, live } from './live.ts'
 import { log } from './logging.ts'
 import { parsed } from './parsed.ts'
 import { block, duration, fileName } from './primitives.ts'
@@ -71,39 +72,49 @@ export const configSchema = z.strictObject({
     .describe(
       'Certificates of these host keys (HostCertificate), as `ssh-keygen -s CA -h` makes them: -cert.pub files.',
     ),
-  ...authentication.shape,
-  rules: rules.optional().meta({
-    description:
-      'Who may do what where (docs/policy.md). The first rule that applies decides; where none does it is refused. Without this key: whoever may log in may do everything, everywhere.',
-    examples: [
-      [
-        {
-          name: 'developers',
-          who: { groups: ['dev'] },
-          containers: { names: ['web-*'] },
-          users: ['dev'],
-          actions: { shell: true, exec: true, sftp: true, forwardLocal: ['localhost:*'] },
-        },
+  ...allLive(authentication.shape),
+  rules: live(
+    rules.optional().meta({
+      description:
+        'Who may do what where (docs/policy.md). The first rule that applies decides; where none does it is refused. Without this key: whoever may log in may do everything, everywhere.',
+      examples: [
+        [
+          {
+            name: 'developers',
+            who: { groups: ['dev'] },
+            containers: { names: ['web-*'] },
+            users: ['dev'],
+            actions: { shell: true, exec: true, sftp: true, forwardLocal: ['localhost:*'] },
+          },
+        ],
       ],
-    ],
-  }),
-  endWithdrawn: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Whether sessions and forwards end that the rules, read again, no longer allow; they are also looked at every half minute, for hours and expiry.',
-    ),
-  authorization: authorization
-    .prefault({})
-    .describe('Somebody else who decides, too: asked for all that the rules allow, or, without rules, for everything.'),
+    }),
+  ),
+  endWithdrawn: live(
+    z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether sessions and forwards end that the rules, read again, no longer allow; they are also looked at every half minute, for hours and expiry.',
+      ),
+  ),
+  authorization: live(
+    authorization
+      .prefault({})
+      .describe(
+        'Somebody else who decides, too: asked for all that the rules allow, or, without rules, for everything.',
+      ),
+  ),
   ...containers.shape,
   ...sessionKeys.shape,
-  limits: limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.'),
-  proxyProtocol: proxyProtocol
-    .prefault({})
-    .describe(
-      'Proxies in front (HAProxy, a load balancer) that say for whom they speak, with the PROXY protocol 1 or 2.',
-    ),
+  limits: live(limits.prefault({}).describe('Limits, named as in sshd_config(5), with its defaults unless said.')),
+  proxyProtocol: live(
+    proxyProtocol
+      .prefault({})
+      .describe(
+        'Proxies in front (HAProxy, a load balancer) that say for whom they speak, with the PROXY protocol 1 or 2.',
+      ),
+  ),
   ciphers: z
     .array(z.enum(CIPHERS))
     .min(1)
@@ -115,11 +126,13 @@ export const configSchema = z.strictObject({
     description: 'A file whose text is sent before authentication (Banner).',
     examples: ['/etc/issue.net'],
   }),
-  motd: fileName.optional().meta({
-    description:
-      'A file whose text is shown at the start of a login shell on a terminal (PrintMotd), read at each login. Containers have their own /etc/motd, which only their own login programs show.',
-    examples: ['/etc/motd'],
-  }),
+  motd: live(
+    fileName.optional().meta({
+      description:
+        'A file whose text is shown at the start of a login shell on a terminal (PrintMotd), read at each login. Containers have their own /etc/motd, which only their own login programs show.',
+      examples: ['/etc/motd'],
+    }),
+  ),
   controlSocket: fileName.optional().meta({
     description:
       'The socket that `hatchway sessions` and `hatchway kill` talk to. Default: one for each gateway in $XDG_RUNTIME_DIR/hatchway, ~/.hatchway or, for root, /run/hatchway/control.',
@@ -167,9 +180,19 @@ export const SECRET_KEYS: readonly string[] = [
   'environment.set',
 ]
 
+/** Keys that a reload applies. */
+export type LiveKey = LiveKeyOf<(typeof configSchema)['shape']>
+export const LIVE_KEYS = Object.entries(configSchema.shape).flatMap(([key, schema]) =>
+  isLive(schema) ? [key as LiveKey] : [],
+)
+
 export type ConfigInput = z.input<typeof configSchema>
 /** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
 export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }
+/** What may be another from one use to the next, and is asked for each time. */
+export type LiveConfig = Pick<Config, LiveKey>
+/** What holds until a restart. */
+export type FixedConfig = Omit<Config, LiveKey>
 export type Template = NonNullable<Config['templates']>[string]
 
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {

@@ -1,5 +1,6 @@
 /** What sessions and forwards find inside, and what their end leaves there. */
 import { z } from 'zod'
+import { live } from './live.ts'
 import { envName, envValue } from './primitives.ts'
 
 const mask = z
@@ -24,12 +25,14 @@ const SHELLS =
   'sh bash dash ash zsh ksh ksh93 mksh oksh loksh yash fish csh tcsh nu elvish xonsh pwsh rc es osh ysh'.split(' ')
 
 export const sessionKeys = z.strictObject({
-  onDisconnect: z
-    .enum(['hangup', 'killTree'])
-    .default('hangup')
-    .describe(
-      'When the client is gone: hangup ends the session and keeps jobs detached on purpose (nohup, setsid), as sshd does; killTree ends those too.',
-    ),
+  onDisconnect: live(
+    z
+      .enum(['hangup', 'killTree'])
+      .default('hangup')
+      .describe(
+        'When the client is gone: hangup ends the session and keeps jobs detached on purpose (nohup, setsid), as sshd does; killTree ends those too.',
+      ),
+  ),
   gatewayPorts: z
     .enum(['no', 'yes', 'clientspecified'])
     .default('no')
@@ -43,11 +46,13 @@ export const sessionKeys = z.strictObject({
   streamLocalBindMask: mask
     .prefault('0177')
     .describe('Permission bits that a unix socket of -R does not get, in octal (StreamLocalBindMask).'),
-  unrestrictedShells: z
-    .array(z.string().regex(/^[^/\s]+$/, 'expected the name of a file, such as bash'))
-    .default(SHELLS)
-    .describe(
-      'Login shells, by the name of their file, that run whatever their user likes. For a user with another one (git-shell, rbash, a program) that shell starts sftp, as with sshd, or refuses to.',
-    ),
-  environment: environment.prefault({}).describe('Environment variables of sessions.'),
+  unrestrictedShells: live(
+    z
+      .array(z.string().regex(/^[^/\s]+$/, 'expected the name of a file, such as bash'))
+      .default(SHELLS)
+      .describe(
+        'Login shells, by the name of their file, that run whatever their user likes. For a user with another one (git-shell, rbash, a program) that shell starts sftp, as with sshd, or refuses to.',
+      ),
+  ),
+  environment: live(environment.prefault({}).describe('Environment variables of sessions.')),
 })

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { HatchwayError } from '../base/errors.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { changedKeys, needRestart, PEOPLE_KEYS, whyNotLive } from '../config/reload.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, LiveConfig } from '../config/schema.ts'
 import { createPolicyKeeper, type PolicyKeeper } from '../policy/live-policy.ts'
 import { openExternal } from '../policy/open-external.ts'
 import type { PolicySettings } from '../policy/policy.ts'
@@ -20,7 +20,7 @@ export interface Reloaded {
 }
 
 export interface InForce {
-  config(): Config
+  config(): LiveConfig
   people(): People
   readonly policy: PolicyKeeper
   /**
@@ -48,7 +48,8 @@ export function createInForce(
   const { engine, tried } = start
   let config = first
   let people = start.people
-  const { hostSuffixes } = first
+  // Of what says who may log in these two need a restart.
+  const { hostSuffixes, keysDirectory } = first
   const settingsOf = (of: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
     const common = { acceptEnv: of.environment.accept, engine: engine.endpoint }
     const external = openExternal(of.authorization, common, log)
@@ -63,7 +64,7 @@ export function createInForce(
     const changed = changedKeys(config, next.config)
     const settings = settingsOf(next.config, next.where)
     if (PEOPLE_KEYS.some((key) => changed.includes(key)))
-      people = await openPeople({ ...next.config, hostSuffixes }, tried, log)
+      people = await openPeople({ ...next.config, hostSuffixes, keysDirectory }, tried, log)
     policy.use(settings)
     policy.forget()
     config = next.config
