@@ -13,7 +13,7 @@ export function isLent(bytes: Uint8Array): boolean {
 }
 
 /**
- * An accepted connection that reads into the shared buffer; `heard` answers whether to read on. node offers `onread` for
+ * An accepted connection that reads into the shared buffer; `heard` returns whether to read on. node offers `onread` for
  * outgoing connections alone; a Socket around the handle of the accepted one has it too (node 20 to 24). `accepted` is
  * empty afterwards.
  */

@@ -18,7 +18,7 @@ export interface OwnScript {
   readonly args: readonly string[]
   /** As ExecSpec.user. */
   readonly user: string
-  /** It is not listened to any longer once it has said more than that, and has no code then. */
+  /** A script that has said more than that is not listened to any longer, and has no code. */
   readonly maxBytes: number
 }
 

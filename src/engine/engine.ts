@@ -121,8 +121,8 @@ export interface Exec {
 }
 
 /**
- * A container of our own, run for a moment in the process namespace of another so that its files can be reached there. It has
- * no network, no capability, and limits of its own (holder-start.ts).
+ * A container of our own, run for a moment in the process namespace of another so that its files can be reached there. It
+ * has no network, no capability, and limits of its own (holder-start.ts).
  */
 export interface HolderSpec {
   /** Whose process namespace it joins. */
@@ -148,7 +148,7 @@ export interface Holder {
 export interface Holders {
   /** Resolves when it runs and said its first line. */
   start(spec: HolderSpec, signal: AbortSignal): Promise<Holder & { readonly firstLine: string }>
-  /** Removes what a killed gateway left on the engine; answers how many. */
+  /** Removes the holders that a killed gateway left on the engine. Returns how many. */
   sweep(signal: AbortSignal): Promise<number>
   /** Removes the image where nothing uses it. */
   forget(repository: string, signal: AbortSignal): Promise<void>
@@ -245,12 +245,14 @@ export interface Engine {
   /**
    * Start a program. Throws CONTAINER_NOT_FOUND, CONTAINER_NOT_RUNNING (message says paused, stopped, ...),
    * ENGINE_*, from here or, where only the running exec can tell (a CLI, in-band words), from its `exit`. The signal
-   * bounds the start only; `close()` ends what runs. A program that cannot be run inside is an exit status 126 or 127 with a line on stderr, as a shell does.
+   * bounds the start only; `close()` ends what runs. A program that cannot be run inside is an exit status 126 or 127 with
+   * a line on stderr, as a shell does.
    */
   exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
   /**
-   * A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers. Undefined when
-   * there is none. This call, the other copy calls and statPath are not for a container where they may hang (copy-may-hang.ts).
+   * A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers.
+   * Undefined when there is none. This call, the other copy calls and statPath are not for a container where they may hang
+   * (copy-may-hang.ts).
    */
   copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
   /**

@@ -68,7 +68,7 @@ export class GuestConnection implements Guest {
   readonly #lease: ReturnType<typeof createLease>
   readonly #parser: FrameParser
   #ending = false
-  /** Its end is being explained; what it still says is not heard. */
+  /** The reason of the helper's end is being looked for; what the helper still says is not heard. */
   #judging = false
   #onSwitched: ((errno: number) => void) | undefined
   #direct: Duplex | undefined
@@ -99,7 +99,7 @@ export class GuestConnection implements Guest {
     return this.#life.signal
   }
 
-  /** Not to be given to a new session. */
+  /** True: this helper is not to be given to a new session. */
   get ending(): boolean {
     return this.#ending
   }

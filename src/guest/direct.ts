@@ -22,22 +22,22 @@ const SOCKET = 's'
 /** One connection: written as a stream, read by lent chunks. */
 export interface DirectLine {
   readonly socket: net.Socket
-  /** From now on, and what came with the token first. False: no more until `socket.resume()`. */
+  /** `heard` gets what came with the token, then all that follows. False: no more until `socket.resume()`. */
   listen(heard: (chunk: Buffer) => boolean): void
 }
 
 /** One connection that is to come, one time. */
 export interface Expected {
-  /** What it shows. */
+  /** What the connection shows first. */
   readonly token: Buffer
-  /** Not read beyond the token. */
+  /** The line is not read beyond the token. */
   readonly line: Promise<DirectLine>
-  /** It is not wanted any more, nor if it has come. */
+  /** The connection is not wanted any more, also if it has come. */
   withdraw(): void
 }
 
 export interface Door {
-  /** To mount; the socket is `file` in it. */
+  /** The folder to mount; the socket is `file` in it. */
   readonly folder: string
   readonly file: string
   /** Undefined: the door is closed. */

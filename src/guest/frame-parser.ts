@@ -14,7 +14,7 @@ import {
 /** Longest payload of any helper's frame but DATA and DATA2: ACCEPT with an address. What is longer is a violation. */
 const MAX_CONTROL_BYTES = 512
 
-/** Its other features and its pid stand there, too; nobody here needs them. */
+/** HELLO has the helper's other features and its pid, too; the gateway does not need them. */
 export interface Hello {
   readonly uid: number
   readonly gid: number

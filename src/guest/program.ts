@@ -17,7 +17,7 @@ export interface ProgramOptions {
   /** A pty has one output and ends with it; without one, stdout and stderr are waited for as sshd does. */
   readonly tty: boolean
   readonly killTree: boolean
-  /** It was offered a line of its own for stdin and stdout. */
+  /** The program was offered a line of its own for stdin and stdout. */
   readonly mayHaveLine?: boolean
   /** For the text of a refusal. */
   readonly what: string
@@ -93,7 +93,7 @@ export class HelperProgram implements GuestExec, GuestChannel {
     this.#ending.resolve(this.#status ?? { signal: 'HUP', coreDumped: false })
   }
 
-  /** Its stdin and stdout are not to be had here. */
+  /** The program's stdin and stdout go over a line of their own, and not through here. */
   get hasLine(): boolean {
     return this.#hasLine
   }

@@ -14,8 +14,8 @@ export interface PolicyKeeper {
   use(settings: PolicySettings): void
   readonly hold: Hold
   /**
-   * Ask again about all that goes on, each on its own; answers how much of it was ended. Reviews do not overlap: who asks
-   * during one gets the next, which begins with the rules of then. Rejects where the signal aborts.
+   * Ask again about all that goes on, each on its own. Returns how much of it was ended. Reviews do not overlap: a
+   * caller during one gets the next, which begins with the rules of then. Rejects where the signal aborts.
    */
   review(signal: AbortSignal): Promise<number>
   /** Who somebody is today, as every action is decided; undefined: nobody who could log in any more. */

@@ -9,17 +9,17 @@ import { limitTime, type TimeLimits } from './time-limits.ts'
 const START_MS = 60_000
 
 export interface Ending {
-  /** Aborts with a HatchwayError: why it ends. */
+  /** Aborts with a HatchwayError: why the session ends. */
   readonly signal: AbortSignal
   /** The first reason counts. */
   end(code: FailureCode, message: string): void
   /** From now on the program must be running soon. What starts within the limit may run for ever. */
   starting(): void
-  /** It runs: its limits of time begin. */
+  /** The program runs: its limits of time begin. */
   running(): void
   /** Bytes passed, either way. */
   touch(): void
-  /** It is over: nothing ends it any more. */
+  /** The session is over: nothing ends it any more. */
   stop(): void
 }
 

@@ -12,7 +12,7 @@ export interface TimeLimits {
 }
 
 export interface TimeLimit {
-  /** Its program runs. Before, there are other limits. */
+  /** The session's program runs. Before that, other limits hold. */
   start(): void
   /** Bytes passed, either way. */
   touch(): void

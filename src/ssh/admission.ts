@@ -20,13 +20,13 @@ const TOO_MANY = 'Exceeded MaxStartups\r\n'
 
 /** A connection's place among those that have not logged in. */
 export interface AdmissionPlace {
-  /** When it came, as Date.now(). */
+  /** When the connection came, as Date.now(). */
   readonly since: number
   /** Tells the connection's address once it is known; may drop the connection. */
   identify(remote: Endpoint): Drop | undefined
-  /** It has logged in, and is not counted any more. */
+  /** The client has logged in; the connection is not counted any more. */
   loggedIn(): void
-  /** It is over; idempotent. A misdeed counts only before the login. */
+  /** The connection is over; idempotent. A misdeed counts only before the login. */
   left(misdeed?: Misdeed): void
 }
 

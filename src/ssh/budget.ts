@@ -19,7 +19,7 @@ export interface Budget {
 interface Account extends Budget {
   connections: number
   used: number
-  /** Its identity has another one when it comes back. */
+  /** The identity's next connection opens a new account. */
   isClosed: boolean
 }
 
@@ -36,7 +36,10 @@ export class Budgets {
     return this.#accounts.size
   }
 
-  /** One more connection of an identity. What it took may be given back after it has left; it takes no more once that is all. */
+  /**
+   * One more connection of an identity. It may give back what it took after it has left. Once the identity has no
+   * connection and all is given back, the budget takes no more.
+   */
   enter(identity: string): { readonly budget: Budget; leave(): void } {
     const account = this.#accounts.get(identity) ?? this.#open(identity)
     account.connections++

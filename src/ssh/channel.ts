@@ -82,12 +82,12 @@ export class Channel {
     this.#owner = owner
   }
 
-  /** Told once, when no more can be sent. */
+  /** `finished` is called once, when no more can be sent. */
   onFinished(finished: () => void): void {
     this.#finished = finished
   }
 
-  /** Told at every byte, either way. */
+  /** `traffic` is called for every byte, either way. */
   onTraffic(traffic: () => void): void {
     this.#traffic = traffic
   }
@@ -110,7 +110,7 @@ export class Channel {
     return this.#received.length
   }
 
-  /** There is an EOF, and nothing before it is left. */
+  /** The client's EOF has come, and no byte before it is left. */
   get ended(): boolean {
     return this.#eofReceived && this.#received.length === 0
   }

@@ -31,9 +31,9 @@ export interface Penalty {
   /** "192.0.2.0/24" */
   readonly source: string
   readonly misdeed: Misdeed
-  /** In all, from now on. */
+  /** The whole penalty of the source, from now on. */
   readonly milliseconds: number
-  /** It keeps the source out. */
+  /** The penalty keeps the source out. */
   readonly active: boolean
 }
 

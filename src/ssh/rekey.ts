@@ -27,7 +27,7 @@ export class Rekeying {
     this.#rekey = rekey
   }
 
-  /** There was a first key exchange. */
+  /** The first key exchange is over. */
   get exchanged(): boolean {
     return this.#exchanges > 0
   }

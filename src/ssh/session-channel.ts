@@ -27,7 +27,7 @@ export interface SessionOptions {
   readonly session: (session: SshSession) => void
   /** SshSession.earlier, of a session that starts now. */
   readonly earlier: () => Promise<void> | undefined
-  /** It has become what it is: "session:shell", "session:command", "session:subsystem:sftp" (session.c). */
+  /** The channel's type is known: "session:shell", "session:command", "session:subsystem:sftp" (session.c). */
   readonly started: (type: string) => void
   readonly fault: (error: unknown) => void
   /** eow@openssh.com may be sent. */

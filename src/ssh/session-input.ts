@@ -49,7 +49,7 @@ export class SessionInput {
     }
   }
 
-  /** Nobody reads any more: what is here and what comes is dropped. */
+  /** The session reads no more: input that waits here and input that still comes is dropped. */
   drop(): void {
     this.stream.destroy()
   }

@@ -68,7 +68,7 @@ export class Transport {
   #closed = false
   #lastPacket = Date.now()
   #authenticated = false
-  /** Given to be sent in the key exchange that is under way. */
+  /** Packets given to be sent while a key exchange is under way. */
   #heldBytes = 0
   readonly #share = new ExchangeShare(() => this.#drained())
   #turnPackets = 0

@@ -42,7 +42,7 @@ export interface UserAuthOptions<Identity> {
   readonly banner: string | undefined
   readonly decided: (context: AuthContext, result: AuthResult) => void
   readonly fault: (error: unknown) => void
-  /** Told right after USERAUTH_SUCCESS was sent. */
+  /** Called right after USERAUTH_SUCCESS was sent. */
   readonly succeeded: (identity: Identity, user: string) => void
 }
 
@@ -72,7 +72,7 @@ export class UserAuth<Identity> {
     return this.#attempted
   }
 
-  /** It proved who it is, and may not log in by this name; and it guessed no password afterwards. */
+  /** The client proved its identity, and may not log in by this name; and it guessed no password afterwards. */
   get turnedAway(): boolean {
     return this.#turnedAway
   }

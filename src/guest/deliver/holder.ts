@@ -30,7 +30,10 @@ export const holderContainer: Way = {
 }
 
 export interface HolderUse {
-  /** It is gone after that, whatever became of its use: by the gateway, and by itself should the gateway be gone. */
+  /**
+   * The holder is gone after that time, whatever became of its use: the gateway ends it, or it ends itself should the
+   * gateway be gone.
+   */
   readonly holdMs: number
   /** A folder of this host, mounted at HOLDER_MOUNT in it. */
   readonly folder?: string

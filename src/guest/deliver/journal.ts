@@ -18,7 +18,7 @@ export interface Journal {
 }
 
 const ENTRY = /^([0-9a-f]{64}) (\/\.hatchway-guest-[0-9a-f]{32})\n$/
-/** Whose it is, and a number. */
+/** The installation that the entry belongs to, and a number. */
 const NAME = /^put-(?:([0-9a-f]{32})-)?[0-9a-f]{32}$/
 
 /**

@@ -23,9 +23,9 @@ export interface Delivery {
 
 export interface Way {
   readonly name: string
-  /** Why it cannot be tried here at all; undefined: try it. */
+  /** Why this way cannot be tried here at all; undefined: try it. */
   hopeless(delivery: Pick<Delivery, 'engine' | 'container' | 'mountedAt'>): string | undefined
-  /** It may work, but is tried after the others, also where it worked before. */
+  /** This way may work, but is tried after the others, also where it worked before. */
   unlikely?(delivery: Pick<Delivery, 'container' | 'user'>): boolean
   /** Throws with the reason when it did not work, and leaves nothing behind then but what LeftRunning names. */
   deliver(delivery: Delivery): Promise<GuestConnection>

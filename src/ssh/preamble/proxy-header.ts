@@ -6,10 +6,12 @@ import { isIPv4, isIPv6 } from 'node:net'
 import type { Endpoint } from '../connection.ts'
 
 export type ProxyHeader =
-  /** So far, so good; it cannot be told before there are that many bytes. */
+  /** Right so far; the rest cannot be judged before there are that many bytes. */
   | { readonly kind: 'incomplete'; readonly need: number }
   | { readonly kind: 'invalid'; readonly reason: string }
-  /** `length` bytes, and then the client's own. Without ends: the proxy speaks for itself, or cannot say (LOCAL, UNKNOWN). */
+  /**
+   * `length` bytes, and then the client's own. Without ends: the proxy speaks for itself, or cannot say (LOCAL, UNKNOWN).
+   */
   | { readonly kind: 'complete'; readonly length: number; readonly ends?: Ends }
 
 interface Ends {
