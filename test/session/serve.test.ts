@@ -6,11 +6,9 @@ import { Readable } from 'node:stream'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
-import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
 import type { Containers } from '../../src/container/containers.ts'
-import type { EnvInfo } from '../../src/container/envinfo.ts'
 import { notFound } from '../../src/container/find.ts'
 import type { Starter } from '../../src/container/lifecycle/starter.ts'
 import type { PlainRoad } from '../../src/container/plain.ts'
@@ -26,6 +24,7 @@ import { serveSession } from '../../src/session/serve.ts'
 import { Budgets } from '../../src/ssh/budget.ts'
 import type { SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { fakeExec } from '../support/fake-exec.ts'
+import { anna, dev, web } from '../support/people-and-places.ts'
 
 /** A shell on a terminal in a running container, as everybody's `ssh dev@web`; `refused`: also what is told of it. */
 const STORY = [
@@ -59,32 +58,6 @@ const REFUSABLE = STORY.flatMap((it) => ('refused' in it ? [[it.step, it.refused
 /** Which the engine, or a client, may hold up for ever once the session is known. */
 const HANGING = ['sift', 'helper', 'inward', 'earlier', 'start']
 
-const web: Container = {
-  id: 'c0ffee',
-  name: 'web',
-  image: 'busybox',
-  state: 'running',
-  startedAt: '1',
-  exitCode: 0,
-  user: '',
-  workdir: '',
-  env: [],
-  labels: {},
-  addresses: [],
-  readOnlyRootfs: false,
-  usernsMode: '',
-  mounts: [],
-}
-const anna: Identity = {
-  name: 'anna',
-  method: 'publickey',
-  fingerprint: 'SHA256:x',
-  keyComment: 'anna',
-  source: 'keys:1',
-  groups: [],
-  principals: [],
-  restrictions: UNRESTRICTED,
-}
 const here = { address: '127.0.0.1', port: 22 }
 const log = pino({ level: 'silent' })
 
@@ -119,16 +92,7 @@ function world(wanted: Wanted = {}) {
     })
   }
 
-  const info: EnvInfo = {
-    name: 'dev',
-    uid: 1000,
-    gid: 1000,
-    home: '/home/dev',
-    shell: wanted.shell ?? '/bin/bash',
-    engineUser: '1000:1000',
-    entry: true,
-    known: true,
-  }
+  const info = { ...dev, shell: wanted.shell ?? dev.shell }
   const decide = async ({ action, user, container }: Request) => {
     const forced = action.kind === 'exec' ? ` ${action.command}` : ''
     const entry = action.kind === 'enter' ? ` ${container.name}${user ? ` as ${user.name}` : ''}` : ''

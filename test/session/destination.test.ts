@@ -1,0 +1,155 @@
+/** Where a connection leads: each question to the rules in its place, and one container for all of a connection. */
+import pino from 'pino'
+import { expect, test } from 'vitest'
+import { HatchwayError } from '../../src/base/errors.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import type { Containers } from '../../src/container/containers.ts'
+import type { EnvInfo } from '../../src/container/envinfo.ts'
+import { notFound } from '../../src/container/find.ts'
+import type { Entrance } from '../../src/container/lifecycle/starter.ts'
+import { planContainer } from '../../src/container/templates/template.ts'
+import type { MadeContainers } from '../../src/container/templates/template-containers.ts'
+import type { Container } from '../../src/engine/engine.ts'
+import type { Gate } from '../../src/policy/gate.ts'
+import type { Action, Request } from '../../src/policy/request.ts'
+import { createDestinations } from '../../src/session/destination.ts'
+import { anna, dev, web } from '../support/people-and-places.ts'
+
+const log = pino({ level: 'silent' })
+const patient = new AbortController().signal
+const { templates = {} } = configSchema.parse({ templates: { node: { image: 'node' } } })
+const shell = { kind: 'shell' } as const
+
+function world(login: string, first: Container | undefined = web) {
+  const calls: string[] = []
+  const refused = new Set<string>()
+  /** `starts`: what a start makes of it. */
+  const state: { named: Container | undefined; known: Container | undefined; dev: EnvInfo; starts?: () => Container } =
+    {
+      named: first,
+      known: first,
+      dev,
+    }
+  const policy = async ({ action, user }: Omit<Request, 'identity' | 'origin'>) => {
+    const name = `may ${action.kind}${action.kind === 'enter' && user ? ` as ${user.name} ${user.uid}` : ''}`
+    calls.push(name)
+    return refused.has(name)
+      ? ({ allowed: false, by: 'rule', reason: 'no' } as const)
+      : ({ allowed: true, by: 'rule', readOnly: false } as const)
+  }
+  const containers = {
+    async resolve(ref: string, mayEnter: (it: Container) => Promise<boolean>) {
+      const found = ref === state.known?.id ? state.known : state.named
+      if (!found || !(await mayEnter(found))) throw notFound(ref, [])
+      return found
+    },
+    known: async () => state.known,
+    envInfo: async () => state.dev,
+    async *visible() {},
+  } as Partial<Containers> as Containers
+  const starter = {
+    async running(container: Container, { may }: Entrance) {
+      if (container.state === 'running') return container
+      await may()
+      calls.push('start')
+      if (!state.starts) throw new HatchwayError('CONTAINER_NOT_RUNNING', 'container web is stopped')
+      return state.starts()
+    },
+    close() {},
+  }
+  const made = {
+    names: ['node'],
+    plan: (route, owner) => planContainer(templates, route, owner, {}),
+    async container() {
+      calls.push('make')
+      return web
+    },
+  } as Partial<MadeContainers> as MadeContainers
+  const gate = {
+    async demand(action: Action, target: { info: typeof dev }) {
+      const { info: user } = target
+      const answer = await policy({ action, user, container: web })
+      calls.splice(-1, 1, `${calls.at(-1)} (${user.uid})`)
+      if (!answer.allowed) throw new HatchwayError('NOT_PERMITTED', answer.reason)
+      return answer
+    },
+  } as Partial<Gate> as Gate
+  const who = { identity: anna, origin: { connectionId: '1', login, remote: { address: '::1', port: 1 } } }
+  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
+  const destination = destinations.open(who, patient, async () => {})
+  return { calls, refused, state, gate, destinations, destination, who }
+}
+
+test('one that runs: to be there, as whom, to do what', async () => {
+  const { calls, gate, destination } = world('dev@web')
+  const { target } = await destination.enter(gate, [shell, { kind: 'pty' }], patient)
+  expect(target.container).toBe(web)
+  expect(calls).toEqual(['may enter', 'may enter as dev 1000', 'may shell (1000)', 'may pty (1000)'])
+})
+
+const stopped: Container = { ...web, state: 'exited' }
+
+test('what is refused starts nothing', async () => {
+  const { calls, refused, gate, destination } = world('dev@web', stopped)
+  refused.add('may shell')
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+  expect(calls).not.toContain('start')
+})
+
+test('started with another passwd, all of it is asked again of who that says', async () => {
+  const { calls, state, gate, destination } = world('dev@web', stopped)
+  state.starts = () => {
+    state.dev = { ...dev, uid: 0 }
+    return web
+  }
+  const { target } = await destination.enter(gate, [shell], patient)
+  expect(target.info.uid).toBe(0)
+  expect(calls.slice(calls.indexOf('start') + 1)).toEqual(['may enter as dev 0', 'may shell (0)'])
+})
+
+test('files of a stopped container can be had without its start, a shell cannot', async () => {
+  const { gate, destination, refused } = world('dev@web', stopped)
+  refused.add('may start')
+  expect((await destination.enter(gate, [{ kind: 'sftp' }], patient)).target.container).toBe(stopped)
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+})
+
+test('another container of that name is not entered by a connection that was in the first; nor is there one where it is gone', async () => {
+  const { state, gate, destination } = world('dev@web')
+  await destination.enter(gate, [shell], patient)
+  state.named = { ...web, id: 'facade' }
+  expect((await destination.enter(gate, [shell], patient)).target.container.id).toBe(web.id)
+  state.known = undefined
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject({ code: 'CONTAINER_CHANGED' })
+  state.named = undefined
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject({ code: 'CONTAINER_CHANGED' })
+})
+
+test('entered again it is the very same or none: nothing is started, no other of its name is meant', async () => {
+  const { calls, state, gate, destination } = world('dev@web')
+  const { target } = await destination.enter(gate, [shell], patient)
+  state.known = stopped
+  await expect(destination.again(gate, shell, target, patient)).rejects.toMatchObject({ code: 'CONTAINER_NOT_RUNNING' })
+  state.known = undefined
+  state.named = { ...web, id: 'facade' }
+  await expect(destination.again(gate, shell, target, patient)).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+  expect(calls).not.toContain('start')
+})
+
+test('a template is asked for before it is made, and then what is made', async () => {
+  const { calls, gate, destination } = world('dev@+node')
+  await destination.enter(gate, [shell], patient)
+  expect(calls).toEqual(['may create', 'make', 'may enter as dev 1000', 'may shell (1000)'])
+})
+
+test.each([
+  ['node', 'is refused'],
+  ['other', 'is not there'],
+])('a template (%s) that %s is not made, in the same words', async (name) => {
+  const { calls, refused, gate, destinations, destination, who } = world(`dev@+${name}`)
+  refused.add('may create')
+  const failure = { code: 'CONTAINER_NOT_FOUND', message: `no template "${name}"` }
+  await expect(destinations.check(who, destinations.routeFor(who.origin), patient)).rejects.toMatchObject(failure)
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject(failure)
+  expect(calls).not.toContain('make')
+})
