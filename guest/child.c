@@ -38,7 +38,7 @@ static bool same_name(const char *a, const char *b) {
   return n == name_length(b) && !memcmp(a, b, n);
 }
 
-/* `entry` replaces what has its name in env[0..n), or is added; without "=" it removes. Answers the new n. */
+/* `entry` replaces what has its name in env[0..n), or is added; without "=" it removes. Returns the new n. */
 static u32 set_variable(char **env, u32 n, char *entry) {
   bool removes = !str_find(entry, '=');
   u32 kept = 0, place = UINT32_MAX;

@@ -150,7 +150,7 @@ static void announce_accepted(struct chan *c, u32 listener, const union socket_a
   chan_send(c, F_ACCEPT, payload, 14 + n);
 }
 
-/* Answers whether there may be more. */
+/* Returns whether there may be more. */
 static bool accept_one(struct chan *listener, int fd, bool *ready) {
   union socket_address peer;
   u32 length = sizeof peer;

@@ -56,7 +56,7 @@ static void tell_helper(int control, u8 what, const u8 exit[3]) {
   sys_send(control, &m, sizeof m, MSG_NOSIGNAL_);
 }
 
-/* Answers when the session is to be killed, with the grace it gets; leaves for good when it is let go. */
+/* Returns when the session is to be killed, with the grace it gets; leaves for good when it is let go. */
 static u32 wait_for_orders(int control, int signals) {
   struct epoll_event event = {.events = EPOLLIN};
   int epoll = sys_epoll_create();

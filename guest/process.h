@@ -32,7 +32,7 @@ void process_resize(struct chan *c, u16 cols, u16 rows, u16 xpixel, u16 ypixel);
 
 /* CLOSE: the channel is gone, its processes are seen to. */
 void session_end(struct chan *c, u8 mode);
-/* Sees to all of them; answers when it wants to be called next, 0: nothing to do. */
+/* Sees to all of them; returns when it wants to be called next, 0: nothing to do. */
 u64 session_tick(void);
 u32 sessions_ending(void);
 void session_monitor_gone(struct chan *c);

@@ -113,7 +113,7 @@ static bool more_to_hear(const struct line *l) {
   return line_converses(l) && (l->readable || line_has_frame(l)) && line_can_answer(l) && line_can_answer(guest.line);
 }
 
-/* Answers whether the other side is still there. */
+/* Returns whether the other side is still there. */
 static bool speak_line(struct line *l) {
   bool writable = l->writable;
   line_flush(l);
@@ -153,7 +153,7 @@ static void retry_channels(u64 *next) {
   }
 }
 
-/* What is due; answers how long epoll may wait. */
+/* Does what is due; returns how long epoll may wait. */
 static int keep_time(void) {
   u64 next = guest.ending ? guest.ending_limit : guest.lease_until;
   judge_lease();

@@ -2,7 +2,7 @@
 #ifndef STRAY_H
 #define STRAY_H
 
-/* Kills the sessions of all processes of this user in this root that have it, but for the caller's own. Answers an exit
+/* Kills the sessions of all processes of this user in this root that have it, but for the caller's own. Returns an exit
  * code. */
 int stray_end(const char *mark);
 

@@ -1,4 +1,4 @@
-/* The kernel's interface, and nothing of a libc: every call answers as the kernel does, a negative errno for a failure. */
+/* The kernel's interface, and nothing of a libc: every call returns as the kernel does, a negative errno for a failure. */
 #ifndef SYS_H
 #define SYS_H
 

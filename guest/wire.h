@@ -71,7 +71,7 @@ u16 take_u16(struct cursor *c);
 u32 take_u32(struct cursor *c);
 struct bytes take_string(struct cursor *c);
 struct bytes take_name(struct cursor *c); /* a string without NUL */
-/* u32 n, n strings without NUL: answers n, sets `first` to where the first one's length stands. */
+/* u32 n, n strings without NUL: returns n, sets `first` to where the first one's length stands. */
 u32 take_names(struct cursor *c, u8 **first);
 static inline bool cursor_done(const struct cursor *c) { return !c->bad && c->at == c->end; }
 

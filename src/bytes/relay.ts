@@ -6,7 +6,7 @@
 /** For the last bytes to an end that reads slowly, once the other end is gone: some must leave within this time. */
 const STUCK_MS = 60_000
 
-/** Bytes are lent, both ways: who keeps them copies them. */
+/** Bytes are lent, both ways: an end that keeps them copies them. */
 export interface End {
   /** From now on `heard` is told what comes, and at once what came before. Called once. */
   listen(heard: Heard): void

@@ -22,7 +22,7 @@ export interface NameKind {
 }
 
 const ID_PREFIX = /^[0-9a-f]{4,64}$/
-/** For whoever makes the container, where its name is not theirs to choose. */
+/** For makers of a container that cannot choose its name. */
 const NAME_LABEL = 'hatchway.name'
 
 /** Is what was asked for (first) this name? */

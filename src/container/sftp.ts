@@ -76,7 +76,7 @@ export async function runSftp(
   // OpenSSH's ends at once for a uid that passwd does not have.
   const server = running && info.entry ? await installed(place, signal) : undefined
   if (server !== undefined) return run(`exec ${server}`, '/bin/sh')
-  // The policy may take its time: who is killed meanwhile gets no server that is root inside.
+  // The policy may take its time: a session that is ended meanwhile gets no server that is root inside.
   const granted = await unlessAborted(options.asRoot(), signal)
   // Names of the copy call are text.
   const start = isUtf8Text(home) ? home : '/'
@@ -85,7 +85,9 @@ export async function runSftp(
   return serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
 }
 
-/** Asked as the user, by an exec: the copy call would mount the container's volumes. A shell is needed to start one anyway. */
+/**
+ * Asked as the user, by an exec: the copy call would mount the container's volumes. A shell is needed to start one anyway.
+ */
 async function installed({ road, container, user }: SessionPlace, signal: AbortSignal): Promise<string | undefined> {
   const script = 'for s; do [ -f "$s" ] && [ -x "$s" ] && echo "$s" && exit; done'
   const about = { script, args: SERVERS, user: user.engineUser, maxBytes: 100 }

@@ -34,7 +34,7 @@ export type ChosenEngine = (
   /** `host`: which engine the CLI is told to reach, where it is told. */
   | { readonly kind: 'cli'; readonly binary: string; readonly host?: string }
 ) & {
-  /** Who named it: "engine.endpoint", "DOCKER_HOST"; absent where nobody did. */
+  /** What named the engine: "engine.endpoint", "DOCKER_HOST"; absent where nothing did. */
   readonly by?: string
   /** What else is there, and is not taken. */
   readonly others?: readonly string[]
@@ -44,7 +44,10 @@ const USUAL = { kind: 'unix', path: '/var/run/docker.sock' } as const
 /** For a docker CLI without a socket of Docker's to show that it works: it may be Podman's imitation. */
 const CLI_PROBE_MS = 5000
 
-/** @throws HatchwayError CONFIG_INVALID; ENGINE_UNAVAILABLE, ENGINE_TIMEOUT, ... naming the engine, unless it is opened lazily */
+/**
+ * @throws HatchwayError CONFIG_INVALID; ENGINE_UNAVAILABLE, ENGINE_TIMEOUT, ... naming the engine, unless it is opened
+ * lazily
+ */
 export async function openEngine(
   choice: EngineChoice,
   signal: AbortSignal,

@@ -208,7 +208,7 @@ export interface Lifecycle {
   /** The last lines of what its program wrote, both streams, at most some KiB: hostile text. */
   logs(containerId: string, lines: number, signal: AbortSignal): Promise<string>
   /**
-   * Makes it and answers its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there, and
+   * Makes the container and returns its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there, and
    * CONTAINER_START_FAILED when a limit cannot be had: then nothing is left of it.
    */
   create(spec: ContainerSpec, signal: AbortSignal): Promise<string>

@@ -268,7 +268,7 @@ export function parseObjectId(json: unknown): string {
   return z.object({ Id: z.string().regex(EXEC_ID) }).parse(json).Id
 }
 
-/** An answer of whoever speaks for an engine. No body is no value. @throws HatchwayError ENGINE_ERROR */
+/** The answer of an engine, or of what answers in its place. No body is no value. @throws HatchwayError ENGINE_ERROR */
 export function readJson<T>(body: Buffer, parse: (json: unknown) => T): T {
   try {
     return parse(body.length === 0 ? undefined : JSON.parse(body.toString('utf8')))

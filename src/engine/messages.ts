@@ -164,7 +164,7 @@ export const START_FAILURE_TEXTS: readonly string[] = [
 /** What the runtimes say of an execve(2) that failed: the whole of it, since a program that ends with 1 says anything. */
 const EXECVE_FAILED = /^exec(?: \/\S*)?: (?:argument list too long|exec format error)\s*$/i
 
-/** May these words, with which an exec ended with this code, be an engine's, who could not start it? */
+/** May these words, with which an exec ended with this code, be those of an engine that could not start it? */
 export function mayBeStartFailure(text: string, code: number): boolean {
   return (code >= 125 && code <= 127) || (code === 1 && EXECVE_FAILED.test(text))
 }

@@ -18,7 +18,7 @@ interface DirectDependencies {
   readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
   readonly engine: Engine
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  /** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+  /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
   readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
 }
 

@@ -8,7 +8,7 @@ import type { SshConnection } from '../ssh/connection.ts'
 import { type AgentSocket, openAgentSocket } from './agent.ts'
 import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
 
-/** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+/** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
 export type HoldInward = (action: { readonly kind: 'agent' | 'x11' }, end: () => void) => () => void
 
 export interface Inward {

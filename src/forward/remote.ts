@@ -45,10 +45,12 @@ export interface RemoteForwardDependencies {
   readonly binds: BindSettings
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
   readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
-  /** That very container as it is now, running, after the policy said yes again; nothing is started. @throws HatchwayError */
+  /**
+   * That very container as it is now, running, after the policy said yes again; nothing is started. @throws HatchwayError
+   */
   readonly again: (action: Action, lost: Target, signal: AbortSignal) => Promise<Target>
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  /** What was granted goes on; `end` is called when it is withdrawn. Answers how to let go. */
+  /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
   readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
   readonly limits?: RemoteForwardLimits
 }

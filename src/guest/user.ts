@@ -1,5 +1,5 @@
 /** As whom a helper runs. */
-/** Who runs inside. Resolved by EnvInfo, never text of a client. */
+/** The user that runs inside. Resolved by EnvInfo, never text of a client. */
 export interface GuestUser {
   /** As ExecSpec.user: a name (brings its supplementary groups), "uid", "uid:gid", or "" for the container's own. */
   readonly exec: string

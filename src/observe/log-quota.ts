@@ -21,7 +21,7 @@ interface Quota {
   unsaid: number
 }
 
-/** Answers the lines to write for a line of JSON: itself, none, or what was left out and itself. */
+/** Returns the lines to write for a line of JSON: itself, none, or what was left out and itself. */
 export function createLineQuota(now: () => number = () => performance.now()): (line: string) => readonly string[] {
   const quotas = new BoundedMap<string, Quota>(MAX_CONNECTIONS)
   return (line) => {

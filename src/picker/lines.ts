@@ -47,7 +47,7 @@ function spoken({ name, status, image }: PickerEntry): string {
   return [name, status, image].filter(Boolean).join(', ')
 }
 
-/** The client's terminal is raw: it is us who echo. Only what a teletype can do: characters, and one backspace. */
+/** The client's terminal is raw: the gateway echoes. Only what a teletype can do: characters, and one backspace. */
 async function readLine(input: PromptTerminal['input'], output: Writable, signal: AbortSignal): Promise<string> {
   const { promise, resolve } = deferred<string>()
   let line = ''

@@ -28,7 +28,7 @@ export async function pick(
   try {
     const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
     const colours = !session.env.get('NO_COLOR')
-    // The prompt library is loaded by who needs it: `hatchway stdio` starts for every connection.
+    // The prompt library is loaded where it is needed: `hatchway stdio` starts for every connection.
     const entry = plain
       ? await numberedLines(message, entries, terminal, limit)
       : await (await import('./search.ts')).search({ message, entries, terminal, colours }, limit)

@@ -32,7 +32,7 @@ interface Listening {
   readonly bound?: string
 }
 
-/** Of -R. A rule that denies means also what is bound in the end; and who listens on every address listens on each. */
+/** Of -R. A rule that denies means also what is bound in the end; and a listener on every address listens on each. */
 export function listenMatches(pattern: HostPort, { host, port, bound }: Listening, effect: 'allow' | 'deny'): boolean {
   if (effect === 'allow') return hostPortMatches(pattern, { host, port }, effect)
   return [host, bound ?? host].some((one) =>

@@ -1,4 +1,4 @@
-/** A table's verdict as a decision, with the sentence for who is refused. */
+/** A table's verdict as a decision, with the sentence for the person who is refused. */
 
 import { refusalSentence } from './messages.ts'
 import type { Decision, Request, Step } from './request.ts'

@@ -1,4 +1,4 @@
-/** The policy as one connection asks it: who and from where is known, container and user come with each question. */
+/** The policy as one connection asks it: identity and address are known, container and user come with each question. */
 import type { Logger } from 'pino'
 import { HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'

@@ -18,7 +18,7 @@ export interface PolicyKeeper {
    * caller during one gets the next, which begins with the rules of then. Rejects where the signal aborts.
    */
   review(signal: AbortSignal): Promise<number>
-  /** Who somebody is today, as every action is decided; undefined: nobody who could log in any more. */
+  /** The identity as it is today, by which every action is decided; undefined: it could not log in any more. */
   readonly today: Renew
   /** People or their keys may have changed: look again, each at the next question. */
   forget(): void
@@ -26,11 +26,11 @@ export interface PolicyKeeper {
 
 export type Renew = (identity: Identity) => Promise<Identity | undefined>
 
-/** Of one review; somebody else who decides has limits of their own. */
+/** Of one review; an external authorization has limits of its own. */
 const REVIEWED_AT_ONCE = 8
 
 /**
- * All of it is permitted now; `end` is called once when one is not any more. Answers how to let go.
+ * All of it is permitted now; `end` is called once when one is not any more. Returns how to let go.
  * `readOnly`: its sftp only reads; one that writes ends, too, when it may only read from now on.
  */
 export type Hold = (requests: readonly Request[], end: () => void, readOnly: boolean) => () => void

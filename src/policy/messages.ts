@@ -1,4 +1,4 @@
-/** What a user reads who was refused: what was not permitted, and the rule's own sentence, but not which rule it was. */
+/** What a user who was refused reads: what was not permitted, and the rule's own sentence, but not which rule it was. */
 import { clientText } from '../base/printable.ts'
 import type { Action, Request } from './request.ts'
 

@@ -13,7 +13,7 @@ import { takenAway } from './restrictions.ts'
 import { compileRules } from './rules.ts'
 
 export interface PolicySettings {
-  /** Absent: whoever was let in may do everything. */
+  /** Absent: every identity that was let in may do everything. */
   readonly rules?: readonly Rule[] | undefined
   /** Where in the configuration a rule stands, from 0: "hatchway.yaml:12". */
   readonly where?: ((index: number) => string | undefined) | undefined

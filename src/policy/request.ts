@@ -33,7 +33,7 @@ export interface Origin {
 }
 
 export interface Request {
-  /** Who was authenticated. */
+  /** The identity that was authenticated. */
   readonly identity: Identity
   readonly origin: Origin
   readonly container: Container | ContainerSummary

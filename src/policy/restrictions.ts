@@ -26,7 +26,7 @@ export function takenAway(restrictions: Restrictions, action: Action, now: numbe
       return permits(restrictions.permitListen, (entry) => listens(entry, action)) ? undefined : NOT_LISTEN
     case 'forward-socket': {
       if (!restrictions.portForwarding) return NO_FORWARDING
-      // sshd lets sockets pass a list of ports; who wrote one did not mean /var/run/docker.sock.
+      // sshd lets sockets pass a list of ports; the writer of one did not mean /var/run/docker.sock.
       const lists = action.direction === 'local' ? restrictions.permitOpen : restrictions.permitListen
       return lists === undefined ? undefined : 'the key permits listed ports only'
     }

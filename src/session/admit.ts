@@ -1,4 +1,7 @@
-/** What decides at the login: does it lead anywhere for whoever was proved? Asked after the proof, before any session. */
+/**
+ * What decides at the login: does the login name lead anywhere for the proved identity? Asked after the proof, before any
+ * session.
+ */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { asHatchwayError, type FailureCode } from '../base/errors.ts'

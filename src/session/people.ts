@@ -18,7 +18,7 @@ export interface People {
   readonly login: LoginMethods
 }
 
-/** What outlives a configuration: used codes, and the users who were given wrong ones. */
+/** What outlives a configuration: used codes, and the users for whom wrong ones were tried. */
 export interface Tried {
   readonly usedSteps: UsedSteps
   readonly lockout: Lockout

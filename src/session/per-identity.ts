@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 
-/** How many of something each identity has. Only who has some is kept. */
+/** How many of something each identity has. Only identities that have some are kept. */
 export class PerIdentity {
   readonly #counts = new Map<string, number>()
 

@@ -52,7 +52,7 @@ export class SftpPackets {
     return chunk.length - at >= HEAD && chunk.length - at >= LENGTH_BYTES + kept(chunk, at)
   }
 
-  /** A packet whose head is there: answers where its head ends. */
+  /** A packet whose head is there. Returns where the head ends. */
   #take(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at)
     const from = at + LENGTH_BYTES

@@ -1,4 +1,4 @@
-/** How far a client has come: who it has proved to be, and which methods may come next. */
+/** How far a client has come: the identity it has proved, and which methods may come next. */
 import type { Authenticator } from './auth.ts'
 import { afterSuccess, devicesOf, type MethodList, methodNames } from './auth-methods.ts'
 import type { UserKey } from './public-key.ts'
@@ -53,7 +53,7 @@ export class AuthProgress<Identity> {
   advance({ method, device, identity, key }: MethodProof<Identity>): MethodVerdict<Identity> {
     const joined = this.#join(identity)
     if (joined === undefined) return { result: 'refused', identity: undefined }
-    // Before anything was proved the lists were anybody's; from now on they are those of who it is.
+    // Before anything was proved the lists were anybody's; from now on they are those of the proved identity.
     const left = afterSuccess(this.#proven === undefined ? this.#methods(joined) : this.#lists, method, device)
     if (!left) return { result: 'refused', identity: joined }
     this.#proven = joined

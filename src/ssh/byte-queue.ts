@@ -41,7 +41,7 @@ export class ByteQueue {
     if (!block) return Buffer.alloc(0)
     const bytes = block.bytes.subarray(block.start, block.end)
     this.#length -= bytes.length
-    // A few bytes must not keep a whole block alive in whoever holds them.
+    // A few bytes must not keep a whole block alive in their holder.
     return bytes.length * 4 < block.bytes.length ? Buffer.from(bytes) : bytes
   }
 

@@ -83,7 +83,7 @@ export class ChannelWriter {
     this.#tellFlushed()
     if (!this.#needsDrain) return
     this.#needsDrain = false
-    // Who waits for a drain must not wait for ever; not at once, for the caller is in the middle of closing.
+    // A caller that waits for a drain must not wait for ever; not at once, for the caller is in the middle of closing.
     queueMicrotask(this.#drained)
   }
 

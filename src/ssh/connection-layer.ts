@@ -1,4 +1,7 @@
-/** The connection protocol, RFC 4254, of one authenticated client: the table of channels and who gets which message. */
+/**
+ * The connection protocol, RFC 4254, of one authenticated client: the table of channels and which of them gets which
+ * message.
+ */
 import { inWords } from '../base/duration.ts'
 import { clientText } from '../base/printable.ts'
 import { streamOf } from '../bytes/end-stream.ts'

@@ -124,7 +124,7 @@ export class GlobalRequests {
     if ((bind.kind === 'unix' ? bind.path : bind.host).length > MAX_NAME_BYTES) return FAILURE
     const port = await this.#options.handlers().forward?.(bind)
     if (port === undefined) return FAILURE
-    // The port is told only to who asked for any (RFC 4254 §7.1).
+    // The port is told only to a client that asked for any (RFC 4254 §7.1).
     return bind.kind === 'tcp' && bind.port === 0 ? packet(Message.REQUEST_SUCCESS, port) : SUCCESS
   }
 

@@ -1,4 +1,4 @@
-/** One exchange of keyboard-interactive, RFC 4256: questions to the client, answers to whoever asked. */
+/** One exchange of keyboard-interactive, RFC 4256: questions to the client, its answers to the asking method. */
 import type { Dialogue, Questions } from './auth.ts'
 import { readAnswers } from './auth-requests.ts'
 import { Message, type PacketReader, packet } from './packets.ts'

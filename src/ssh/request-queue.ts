@@ -19,7 +19,7 @@ export interface RequestHandler {
   /** Bytes that wait. False: the client's identity has too much already. */
   hold(bytes: number): boolean
   release(bytes: number): void
-  /** A request that waited threw: whoever answered the one before it is not to be told. */
+  /** A request that waited threw: the caller that answered the one before it is not to be told. */
   broken(error: unknown): void
 }
 
@@ -34,7 +34,7 @@ export class RequestQueue {
     this.#handler = handler
   }
 
-  /** False: more of them ahead of our answers than anybody needs. */
+  /** False: more requests ahead of our answers than any client needs. */
   add(type: string, wantReply: boolean, data: PacketReader): boolean {
     if (this.#answering) {
       const bytes = data.size + OVERHEAD_BYTES

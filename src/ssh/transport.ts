@@ -318,7 +318,7 @@ export class Transport {
     if (reader._zlib) reader._zlib._maxOutputLength = MAX_PACKET_SIZE
     const lent = reader.read(raw)
     const type = lent[0] ?? 0
-    // Only who handles data knows that it is lent: all others may keep what they are given.
+    // Only the handler of data knows that it is lent: all others may keep what they are given.
     const payload = type === Message.CHANNEL_DATA ? lent : Buffer.from(lent)
     if (type === Message.KEXINIT) return this.#keyExchange(payload)
     try {

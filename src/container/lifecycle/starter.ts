@@ -108,7 +108,7 @@ export function createStarter(
     if (up.startedAt !== container.startedAt) {
       const run: Run = { startedAt: up.startedAt, users: new Set() }
       runs.set(up.id, run)
-      // Who wanted it may have left meanwhile.
+      // The client that wanted it may have left meanwhile.
       rest(up, run)
     }
     return up

@@ -1,4 +1,4 @@
-/** A template of the configuration and who it is for → the container to be made. Pure. */
+/** A template of the configuration and the identity that it is for → the container to be made. Pure. */
 import { createHash, randomBytes } from 'node:crypto'
 import { HatchwayError } from '../../base/errors.ts'
 import type { Template } from '../../config/schema.ts'

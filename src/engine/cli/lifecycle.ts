@@ -66,7 +66,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
         demandLimits(spec, await inspected(id, signal, parseLimits), stderr.split('\n'))
         return id
       } catch (error) {
-        // Whoever asks for it again must not find it.
+        // The next caller that asks for it must not find it.
         await remove(id, deadline(START_MS)).catch(() => {})
         throw error
       }

@@ -16,7 +16,7 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
       const response = await api.http.open('GET', `${prefix}/events?${filter({ type: ['container'] })}`, signal)
       try {
         if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
-        // Whoever hears this lists the containers now: the stream is open already, so nothing falls in between.
+        // The listener lists the containers now: the stream is open already, so nothing falls in between.
         if (lost) yield { type: 'reconnected' }
         pause = FIRST_PAUSE_MS
         for await (const line of readLines(response)) {

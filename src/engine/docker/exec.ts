@@ -64,7 +64,7 @@ export async function startExec(
 
     const life = new AbortController()
     const exit = deferred<ExitStatus>()
-    // Who closes before asking for `exit` must not be killed by an unhandled rejection.
+    // An unhandled rejection must not kill a caller that closes before asking for `exit`.
     exit.promise.catch(() => {})
 
     const gates = {

@@ -86,7 +86,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
         demandLimits(spec, made, warnings)
         return id
       } catch (error) {
-        // Whoever asks for it again must not find it.
+        // The next caller that asks for it must not find it.
         await remove(id, deadline(START_MS)).catch(() => {})
         throw error
       }

@@ -28,7 +28,7 @@ export async function socks5(stream: Duplex, signal: AbortSignal): Promise<strin
     return refused(reason)
   }
   if (version !== 5 || command !== CONNECT) throw await refuse(REPLY5.noCommand, 'another command than CONNECT')
-  // An address names no container: who resolves the name itself must be told, or will look for it in the wrong place.
+  // An address names no container: a client that resolves the name itself must be told, or will look for it in the wrong place.
   if (type !== DOMAIN_NAME) throw await refuse(REPLY5.noAddressType, 'an address instead of a name')
   const named = parseHost(request.toString('latin1', 5, request.length - 2), request.readUInt16BE(request.length - 2))
   if (!('host' in named)) throw await refuse(REPLY5.notAllowed, named.reason)
