@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 
 const dist = pathToFileURL(`${resolve(process.env.DIST ?? join(import.meta.dirname, '../dist'))}/`)
-const { createDockerEngine } = await import(new URL('engine/docker.js', dist))
+const { createDockerEngine } = await import(new URL('engine/docker/docker.js', dist))
 const { createGuestPool } = await import(new URL('guest/pool.js', dist))
 
 const ROUNDS = Number(process.argv[2] ?? 15)
