@@ -48,6 +48,9 @@ export interface ConnectionLimits extends SessionLimits {
 /** Neither can be had without a helper. */
 const INWARD: readonly string[] = ['agent', 'x11']
 
+/** For a client to read a refusal before the connection ends behind it. */
+const REFUSAL_READ_MS = 250
+
 export function createConnections(
   deps: ConnectionDependencies,
   gatewayLog: Logger,
@@ -83,9 +86,17 @@ export function createConnections(
       }
     }
 
-    /** Nothing can be had by this connection any more: its client, a ControlMaster or an autossh, shall make another. */
-    function leaveIfChanged(failure: HatchwayError): void {
-      if (failure.code === 'CONTAINER_CHANGED') connection.disconnect(`hatchway: ${failure.message}`)
+    /**
+     * Nothing can be had by this connection any more: its client, a ControlMaster or an autossh, shall make another.
+     *
+     * @param afterMs a ControlMaster that reads the refusal of a forward and the end of the connection together ends without
+     *   telling the client whose forward it was
+     */
+    function leaveIfChanged(failure: HatchwayError, afterMs = 0): void {
+      if (failure.code !== 'CONTAINER_CHANGED') return
+      const leave = () => connection.disconnect(`hatchway: ${failure.message}`)
+      if (afterMs === 0) leave()
+      else setTimeout(leave, afterMs).unref()
     }
 
     onAbort(connection.closed, spool.leave)
@@ -107,8 +118,7 @@ export function createConnections(
       binds: deps.binds,
       enter: (action: Action, signal: AbortSignal) =>
         destination.enter(gate, [action], signal).catch((error: unknown) => {
-          // The client reads the refusal first, which needs no more than promises.
-          setImmediate(leaveIfChanged, asHatchwayError(error))
+          leaveIfChanged(asHatchwayError(error), REFUSAL_READ_MS)
           throw error
         }),
       again: (action: Action, entered: Target, signal: AbortSignal) => destination.again(gate, action, entered, signal),
