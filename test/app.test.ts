@@ -11,7 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import '../src/ssh/ssh2.ts'
 import { startGateway } from '../src/app.ts'
 import { type Config, type ConfigInput, configSchema } from '../src/config/schema.ts'
-import { run } from './support/containers.ts'
+import { run } from './support/run.ts'
 
 const log = pino({ enabled: false })
 

@@ -9,7 +9,8 @@ import { configSchema } from '../../src/config/schema.ts'
 import { LABELS } from '../../src/container/templates/template.ts'
 import { createMadeContainers } from '../../src/container/templates/template-containers.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import { docker, run, testName } from '../support/containers.ts'
+import { docker, testName } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 import { until } from '../support/wait.ts'
 
 let home: string

@@ -7,7 +7,7 @@ import { makeKeyFiles } from '../../src/auth/make-key-files.ts'
 import { openInstance } from '../../src/base/instance.ts'
 import { makeFile, replaceFile } from '../../src/base/whole-file.ts'
 import { openJournal } from '../../src/guest/deliver/journal.ts'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 let folder: string
 beforeEach(async () => {

@@ -4,8 +4,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { startContainer, type TestContainer } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 
 let directory: string
 beforeAll(() => {

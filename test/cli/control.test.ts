@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { allSessions, killSession, reloadGateways } from '../../src/control/client.ts'
 import { type Control, type ControlHandlers, openControl } from '../../src/control/server.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 let directory: string
 let path: string

@@ -3,8 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { run } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys } from '../support/ssh.ts'
 
 let home: string

@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { startContainer, type TestContainer } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 
 // Each call is a node of its own, and some tests make five.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 })

@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { verifyPassword } from '../../src/auth/password-hash.ts'
 import { parsePasswordHash, parseTotp } from '../../src/config/secrets.ts'
-import { run } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
 import { openTerminal } from '../support/pty.ts'
+import { run } from '../support/run.ts'
 
 async function isHashOf(text: string, password: string): Promise<boolean> {
   const hash = parsePasswordHash(text.trim())

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { configFrom } from '../../src/cli/flags.ts'
 import { ConfigError, loadConfig } from '../../src/config/load.ts'
-import { run } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 
 /** In every case one of these is the secret. */
 const SECRETS = /hunter2|hunter%32|31337|JBSWY/i

@@ -27,7 +27,7 @@ import { createDestinations } from '../../src/session/destination.ts'
 import { docker, startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type HangingEngine, startHangingEngine } from '../support/hanging-engine.ts'
 
-const LIMIT_MS = 700
+const LIMIT_MS = 2000
 const log = pino({ level: 'silent' })
 const remote = { address: '127.0.0.1', port: 1 }
 
@@ -124,13 +124,11 @@ const STEPS = {
 test.each(Object.entries(STEPS))('an engine that hangs at %s is a timeout', async (_step, [request, login]) => {
   proxy.hang(request)
   const before = proxy.lost.length
-  const began = Date.now()
   await expect(session(login, false).catch((error) => Promise.reject(asHatchwayError(error)))).rejects.toMatchObject({
     code: 'ENGINE_TIMEOUT',
-    message: expect.stringMatching(/^the container engine did not answer within 0\.7 s \(/),
+    message: expect.stringMatching(/^the container engine did not answer within 2\.0 s \(/),
   })
   expect(proxy.lost.length).toBeGreaterThan(before)
-  expect(Date.now() - began).toBeLessThan(5 * LIMIT_MS)
 })
 
 test.each([
@@ -142,7 +140,9 @@ test.each([
     await docker(change, container.id)
     try {
       proxy.hang(request)
+      const before = proxy.lost.length
       await expect(session(named, false)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
+      expect(proxy.lost.length).toBeGreaterThan(before)
     } finally {
       await docker(change === 'pause' ? 'unpause' : 'start', container.id)
     }
@@ -151,7 +151,9 @@ test.each([
 
 test('an engine that hangs at every exec is a timeout also where a helper is to be had', async () => {
   proxy.hang(/^POST \S*\/containers\/[^/]*\/exec/)
+  const before = proxy.lost.length
   await expect(session(named, true)).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
+  expect(proxy.lost.length).toBeGreaterThan(before)
 })
 
 test.each([
@@ -177,16 +179,15 @@ test('a login that gave up waiting and the session after it wait for one limit t
   engine = createDockerEngine({ endpoint: proxy.endpoint, callDeadline: 60_000 })
   proxy.hang(/^GET \S*\/containers\/hw-test[^/]*\/json/)
   const containers = new Containers(engine, {}, LIMIT_MS)
-  const began = Date.now()
+  const before = proxy.lost.length
   const login = containers.resolve(container.name, async () => true, deadline(LIMIT_MS / 2))
   await expect(login).rejects.toMatchObject({ name: 'TimeoutError' })
   const found = containers.resolve(container.name, async () => true, new AbortController().signal)
   await expect(found).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
-  expect(Date.now() - began).toBeLessThan(LIMIT_MS * 1.4)
   // What is asked next by the same session, too.
   const next = containers.resolve(container.name, async () => true, new AbortController().signal)
   await expect(next).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
-  expect(Date.now() - began).toBeLessThan(LIMIT_MS * 1.4)
+  expect(proxy.lost.length).toBe(before + 1)
   proxy.hang(undefined)
   await sleep(1000)
   const again = await containers.resolve(container.name, async () => true, new AbortController().signal)

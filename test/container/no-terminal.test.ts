@@ -26,8 +26,8 @@ describe.skipIf(noNamespaces).each([
   let world: World
   let container: TestContainer
   afterEach(async () => {
-    await world.close()
-    await container.remove()
+    await world?.close()
+    await container?.remove()
   })
 
   async function session(without: string): Promise<{ exec: Exec; sink: Sink }> {

@@ -2,8 +2,9 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { run, startContainer, type TestContainer, testName } from '../support/containers.ts'
+import { startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient } from '../support/ssh.ts'
 
 let keys: Keys

@@ -4,8 +4,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { docker, run, startContainer, type TestContainer, testName } from '../support/containers.ts'
+import { docker, startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type Gateway, MAIN, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys } from '../support/ssh.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,9 +1,10 @@
 /** How sessions end when something else than the program ends them: issue 2, point 6. */
 import { spawn } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { docker, type Finished, pauseContainer, testMark } from '../support/containers.ts'
+import { docker, pauseContainer, testMark } from '../support/containers.ts'
 import type { Terminal } from '../support/pty.ts'
 import { GATEWAY_ROADS, openRoad, ROADS, type Road } from '../support/roads.ts'
+import type { Finished } from '../support/run.ts'
 import { sleep, until } from '../support/wait.ts'
 
 /** What a client that was killed leaves inside must be gone by then. */

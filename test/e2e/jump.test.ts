@@ -2,8 +2,9 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Finished, run, startContainer, type TestContainer, testName } from '../support/containers.ts'
+import { startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { type Finished, run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,7 +1,9 @@
 /** An image whose PATH begins with a directory of dev's: what the gateway runs inside on its own account is not looked for there. */
+import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 import { until } from '../support/wait.ts'
 
@@ -44,11 +46,13 @@ describe.each(['docker', 'cli'] as const)('on %s', (engine) => {
       await client.ssh(['-X', 't', ':'], { env: { DISPLAY: '127.0.0.1:99' } })
       await client.sftp('ls /\n')
       const mark = testMark()
-      // Cut off: what it left is hung up.
-      await client.ssh(['-o', 'ServerAliveInterval=0', 't', `exec /bin/sh -c '/bin/sleep 60; : ${mark}'`], {
-        limit: 3000,
-      })
       const left = async () => (await run('docker', ['top', container.name, '-eo', 'pid,args'])).stdout.toString()
+      // Cut off once it runs: what it left is hung up.
+      const cut = spawn('ssh', ['-F', client.config, 't', `exec /bin/sh -c '/bin/sleep 60; : ${mark}'`], {
+        stdio: 'ignore',
+      })
+      await until('the program to run', async () => (await left()).includes(mark), 15_000)
+      cut.kill('SIGKILL')
       await until('what a client left is hung up', async () => !(await left()).includes(mark), 15_000)
       expect(await ran()).toBe('ran-*')
     }, 60_000)

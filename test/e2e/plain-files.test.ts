@@ -3,8 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { docker, run, startContainer, type TestContainer } from '../support/containers.ts'
+import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 
 let work: string

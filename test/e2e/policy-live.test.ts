@@ -9,10 +9,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RuleInput } from '../../src/config/rules.ts'
 import type { ConfigInput } from '../../src/config/schema.ts'
 import { questionSchema } from '../../src/policy/external-schema.ts'
-import { docker, run, startContainer, type TestContainer, testMark } from '../support/containers.ts'
+import { docker, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
 import { freePort } from '../support/port.ts'
+import { run } from '../support/run.ts'
 import { until } from '../support/wait.ts'
 
 let container: TestContainer

@@ -2,8 +2,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run, startContainer, type TestContainer, testName } from '../support/containers.ts'
+import { startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
 
 const missing = async (program: string) => (await run('sh', ['-c', `command -v ${program}`])).code !== 0

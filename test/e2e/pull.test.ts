@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { docker, run } from '../support/containers.ts'
+import { docker } from '../support/containers.ts'
 import { startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { makeKeys, makeSshClient } from '../support/ssh.ts'
 
 /** The registry API as far as a pull of one image of one layer needs it. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { expect } from 'vitest'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 import type { Promised } from './contract-bench.ts'
 import { runIn } from './run.ts'
 

@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
-import { docker, run, testName } from '../support/containers.ts'
+import { docker, testName } from '../support/containers.ts'
 import { type Podman, startPodman, whyNoPodman } from '../support/podman.ts'
+import { run } from '../support/run.ts'
 
 const why = await whyNoPodman()
 if (why !== undefined) it.skip(`a holder on Podman (${why})`, () => {})

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { docker, run, startContainer, type TestContainer } from '../support/containers.ts'
+import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 import { helper } from './server.ts'
 
 const without = (program: string) => {

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const BAD = [

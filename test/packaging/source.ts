@@ -2,7 +2,7 @@
 import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 

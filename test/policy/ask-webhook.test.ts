@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { webhookAsker } from '../../src/policy/ask-webhook.ts'
-import { run } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 let folder: string
 const servers: Server[] = []

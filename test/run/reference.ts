@@ -12,25 +12,28 @@ const top = join(import.meta.dirname, '../..')
 const DECIDE = [
   'test/e2e',
   'test/parity',
+  'test/ssh',
   'test/support',
   'test/run',
   'scripts/images',
+  'scripts/common.sh',
   'scripts/images.sh',
   'scripts/parity.sh',
 ]
 
 /** Whether the reference is due. What chooses roads by hand (HATCHWAY_E2E_ROADS, HATCHWAY_PARITY) is asked first. */
 export function referenceIsDue(): boolean {
-  return process.env.HATCHWAY_REFERENCE === '1' || !existsSync(stamp())
+  return process.env.HATCHWAY_REFERENCE === '1' || !existsSync(referenceStamp())
 }
 
-/** The reference has passed as it is now. */
-export function rememberReference(): void {
+/** The reference has passed as it was when `stamp` was made: what was edited meanwhile has another stamp. */
+export function rememberReference(stamp: string): void {
   mkdirSync(cache(), { recursive: true })
-  writeFileSync(stamp(), '')
+  writeFileSync(stamp, '')
 }
 
-function stamp(): string {
+/** A file that is there when the reference has passed with the tests, images and suite of now. */
+export function referenceStamp(): string {
   const hash = createHash('sha256')
   for (const path of DECIDE) {
     for (const file of files(join(top, path)))

@@ -8,7 +8,8 @@ import { engineError, engineTimeout, unreachable } from '../../src/engine/messag
 import { archiveFiles } from '../../src/sftp/archive-files.ts'
 import { serveSftp } from '../../src/sftp/server.ts'
 import { attributes, FX, FXP, OPEN, packet, Reader, readStatus, string, u32, u64 } from '../guest-sftp/wire.ts'
-import { run, startContainer, type TestContainer } from '../support/containers.ts'
+import { startContainer, type TestContainer } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 
 const docker = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
 let container: TestContainer

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { PACKAGE_ROOT } from '../../src/base/package-root.ts'
-import { run } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { run } from '../support/run.ts'
 import { type Keys, makeKeys } from '../support/ssh.ts'
 
 const Names = z.array(z.unknown())

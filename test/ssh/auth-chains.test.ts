@@ -165,7 +165,7 @@ describe('keyboard-interactive', () => {
     send()
     expect(await next()).toMatch(/^disconnect 2 /)
     await peer.closed
-    await vi.waitFor(() => expect(ended).toEqual(['password']))
+    await expect.poll(() => ended).toEqual(['password'])
   })
 
   test('an answer that is too long is wrong', async () => {
@@ -238,7 +238,7 @@ describe('keyboard-interactive', () => {
     }
     interactive()
     expect(await next()).toBe('disconnect 2 too many authentication requests')
-    await vi.waitFor(() => expect(ended).toHaveLength(1024))
+    await expect.poll(() => ended).toHaveLength(1024)
   })
 
   test('devices are those of the lists that the client also wants; one that fails gives way to the next', async () => {
@@ -263,7 +263,7 @@ describe('keyboard-interactive', () => {
     interactive()
     await next()
     peer.close()
-    await vi.waitFor(() => expect(ended).toEqual(['']))
+    await expect.poll(() => ended).toEqual([''])
   })
 })
 

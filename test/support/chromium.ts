@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { z } from 'zod'
-import { run } from './containers.ts'
+import { run } from './run.ts'
 
 export interface Page {
   open(url: string): Promise<void>

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from './containers.ts'
+import { run } from './run.ts'
 import { until } from './wait.ts'
 
 export interface Podman {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { ConfigInput } from '../../src/config/schema.ts'
-import { run } from './containers.ts'
 import { type Gateway, startGateway } from './gateway.ts'
+import { run } from './run.ts'
 import { makeKeys, makeSshClient, type SshClient } from './ssh.ts'
 
 export interface PolicyWorld {

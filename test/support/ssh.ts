@@ -2,8 +2,8 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Finished, type RunOptions, run } from './containers.ts'
 import { openTerminal, type Terminal, type TerminalOptions } from './pty.ts'
+import { type Finished, type RunOptions, run } from './run.ts'
 
 /** Where a client goes: a server's address, the login name as the client gives it, a private key file. */
 export interface Target {

@@ -1,7 +1,8 @@
 /** The reference: OpenSSH's sshd inside a container of ours, for the tests to show any difference. */
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { type ContainerOptions, run, startContainer, type TestContainer, testName } from './containers.ts'
+import { type ContainerOptions, startContainer, type TestContainer, testName } from './containers.ts'
+import { run } from './run.ts'
 import type { Keys, Target } from './ssh.ts'
 import { until } from './wait.ts'
 

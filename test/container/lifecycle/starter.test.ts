@@ -1,6 +1,6 @@
 /** Who has a container started, and when it is stopped again: on an engine that only notes what it is told. */
 import pino from 'pino'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { HatchwayError } from '../../../src/base/errors.ts'
 import { createStarter, type StarterSettings } from '../../../src/container/lifecycle/starter.ts'
 import type { Container, Engine, Lifecycle } from '../../../src/engine/engine.ts'
@@ -94,7 +94,7 @@ test('asked by two at once it is started once; one who leaves does not take it f
   gate.start = hold.promise
   const leaving = new AbortController()
   const [first, second] = [enter({}, leaving.signal), enter({ closed: new AbortController().signal })]
-  await vi.waitFor(() => expect(calls).toContain('start'))
+  await expect.poll(() => calls).toContain('start')
   leaving.abort(new Error('left'))
   await expect(first).rejects.toThrow('left')
   hold.resolve()
@@ -120,7 +120,7 @@ test('what was started is stopped after the last one, not while somebody else is
   await new Promise((resolve) => setTimeout(resolve, 60))
   expect(calls).not.toContain('stop')
   others.inside = false
-  await vi.waitFor(() => expect(calls).toEqual(['may', 'start', 'forget', 'stop', 'forget']))
+  await expect.poll(() => calls).toEqual(['may', 'start', 'forget', 'stop', 'forget'])
 })
 
 test('what somebody else has begun again, or was unpaused, is not ours to stop', async () => {

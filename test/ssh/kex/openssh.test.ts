@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run } from '../../support/containers.ts'
+import { run } from '../../support/run.ts'
 import { startServer, type TestServer } from '../support.ts'
 import { startKexServer } from './server.ts'
 

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { run } from '../../support/containers.ts'
+import { run } from '../../support/run.ts'
 
 const load = createRequire(import.meta.url)
 const TESTS = path.join(path.dirname(load.resolve('ssh2/package.json')), 'test')
