@@ -1,5 +1,5 @@
 /**
- * Bundles src/ and the libraries it uses into dist/: a start then reads some eighty files in place of four hundred, and
+ * Bundles src/ and the libraries it uses into dist/: a start then reads some sixty files in place of four hundred, and
  * `hatchway stdio` is waited for. ssh2 and node-pty stay packages: they have native parts, and ssh2 is augmented as it is
  * loaded (src/ssh/ssh2.ts).
  */

@@ -1,4 +1,4 @@
-/** The composition root: a configuration becomes an engine, a handler and a listening server. */
+/** The composition root: a configuration becomes an engine, what a connection may do, and a listening server. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'

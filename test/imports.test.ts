@@ -124,3 +124,12 @@ test('only one module loads ssh2, only the choice of an engine names a driver', 
   expect(loads.filter((name) => !name.startsWith('ssh/'))).toEqual([])
   expect(drivers).toEqual(['engine/choose.ts'])
 })
+
+test('the drivers of engines do not import each other', () => {
+  const across = sources(src).filter((file) => {
+    const [, driver] = /^engine\/(docker|cli)\//.exec(path.relative(src, file)) ?? []
+    const other = driver === 'docker' ? '../cli/' : '../docker/'
+    return driver !== undefined && specifiers(file).some((specifier) => specifier.startsWith(other))
+  })
+  expect(across.map((file) => path.relative(src, file))).toEqual([])
+})

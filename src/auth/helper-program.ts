@@ -33,7 +33,7 @@ export interface HelperSettings {
 export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
 
 const TIMEOUT_MS = 10_000
-const MAX_OUTPUT_BYTES = 1024 * 1024
+const MAX_OUTPUT_CHARACTERS = 1024 * 1024
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** @throws HatchwayError CONFIG_INVALID */
@@ -106,7 +106,7 @@ async function run(program: string, args: readonly string[], account: Account, l
     extendEnv: false,
     env: { PATH, USER: name, LOGNAME: name, HOME: home, ...(lang !== undefined && { LANG: lang }) },
     stdin: 'ignore',
-    maxBuffer: MAX_OUTPUT_BYTES,
+    maxBuffer: MAX_OUTPUT_CHARACTERS,
     reject: false,
     stripFinalNewline: false,
     ...(uid !== process.getuid?.() && { uid, gid }),
@@ -127,7 +127,7 @@ async function run(program: string, args: readonly string[], account: Account, l
   const { failed, exitCode, stdout, stderr, shortMessage, isMaxBuffer } = result
   if (failed && exitCode === undefined) mustBeOfTheProgram(program, result.cause)
   const said = printable(stderr).slice(0, 200)
-  if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT_BYTES} characters` }
+  if (isMaxBuffer) return { output: '', failure: `it printed more than ${MAX_OUTPUT_CHARACTERS} characters` }
   return failed
     ? { output: '', failure: `${printable(shortMessage ?? '').slice(0, 200)} ${said}`.trim() }
     : { output: stdout, failure: undefined }

@@ -102,7 +102,7 @@ export const configSchema = z.strictObject({
     authorization
       .prefault({})
       .describe(
-        'Somebody else who decides, too: asked for all that the rules allow, or, without rules, for everything.',
+        'An external authorization, which decides, too: asked for all that the rules allow, or, without rules, for everything.',
       ),
   ),
   ...containers.shape,

@@ -1,5 +1,5 @@
 /**
- * EnvInfoer: who `user@container` is inside. One probe per container start and user while passwd stays as it is; the engine
+ * Who `user@container` is inside. One probe per container start and user while passwd stays as it is; the engine
  * resolves the name itself when it starts the program, and what it made of it is compared (USER_CHANGED).
  */
 

@@ -2,6 +2,11 @@
 import { HatchwayError } from '../base/errors.ts'
 import { imageMissing } from './messages.ts'
 
+export const HOLDER_LABEL = 'hatchway.holder'
+
+/** A younger one may belong to a gateway that lives; an older one is nobody's (HolderSpec.argv ends before that). */
+export const HOLDER_MAX_AGE_S = 90
+
 /**
  * A holder is in no cgroup of the container that it serves, and runs as that container's user: what it may take is little,
  * and its own. An engine that limits nothing on its host (rootless on cgroup v1) says so and goes on.

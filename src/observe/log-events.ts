@@ -1,4 +1,4 @@
-/** The log as a reader of the event stream. Sessions are not here: the handler logs those, with their causes. */
+/** The log as a reader of the event stream. Sessions are not here: session/serve.ts logs those, with their causes. */
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
 import type { EventReader, GatewayEvent } from './events.ts'
 import type { Logger } from './log.ts'

@@ -3,7 +3,7 @@ import { isAbsolute } from 'node:path'
 import { whyUnsafe } from '../auth/helper-program.ts'
 import { HatchwayError } from '../base/errors.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
-import { MAX_ANSWER } from './ask-webhook.ts'
+import { MAX_ANSWER_BYTES } from './ask-webhook.ts'
 import type { Ask } from './external.ts'
 
 /** Nothing of the gateway's own environment, which may hold secrets. */
@@ -23,7 +23,7 @@ export function commandAsker([program = '', ...args]: readonly string[]): Ask {
       input: question,
       stderr: 'ignore',
       encoding: 'utf8',
-      maxBuffer: MAX_ANSWER,
+      maxBuffer: MAX_ANSWER_BYTES,
       env: ENVIRONMENT,
       extendEnv: false,
       detached: true,

@@ -7,7 +7,7 @@ import type { Webhook } from '../config/authorization.ts'
 import type { Ask } from './external.ts'
 
 /** A thousand rules fit. */
-export const MAX_ANSWER = 512 * 1024
+export const MAX_ANSWER_BYTES = 512 * 1024
 
 /** @throws HatchwayError CONFIG_INVALID: the authorities cannot be read */
 export function webhookAsker(
@@ -28,7 +28,7 @@ export function webhookAsker(
         response.on('error', reject)
         response.on('data', (chunk: Buffer) => {
           size += chunk.length
-          if (size > MAX_ANSWER) outgoing.destroy(new Error(`an answer of more than ${MAX_ANSWER} bytes`))
+          if (size > MAX_ANSWER_BYTES) outgoing.destroy(new Error(`an answer of more than ${MAX_ANSWER_BYTES} bytes`))
           else chunks.push(chunk)
         })
         response.on('aborted', () => reject(new Error('the answer was cut short')))

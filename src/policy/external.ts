@@ -1,5 +1,5 @@
 /**
- * Somebody else who decides: a webhook or a command, asked after the key, the labels and the rules said yes. It fails
+ * External authorization: a webhook or a command, asked after the key, the labels and the rules said yes. It fails
  * closed: no answer in time, too long an answer or one that is not understood is a no. There are no retries.
  */
 import { createHash } from 'node:crypto'
@@ -31,7 +31,7 @@ export type External = (request: Request) => Promise<Decision>
 /** Questions of one connection whose answers are remembered; a client chooses how many there are. */
 const MAX_ANSWERS = 500
 /** A command may have 256 KB, and labels are their maker's. */
-const MAX_QUESTION_BYTES = 1024 * 1024
+const MAX_QUESTION_CHARACTERS = 1024 * 1024
 /** After a failure everything is refused that long without asking: a list of containers must not wait for each. */
 const FAILURE_HOLDS_MS = 2_000
 
@@ -77,7 +77,8 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     const whole = inForce(memory)
     if (whole) return whole
     const asked = JSON.stringify({ ...question, time: new Date().toISOString() })
-    if (asked.length > MAX_QUESTION_BYTES) throw new Error(`a question of more than ${MAX_QUESTION_BYTES} characters`)
+    if (asked.length > MAX_QUESTION_CHARACTERS)
+      throw new Error(`a question of more than ${MAX_QUESTION_CHARACTERS} characters`)
     const text = await withDeadline(settings.timeout, [], (limit) => settings.ask(asked, limit))
     const answer = answerSchema.parse(JSON.parse(text))
     if (!('rules' in answer)) return answer

@@ -61,7 +61,7 @@ export interface RegistryEvents {
 
 const HISTORY = 200
 /** A 256 KB command a session would be a lot of memory for a table cell. */
-const MAX_COMMAND = 4096
+const MAX_COMMAND_CHARACTERS = 4096
 
 export class SessionRegistry {
   readonly #live = new Map<string, Entry>()
@@ -98,7 +98,8 @@ export class SessionRegistry {
         `${name} has ${perIdentity} session${perIdentity === 1 ? '' : 's'} already, and may have no more`,
       )
     }
-    const kept = facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND) }
+    const kept =
+      facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND_CHARACTERS) }
     const entry = new Entry(this.#freshId(), kept, {
       running: (session) => this.#events.running?.(session),
       stopped: (session) => {

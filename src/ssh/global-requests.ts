@@ -25,7 +25,7 @@ interface Pending {
   readonly name: string
   readonly wantReply: boolean
   readonly data: PacketReader
-  /** Of whoever may not come before its answer. */
+  /** Resolves those (dials, programs) that must wait for this request's answer. */
   answered?: Deferred<void>
 }
 

@@ -21,7 +21,7 @@ import type { SshServerOptions } from './server-options.ts'
 /** For a refusal to reach a client that reads slowly. */
 const REFUSAL_MS = 2_000
 /** setTimeout() takes no more. */
-const MAX_TIME = 2 ** 31 - 1
+const MAX_TIME_MS = 2 ** 31 - 1
 
 export interface SshServer<Identity> {
   /** May be called several times. Rejects with the error of the bind. */
@@ -83,7 +83,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     const grace = setTimeout(() => {
       misdeed = 'grace-exceeded'
       abort.abort(new Error('login grace time exceeded'))
-    }, options.limits().loginGraceTime || MAX_TIME)
+    }, options.limits().loginGraceTime || MAX_TIME_MS)
     grace.unref()
     stream.on('error', () => {})
     stream.once('close', gone)

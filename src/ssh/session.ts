@@ -1,4 +1,4 @@
-/** RFC 4254 §6: one "session" channel, as the handler sees it. The protocol stays behind it (session-channel.ts). */
+/** RFC 4254 §6: one "session" channel, as its owner sees it. The protocol stays behind it (session-channel.ts). */
 
 import type { Readable } from 'node:stream'
 import type { ExitStatus, WindowSize } from '../base/program.ts'

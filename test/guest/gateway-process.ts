@@ -11,7 +11,7 @@ const PROJECT = resolve(import.meta.dirname, '../..')
 
 /** Acquires, runs the script, says "up" when it runs, and stays. */
 const PROGRAM = `
-import { createDockerEngine } from '${PROJECT}/src/engine/docker.ts'
+import { createDockerEngine } from '${PROJECT}/src/engine/docker/docker.ts'
 import { createGuestPool } from '${PROJECT}/src/guest/pool.ts'
 const { container, script, settings, user } = JSON.parse(process.argv[2])
 const engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })

@@ -35,7 +35,7 @@ export function registerKill(program: Command): void {
 export function registerReload(program: Command): void {
   program
     .command('reload')
-    .description('have your running gateways read their key files now')
+    .description('have your running gateways read their configuration and key files now')
     .addOption(configOption())
     .addOption(socketOption())
     .action(async (flags: ConfigFlags) => {

@@ -8,7 +8,7 @@ import { engineError, engineLost, isLinkLoop, unreachable } from '../messages.ts
 import { type Cli, cliMessage } from './run.ts'
 
 const COPY_MS = 60_000
-const MAX_STDERR_BYTES = 64 * 1024
+const MAX_STDERR_CHARACTERS = 64 * 1024
 const ABSENT = /could not find|no such file|not found/i
 
 export function cliArchives(
@@ -85,7 +85,7 @@ function copy(binary: string, args: readonly string[], signal: AbortSignal) {
   const child = spawn(binary, ['cp', ...args], { stdio: 'pipe', signal, killSignal: 'SIGKILL' })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(0, MAX_STDERR_BYTES)
+    stderr = (stderr + text).slice(0, MAX_STDERR_CHARACTERS)
   })
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => {})
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {

@@ -5,9 +5,8 @@ import { HatchwayError } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
-import { HOLDER_LABEL, HOLDER_MAX_AGE } from '../docker/holders.ts'
 import type { HolderSpec, Holders } from '../engine.ts'
-import { HOLDER_LIMITS, withCpuLimit, withImage } from '../holder-start.ts'
+import { HOLDER_LABEL, HOLDER_LIMITS, HOLDER_MAX_AGE_S, withCpuLimit, withImage } from '../holder-start.ts'
 import type { Cli } from './run.ts'
 
 const START_MS = 20_000
@@ -65,7 +64,7 @@ export function cliHolders(cli: Cli): Holders {
       for (const id of ids === '' ? [] : ids.split('\n')) {
         const { code, stdout } = await cli.run(['inspect', '--format', '{{.Created}}', id], { signal })
         const age = (Date.now() - Date.parse(stdout.toString().trim())) / 1000
-        if (code !== 0 || !(age > HOLDER_MAX_AGE)) continue
+        if (code !== 0 || !(age > HOLDER_MAX_AGE_S)) continue
         await cli.run(['rm', '--force', id], { signal })
         swept += 1
       }

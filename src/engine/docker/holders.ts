@@ -5,15 +5,12 @@ import { deadline } from '../../lifetime/deadline.ts'
 import { deferred } from '../../lifetime/deferred.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
 import type { HolderSpec, Holders } from '../engine.ts'
-import { HOLDER_LIMITS, withCpuLimit, withImage } from '../holder-start.ts'
+import { HOLDER_LABEL, HOLDER_LIMITS, HOLDER_MAX_AGE_S, withCpuLimit, withImage } from '../holder-start.ts'
 import { engineError } from '../messages.ts'
 import type { DockerApi } from './api.ts'
 import { createDemux } from './demux.ts'
 import { hijack } from './hijack.ts'
 
-export const HOLDER_LABEL = 'hatchway.holder'
-/** Seconds. A younger one may belong to a gateway that lives; an older one is nobody's (HolderSpec.argv ends before that). */
-export const HOLDER_MAX_AGE = 90
 const START_MS = 15_000
 const MAX_FIRST_LINE_BYTES = 64
 
@@ -91,7 +88,7 @@ export function dockerHolders(api: DockerApi): Holders {
       const found = await api.json('GET', `/containers/json?all=true&filters=${filters}`, { signal }, (json) =>
         listed.parse(json),
       )
-      const old = found.filter(({ Created }) => Date.now() / 1000 - Created > HOLDER_MAX_AGE)
+      const old = found.filter(({ Created }) => Date.now() / 1000 - Created > HOLDER_MAX_AGE_S)
       for (const { Id } of old) await remove(Id)
       return old.length
     },
