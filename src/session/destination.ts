@@ -148,7 +148,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
 
     async function unknown(): Promise<PickerQuestion | undefined> {
-      if (!asked() || !(await toGateway)) return undefined
+      if (first || !asked() || !(await toGateway)) return undefined
       return {
         ...('container' in route && { word: route.container }),
         async entries(signal) {
@@ -160,14 +160,26 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
           // A leading "=": no name of the gateway's before it.
           const chosen = routeOf({ login: `=${route.user ?? ''}@${ref}` })
           const login = chosen.user === undefined ? ref : `${chosen.user}@${ref}`
+          demandFree(chosen)
           await prove(login.includes('=') ? `=${login}` : login)
+          // Another session may have chosen meanwhile.
+          demandFree(chosen)
           route = chosen
         },
       }
     }
 
+    /** All sessions of a connection are in one container: where one has chosen, or entered, no other chooses another. */
+    function demandFree(chosen: Route): void {
+      if (asked() && !first) return
+      demandSame(chosen, route)
+    }
+
     async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
-      const found = await ('template' in route ? fromTemplate(route, signal, tell) : byName(route, signal))
+      const sought = route
+      const found = await ('template' in sought ? fromTemplate(sought, signal, tell) : byName(sought, signal))
+      // Found by the login's word, and another was chosen meanwhile.
+      demandSame(sought, route)
       first ??= found
       if (found.id !== first.id) throw changed(route, first, found)
       return inside(who, found, route.user)
@@ -243,6 +255,12 @@ function hasFiles({ state }: Container): boolean {
 
 function isRefusal(error: unknown): boolean {
   return error instanceof HatchwayError && ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED'].includes(error.code)
+}
+
+/** Not CONTAINER_CHANGED, which ends the connection: the session that was first lives. @throws HatchwayError */
+function demandSame(one: Route, other: Route): void {
+  if (targetOf(one) === targetOf(other) && one.user === other.user) return
+  throw new HatchwayError('NOT_PERMITTED', 'another session of this connection has chosen already: connect again')
 }
 
 /** `now`: what the name means; undefined: nothing. */

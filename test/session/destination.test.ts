@@ -10,6 +10,7 @@ import type { Entrance } from '../../src/container/lifecycle/starter.ts'
 import { planContainer } from '../../src/container/templates/template.ts'
 import type { MadeContainers } from '../../src/container/templates/template-containers.ts'
 import type { Container } from '../../src/engine/engine.ts'
+import { deferred } from '../../src/lifetime/deferred.ts'
 import type { Gate } from '../../src/policy/gate.ts'
 import type { Action, Request } from '../../src/policy/request.ts'
 import { createDestinations } from '../../src/session/destination.ts'
@@ -20,16 +21,18 @@ const patient = new AbortController().signal
 const { templates = {} } = configSchema.parse({ templates: { node: { image: 'node' } } })
 const shell = { kind: 'shell' } as const
 
-function world(login: string, first: Container | undefined = web) {
+function world(login: string, container: Container | 'none' = web) {
+  const first = container === 'none' ? undefined : container
   const calls: string[] = []
   const refused = new Set<string>()
-  /** `starts`: what a start makes of it. */
-  const state: { named: Container | undefined; known: Container | undefined; dev: EnvInfo; starts?: () => Container } =
-    {
-      named: first,
-      known: first,
-      dev,
-    }
+  /** `starts`: what a start makes of it. `answers`: the engine does, about names. */
+  const state: {
+    named: Container | undefined
+    known: Container | undefined
+    dev: EnvInfo
+    starts?: () => Container
+    answers?: Promise<void>
+  } = { named: first, known: first, dev }
   const policy = async ({ action, user }: Omit<Request, 'identity' | 'origin'>) => {
     const name = `may ${action.kind}${action.kind === 'enter' && user ? ` as ${user.name} ${user.uid}` : ''}`
     calls.push(name)
@@ -39,6 +42,7 @@ function world(login: string, first: Container | undefined = web) {
   }
   const containers = {
     async resolve(ref: string, mayEnter: (it: Container) => Promise<boolean>) {
+      await state.answers
       const found = ref === state.known?.id ? state.known : state.named
       if (!found || !(await mayEnter(found))) throw notFound(ref, [])
       return found
@@ -152,4 +156,60 @@ test.each([
   await expect(destinations.check(who, destinations.routeFor(who.origin), patient)).rejects.toMatchObject(failure)
   await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject(failure)
   expect(calls).not.toContain('make')
+})
+
+/** Two sessions of a connection that leads to the gateway; each is asked. */
+async function asked(login: string) {
+  const { state, ...rest } = world(login, 'none')
+  const [one, other] = [await rest.destination.unknown(), await rest.destination.unknown()]
+  if (!one || !other) throw new Error('nobody is asked')
+  state.named = web
+  state.known = web
+  return { ...rest, state, one, other }
+}
+const chosenAlready = { code: 'NOT_PERMITTED', message: expect.stringContaining('connect again') }
+
+test.each([
+  ['alice', 'db'],
+  ['alice', '+node'],
+  ['dev@', 'db'],
+])(
+  '%s: of two who are asked the second cannot choose another (%s), at once or later; nothing is made',
+  async (login, ref) => {
+    for (const turn of ['later', 'at once']) {
+      const { calls, gate, destination, one, other } = await asked(login)
+      const first = one.choose('web')
+      if (turn === 'later') await first
+      await expect(other.choose(ref)).rejects.toMatchObject(chosenAlready)
+      await first
+      expect((await destination.enter(gate, [shell], patient)).target.container).toBe(web)
+      expect(calls).not.toContain('make')
+    }
+  },
+)
+
+test('two who choose the same are both let in', async () => {
+  const { gate, destination, one, other } = await asked('alice')
+  await Promise.all([one.choose('web'), other.choose('web')])
+  expect((await destination.enter(gate, [shell], patient)).target.container).toBe(web)
+  expect(await destination.unknown()).toBeUndefined()
+})
+
+test('who is asked cannot choose another than what a command entered, as a container came by that word', async () => {
+  const { gate, destination, one } = await asked('alice')
+  await destination.enter(gate, [shell], patient)
+  await expect(one.choose('db')).rejects.toMatchObject(chosenAlready)
+  expect(await destination.unknown()).toBeUndefined()
+})
+
+test('a command that looked for the word before another container was chosen enters neither', async () => {
+  const { gate, destination, state, one } = await asked('alice')
+  const { promise, resolve } = deferred()
+  state.answers = promise
+  const entering = destination.enter(gate, [shell], patient)
+  await one.choose('db')
+  resolve()
+  await expect(entering).rejects.toMatchObject(chosenAlready)
+  state.named = { ...web, id: 'facade' }
+  expect((await destination.enter(gate, [shell], patient)).target.container.id).toBe('facade')
 })
