@@ -52,9 +52,9 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
             )
             const letGo = hold({ kind: 'agent' }, () => {
               agent = undefined
-              opened.close()
+              opened.withdraw()
             })
-            void opened.ended.then(letGo)
+            void opened.over.then(letGo)
             return opened
           })
           added.push(`SSH_AUTH_SOCK=${(await agent).path}`)
@@ -70,9 +70,9 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
             )
             const letGo = hold({ kind: 'x11' }, () => {
               display = undefined
-              made.close()
+              made.withdraw()
             })
-            void made.ended.then(letGo)
+            void made.over.then(letGo)
             return made
           })
           const opened = await display

@@ -8,7 +8,6 @@ import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
-import type { End } from '../bytes/relay.ts'
 import type { Target } from '../container/containers.ts'
 import { type Guest, type GuestBind, type GuestListener, GuestRefusal } from '../guest/guest.ts'
 import { type Backoff, createBackoff } from '../lifetime/backoff.ts'
@@ -17,7 +16,7 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
 import { type BindSettings, bindInside, boundAddress } from './bind.ts'
-import { joinInward } from './join.ts'
+import { createInlet } from './join.ts'
 import { NO_HELPER, placeName } from './words.ts'
 
 export interface RemoteForwardLimits {
@@ -82,18 +81,10 @@ export function remoteForwards(
     const { asked, over, bound } = forward
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-    const accepted = new Set<End>()
+    const inlet = createInlet()
     const open = (bind: GuestBind) =>
       withDeadline(limits.listenMs, [signal], (limit) =>
-        guest.listen(
-          bind,
-          ({ end, address, port }) => {
-            accepted.add(end)
-            end.whenClosed(() => accepted.delete(end))
-            void joinInward(end, openForwarded({ address, port }))
-          },
-          limit,
-        ),
+        guest.listen(bind, ({ end, address, port }) => inlet.join(end, openForwarded({ address, port })), limit),
       )
     const listening = bound ? openAgain(guest, bindInside(bound, binds), open, signal) : open(bindInside(asked, binds))
     // A connection may come with the news that the listener listens: the client must have been told before.
@@ -104,12 +95,11 @@ export function remoteForwards(
     const removeClose = onAbort(over.signal, () => void listener.close())
     const letGo = deps.hold([actionOf(asked, binds)], target, () => {
       over.abort()
-      for (const end of accepted) end.destroy()
+      inlet.destroy()
     })
-    void listener.ended.then(() => {
-      removeClose()
-      letGo()
-    })
+    void listener.ended.then(removeClose)
+    // A cancelled forward's connections go on, as sshd's do.
+    void inlet.over(listener).then(letGo)
     return { target, listener }
   }
 

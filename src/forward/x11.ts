@@ -4,13 +4,13 @@
  */
 import type { OutputSink } from '../engine/engine.ts'
 import { OWN_PATH } from '../engine/own-path.ts'
-import { type Guest, type GuestListener, GuestRefusal } from '../guest/guest.ts'
+import { type Guest, GuestRefusal } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { X11Request } from '../ssh/session.ts'
-import { closeWith } from './agent.ts'
-import { joinInward } from './join.ts'
+import { createInlet } from './join.ts'
+import { type Lent, lend } from './lent.ts'
 
 /** X11DisplayOffset of sshd_config(5), and how many displays are tried (channels.c MAX_DISPLAYS is 1000). */
 const FIRST_DISPLAY = 10
@@ -18,12 +18,9 @@ const DISPLAYS = 200
 const X11_PORT = 6000
 const XAUTH_MS = 10_000
 
-export interface Display {
+export interface Display extends Lent {
   readonly number: number
   readonly guest: Guest
-  /** Resolves when nobody can connect any more. */
-  readonly ended: Promise<void>
-  close(): void
 }
 
 /** @throws HatchwayError, GuestRefusal when no display is free */
@@ -33,14 +30,14 @@ export async function openDisplay(
   signal: AbortSignal,
 ): Promise<Display> {
   for (let number = FIRST_DISPLAY; ; number++) {
+    const inlet = createInlet()
     try {
-      const listener: GuestListener = await guest.listen(
+      const listener = await guest.listen(
         { kind: 'tcp', host: 'localhost', port: X11_PORT + number },
-        ({ end, address, port }) => void joinInward(end, connection.openX11({ address, port })),
+        ({ end, address, port }) => inlet.join(end, connection.openX11({ address, port })),
         signal,
       )
-      closeWith(connection, listener)
-      return { number, guest, ended: listener.ended, close: () => void listener.close() }
+      return { number, guest, ...lend(connection.closed, listener, inlet) }
     } catch (error) {
       const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
       if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error

@@ -1,4 +1,7 @@
-/** An agent or a display of a connection whose helper went: nothing of it is kept for as long as the connection lives. */
+/**
+ * An agent or a display of a connection whose helper went: nothing of it is kept for as long as the connection lives. One
+ * that is withdrawn: nobody uses it any more.
+ */
 import { getEventListeners } from 'node:events'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
@@ -6,14 +9,17 @@ import { createInward } from '../../src/forward/inward.ts'
 import { FRAME_TYPE } from '../../src/guest/frames.ts'
 import type { SshConnection } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
+import { FakeEnd } from '../support/fake-end.ts'
 import { until } from '../support/wait.ts'
 
 const X11 = { singleConnection: false, protocol: 'none given', cookie: '', screen: 0 }
 
-test.each([
+const KINDS = [
   ['agent', { env: new Map(), agentForwarding: true }, 'SSH_AUTH_SOCK='],
   ['x11', { env: new Map(), agentForwarding: false, x11: X11 }, 'DISPLAY='],
-] as const)('%s', async (kind, asked, variable) => {
+] as const
+
+test.each(KINDS)('%s', async (kind, asked, variable) => {
   const closed = new AbortController()
   const inward = createInward({ closed: closed.signal } as SshConnection<unknown>, pino({ enabled: false }))
   const held = new Set<string>()
@@ -33,4 +39,42 @@ test.each([
     await until('it is let go', () => held.size === 0, 2000, 5)
     expect(getEventListeners(closed.signal, 'abort')).toEqual([])
   }
+})
+
+test.each(KINDS)('%s that is withdrawn is lost to those who use it', async (_kind, asked) => {
+  const channels: FakeEnd[] = []
+  const open = async () => {
+    const channel = new FakeEnd()
+    channels.push(channel)
+    return channel
+  }
+  const { signal } = new AbortController()
+  const connection = { closed: signal, openAgent: open, openX11: open } as Partial<SshConnection<unknown>>
+  const inward = createInward(connection as SshConnection<unknown>, pino({ enabled: false }))
+  const helper = new FakeHelper()
+  const guest = await helper.connect()
+  const held = new Set<() => void>()
+  const environment = inward.environment(asked, guest, [], '/', (_action, end) => {
+    held.add(end)
+    return () => held.delete(end)
+  })
+  const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+  helper.send(FRAME_TYPE.OPENED, channel, u32(6010, 0))
+  await environment
+  const [over, used] = [0x80000001, 0x80000002]
+  helper.accepts(over, channel)
+  helper.accepts(used, channel)
+  await until('the client has both', () => channels.length === 2, 2000, 5)
+  // One that is over is no end of the others.
+  helper.send(FRAME_TYPE.CLOSED, over)
+  await until('the client knows', () => channels[0]?.done.includes('destroy'), 2000, 5)
+  expect(held.size).toBe(1)
+
+  for (const withdraw of held) withdraw()
+  await until('the client loses it', () => channels[1]?.done.includes('destroy'), 2000, 5)
+  await helper.frame(FRAME_TYPE.CLOSE, used)
+  await helper.frame(FRAME_TYPE.CLOSE, channel)
+  helper.send(FRAME_TYPE.CLOSED, channel)
+  await until('it is let go', () => held.size === 0, 2000, 5)
+  guest.close()
 })

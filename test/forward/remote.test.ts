@@ -9,6 +9,7 @@ import type { GuestConnection } from '../../src/guest/connection.ts'
 import { FRAME_TYPE } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
+import { FakeEnd } from '../support/fake-end.ts'
 import { until } from '../support/wait.ts'
 
 const LIMITS = { listenMs: 5000, reopenMs: 10_000, firstPauseMs: 5, longestPauseMs: 20, calmMs: 60_000 }
@@ -35,6 +36,8 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
     ended: [] as string[],
     asked: [] as unknown[],
     held: 0,
+    /** The client's, of what was accepted inside. */
+    channels: [] as FakeEnd[],
     withdraw: () => {},
   }
   let guest: Promise<GuestConnection> | undefined
@@ -51,7 +54,11 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
   const handlers = remoteForwards({
     connection: {
       closed: closed.signal,
-      openForwarded: () => Promise.reject(new Error('nobody connects in these tests')),
+      async openForwarded() {
+        const channel = new FakeEnd()
+        seen.channels.push(channel)
+        return channel
+      },
       disconnect(message) {
         seen.ended.push(message)
         closed.abort()
@@ -85,8 +92,9 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
     return { port, channel }
   }
   async function forwarded(bind: ForwardBind): Promise<number | undefined> {
+    const before = seen.helpers[0]?.count(FRAME_TYPE.LISTEN)
     const forwarding = handlers.forward(bind)
-    await listens(0, seen.held)
+    await listens(0, before)
     return forwarding
   }
   const dies = (number = 0) => seen.helpers[number]?.exits({ code: 137 })
@@ -255,5 +263,32 @@ test('the file of a unix socket on which somebody listens stays', async () => {
     helper.send(FRAME_TYPE.FAIL, listen.channel, failed(EADDRINUSE, LISTEN_STAGE))
     const connect = await helper.frame(FRAME_TYPE.CONNECT, undefined, i)
     helper.send(FRAME_TYPE.OPENED, connect.channel, u32(0, 1000))
+  }
+})
+
+test('what a listener accepted outlasts its end, and is held until it is over or withdrawn', async () => {
+  const { seen, forwarded, handlers } = await world()
+  const port = { ...ANY, port: 4000 }
+  for (const end of ['over', 'withdrawn'] as const) {
+    const { length } = seen.channels
+    await forwarded(ANY)
+    const helper = seen.helpers[0]
+    if (!helper) throw new Error('no helper')
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN, undefined, length)
+    const accepted = 0x8000_0001 + length
+    helper.accepts(accepted, channel)
+    const towards = await until('the client has it', () => seen.channels[length])
+    const cancelling = handlers.cancelForward(port)
+    await helper.frame(FRAME_TYPE.CLOSE, channel)
+    helper.send(FRAME_TYPE.CLOSED, channel)
+    expect(await cancelling).toBe(true)
+    await delay(10)
+    expect(seen.held).toBe(1)
+    expect(towards.done).toEqual([])
+    if (end === 'over') helper.send(FRAME_TYPE.CLOSED, accepted)
+    else seen.withdraw()
+    await until('the client loses it', () => towards.done.includes('destroy'), 2000, 5)
+    if (end === 'withdrawn') await helper.frame(FRAME_TYPE.CLOSE, accepted)
+    await until('it is let go', () => seen.held === 0, 2000, 5)
   }
 })

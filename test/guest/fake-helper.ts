@@ -96,6 +96,11 @@ export class FakeHelper {
     this.raw(frame(type, channel, payload))
   }
 
+  /** Somebody connected to the listener on `channel`: now they are `accepted`. */
+  accepts(accepted: number, channel: number): void {
+    this.send(FRAME_TYPE.ACCEPT, accepted, Buffer.concat([u32(channel, 0), Buffer.from([0, 0]), u32(0)]))
+  }
+
   raw(bytes: Buffer): void {
     // A lent chunk: what is kept of it must have been copied.
     const lent = Buffer.from(bytes)
