@@ -307,17 +307,18 @@ export class Transport {
     this.disconnect(DisconnectReason.PROTOCOL_ERROR, error instanceof MalformedPacket ? text : 'protocol error')
   }
 
-  /** What ssh2's decipher calls for every packet but those of a key exchange. Infinity stops it. */
+  /** What ssh2's decipher, and kex/order.ts, call for every packet but those of a key exchange. Infinity stops it. */
   #payload(raw: Buffer): number | false | undefined {
     this.#lastPacket = Date.now()
     const protocol = this.#protocol
     if (this.closed) return Number.POSITIVE_INFINITY
-    if (raw.length === 0) return undefined
     const reader = protocol._packetRW.read
     // A zip bomb must not become 256 MB: ssh2 sets no limit.
     if (reader._zlib) reader._zlib._maxOutputLength = MAX_PACKET_SIZE
     const lent = reader.read(raw)
-    const type = lent[0] ?? 0
+    const type = lent[0]
+    // packet.c ssh_packet_read_poll2 ends these, too.
+    if (type === undefined) throw new Error('an empty packet')
     // Only the handler of data knows that it is lent: all others may keep what they are given.
     const payload = type === Message.CHANNEL_DATA ? lent : Buffer.from(lent)
     if (type === Message.KEXINIT) return this.#keyExchange(payload)

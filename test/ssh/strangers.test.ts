@@ -38,6 +38,7 @@ async function say(...parts: readonly Buffer[]): Promise<void> {
 }
 
 const misdeeds = () => [...new Set(server.events.flatMap((event) => (event.type === 'penalty' ? [event.misdeed] : [])))]
+const reasons = () => server.events.flatMap((event) => (event.type === 'disconnect' ? [event.reason] : []))
 const faults = () => server.events.filter((event) => event.type === 'fault')
 
 /** A packet whose padding is said to be longer than it is. */
@@ -107,6 +108,31 @@ test('every message number before the login, cut short and of garbage', async ()
   expect(faults()).toEqual([])
   expect(misdeeds()).not.toContain('crash')
 })
+
+test.each<[string, readonly Buffer[]]>([
+  ['before KEXINIT', []],
+  ['after KEXINIT', [KEXINIT]],
+  ['after KEXINIT of a strict exchange', [STRICT_KEXINIT]],
+])('an empty packet %s ends the connection, as it does with sshd', async (_when, before) => {
+  await say(...before, frame(Buffer.alloc(0)))
+  await expect.poll(reasons).toEqual(['an empty packet'])
+  expect(faults()).toEqual([])
+})
+
+test.each(['none', 'zlib@openssh.com'] as const)(
+  'and after the login, also in a re-key, with compression %s',
+  async (compress) => {
+    for (const isRekey of [false, true]) {
+      server.events.length = 0
+      const peer = await connectPeer(server, { algorithms: { compress: [compress], kex: [CURVE] } })
+      if (isRekey) peer.rekey()
+      peer.sendInExchange(Buffer.alloc(0))
+      await peer.closed
+      await expect.poll(reasons).toEqual(['an empty packet'])
+      expect(faults()).toEqual([])
+    }
+  },
+)
 
 test.each(['aes128-gcm@openssh.com', 'aes128-ctr'] as const)(
   'a padding longer than its packet, with %s',

@@ -6,13 +6,13 @@
  */
 import type { KexProtocol, ParserVerdict } from './internals.ts'
 
-/** RFC 4253 §11.2 to §11.4: may come at any time, and say nothing that concerns us. */
-const IDLE: readonly (number | undefined)[] = [2 /* IGNORE */, 3 /* UNIMPLEMENTED */, 4 /* DEBUG */]
+/** RFC 4253 §11.2 to §11.4: may come at any time. They go where all others are counted: a read may be full of them. */
+const IDLE: readonly number[] = [2 /* IGNORE */, 3 /* UNIMPLEMENTED */, 4 /* DEBUG */]
 /** Of RFC 4250 §4.1.2, the numbers of one method of key exchange, and NEWKEYS. */
 const NEWKEYS = 21
 const LAST_OF_KEX = 49
 
-/** @throws Error where the packet belongs to an exchange that has not begun */
+/** @throws Error where the packet is empty (sshd ends these, too), or belongs to an exchange that has not begun */
 export function inOrder(
   protocol: KexProtocol,
   payload: Buffer,
@@ -20,13 +20,13 @@ export function inOrder(
 ): ParserVerdict {
   // Ended by an earlier packet of the same bytes.
   if (protocol._destruct === undefined) return Number.POSITIVE_INFINITY
-  if (payload.length === 0) return undefined
   return inflated(protocol, payload, (message) => {
-    const type = message[0] ?? 0
+    const type = message[0]
+    if (type === undefined) throw new Error('an empty packet')
     const again = protocol._kex?.sessionID !== undefined
     // PROTOCOL §1.10 forbids them in the first exchange alone.
-    if (IDLE.includes(type) && (again || !protocol._strictMode)) return undefined
-    if (again && type > LAST_OF_KEX) return protocol._onPayload(message)
+    const isIdle = IDLE.includes(type) && (again || !protocol._strictMode)
+    if (isIdle || (again && type > LAST_OF_KEX)) return protocol._onPayload(message)
     if (!protocol._kex && type >= NEWKEYS && type <= LAST_OF_KEX) throw new Error(`message ${type} before KEXINIT`)
     return stock(message)
   })
