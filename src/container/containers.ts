@@ -10,6 +10,7 @@ import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
+import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
 import { unchanged } from './inside-file.ts'
@@ -49,6 +50,8 @@ export class Containers {
   readonly #envInfos = new BoundedMap<string, Entry<EnvInfo>>(MAX_ENTRIES)
   /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
   readonly #probed = new BoundedMap<string, Probed>(MAX_ENTRIES)
+  /** A probe has a passwd file in memory, and whoever logs in may name any user: one of a container at a time. */
+  readonly #probing = createKeyedSemaphore({ atOnce: 1 })
   readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
   readonly #aliases: Aliases
   readonly #probeMs: number
@@ -119,9 +122,14 @@ export class Containers {
       const last = this.#probed.get(key)
       if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
       this.#probed.delete(key)
-      const probed = await probeEnvInfo(this.#engine, container, user, limit)
-      this.#probed.set(key, probed)
-      return probed.info
+      const leave = await this.#probing.enter(container.id, limit)
+      try {
+        const probed = await probeEnvInfo(this.#engine, container, user, limit)
+        this.#probed.set(key, probed)
+        return probed.info
+      } finally {
+        leave()
+      }
     })
   }
 

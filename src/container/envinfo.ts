@@ -85,18 +85,21 @@ function named(passwd: Buffer | undefined, user: string, container: Own): EnvInf
   const uid = parseNumericId(user)
   if (uid !== undefined) {
     const entry = passwd && findByUid(passwd, uid)
+    if (entry === 'broken') throw broken(user, container)
     return entry ? fromEntry(entry, String(uid)) : anonymous(uid, container)
   }
   const found = passwd && findByName(passwd, user)
-  if (found === 'broken') {
-    throw new HatchwayError(
-      'USER_BROKEN',
-      `the passwd entry of "${brief(user)}" in container ${container.name} is broken: refused`,
-    )
-  }
+  if (found === 'broken') throw broken(user, container)
   if (found) return fromEntry(found, found.name)
   if (user === 'root') return anonymous(0, container)
   throw new HatchwayError('USER_NOT_FOUND', `no user "${brief(user)}" in container ${container.name}`)
+}
+
+function broken(user: string, { name }: Own): HatchwayError {
+  return new HatchwayError(
+    'USER_BROKEN',
+    `the passwd entry of "${brief(user)}" in container ${name} is broken: refused`,
+  )
 }
 
 function fromEntry(entry: PasswdEntry, engineUser: string): EnvInfo {

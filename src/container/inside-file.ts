@@ -9,8 +9,8 @@ import { copyMayHang } from '../engine/copy-may-hang.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { runOwnScript } from './own-script.ts'
 
-/** Some 250,000 users. The whole of it is in memory for a moment. */
-const MAX_BYTES = 16 * 1024 * 1024
+/** Some 60,000 users. It is in memory three times for a moment (chunks, file, text), and searched by everybody's one thread. */
+const MAX_BYTES = 4 * 1024 * 1024
 const MAX_LINKS = 8
 
 /** $1 the file, $2 how much of it. Root's exec: only a process that is root inside already can forge the answer. */

@@ -20,22 +20,27 @@ export type Lookup<Found> = Found | 'broken' | undefined
 const MAX_ID = 2 ** 31 - 1
 /** PATH_MAX: the kernel enters no longer home and runs no longer shell, and a name is shorter. */
 const MAX_FIELD_BYTES = 4096
+/** Lines of one uid: each that is no entry costs far more than to pass over one of another uid. */
+const MAX_TRIED = 1000
+
+// Not "^" and "$" with the flag m, to which a CR divides lines as well.
+const START = '(?<![^\\n])'
+const END = '(?![^\\n])'
+const BLANKS = '[\\t\\v\\f\\r ]*'
 
 export function findByName(passwd: Buffer, name: string): Lookup<PasswdEntry> {
   const line = lineOf(passwd, name)
   return line === undefined ? undefined : (passwdEntry(line) ?? 'broken')
 }
 
-/** The first valid entry with that uid, as getpwuid(3). */
-export function findByUid(passwd: Buffer, uid: number): PasswdEntry | undefined {
-  // Not "^" and "$" with the flag m, to which a CR divides lines as well.
-  const candidate = new RegExp(
-    `(?<![^\\n])[^:\\n]+:[^:\\n]*:0{0,9}${uid}:\\d{1,10}:[^:\\n]*:[^:\\n]*:[^:\\n]*(?![^\\n])`,
-    'g',
-  )
-  for (const line of linesWith(passwd.toString('latin1'), (all, from) => search(candidate, all, from))) {
+/** The first valid entry with that uid, as getpwuid(3); `broken`: too many lines have the uid and are none. */
+export function findByUid(passwd: Buffer, uid: number): Lookup<PasswdEntry> {
+  const candidate = `[^:\\n]+:[^:\\n]*:0{0,9}${uid}:\\d{1,10}:[^:\\n]*:[^:\\n]*:[^:\\n]*${END}`
+  let tried = 0
+  for (const line of lines(passwd, candidate)) {
     const entry = passwdEntry(line, uid)
     if (entry) return entry
+    if (++tried === MAX_TRIED) return 'broken'
   }
   return undefined
 }
@@ -58,11 +63,10 @@ function lineOf(file: Buffer, name: string): string | undefined {
   // "dev:root" is user and group to an engine, and no name.
   if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
   const wanted = bytesOf(name).toString('latin1')
-  const named = (line: string) => line === wanted || line.startsWith(`${wanted}:`)
-  for (const line of linesWith(file.toString('latin1'), (all, from) => all.indexOf(wanted, from))) {
-    if (named(line)) return line
-  }
-  return undefined
+  if (wanted.length > MAX_FIELD_BYTES) return undefined
+  const literal = wanted.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+  const [line] = lines(file, `${BLANKS}${literal}(?=:|${BLANKS}${END})[^\\n]*`)
+  return line
 }
 
 /** Undefined also for an entry of another uid than the wanted. */
@@ -94,26 +98,19 @@ function text(field = ''): string {
 }
 
 /**
- * Lines as the engines see them: trimmed of white space at both ends; a character of theirs is a byte. Only those in which
- * something is found, and each once: a file of a million lines holds nobody up.
+ * Lines as the engines see them: trimmed of white space at both ends; a character of theirs is a byte. Only those that
+ * the pattern is found to be the whole of: a file of a million others holds nobody up.
  */
-function* linesWith(all: string, find: (all: string, from: number) => number): Generator<string> {
-  for (let found = find(all, 0); found >= 0; ) {
-    const newline = all.indexOf('\n', found)
-    const next = newline < 0 ? all.length : newline
-    let start = all.lastIndexOf('\n', found) + 1
-    let end = next
-    // Not trim(), which would take the byte A0, too: it may be the end of a letter.
-    while (start < end && isBlank(all.charCodeAt(start))) start++
-    while (start < end && isBlank(all.charCodeAt(end - 1))) end--
-    yield all.slice(start, end)
-    found = next < all.length ? find(all, next + 1) : -1
-  }
+function* lines(file: Buffer, pattern: string): Generator<string> {
+  for (const [line] of file.toString('latin1').matchAll(new RegExp(START + pattern, 'g'))) yield trimmed(line)
 }
 
-function search(pattern: RegExp, all: string, from: number): number {
-  pattern.lastIndex = from
-  return pattern.exec(all)?.index ?? -1
+/** Not trim(), which would take the byte A0, too: it may be the end of a letter. */
+function trimmed(line: string): string {
+  let [start, end] = [0, line.length]
+  while (start < end && isBlank(line.charCodeAt(start))) start++
+  while (start < end && isBlank(line.charCodeAt(end - 1))) end--
+  return line.slice(start, end)
 }
 
 function isBlank(byte: number): boolean {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Containers } from '../../src/container/containers.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
+import { deadline } from '../../src/lifetime/deadline.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 
 let container: TestContainer
@@ -30,7 +31,7 @@ const later = () => vi.setSystemTime(Date.now() + 60_000)
 
 test('passwd is read once, and again when it is another file', async () => {
   const containers = new Containers(engine)
-  const inspected = await engine.inspect(container.id, AbortSignal.timeout(20_000))
+  const inspected = await engine.inspect(container.id, deadline(20_000))
   const root = await containers.envInfo(inspected, 'root')
   expect([root.uid, copies]).toEqual([0, 1])
   later()
@@ -48,7 +49,7 @@ test('passwd is read once, and again when it is another file', async () => {
 test('a link in its place is followed, and a change behind it is seen', async () => {
   const containers = new Containers(engine)
   await docker('exec', '-u', '0', container.id, 'sh', '-c', 'mv /etc/passwd /etc/real && ln -s real /etc/passwd')
-  const inspected = await engine.inspect(container.id, AbortSignal.timeout(20_000))
+  const inspected = await engine.inspect(container.id, deadline(20_000))
   const before = await containers.envInfo(inspected, 'root')
   later()
   await containers.envInfo(inspected, 'root')
@@ -65,4 +66,19 @@ test('a link in its place is followed, and a change behind it is seen', async ()
   later()
   expect(await containers.envInfo(inspected, 'root')).not.toEqual(before)
   expect((await containers.envInfo(inspected, 'root')).home).toBe('/elsewhere')
+})
+
+test('many users at once are one probe after the other, and two of one user are one', async () => {
+  const { copyOut } = engine
+  let [inside, most] = [0, 0]
+  engine.copyOut = async (...args) => {
+    most = Math.max(most, ++inside)
+    return copyOut(...args).finally(() => inside--)
+  }
+  const containers = new Containers(engine)
+  const inspected = await engine.inspect(container.id, deadline(20_000))
+  const users = ['1', '2', 'nobody-knows', '3', '3', '4']
+  const infos = await Promise.allSettled(users.map((user) => containers.envInfo(inspected, user)))
+  expect(infos.map(({ status }) => status === 'fulfilled')).toEqual([true, true, false, true, true, true])
+  expect([most, copies]).toEqual([1, 5])
 })

@@ -96,3 +96,9 @@ test('a broken entry is refused with a sentence', () => {
     /passwd entry of "dev" in container web is broken/,
   )
 })
+
+test('a number with nothing but broken entries is refused with it', () => {
+  expect(() => resolveUser({ passwd: Buffer.alloc(1024 * 1024, '+:x:7:0:::\n') }, '7', web)).toThrow(
+    /passwd entry of "7" in container web is broken/,
+  )
+})

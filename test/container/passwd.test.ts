@@ -68,6 +68,9 @@ test.each([
 
 const LARGE = Array.from({ length: 10_000 }, (_, index) => `u${index}:x:${index}:${index}::/h/${index}:/bin/sh`)
 
+const MAX_BYTES = 4 * 1024 * 1024
+const QUICK_US = 250_000
+
 test('10,000 lines are read in no time', () => {
   const large = Buffer.from(LARGE.join('\n'))
   const before = process.cpuUsage()
@@ -83,27 +86,60 @@ test.each([
   ['one-letter lines', 'a\n'],
   ['hollow entries', 'a::1:1:::\n'],
   ['beginnings', 'a:dev'],
-])('16 MiB of %s hold nobody up', (_, one) => {
-  const hostile = Buffer.alloc(16 * 1024 * 1024, one)
+  ['names that end with it', 'adev:\n'],
+  ['names that begin with it', 'devel x\n'],
+  ['blanks and the name', 'x  dev  '],
+])('4 MiB of %s hold nobody up', (_, one) => {
+  const hostile = Buffer.alloc(MAX_BYTES, one)
   const before = process.cpuUsage()
   expect(findByName(hostile, 'dev')).toBeUndefined()
   expect(findByUid(hostile, 1000)).toBeUndefined()
-  expect(process.cpuUsage(before).user).toBeLessThan(1500_000)
+  expect(process.cpuUsage(before).user).toBeLessThan(QUICK_US)
+})
+
+test.each([
+  ['a name that is none', '+:b:1000:0:c:d:e\n'],
+  ['a gid too large', 'a:b:1000:9999999999:c:d:e\n'],
+])('4 MiB of lines with the uid and %s are refused, and hold nobody up', (_, one) => {
+  const hostile = Buffer.alloc(MAX_BYTES, one)
+  const before = process.cpuUsage()
+  expect(findByUid(hostile, 1000)).toBe('broken')
+  expect(process.cpuUsage(before).user).toBeLessThan(QUICK_US)
+})
+
+test('some lines with the uid that are no entries are passed over', () => {
+  const some = Buffer.from(`${'#old:x:1000:1000:::\n'.repeat(900)}dev:x:1000:1000:::\n`)
+  expect(findByUid(some, 1000)).toMatchObject({ name: 'dev' })
+})
+
+test.each(['a.c', 'a*', '[a]', '$x', 'a|b', 'x\\'])('the name %s is no pattern', (name) => {
+  expect(findByName(Buffer.from(`abc:x:1:1:::\na:x:1:1:::\n:x:1:1:::\n ${name}:x:2:2:::\n`), name)).toMatchObject({
+    uid: 2,
+  })
+})
+
+test('a name longer than any is nobody’s', () => {
+  expect(findByName(passwd, 'n'.repeat(200_000))).toBeUndefined()
+})
+
+test('of many users whose names begin alike the last is found', () => {
+  const alike = Array.from({ length: 40_000 }, (_, index) => `user-${index}:x:1:1::/home/user:/bin/sh\n`).join('')
+  expect(findByName(Buffer.from(`${alike}user:x:2:2:::\n`), 'user')).toMatchObject({ uid: 2 })
 })
 
 test.each([
   ['home', 'dev:x:1000:1000::', ':/bin/sh\n'],
   ['shell', 'dev:x:1000:1000::/home/dev:', '\n'],
-])('a %s of 16 MiB that are no UTF-8 is no entry, and holds nobody up', (_, before, after) => {
+])('a %s of 4 MiB that are no UTF-8 is no entry, and holds nobody up', (_, before, after) => {
   const hostile = Buffer.concat([
     Buffer.from(before),
-    Buffer.alloc(16 * 1024 * 1024 - 100, '\xc3\xa9\xff', 'latin1'),
+    Buffer.alloc(MAX_BYTES - 100, '\xc3\xa9\xff', 'latin1'),
     Buffer.from(after),
   ])
   const since = process.cpuUsage()
   expect(findByName(hostile, 'dev')).toBe('broken')
   expect(findByUid(hostile, 1000)).toBeUndefined()
-  expect(process.cpuUsage(since).user).toBeLessThan(1500_000)
+  expect(process.cpuUsage(since).user).toBeLessThan(QUICK_US)
 })
 
 test('a line is what is between newlines, whatever else is in it', () => {
@@ -115,13 +151,17 @@ test('a line is what is between newlines, whatever else is in it', () => {
 
 test('bytes that are no UTF-8 come through, also beside a name of two bytes a letter', () => {
   const line = Buffer.from('jos\xe9:x:1:1:Jos\xe9:/home/jos\xe9:/bin/sh\ná:x:2:2::/\xa0:/bin/\xc3\xa0', 'latin1')
-  const jose = findByUid(line, 1)
+  const found = (uid: number) => {
+    const entry = findByUid(line, uid)
+    return entry === 'broken' ? undefined : entry
+  }
+  const jose = found(1)
   expect([bytesOf(jose?.name ?? ''), bytesOf(jose?.home ?? '')].map((bytes) => bytes.toString('latin1'))).toEqual([
     'jos\xe9',
     '/home/jos\xe9',
   ])
   expect(findByName(line, jose?.name ?? '')).toEqual(jose)
-  const other = findByUid(line, 2)
+  const other = found(2)
   expect([bytesOf(other?.home ?? ''), other?.shell]).toEqual([Buffer.from('/\xa0', 'latin1'), '/bin/à'])
 })
 

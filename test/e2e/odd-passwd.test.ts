@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startContainer, type TestContainer } from '../support/containers.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
 
-/** 60,000 users of a directory before those that count: 4 MB. Then \351, an é of latin1: in a name and home, in a full name. */
+/** 45,000 users of a directory before those that count: nearly 4 MiB. Then \351, an é of latin1: in a name and home, in a full name. */
 const PASSWD = `
-  seq 60000 | sed 's#.*#user-of-the-directory-&:x:&:100:A Name, Room 1,,:/home/directory/&:/bin/sh#' >>/etc/passwd
+  seq 45000 | sed 's#.*#user-of-the-directory-&:x:&:100:A Name, Room 1,,:/home/directory/&:/bin/sh#' >>/etc/passwd
   printf 'jos:x:70001:70001:Jos\\351,,,:/home/jos\\351:/bin/sh\\n' >>/etc/passwd
   printf 'n\\351:x:70002:70002::/home/late:/bin/sh\\n' >>/etc/passwd
   for d in "$(printf 'jos\\351')" late; do mkdir -p "/home/$d"; done
