@@ -1,5 +1,4 @@
 /** The environment of a session, as sshd builds one (session.c, do_setup_env) on top of the container's own. Pure. */
-import { z } from 'zod'
 import { toMap } from './env-map.ts'
 import type { EnvInfo } from './envinfo.ts'
 
@@ -58,22 +57,19 @@ const REFERENCE = '${containerEnv:'
 const MAX_VALUE_LENGTH = 128 * 1024
 const MAX_REMOTE_ENV_LENGTH = 1024 * 1024
 
-const Metadata = z.object({ remoteEnv: z.record(z.string(), z.string().nullable()).optional().catch(undefined) })
-const MetadataLabel = z.union([z.array(Metadata.catch({})), Metadata.transform((entry) => [entry])])
-
 /**
  * `remoteEnv` of the devcontainer.metadata label (containers.dev/implementors/reference): an array of layers or a
- * single object, later layers win, null empties, ${containerEnv:NAME[:default]} is the container's. A label that is no
- * such JSON, or very long, sets nothing, and one that is too much for a program sets what fits: it is text of whoever
- * built the image.
+ * single object, later layers win, null empties, ${containerEnv:NAME[:default]} is the container's. What is no such JSON,
+ * or very long, sets nothing, and a label that is too much for a program sets what fits: it is text of whoever built the
+ * image.
  */
 export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<string, string>): Map<string, string> {
   const env = new Map<string, string>()
   let size = 0
   if (label === undefined || label.length > MAX_LABEL_LENGTH) return env
   for (const layer of parseLabel(label)) {
-    for (const [key, value] of Object.entries(layer.remoteEnv ?? {})) {
-      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue
+    for (const [key, value] of remoteEnvOf(layer)) {
+      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(key) || (typeof value !== 'string' && value !== null)) continue
       const expanded = expand(value ?? '', containerEnv)
       size += key.length + (expanded?.length ?? 0)
       if (size > MAX_REMOTE_ENV_LENGTH) return env
@@ -83,12 +79,23 @@ export function remoteEnv(label: string | undefined, containerEnv: ReadonlyMap<s
   return env
 }
 
-function parseLabel(label: string): z.infer<typeof Metadata>[] {
+/** By hand, not by a schema: one that passes over what is bad makes an error for each, and there may be 100,000. */
+function parseLabel(label: string): readonly unknown[] {
   try {
-    return MetadataLabel.parse(JSON.parse(label))
+    const json: unknown = JSON.parse(label)
+    return Array.isArray(json) ? json : [json]
   } catch {
     return []
   }
+}
+
+function remoteEnvOf(layer: unknown): readonly [string, unknown][] {
+  if (!isObject(layer) || !('remoteEnv' in layer) || !isObject(layer.remoteEnv)) return []
+  return Object.entries(layer.remoteEnv)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** In one pass, however a label is made; undefined: it would be longer than a variable can be. */

@@ -118,6 +118,22 @@ test.each([
   expect(env.has('A')).toBe(false)
 })
 
+test.each([
+  ['layers that are none', `[${'1,'.repeat(120_000)}{"remoteEnv":{"GOOD":"1"}}]`],
+  ['empty layers', `[${'{},'.repeat(80_000)}{"remoteEnv":{"GOOD":"1"}}]`],
+  ['layers in layers', `[${'['.repeat(1000)}${']'.repeat(1000)},{"remoteEnv":{"GOOD":"1"}}]`],
+  [
+    'variables that are none',
+    `{"remoteEnv":{${[...Array(20_000).keys()].map((i) => `"V${i}":1,`).join('')}"GOOD":"1"}}`,
+  ],
+  ['many empty remoteEnv', `[${'{"remoteEnv":{}},'.repeat(14_000)}{"remoteEnv":{"GOOD":"1"}}]`],
+])('remoteEnv: %s hold nobody up, and the good one holds', (_, label) => {
+  expect(label.length).toBeLessThan(256 * 1024)
+  const before = process.cpuUsage()
+  expect([...remoteEnv(label, new Map())]).toEqual([['GOOD', '1']])
+  expect(process.cpuUsage(before).user).toBeLessThan(100_000)
+})
+
 test('remoteEnv: many variables that are much together are not all set', () => {
   const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`V${i}`, containerEnv('LONG')]))
   const env = remoteEnv(JSON.stringify({ remoteEnv: many }), new Map([['LONG', 'x'.repeat(100_000)]]))
