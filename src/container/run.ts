@@ -62,7 +62,7 @@ async function runOnARoad(
       if (!(error instanceof GuestRefusal && error.exhausted)) throw refusalAsFailure(error)
     }
   }
-  const help = standIn(program.command, program.shell)
+  const help = program.restricted ? undefined : standIn(program.command, program.shell)
   const plain = help ? { ...program, command: help.command } : program
   return place.road.run(place.container, place.user, plain, tty, sink, signal)
 }
@@ -83,7 +83,8 @@ async function runInGuest(
       signal,
     )
   for (const shell of [program.shell, ...program.fallbackShells]) {
-    const help = standIn(program.command, shell)
+    // A restricted shell gets the client's own bytes, whatever it is called.
+    const help = program.restricted ? undefined : standIn(program.command, shell)
     const argv = shellArgv(help ? { ...program, command: help.command } : program, shell)
     try {
       return await spawn(shell, argv, help?.wantsHelper)

@@ -11,8 +11,11 @@ const A_SECOND = 50
 const MAX_CONNECTIONS = 10_000
 /** Client text cannot look like these: JSON escapes its quotes. */
 const CONNECTION = /"connection":"([^"\\]+)"/
-/** Of what ran inside, its files too, and that it was ended: each costs its client a program, or a request to one. */
-const DONE = /"session":"[^"\\]+"|"msg":"withdrawn"\}\n$/
+/**
+ * Of what ran inside, its files too, and that it was ended: each costs its client a program, or a request to one. A session
+ * that was refused before a program could start has no "start".
+ */
+const DONE = /"session":"[^"\\]+".*("start":"[a-z]+"|"msg":"(session ended|sftp [^"\\]*)"\}\n$)|"msg":"withdrawn"\}\n$/
 const LAST = /"msg":"disconnected"\}\n$/
 
 interface Quota {

@@ -111,10 +111,6 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     hold(actions, target, readOnly)
     opened.onKill((reason) => ending.end('SESSION_KILLED', `session ${reason}`))
     log = log.child({ session: opened.id, container: container.name, user: info.name })
-    unsaid = {
-      start: start.kind,
-      ...(deps.logCommands && start.kind === 'exec' && { command: clientText(start.command.toString()) }),
-    }
     if (refusesLogin(info.shell)) throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
 
     const asked = await unlessAborted(gate.sift(session, target), signal)
@@ -156,6 +152,10 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     const status = await pump(
       session,
       async (sink) => {
+        unsaid = {
+          start: start.kind,
+          ...(deps.logCommands && start.kind === 'exec' && { command: clientText(start.command.toString()) }),
+        }
         const exec = await run(sink)
         // What ended the session while the program started ends the program, too.
         onAbort(signal, () => exec.close())

@@ -27,8 +27,18 @@ test('its last line is always said, with what was left out before it', () => {
 test('lines of no connection, for debugging, and of what was done are all said', () => {
   const within = createLineQuota(() => 0)
   const other = `${JSON.stringify({ level: 'info', msg: 'draining' })}\n`
-  const done = `${JSON.stringify({ level: 'info', connection: 'c1', session: 's1', msg: 'session started' })}\n`
+  const session = { level: 'info', connection: 'c1', session: 's1' }
+  const started = `${JSON.stringify({ ...session, start: 'exec', msg: 'session started' })}\n`
+  const hidden = `${JSON.stringify({ ...session, code: 'CLIENT_GONE', start: 'exec', msg: 'the client went away' })}\n`
+  const ended = `${JSON.stringify({ ...session, code: 0, msg: 'session ended' })}\n`
+  const put = `${JSON.stringify({ ...session, path: '/x', msg: 'sftp put' })}\n`
   for (let i = 0; i < 1100; i++) within(line('c1'))
-  for (const each of [other, line('c1', 'connected', 'debug'), done, line('c1', 'withdrawn')])
+  for (const each of [other, line('c1', 'connected', 'debug'), started, hidden, ended, put, line('c1', 'withdrawn')])
     expect(Array.from({ length: 2000 }, () => within(each)).flat()).toHaveLength(2000)
+})
+
+test('a session that was refused before it had a program is counted as any other line', () => {
+  const within = createLineQuota(() => 0)
+  const refused = `${JSON.stringify({ level: 'info', connection: 'c1', session: 's1', code: 'LOGIN_REFUSED', msg: 'no' })}\n`
+  expect(Array.from({ length: 2000 }, () => within(refused)).flat()).toHaveLength(1000)
 })
