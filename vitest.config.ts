@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { testFiles } from './test/run/kinds.ts'
+import { LongFirst } from './test/run/order.ts'
 
 const { fast, engine } = testFiles()
 const common = {
@@ -12,6 +13,7 @@ const common = {
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFirst },
     reporters: ['default', './test/run/reporter.ts'],
     projects: [
       { test: { ...common, name: 'fast', include: [...fast], maxWorkers: 3, sequence: { groupOrder: 0 } } },
@@ -21,7 +23,7 @@ export default defineConfig({
           name: 'engine',
           include: [...engine],
           // They mostly wait: for engines, real clients and clocks.
-          maxWorkers: 5,
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
           // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than three fail the run.
           retry: 1,

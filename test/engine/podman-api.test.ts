@@ -1,8 +1,11 @@
-import { it } from 'vitest'
+import { it, vi } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import { startPodman, whyNoPodman } from '../support/podman.ts'
 import { contract } from './contract.ts'
 import { PODMAN_SKIPS } from './skips.ts'
+
+// Podman 4 says nothing for half a minute now and then, in a pull or a remove, and goes on.
+vi.setConfig({ testTimeout: 120_000 })
 
 const why = await whyNoPodman()
 if (why !== undefined) it.skip(`engine docker on Podman's socket (${why})`, () => {})
