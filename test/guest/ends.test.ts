@@ -178,7 +178,8 @@ describe('a gateway killed -9', () => {
         await sleep(delay)
         await gateway.kill()
       }
-      await until('helpers to be gone', async () => !(await docker('top', container.name)).includes('serve'))
+      const isAlone = async () => !(await docker('top', container.name)).includes('serve')
+      await until('helpers to be gone', isAlone, SWEEP_MS)
       const world = await openWorld({ stateFolder })
       try {
         const isClean = async () => !(await docker('diff', container.name)).includes('hatchway')
