@@ -73,7 +73,7 @@ describe.each(
   test('a busy command ends at the absolute limit', async () => {
     const { code, stdout, stderr } = await road.client.exec('while :; do echo tick; sleep 1; done', { limit: 60_000 })
     expect(code).toBe(255)
-    expect(stdout.toString().split('\n').length).toBeGreaterThan(8)
+    expect(stdout.toString().split('\n').length).toBeGreaterThan(3)
     expect(stderr.toString().split('\n')).toEqual([
       'hatchway: this session ends in 4 seconds: it may last 20 seconds',
       'hatchway: session ended: it lasted 20 seconds, which is its limit',
