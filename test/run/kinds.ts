@@ -6,6 +6,8 @@ const top = join(import.meta.dirname, '../..')
 const ENGINE = [
   'support/containers.ts',
   'support/dockerd.ts',
+  'support/gateway.ts',
+  'parity/suite.ts',
   'support/podman.ts',
   'support/hanging-engine.ts',
   'guest/world.ts',
