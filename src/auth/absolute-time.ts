@@ -1,7 +1,7 @@
 /** expiry-time= of authorized_keys(5): YYYYMMDD[HHMM[SS]][Z], local time without the Z (misc.c, parse_absolute_time). */
 const FORMAT = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z|UTC)?$/i
 
-/** Milliseconds since the epoch; undefined: not a time. A 31st of February is the 3rd of March, as with mktime(3). */
+/** Returns milliseconds since the epoch, or undefined. A 31st of February is the 3rd of March, as with mktime(3). */
 export function parseAbsoluteTime(text: string): number | undefined {
   const match = FORMAT.exec(text)
   if (!match) return undefined

@@ -1,4 +1,4 @@
-/** An account of this machine by its name: of /etc/passwd, else of whatever else the machine asks (getent: LDAP, SSSD). */
+/** Finds an account of this machine by its name: in /etc/passwd, else by getent, which also asks LDAP or SSSD. */
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
@@ -17,11 +17,11 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   const local = (await readPasswd()).split('\n').map((line) => accountOf(line))
   const found = local.find((account) => account?.name === name)
   if (found) return found
-  // Loaded where it is needed: `hatchway stdio` is started for every connection.
+  // Loaded on first use: a client starts `hatchway stdio` for every connection, which must be quick.
   const { execa } = await import('execa')
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_MS, stdin: 'ignore' })
   if (asked.exitCode === undefined) mustBeOfTheProgram('getent', asked.cause)
-  // Where there is no getent it has said nothing at all.
+  // Without a getent on this machine stdout is undefined.
   const account = accountOf(asked.stdout ?? '')
   return account?.name === name ? account : undefined
 }
@@ -35,7 +35,7 @@ async function readPasswd(): Promise<string> {
   }
 }
 
-/** Whose process this is. */
+/** The account that this process runs as. */
 export function ownAccount(): Account {
   const { username, uid, gid, homedir } = userInfo()
   return { name: username, uid, gid, home: homedir }

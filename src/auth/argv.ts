@@ -1,6 +1,6 @@
-/** A command line of the configuration to arguments, as sshd reads AuthorizedKeysCommand (misc.c, argv_split). */
+/** Splits a command line of the configuration, as sshd splits AuthorizedKeysCommand (misc.c, argv_split). */
 
-/** Quotes group, a backslash escapes quotes, itself and, outside of quotes, a blank. Undefined: a quote stays open. */
+/** A backslash escapes quotes, itself and, outside of quotes, a blank. Returns undefined if a quote stays open. */
 export function splitArguments(line: string): string[] | undefined {
   const found: string[] = []
   let at = 0

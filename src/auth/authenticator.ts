@@ -24,11 +24,11 @@ import { isUndecided } from './undecided.ts'
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
   /**
-   * Whom the proof would make of its holder today; undefined: nobody, as it is revoked, over, or not listed any more. No
-   * program runs for it: what one has said stays said.
+   * Returns the identity that the proof gives today; undefined if the key is revoked, expired or no longer listed. No
+   * program runs for this: what an operator's program allowed at the login stays allowed.
    */
   today(proof: Proof): Promise<Identity | undefined>
-  /** Look at all files now; resolves with the number of keys. Changes are found without it, at the next login. */
+  /** Reads all files now; resolves with the number of keys. Without this call the next login finds the changes. */
   reload(): Promise<number>
 }
 
@@ -61,7 +61,7 @@ export async function openAuthenticator(
   const allowedPrincipal = await openPrincipals(config, readLogin, log)
   const revocations = openRevocations(config.revokedKeys ?? [], log)
   try {
-    // Nobody's key: what cannot be read is told at the start, and not at somebody's login.
+    // An empty key, which nobody has: a file that cannot be read is reported at the start, not at the first login.
     await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
     await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
   } catch (error) {
@@ -69,13 +69,13 @@ export async function openAuthenticator(
     log.error({ reason: messageOf(error.cause) }, error.message)
   }
 
-  /** A text: why not. */
+  /** Returns a sentence if the line does not accept the key now. */
   function byKey({ key, source }: KeyLine, { remote }: AuthContext): Identity | string {
     const reason = whyNot(key.options, remote.address)
     return reason ?? identityOf(key, source, key.options.restrictions)
   }
 
-  /** For an authority on a line of its own: its options hold, and the name is the line's, not the authority's to give. */
+  /** For an authority on a cert-authority line: the line's options apply, and the line gives the name. */
   function byCertificateLine(
     { key, source }: KeyLine,
     certificate: Certificate,
@@ -92,7 +92,7 @@ export async function openAuthenticator(
     return { ...identity, fingerprint: certificate.fingerprint, keyComment: shown(certificate.keyId), principals }
   }
 
-  /** For an authority of trustedUserCAKeys: it says who somebody is. */
+  /** For an authority of trustedUserCAKeys: the certificate's key id is the name. */
   async function byAuthority(certificate: Certificate, context: AuthContext): Promise<Identity | string> {
     const allowed = await allowedPrincipal(certificate, context)
     if (!allowed) return 'none of its principals is asked for'
@@ -127,7 +127,7 @@ export async function openAuthenticator(
       refuse('the certificate is malformed')
       return undefined
     }
-    // Before anything in it is shown or told to a program: sshd does not even parse one nobody signed (sshkey.c cert_parse).
+    // Before a field is logged or given to a program: sshd does not even parse an unsigned one (sshkey.c, cert_parse).
     if (certificate && !isSigned(certificate, signatureAlgorithms)) {
       refuse('the certificate’s signature is not the authority’s, or by an algorithm not allowed')
       return undefined
@@ -155,7 +155,7 @@ export async function openAuthenticator(
         refuse(found, line.source)
       }
     }
-    // Only where no other knows the key: a program that cannot be started keeps out nobody who stands in a file.
+    // Only if no source knows the key: a program that cannot be started does not lock out the keys in files.
     if (fault !== undefined) throw fault
     return undefined
   }
@@ -165,7 +165,7 @@ export async function openAuthenticator(
     return identity && { ...identity, credential: blob }
   }
 
-  /** Of what a program said, all that is asked without it. */
+  /** Repeats, for a key that an operator's program allowed, every check that needs no program. */
   async function stands(blob: Buffer, source: string): Promise<boolean> {
     const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
     if ((await revocations.why(certificate?.key ?? blob, certificate)) !== undefined) return false
@@ -187,7 +187,7 @@ export async function openAuthenticator(
   }
 }
 
-/** With no configuration there is always one key that lets in who started us. */
+/** Without a configuration there is always one key, for the person who started the gateway. */
 async function openDoor(config: KeySettings, files: { count(): Promise<number> }, others: boolean, log: Logger) {
   if ((await files.count()) > 0) return
   if (config.authorizedKeys === undefined && !others) {
@@ -222,7 +222,7 @@ function shown(text: string): string {
   return printable(text).slice(0, 128)
 }
 
-/** For the log, as sshd writes them. */
+/** The fields of a certificate that sshd logs. */
 function factsOf({ keyId, serial, fingerprint: print, authority }: Certificate) {
   return { certificate: shown(keyId), serial: String(serial), fingerprint: print, authority: fingerprint(authority) }
 }

@@ -4,7 +4,7 @@ import type { AuthorizedKey } from './authorized-keys.ts'
 import { type KeyFile, readKeyFile } from './key-files.ts'
 import { NO_OPTIONS } from './key-options.ts'
 
-/** Is that an authority's key? */
+/** Returns whether the key is an authority's. */
 export type Authorities = (key: Buffer) => Promise<boolean>
 
 export function openAuthorities(paths: readonly string[], log: Logger): Authorities {
@@ -20,7 +20,7 @@ export function openAuthorities(paths: readonly string[], log: Logger): Authorit
 
   return async (key) => {
     const found = await Promise.all(paths.map(look))
-    // With options before it a key is trusted less than this file means: such a line is not one.
+    // Options would restrict the authority, and a key in this file is trusted without limits: such a line is ignored.
     return found.some((file) => file?.parsed?.keys.some((line) => line.blob.equals(key) && isBare(line)))
   }
 }

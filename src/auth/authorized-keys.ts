@@ -1,4 +1,4 @@
-/** authorized_keys(5): lines to keys. Pure; sshd's auth2-pubkeyfile.c and auth-options.c are the reference. */
+/** Parses authorized_keys(5), without I/O. The reference is sshd: auth2-pubkeyfile.c and auth-options.c. */
 
 import { fingerprint, MIN_RSA_BITS } from '../ssh/public-key.ts'
 import { type KeyOptions, NO_OPTIONS, optionsLength, parseKeyOptions } from './key-options.ts'
@@ -10,7 +10,7 @@ export interface AuthorizedKey {
   readonly fingerprint: string
   readonly comment: string
   readonly options: KeyOptions
-  /** From 1. */
+  /** Counted from 1. */
   readonly line: number
 }
 
@@ -50,7 +50,7 @@ function parseLine(content: string): Omit<AuthorizedKey, 'line'> | string {
   const base64 = firstWord(afterType)
   const comment = afterType.slice(base64.length).trim()
   const blob = Buffer.from(base64, 'base64')
-  // Buffer.from skips what is not base64: a mangled key must not become another one.
+  // Buffer.from skips what is not base64: a mangled key must not become another key.
   if (base64 === '' || stripped(blob.toString('base64')) !== stripped(base64)) return 'the key is not base64'
   if (typeOf(blob) !== type) return `the key is not of type ${type}`
   const fault = faultOf(type, blob)
@@ -71,7 +71,7 @@ function stripped(base64: string): string {
 
 const CURVES: Readonly<Record<string, number>> = { nistp256: 65, nistp384: 97, nistp521: 133 }
 
-/** What is wrong with the key itself; undefined: nothing. */
+/** Returns what is wrong with the key itself, or undefined. */
 function faultOf(type: string, blob: Buffer): string | undefined {
   if (type.includes('-cert-v01@')) return 'a certificate; the CA key belongs here'
   const fields = publicFields(blob)

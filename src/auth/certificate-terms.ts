@@ -1,7 +1,7 @@
 /**
- * Whether a certificate is what its authority signed, and what one of a user says about its use: sshd's sshkey_cert_check_authority()
- * and cert_option_list() (sshkey.c, auth-options.c). Who trusts the authority, and with which principals, is not decided
- * here.
+ * Checks that an authority signed a certificate, and reads what a user's certificate permits: sshd's
+ * sshkey_cert_check_authority() and cert_option_list() (sshkey.c, auth-options.c). Whether the authority is trusted,
+ * and for which principals, is decided elsewhere.
  */
 import { areNetworks, matchesNetworks } from '../net/address-list.ts'
 import { PacketReader } from '../ssh/packets.ts'
@@ -17,7 +17,7 @@ export interface CertificateUse {
   readonly now?: number
 }
 
-/** The restrictions a signed certificate brings, or a sentence why it is not valid now and from there. */
+/** Returns the restrictions of a signed certificate, or a sentence why it is not valid now or from this address. */
 export function certificateTerms(certificate: Certificate, use: CertificateUse): Restrictions | string {
   const { kind, principals, validAfter, validBefore } = certificate
   if (kind !== USER) return 'it is not a certificate of a user'
@@ -30,7 +30,7 @@ export function certificateTerms(certificate: Certificate, use: CertificateUse):
   return validBefore === FOREVER ? terms : { ...terms, expiresAt: Number(validBefore) * 1000 }
 }
 
-/** A certificate takes everything its extensions do not give. */
+/** A certificate permits only what its extensions name. */
 function optionsOf({ critical, extensions }: Certificate, address: string): Restrictions | string {
   if (!areDistinct(critical) || !areDistinct(extensions)) return 'it has an option twice'
   let command: string | undefined
@@ -46,7 +46,7 @@ function optionsOf({ critical, extensions }: Certificate, address: string): Rest
   }
   const given = new Set<string>()
   for (const { name, data } of extensions) {
-    // Who does not know an extension ignores it; the data of those we know is always empty.
+    // Unknown extensions are ignored (PROTOCOL.certkeys); the data of the known ones is always empty.
     if (KNOWN_EXTENSIONS.includes(name) && flag(data) === undefined) return `its ${name} is malformed`
     given.add(name)
   }
@@ -90,14 +90,14 @@ function textOf(data: Buffer): string | undefined {
   }
 }
 
-/** By the authority it names, and by one of `algorithms` (CASignatureAlgorithms). */
+/** Returns whether the authority it names signed it, by one of `algorithms` (CASignatureAlgorithms). */
 export function isSigned({ authority, signed, signature }: Certificate, algorithms: readonly string[]): boolean {
   const algorithm = signatureAlgorithm(signature)
   if (algorithm === undefined || !algorithms.includes(algorithm)) return false
   return parseUserKey(algorithm, authority)?.verify(signed, signature) !== undefined
 }
 
-/** An RSA key signs with the hash named in the signature, a key of any other type in one way only. */
+/** The signature names its algorithm: an RSA key signs with several hashes, a key of any other type in one way only. */
 function signatureAlgorithm(signature: Buffer): string | undefined {
   try {
     return new PacketReader(signature).text()

@@ -1,21 +1,21 @@
-/** OpenSSH certificates taken apart, PROTOCOL.certkeys. Nothing is believed here: see certificate-terms.ts. */
+/** Parses OpenSSH certificates (PROTOCOL.certkeys). Nothing is verified here: see certificate-terms.ts. */
 import { PacketReader } from '../ssh/packets.ts'
 import { certifiedType, fingerprint } from '../ssh/public-key.ts'
 import { typeOf } from './openssh-key.ts'
 import { wireString } from './wire.ts'
 
 export interface Certificate {
-  /** All of it. */
+  /** The whole certificate. */
   readonly blob: Buffer
-  /** The key it certifies, as a plain key's blob: what it signs with, and what fingerprints and revocations are of. */
+  /** The certified key as a plain key's blob: it signs the login; fingerprints and revocations are of this key. */
   readonly key: Buffer
   readonly fingerprint: string
   readonly serial: bigint
-  /** 1: of a user, 2: of a host. */
+  /** 1 for a user, 2 for a host. */
   readonly kind: number
   readonly keyId: string
   readonly principals: readonly string[]
-  /** Seconds since the epoch; valid from `after` on, no longer at `before`. */
+  /** Seconds since the epoch: valid from validAfter on, no longer at validBefore. */
   readonly validAfter: bigint
   readonly validBefore: bigint
   readonly critical: readonly CertificateOption[]
@@ -52,7 +52,7 @@ export function isCertificate(blob: Buffer): boolean {
   return certifiedType(typeOf(blob)) !== undefined
 }
 
-/** Undefined: not a certificate, or one whose bytes are not exactly its fields. */
+/** Returns undefined if the blob is no certificate, or has bytes besides its fields. */
 export function parseCertificate(blob: Buffer): Certificate | undefined {
   try {
     return parse(blob)
@@ -103,7 +103,7 @@ function options(bytes: Buffer): CertificateOption[] {
   )
 }
 
-/** A NUL would end the text for some who read it, and not for others. */
+/** A NUL byte is refused: it would end the text for some programs that read it, and not for others. */
 function text(bytes: Buffer): string {
   if (bytes.includes(0)) throw new Error('a NUL byte')
   return bytes.toString('utf8')

@@ -1,22 +1,22 @@
-/** What the signature of a FIDO key must show (PROTOCOL.u2f), by sshd's rules and with a look at its counter. */
+/** Checks what a FIDO key's signature must show (PROTOCOL.u2f) by sshd's rules, and watches its counter. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import type { FidoSignature } from '../ssh/public-key.ts'
 import type { Identity } from './identity.ts'
 
-/** Of how many keys the last counter is remembered. */
+/** The number of keys whose last counter is remembered. */
 const MAX_KEYS = 10_000
 
-/** Is that enough? */
+/** Returns whether the signature shows the touch and the verification that are required. */
 export type FidoCheck = (identity: Identity, shown: FidoSignature) => boolean
 
 export function createFidoCheck(always: Config['pubkeyAuthOptions'], log: Logger): FidoCheck {
   const counters = new BoundedMap<string, number>(MAX_KEYS)
 
   /**
-   * A token that counts never gives a number twice, unless it was copied. Told and not refused: two logins at once may
-   * arrive in another order than they were signed, and some tokens always say 0.
+   * A token that counts never sends a number twice, unless it was copied. Logged and not refused: two logins at once
+   * may arrive in another order than they were signed, and some tokens always send 0.
    */
   function look({ fingerprint, name }: Identity, counter: number): void {
     const last = counters.get(fingerprint)

@@ -1,8 +1,8 @@
 /**
- * Programs of the operator's that say which keys or principals are allowed: AuthorizedKeysCommand and
- * AuthorizedPrincipalsCommand of sshd_config(5), run as misc.c's subprocess() runs them. Arguments are never a shell's;
- * the program must be one that only we and root may change, it has a time, a bound on what it prints, an environment of
- * its own, and a user of its own where we are root. Whatever goes wrong, it has said nothing.
+ * Runs the operator's programs that list allowed keys or principals: AuthorizedKeysCommand and
+ * AuthorizedPrincipalsCommand of sshd_config(5), as misc.c's subprocess() does. No shell reads the arguments. Others must
+ * not be able to change the program (strict-modes.ts). Its time, output and environment are limited; if the gateway is
+ * root, it has a user of its own. If anything goes wrong, its output does not count.
  */
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
@@ -20,16 +20,16 @@ import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
 export interface HelperSettings {
   /** The configuration key, for messages. */
   readonly key: string
-  /** Arguments, or one line of them with quotes. */
+  /** A list of arguments, or one line with quotes. */
   readonly command: string | readonly string[]
   readonly user: string | undefined
-  /** Letters of the tokens that may be used. */
+  /** The letters of the tokens that are allowed. */
   readonly tokens: string
-  /** Milliseconds, 10 s. */
+  /** In milliseconds; absent: 10 s. */
   readonly timeout?: number
 }
 
-/** Undefined: it could not be asked, or it failed; the log knows. @throws HatchwayError LOGIN_UNDECIDED: for no fault of its */
+/** Returns undefined if not run or failed, which is logged. @throws HatchwayError LOGIN_UNDECIDED: not its fault */
 export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
 
 const TIMEOUT_MS = 10_000
@@ -64,7 +64,7 @@ export async function openHelper(settings: HelperSettings, log: Logger): Promise
   }
 }
 
-/** sshd insists on AuthorizedKeysCommandUser; without root nobody else can be had. */
+/** sshd insists on AuthorizedKeysCommandUser; a gateway that is not root can run the program only as itself. */
 async function accountFor({ key, user }: HelperSettings): Promise<Account> {
   const own = ownAccount()
   if (user === undefined) {
@@ -79,7 +79,7 @@ async function accountFor({ key, user }: HelperSettings): Promise<Account> {
   return account
 }
 
-/** Why a program of the operator is not run: others may change it. */
+/** Returns why an operator's program is not run, usually because others may change it; undefined if it may run. */
 export function whyUnsafe(program: string): string | undefined {
   try {
     const real = realpathSync(program)
@@ -94,11 +94,11 @@ export function whyUnsafe(program: string): string | undefined {
 }
 
 async function run(program: string, args: readonly string[], account: Account, limit: number, signal: AbortSignal) {
-  // Loaded where it is needed: `hatchway stdio` is started for every connection.
+  // Loaded on first use: a client starts `hatchway stdio` for every connection, which must be quick.
   const { execa } = await import('execa')
   const { name, uid, gid, home } = account
   const lang = process.env.LANG
-  // A process group of its own: what the program started ends with it.
+  // A process group of its own: what the program started is killed with it.
   const child = execa(program, [...args], {
     cwd: '/',
     detached: true,
@@ -119,7 +119,7 @@ async function run(program: string, args: readonly string[], account: Account, l
     .finally(release)
   if (!result) {
     killGroup(child.pid)
-    // A child of the program's may have left the group and hold its output open.
+    // A child of the program may have left the group and hold the output open.
     child.stdout?.destroy()
     child.stderr?.destroy()
     return { output: '', failure: signal.aborted ? 'the client went away' : `it took longer than ${limit} ms` }
@@ -138,6 +138,6 @@ function killGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, 'SIGKILL')
   } catch {
-    // Nobody is left in it.
+    // The group has no process left.
   }
 }

@@ -15,7 +15,7 @@ export interface HostKey {
   readonly fingerprint: string
   /** Public key blob, RFC 4253 §6.6. */
   readonly blob: Buffer
-  /** In OpenSSH's format, whatever the file's is. A secret. */
+  /** In OpenSSH's format, whatever the format of the file. A secret. */
   readonly privateKey: Buffer
 }
 
@@ -23,7 +23,7 @@ export interface HostKey {
 const KINDS: readonly KeyKind[] = ['ed25519', 'ecdsa', 'rsa']
 
 /**
- * @param warn is told of each file that is skipped, in a sentence that names it
+ * @param warn is called for each skipped file with a sentence that names it
  * @throws HatchwayError CONFIG_INVALID naming the file
  */
 export async function loadHostKeys(
@@ -43,7 +43,7 @@ export async function loadHostKeys(
   return keys
 }
 
-/** Where those that Hatchway makes are kept. */
+/** The files of the host keys that Hatchway makes. */
 export function ownHostKeys(directory: string): { readonly file: string; readonly kind: KeyKind }[] {
   return KINDS.map((kind) => ({ file: join(directory, `ssh_host_${kind}_key`), kind }))
 }
@@ -53,7 +53,7 @@ async function ownHostKey(file: string, kind: KeyKind): Promise<HostKey> {
     try {
       await makeKeyFiles(file, kind, `hatchway@${hostname()}`)
     } catch (error) {
-      // Another gateway was faster: its key is as good.
+      // Another gateway made the key first: it is as good.
       if (!(await exists(file))) throw broken(file, `cannot be made (${messageOf(error)})`, error)
     }
   }
@@ -62,11 +62,11 @@ async function ownHostKey(file: string, kind: KeyKind): Promise<HostKey> {
   throw broken(file, 'cannot be used: it is a DSA key, which no client accepts any more')
 }
 
-/** A DSA key is only named. */
+/** Returns only the file's name for a DSA key. */
 async function readHostKey(file: string): Promise<HostKey | { readonly file: string }> {
   try {
     const { mode, uid } = await stat(file)
-    // authfile.c sshkey_perm_ok: only a file of our own is our own fault.
+    // As sshkey_perm_ok() of authfile.c: the mode matters only for files of our own.
     if (uid === process.getuid?.() && (mode & 0o077) !== 0) {
       throw broken(file, `can be read by others; it must not (chmod 600 ${file})`)
     }

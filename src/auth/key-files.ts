@@ -1,4 +1,4 @@
-/** Files with authorised keys: which, and their lines. */
+/** The files with authorised keys: their paths, and their lines. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
@@ -9,12 +9,12 @@ import { inlineSource, isFingerprint } from './users.ts'
 
 export type KeyFile = SafeFile<ParsedKeys>
 
-/** The key that Hatchway makes for its owner when there is no other. */
+/** The key that Hatchway makes for its owner if there is no other. */
 export function ownKey(keysDirectory: string): string {
   return join(keysDirectory, 'id_ed25519')
 }
 
-/** The configured files, or those of the person who started us. */
+/** The configured files, or those of the person who started the gateway. */
 export async function keyFilePaths(config: Pick<Config, 'authorizedKeys' | 'keysDirectory'>): Promise<string[]> {
   if (config.authorizedKeys) return [...config.authorizedKeys]
   const ssh = join(home(), '.ssh')
@@ -31,7 +31,7 @@ export async function keyFilePaths(config: Pick<Config, 'authorizedKeys' | 'keys
   ]
 }
 
-/** Keys that stand in the configuration itself, as if in a file for each user; fingerprints there let nobody in. */
+/** Keys in the configuration itself, as if each user had a file. A fingerprint there authorises no key. */
 export function configuredKeys(users: Config['users']): KeyFile[] {
   return Object.entries(users).map(([name, { keys }]) => {
     const lines = keys.map((key) => (isFingerprint(key) ? '' : key))
@@ -39,7 +39,7 @@ export function configuredKeys(users: Config['users']): KeyFile[] {
   })
 }
 
-/** Undefined: there is no such file. `before` is returned unchanged while the file is. */
+/** Returns undefined if there is no such file, and `before` while the file is unchanged. */
 export function readKeyFile(path: string, before: KeyFile | undefined): Promise<KeyFile | undefined> {
   return readSafeFile(path, before, { parse: (bytes) => parseAuthorizedKeys(bytes.toString('utf8')) })
 }

@@ -1,4 +1,4 @@
-/** Lines of authorized_keys that may concern a login: of the files, and of AuthorizedKeysCommand. */
+/** The lines of authorized_keys for an offered key: from the files, and from AuthorizedKeysCommand. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { AuthContext } from '../ssh/auth.ts'
@@ -22,14 +22,14 @@ export interface KeyLine {
   readonly source: string
 }
 
-/** The lines of the key that is offered, or of the authority of the certificate, in their order. */
+/** Returns the lines of the offered key, or of the certificate's authority, in their order. */
 export type LineSource = (offer: LineQuery) => Promise<readonly KeyLine[]>
 
 export interface KeyLines {
   readonly lines: LineSource
-  /** Look at all files now; resolves with the number of keys. */
+  /** Reads all files now; resolves with the number of keys. */
   count(): Promise<number>
-  /** As count(), of a look that begins after this call. */
+  /** As count(), but the reading begins after this call. */
   reload(): Promise<number>
 }
 
@@ -37,7 +37,7 @@ export type KeyLineSettings = Pick<Config, 'authorizedKeys' | 'keysDirectory'> &
 
 export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
   const { users = {} } = config
-  // Those of people first: the first line of a key is the one that counts, and says whose it is.
+  // Lines of configured users first: the first line of a key counts, and says whose it is.
   const configured = configuredKeys(users)
   const usersFiles = Object.values(users).flatMap((user) => user.authorizedKeys)
   let files = new Map<string, KeyFile>()
@@ -68,7 +68,7 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
     else lines.set(id, [line])
   }
 
-  /** One look at a time, shared by all who ask during it. */
+  /** Reads once at a time; callers that come meanwhile share the result. */
   function current(): Promise<void> {
     running ??= refresh().finally(() => {
       running = undefined
@@ -88,7 +88,7 @@ export function openKeyLines(config: KeyLineSettings, log: Logger): KeyLines {
     },
     count,
     async reload() {
-      // A look that has begun may have passed the file that just changed.
+      // A reading that has begun may have passed the file that just changed.
       await running
       return count()
     },
@@ -99,12 +99,12 @@ export type KeyCommandSettings = Pick<Config, 'authorizedKeysCommand' | 'authori
 
 const COMMAND = 'authorizedKeysCommand'
 
-/** Is that where a line of AuthorizedKeysCommand is said to come from? */
+/** Returns whether `source` names a line of AuthorizedKeysCommand. */
 export function isOfCommand(source: string): boolean {
   return source.startsWith(`${COMMAND}:`)
 }
 
-/** Undefined when none is configured. @throws HatchwayError CONFIG_INVALID */
+/** Returns undefined if none is configured. @throws HatchwayError CONFIG_INVALID */
 export async function openKeyCommand(
   { authorizedKeysCommand: command, authorizedKeysCommandUser: user }: KeyCommandSettings,
   readLogin: ReadLogin,
@@ -124,7 +124,7 @@ export async function openKeyCommand(
   }
 }
 
-/** An authority's key is none to log in with, and the other way round. */
+/** Tells authorities from plain keys: an authority's key cannot log in, a plain key cannot vouch for a certificate. */
 function lineId(blob: Buffer, authority: boolean): string {
   return `${authority ? 'authority' : 'key'} ${blob.toString('base64')}`
 }

@@ -1,8 +1,8 @@
 /**
- * The options before a key, sshd(8) "AUTHORIZED_KEYS FILE FORMAT". What counts as one is sshd's (auth-options.c,
- * sshauthopt_parse): flags in the order written, `restrict` first to take all and others after it to give back, one
- * command=, from= and principals= at most, the first environment= of a name, the earliest expiry-time=. An option that is
- * not known refuses the line: it may have been a restriction.
+ * The options before a key, sshd(8) "AUTHORIZED_KEYS FILE FORMAT", by sshd's rules (auth-options.c, sshauthopt_parse).
+ * Flags apply in the order written: `restrict` takes all, flags after it give back. At most one command=, from= and
+ * principals= may stand there; the first environment= of a name and the earliest expiry-time= count. An unknown option
+ * refuses the line: it may have been a restriction.
  */
 import { parseAbsoluteTime } from './absolute-time.ts'
 import { type Restrictions, UNRESTRICTED } from './restrictions.ts'
@@ -13,7 +13,7 @@ export interface KeyOptions {
   readonly from?: string
   /** The key is an authority whose certificates are accepted. */
   readonly certAuthority: boolean
-  /** principals=: of which a certificate must have one. */
+  /** principals=: a certificate must have one of them. */
   readonly principals?: readonly string[]
 }
 
@@ -25,7 +25,7 @@ interface Draft {
   readonly options: Mutable<Omit<KeyOptions, 'restrictions'>>
 }
 
-/** Options without a value; true: without "no-". */
+/** Options without a value; `on` is false for the "no-" form. */
 const FLAGS: Readonly<Record<string, (draft: Draft, on: boolean) => void>> = {
   'port-forwarding': ({ restrictions }, on) => {
     restrictions.portForwarding = on
@@ -49,7 +49,7 @@ const FLAGS: Readonly<Record<string, (draft: Draft, on: boolean) => void>> = {
   'user-rc': () => {},
 }
 
-/** Without a "no-" form. */
+/** Options without a value and without a "no-" form. */
 const SWITCHES: Readonly<Record<string, (draft: Draft) => void>> = {
   restrict: ({ restrictions }) => {
     Object.assign(restrictions, { pty: false, portForwarding: false, agentForwarding: false, x11Forwarding: false })
@@ -59,7 +59,7 @@ const SWITCHES: Readonly<Record<string, (draft: Draft) => void>> = {
   },
 }
 
-/** Options with a value; a text says what is wrong with it. */
+/** Options with a value; each function returns what is wrong with the value, or undefined. */
 const VALUES: Readonly<Record<string, (draft: Draft, value: string) => string | undefined>> = {
   command: ({ restrictions }, value) => {
     if (restrictions.command !== undefined) return 'more than one command='
@@ -103,14 +103,14 @@ const VALUES: Readonly<Record<string, (draft: Draft, value: string) => string | 
     restrictions.permitListen = [ports]
     return tooMany(ports)
   },
-  // There are no tunnel devices here; a value sshd refuses is refused.
+  // There are no tunnel devices here, but a value that sshd refuses is refused.
   tunnel: (_, value) => (/^(any|\d{1,9})$/i.test(value) ? undefined : 'a tunnel= that is no device'),
 }
 
 const MAX_ENVIRONMENT = 1024
 const MAX_PERMITS = 4096
 
-/** Where options end: the first blank outside of quotes (authfile.c). Undefined: a quote stays open. */
+/** Returns where the options end: the first blank outside of quotes (authfile.c); undefined if a quote stays open. */
 export function optionsLength(line: string): number | undefined {
   let quoted = false
   let at = 0
@@ -121,7 +121,7 @@ export function optionsLength(line: string): number | undefined {
   return quoted ? undefined : Math.min(at, line.length)
 }
 
-/** `text` has no blank outside of quotes. A text: what is wrong. */
+/** `text` must have no blank outside of quotes. Returns a sentence if something is wrong. */
 export function parseKeyOptions(text: string): KeyOptions | string {
   const draft: Draft = { restrictions: { ...UNRESTRICTED }, options: { certAuthority: false } }
   const option = /([A-Za-z0-9-]*)(?:=(?:"((?:\\"|\\(?!")|[^"\\])*)")?)?/y
@@ -130,7 +130,7 @@ export function parseKeyOptions(text: string): KeyOptions | string {
     const [written = '', name = '', value] = match ?? []
     const fault = written === '' ? undefined : apply(draft, name.toLowerCase(), value, written.includes('='))
     if (fault !== undefined) return fault
-    // An empty option between commas is none, as with sshd.
+    // An empty option between commas is ignored, as by sshd.
     if (option.lastIndex < text.length && text[option.lastIndex] !== ',')
       return `an option that cannot be read (${text.slice(option.lastIndex, option.lastIndex + 20)})`
     option.lastIndex++
@@ -153,7 +153,7 @@ function apply(draft: Draft, name: string, value: string | undefined, assigned: 
   return undefined
 }
 
-/** Not what every object inherits: "constructor" is no option. */
+/** Skips what every object inherits: "constructor" is no option. */
 function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined
 }

@@ -1,7 +1,7 @@
 /**
- * OpenSSH key revocation lists, PROTOCOL.krl, as `ssh-keygen -k` writes them. Sections of a kind not known are refused:
- * a list of which a part is skipped would let in whom that part keeps out. Signatures on lists are not looked at, as by
- * sshd since 9.4: the file is only read where nobody else may write it.
+ * OpenSSH key revocation lists, PROTOCOL.krl, as `ssh-keygen -k` writes them. A section of an unknown type refuses the
+ * list: without the section, keys that it revokes would be accepted. Signatures on lists are not checked, as in sshd
+ * since 9.4: the file is read only if nobody else may write it.
  */
 import { createHash } from 'node:crypto'
 import { PacketReader } from '../ssh/packets.ts'
@@ -15,7 +15,7 @@ const Sub = { SERIALS: 0x20, RANGE: 0x21, BITMAP: 0x22, KEY_IDS: 0x23, EXTENSION
 
 /** Certificates of one authority. */
 interface RevokedCertificates {
-  /** Empty: of any authority. */
+  /** Empty for any authority. */
   readonly authority: Buffer
   readonly serials: Set<bigint>
   readonly ranges: { readonly low: bigint; readonly high: bigint }[]
@@ -59,7 +59,7 @@ export function parseKrl(file: Buffer): Krl {
     else if (type === Section.SHA1) collect(body, krl.sha1, 20)
     else if (type === Section.SHA256) collect(body, krl.sha256, 32)
     else if (type === Section.EXTENSION) extension(body)
-    // The key that signed was the section's body; the signature follows it.
+    // The section's body is the key that signed; the signature follows the section.
     else if (type === Section.SIGNATURE) reader.string()
     else throw new Error(`a section of type ${type}`)
   }
@@ -114,19 +114,19 @@ function extension(body: Buffer): void {
   if (critical) throw new Error(`extension ${JSON.stringify(name.slice(0, 64))}`)
 }
 
-/** A plain key's blob. */
+/** `key` is the blob of a plain key. */
 export function revokesKey(krl: Krl, key: Buffer): boolean {
   const hash = (algorithm: string) => createHash(algorithm).update(key).digest('hex')
   if (krl.keys.has(key.toString('hex'))) return true
   return (krl.sha1.size > 0 && krl.sha1.has(hash('sha1'))) || (krl.sha256.size > 0 && krl.sha256.has(hash('sha256')))
 }
 
-/** Only by its serial or key id; its keys are another question. */
+/** Checks the serial and the key id only: revokesKey() checks the keys in a certificate. */
 export function revokesCertificate(krl: Krl, { authority, serial, keyId }: Certificate): boolean {
   return krl.certificates.some((revoked) => {
     if (revoked.authority.length > 0 && !revoked.authority.equals(authority)) return false
     if (revoked.keyIds.has(keyId)) return true
-    // Zero is what an authority that gives no serials writes.
+    // An authority that gives no serials writes zero.
     if (serial === 0n) return false
     return (
       revoked.serials.has(serial) ||

@@ -1,6 +1,6 @@
 /**
- * Wrong codes of one user (RFC 4226 §7.3): six digits can be tried out, so after a few the user has to wait, twice as
- * long each time. Only who has a key or the password gets as far as being counted.
+ * Counts wrong codes of one user (RFC 4226 §7.3): six digits can be tried out, so after a few the user has to wait,
+ * twice as long each time. Only the codes of a client that has the key or the password count.
  */
 const FREE = 5
 const FIRST_WAIT_MS = 30_000
@@ -14,12 +14,12 @@ export class Lockout {
     this.#now = now
   }
 
-  /** Even the right code is refused now. */
+  /** Returns true while even the right code is refused. */
   locked(user: string): boolean {
     return (this.#users.get(user)?.until ?? 0) > this.#now()
   }
 
-  /** Milliseconds to wait from now on. Names are those of the configuration, so the table is bounded. */
+  /** Returns the milliseconds to wait. Names are those of the configuration, so the table is bounded. */
   failed(user: string): number {
     const failures = (this.#users.get(user)?.failures ?? 0) + 1
     const wait = failures < FREE ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (failures - FREE), LONGEST_WAIT_MS)

@@ -5,17 +5,17 @@ import type { Certificate } from './certificate.ts'
 import { typeOf } from './openssh-key.ts'
 import { safeName, type Tokens } from './tokens.ts'
 
-/** What a client asks for by its login name, and by the host where it named one before the login. */
+/** Reads what a client asks for: by its login name, and by the host if it named one before the login. */
 export type ReadLogin = (asked: Pick<AuthContext, 'user' | 'host'>) => {
-  /** All of it but for who says so: "dev@web", however it was asked for. */
+  /** The login name without the claimed person: "dev@web", in whichever form the client asked. */
   readonly address: string
   /** The user inside. */
   readonly user?: string
 }
 
-/** %u the user inside asked for, %n the whole login name (of a host's own login: USER@HOST), %C the connection. */
+/** %u the requested user inside, %n the whole login name (USER@HOST if a host was named first), %C the connection. */
 const LOGIN_TOKENS = 'unC'
-/** %f %k %t: the key that is offered. */
+/** %f %k %t: the offered key. */
 export const KEY_TOKENS = `${LOGIN_TOKENS}fkt`
 /** %i key id, %s serial, %F %K %T the authority's key; %f %k %t the certificate's. */
 export const CERTIFICATE_TOKENS = `${KEY_TOKENS}isFKT`
@@ -38,7 +38,7 @@ export function keyTokens(blob: Buffer, print: string): Tokens {
 export function certificateTokens({ blob, fingerprint: print, keyId, serial, authority }: Certificate): Tokens {
   return {
     ...keyTokens(blob, print),
-    // What an authority wrote is an authority's; it is an argument, not a name in a path.
+    // Needs no safeName(): a trusted authority wrote it, and it is an argument, not part of a path.
     i: keyId,
     s: String(serial),
     F: fingerprint(authority),

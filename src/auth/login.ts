@@ -1,4 +1,4 @@
-/** Every method of authentication over keys and the people of the configuration: one Authenticator for the SSH server. */
+/** All methods of authentication, for keys and configured users, as one Authenticator for the SSH server. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { splitLoginName } from '../base/login-name.ts'
@@ -23,15 +23,15 @@ export interface LoginDependencies {
   readonly users: Users
   readonly usedSteps: UsedSteps
   readonly lockout: Lockout
-  /** AuthenticationMethods of everybody who has none of their own. */
+  /** AuthenticationMethods of users who have none of their own. */
   readonly methods: readonly MethodList[]
   readonly log: Logger
 }
 
 export interface LoginMethods extends Required<Omit<Authenticator<Identity>, 'admit' | 'fido'>> {
-  /** The same person as the configuration and the key files have them now; undefined: nobody who could log in any more. */
+  /** Returns the identity as configuration and key files have it now; undefined if it could not log in any more. */
   today(identity: Identity): Promise<Identity | undefined>
-  /** Would what they were proved by let them in at this login, too, and on the same terms? */
+  /** Returns whether the identity's proofs would let it in at this login, too, and on the same terms. */
   holds(identity: Identity, context: AuthContext): Promise<boolean>
 }
 
@@ -47,13 +47,13 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     log.warn('authenticationMethods ask for a password or a code, and no user has one')
   }
 
-  /** Whose password or code it has to be: of whoever is proved, else of whom the login name claims. */
+  /** Returns the user whose password or code is expected: the proved one, else the one the login name claims. */
   function subject(context: AuthContext, proven: Identity | undefined): User | undefined {
     return users.find(proven ? proven.name : splitLoginName(context.user).claimed)
   }
 
   async function passwordOf(user: User | undefined, password: Buffer, context: AuthContext): Promise<boolean> {
-    // The same work for a user who is not there, has no password, or was given an empty one.
+    // The same work for an unknown user, a user without a password, and an empty password.
     const right = await verifyPassword(password, user?.passwordHash ?? nobody, context.signal)
     return right && user?.passwordHash !== undefined && password.length > 0
   }
@@ -79,7 +79,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     return false
   }
 
-  /** What the user has; to a stranger, what somebody has: a wrong password is not told before the code. */
+  /** Asks for what the user has, a stranger for what any user has: a wrong password does not show before the code. */
   async function* everything(context: AuthContext, proven: Identity | undefined): Dialogue<Identity> {
     const user = subject(context, proven)
     let right = true
@@ -107,7 +107,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
   }
 
   function join(proven: Identity, next: Identity): Identity | undefined {
-    // Names that are not of the configuration come from comments: two keys with one comment need not be one person's.
+    // A name that is not configured comes from a key's comment: two keys with one comment need not be one person's.
     if (proven.name !== next.name || !users.find(next.name)) return undefined
     const restrictions = mergeRestrictions(proven.restrictions, next.restrictions)
     if (typeof restrictions === 'string') {
@@ -121,7 +121,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     return { ...first, method, principals, restrictions, proofs }
   }
 
-  /** Whom it is when each key and certificate is asked about anew. A password or code was its user's, who must be there. */
+  /** Checks each key and certificate of the identity again. For a password or code, its user must still be there. */
   async function anew(
     identity: Identity,
     ask: (proof: Proof) => Promise<Proof | undefined>,
@@ -144,7 +144,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
       const accepted = credential && (await keys.publicKey({ algorithm: '', blob: credential }, context))
       return accepted && { identity: accepted, context }
     })
-    // Somebody else may have to prove more.
+    // A key that is another user's now is refused: that user may have to prove more.
     return found?.name === identity.name && isClaimed(found, context) ? found : undefined
   }
 

@@ -1,4 +1,4 @@
-/** A new key pair on disk: private 0600, public 0644, in a directory that is 0700 unless it was there before. */
+/** Makes a key pair on disk: private 0600, public 0644, in a directory that is 0700 unless it existed before. */
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { makeFile, replaceFile } from '../base/whole-file.ts'

@@ -35,7 +35,7 @@ function pair(kind: KeyKind) {
   return generate('rsa', { modulusLength: 3072 })
 }
 
-/** The key type in front of every public key blob, "" when there is none. */
+/** Returns the key type at the start of a public key blob, or "". */
 export function typeOf(blob: Buffer): string {
   if (blob.length < 4) return ''
   const length = blob.readUInt32BE(0)
@@ -48,12 +48,12 @@ const ARMOUR = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END O
 export interface PrivateKeyFile {
   /** Public key blob, RFC 4253 §6.6. */
   readonly blob: Buffer
-  /** The private key in OpenSSH's own format, whatever the file's was. A secret. */
+  /** The private key in OpenSSH's own format, whatever the format of the file. A secret. */
   readonly privateKey: Buffer
 }
 
 /**
- * A private key file without a passphrase: OpenSSH's own format, or PEM as OpenSSL writes it (PKCS#1, SEC 1, PKCS#8).
+ * Reads a private key file without a passphrase: OpenSSH's own format, or OpenSSL's PEM (PKCS#1, SEC 1, PKCS#8).
  *
  * @returns 'dsa' for a DSA key: OpenSSH has none since version 10
  * @throws Error saying what is wrong
@@ -154,7 +154,7 @@ function privateFields(jwk: JsonWebKey): Buffer {
   ])
 }
 
-/** The fields of a public key blob after its type; undefined when it is malformed. */
+/** Returns the fields of a public key blob after its type; undefined if it is malformed. */
 export function publicFields(blob: Buffer): Buffer[] | undefined {
   return readStrings(blob)?.slice(1)
 }

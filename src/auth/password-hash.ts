@@ -1,4 +1,4 @@
-/** scrypt: what a password costs to guess, and never more of it at once than the sessions beside it can bear. */
+/** Password hashes with scrypt: costly to guess, and one at a time, so that sessions stay fast meanwhile. */
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { memoryOf, type PasswordHash } from '../config/secrets.ts'
@@ -12,8 +12,8 @@ const SALT_BYTES = 16
 const HASH_BYTES = 32
 
 /**
- * One at a time: it is a whole core, 32 MiB and one of the four threads that also read files. Those who wait are
- * connections that have not logged in, of which there are no more than maxStartups.
+ * One at a time: each takes a whole core, 32 MiB and one of the four threads that also read files. Only connections
+ * before their login wait, and maxStartups limits those.
  */
 const hashing = createSemaphore({ atOnce: 1, waiting: 128 })
 
@@ -24,13 +24,13 @@ export async function hashPassword(password: Buffer): Promise<string> {
   return `$scrypt$ln=${COST.ln},r=${COST.r},p=${COST.p}$${base64(salt)}$${base64(hash)}`
 }
 
-/** For users who have none: takes as long as `like`, and nothing is its password. */
+/** For users without a hash: checking it takes as long as `like`, and no password matches it. */
 export function nobodysHash(like: PasswordHash | undefined): PasswordHash {
   const { ln, r, p } = like ?? COST
   return { ln, r, p, salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) }
 }
 
-/** @throws when the signal aborts, or too many wait */
+/** @throws if the signal aborts, or too many wait */
 export async function verifyPassword(password: Buffer, expected: PasswordHash, signal: AbortSignal): Promise<boolean> {
   const leave = await hashing.enter(signal)
   try {

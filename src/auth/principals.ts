@@ -1,8 +1,8 @@
 /**
- * Which principals of a certificate may log in under a name. sshd asks the account's name, or, where they are configured,
- * AuthorizedPrincipalsFile and AuthorizedPrincipalsCommand instead (auth2-pubkey.c, user_cert_trusted_ca). Here the
- * account is the user inside that was asked for, `authorizedPrincipals` lists principals for every login, and those that
- * users and rules of the configuration name count unless it does.
+ * Decides which principals of a certificate may log in. sshd accepts the account's name, or what
+ * AuthorizedPrincipalsFile and AuthorizedPrincipalsCommand list if set (auth2-pubkey.c, user_cert_trusted_ca). Here the
+ * account is the requested user inside, and `authorizedPrincipals` lists principals for every login. If none of these
+ * three is set, principals that configured users and rules name count, too.
  */
 import type { Logger } from 'pino'
 import { anyGlobMatches } from '../base/glob.ts'
@@ -30,7 +30,7 @@ export interface AllowedPrincipal {
   readonly options?: KeyOptions
 }
 
-/** Undefined: none of them is. */
+/** Returns undefined if no principal of the certificate is allowed. */
 export type PrincipalCheck = (certificate: Certificate, context: AuthContext) => Promise<AllowedPrincipal | undefined>
 
 /** @throws HatchwayError CONFIG_INVALID */
@@ -64,7 +64,7 @@ export async function openPrincipals(
     context: AuthContext,
     tokens: Tokens,
   ): Promise<AllowedPrincipal | undefined> {
-    // A file for each user cannot be that of a login without one.
+    // A login without a user has no file if the file's name contains %u.
     const path = tokens.u === '' && file?.includes('%u') ? undefined : expand(file ?? '', tokens)
     if (path === undefined) return undefined
     const read = await readSafeFile(path, undefined, { parse: (bytes) => bytes.toString('utf8') })
@@ -87,19 +87,19 @@ export async function openPrincipals(
   }
 }
 
-/** Who stands in the configuration by a principal is meant to get in with it; what then is allowed, the rules say. */
+/** A principal that a user or an allow rule names may log in; what it may do then, the rules say. */
 function namedPrincipals({ users = {}, rules = [] }: PrincipalSettings): string[] {
   const people = Object.values(users).flatMap(({ principals = [] }) => principals)
   return [...people, ...rules.flatMap(({ effect, who }) => (effect === 'allow' ? (who?.principals ?? []) : []))]
 }
 
-/** For "dev@web" those of dev, as sshd has it for an account, and those of dev@web itself. */
+/** For the login name "dev@web": dev, the account as sshd has it, and dev@web. */
 function loginPrincipals(context: AuthContext, readLogin: ReadLogin): string[] {
   const { address, user } = readLogin(context)
   return [address, user ?? ''].filter((name) => name !== '')
 }
 
-/** Lines of "[OPTIONS] PRINCIPAL" (auth2-pubkeyfile.c, auth_check_principals_line). */
+/** Reads lines of "[OPTIONS] PRINCIPAL" (auth2-pubkeyfile.c, auth_check_principals_line). */
 function firstLine(
   text: string,
   source: string,
@@ -126,7 +126,7 @@ function lineOptions(text: string): KeyOptions | string {
   return typeof options !== 'string' && options.certAuthority ? 'cert-authority means nothing here' : options
 }
 
-/** For a principal of a cert-authority line: who it stands for, or the names its principals= lists. */
+/** Returns the principals that a cert-authority line accepts: of its principals=, or else of the login name. */
 export function linePrincipals(
   certificate: Certificate,
   options: KeyOptions,

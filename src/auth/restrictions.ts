@@ -1,17 +1,17 @@
 /**
- * What an accepted key or certificate takes away from its holder: options of authorized_keys(5), critical options and
- * extensions of a certificate (PROTOCOL.certkeys), merged. They only narrow; the policy asks them before its own rules.
+ * What an accepted key or certificate denies its holder: options of authorized_keys(5), critical options and extensions
+ * of a certificate (PROTOCOL.certkeys), merged. They only narrow; the policy checks them before its own rules.
  */
 export interface Restrictions {
-  /** command= or force-command: run instead of whatever the client asks for; the client's own is SSH_ORIGINAL_COMMAND. May be "". */
+  /** command= or force-command: runs instead of the client's command, which is in SSH_ORIGINAL_COMMAND. May be "". */
   readonly command?: string
   readonly pty: boolean
   readonly portForwarding: boolean
   readonly agentForwarding: boolean
   readonly x11Forwarding: boolean
-  /** permitopen=: "host:port", "[v6]:port", "*" for either; a list for each key, all of which must permit; absent: any. */
+  /** permitopen=: "host:port", "[v6]:port", "*" for either; one list per key, and all must permit; absent: any. */
   readonly permitOpen?: PortLists
-  /** permitlisten=: as permitOpen, a port alone was made "*:port"; absent: any. */
+  /** permitlisten=: as permitOpen; a port alone has become "*:port"; absent: any. */
   readonly permitListen?: PortLists
   /** environment=: "NAME=value", set in every session; no name twice. */
   readonly environment: readonly string[]
@@ -36,8 +36,8 @@ export const UNRESTRICTED: Restrictions = {
 }
 
 /**
- * Both apply: of a key's line and of its certificate, of two keys. A text when they cannot. As sshauthopt_merge() of
- * auth-options.c, which takes the first list of ports and the first environment, though, and forgets the second.
+ * Merges the restrictions of a key's line and its certificate, or of two keys: both apply. Returns a sentence if they
+ * cannot. Like sshauthopt_merge() of auth-options.c, which though keeps only the first list of ports and environment.
  */
 export function mergeRestrictions(one: Restrictions, two: Restrictions): Restrictions | string {
   if (one.command !== undefined && two.command !== undefined && one.command !== two.command) {
@@ -70,7 +70,7 @@ function both(one: PortLists | undefined, two: PortLists | undefined): PortLists
   return one && two ? [...one, ...two] : (one ?? two)
 }
 
-/** Does `one` ask more of a FIDO token's signature than `other` did? */
+/** Returns whether `one` asks more of a FIDO token's signature than `other`. */
 export function asksMore(one: Restrictions, other: Restrictions): boolean {
   return (one.touchRequired && !other.touchRequired) || (one.verifyRequired && !other.verifyRequired)
 }

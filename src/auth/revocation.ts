@@ -1,6 +1,6 @@
 /**
- * RevokedKeys: key revocation lists, and files with a public key a line. Where one cannot be read, nobody gets in: who
- * is kept out by it would.
+ * RevokedKeys: key revocation lists, and files with a public key a line. If one cannot be read, no key is accepted: the
+ * keys that it revokes would be.
  */
 import type { Logger } from 'pino'
 import { parseAuthorizedKeys } from './authorized-keys.ts'
@@ -11,7 +11,7 @@ import { readSafeFile, type SafeFile } from './safe-file.ts'
 const MAX_FILE_BYTES = 64 * 1024 * 1024
 
 export interface Revocations {
-  /** A sentence when the key, or the certificate for it, or the authority of that is revoked. */
+  /** Returns a sentence if the key, its certificate or the certificate's authority is revoked. */
   why(key: Buffer, certificate?: Certificate): Promise<string | undefined>
 }
 
@@ -44,7 +44,7 @@ export function openRevocations(paths: readonly string[], log: Logger): Revocati
   }
 }
 
-/** @throws Error on a line that is no key: it was meant to keep somebody out */
+/** @throws Error on a line that is no key: it was meant to revoke one */
 function parseRevoked(bytes: Buffer): Krl {
   if (isKrl(bytes)) return parseKrl(bytes)
   const { keys, refused } = parseAuthorizedKeys(bytes.toString('utf8'))

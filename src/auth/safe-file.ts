@@ -1,4 +1,4 @@
-/** A file that decides who may enter: read only where nobody else may write it, and parsed anew when it changed. */
+/** Reads a file that decides who may log in: only if nobody else may write it, and parsed again only if it changed. */
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -14,14 +14,14 @@ export interface SafeFile<T> {
   readonly path: string
   /** Changes when the file does. */
   readonly version: string
-  /** Absent: it is ignored as a whole, `unsafe` says why. */
+  /** Absent if the whole file is ignored; `unsafe` says why. */
   readonly parsed?: T
   readonly unsafe?: string
 }
 
 export interface ReadOptions<T> {
   readonly parse: (bytes: Buffer) => T
-  /** Bytes, 8 MiB. */
+  /** In bytes; absent: 8 MiB. */
   readonly limit?: number
 }
 
@@ -30,8 +30,8 @@ export function home(): string {
 }
 
 /**
- * Undefined: there is no such file. `before` is returned unchanged while the file is.
- * @throws HatchwayError LOGIN_UNDECIDED where the fault is not the file's
+ * Returns undefined if there is no such file, and `before` while the file is unchanged.
+ * @throws HatchwayError LOGIN_UNDECIDED if the fault is not the file's
  */
 export async function readSafeFile<T>(
   path: string,
@@ -50,10 +50,10 @@ export async function readSafeFile<T>(
   try {
     const stats = await file.stat()
     const version = [stats.dev, stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(':')
-    // Directories above may have changed without the file: only what was trusted is trusted again after a look.
-    // As sshd, which reads whatever is there: the usual way to say "none".
+    // /dev/null is the usual way to say "none", and sshd reads it, too.
     if (stats.isCharacterDevice() && stats.rdev === NULL_DEVICE)
       return { path, version, parsed: parse(Buffer.alloc(0)) }
+    // Before the version is compared: the directories above may have changed without the file.
     const bad = stats.isFile() ? unsafe(await realpath(path), stats, home()) : `${path} is no regular file`
     if (bad !== undefined) return { path, version: `unsafe ${version}`, unsafe: bad }
     if (before?.version === version) return before

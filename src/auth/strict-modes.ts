@@ -1,5 +1,5 @@
 /**
- * sshd's StrictModes (misc.c, safe_path): a file that decides who may enter must not be writable by others, nor any
+ * sshd's StrictModes (misc.c, safe_path): others must not be able to write a file that decides who may log in, nor any
  * directory above it, up to the home directory or the root.
  */
 import { readFileSync, type Stats, statSync } from 'node:fs'
@@ -9,13 +9,13 @@ import { mustBeOfTheFile } from './undecided.ts'
 
 const STICKY = 0o1000
 
-/** Why `path` (resolved, no links) cannot be trusted; undefined when it can. @throws what stat(2) says of a directory above */
+/** Returns why `path` (resolved, no links) cannot be trusted, or undefined. @throws stat(2)'s error for a directory above */
 export function unsafe(path: string, stats: Stats, home: string): string | undefined {
   const self = badness(path, stats)
   if (self !== undefined) return self
   for (let directory = dirname(path); ; directory = dirname(directory)) {
     const above = statSync(directory)
-    // /tmp: others may add names but not replace ours. sshd refuses it; a test or a container's /run lives there.
+    // /tmp: others may add names but not replace ours. sshd refuses it; tests and a container's /run live there.
     const sticky = (above.mode & STICKY) !== 0 && above.uid === 0
     const bad = sticky ? undefined : badness(directory, above)
     if (bad !== undefined) return bad
@@ -31,12 +31,12 @@ function badness(path: string, stats: Stats): string | undefined {
   return undefined
 }
 
-/** We, root, and the owner of this program's own files, who could do worse than add a key. */
+/** The gateway's user, root, and the owner of the gateway's program files, who could do worse than add a key. */
 function trustedOwners(): ReadonlySet<number> {
   return new Set([0, process.getuid?.() ?? 0, statSync(PACKAGE_ROOT).uid])
 }
 
-/** A group of one person (umask 002 systems): as Debian's sshd, group-writable is then not writable by others. */
+/** The group of one person (umask 002): a file writable by it is not writable by others, as for Debian's sshd. */
 function isPrivateGroup(gid: number): boolean {
   if (gid === 0) return true
   try {

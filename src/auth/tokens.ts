@@ -1,18 +1,18 @@
-/** TOKENS of sshd_config(5), and where values that strangers choose may not go. */
+/** TOKENS of sshd_config(5), and the check of values that strangers choose. */
 import { HatchwayError } from '../base/errors.ts'
 
-/** What a token stands for; undefined: a value that must not be put there. */
+/** The value of each token; undefined if the value must not be used. */
 export type Tokens = Readonly<Record<string, string | undefined>>
 
 /**
- * A name from the network that may stand in an argument or a file name: nothing that a shell, a URL or a path reads as
- * more than a name, and no option. Empty where none was given.
+ * Returns a name from the network if it may be part of an argument or a file name: it must not look like an option, and
+ * a shell, a URL or a path must read it as nothing but a name. It may be empty.
  */
 export function safeName(name: string): string | undefined {
   return /^(?:[A-Za-z0-9_][A-Za-z0-9_.@:=+-]{0,255})?$/.test(name) ? name : undefined
 }
 
-/** Undefined when a value must not be put there. `template` was checked by checkTokens(). */
+/** Returns undefined if a value must not be used. `template` was checked by checkTokens(). */
 export function expand(template: string, tokens: Tokens): string | undefined {
   let refused = false
   const text = template.replaceAll(/%(.)/g, (_, token: string) => {

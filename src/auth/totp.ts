@@ -2,7 +2,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type TotpKey, toBase32 } from '../config/secrets.ts'
 
-/** Steps before and after now that are taken: clocks differ, and people type slowly (RFC 6238 §5.2). */
+/** How many steps before and after now are accepted: clocks differ, and people type slowly (RFC 6238 §5.2). */
 const WINDOW = 1
 
 /** RFC 4226 §5.3 over the step's number. */
@@ -15,7 +15,7 @@ export function codeAt(key: TotpKey, step: number): string {
   return String(number).padStart(key.digits, '0')
 }
 
-/** The step whose code this is, of those near `now` (milliseconds); every one is compared. */
+/** Returns the step near `now` (milliseconds) whose code this is. All are compared, so that the time tells nothing. */
 export function stepOf(key: TotpKey, code: string, now: number): number | undefined {
   const typed = Buffer.from(code.replaceAll(/\s/g, ''))
   const current = Math.floor(now / 1000 / key.period)
@@ -27,7 +27,7 @@ export function stepOf(key: TotpKey, code: string, now: number): number | undefi
   return found
 }
 
-/** What authenticator apps read from a QR code (Key Uri Format). Only SHA-1, 6 digits, 30 s is known to all of them. */
+/** The QR code's text for authenticator apps (Key Uri Format). All of them know only SHA-1, 6 digits and 30 s. */
 export function otpauthUri(secret: Buffer, name: string, issuer: string): string {
   const label = `${encodeURIComponent(issuer)}:${encodeURIComponent(name)}`
   return `otpauth://totp/${label}?secret=${toBase32(secret)}&issuer=${encodeURIComponent(issuer)}`

@@ -1,21 +1,21 @@
 /**
- * Whether a key lets in cannot be told: not because of the key or a file, but because the gateway has no descriptor or
- * memory left, or a disk fails. That is never "no such key": who has a valid one would read "Permission denied", and be
- * penalised for it.
+ * The gateway cannot tell whether a key is allowed: not because of the key or a file, but because it has no descriptor
+ * or memory left, or a disk fails. That is never "no such key": a client with a valid key would read "Permission
+ * denied" and be penalised for it.
  */
 import { HatchwayError, messageOf } from '../base/errors.ts'
 
-/** Errors of open(2), read(2), stat(2) that say something of the file: it is not there, or not for us. */
+/** Errors of open(2), read(2), stat(2) that are the file's own: it is missing, or we may not read it. */
 const OF_THE_FILE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'EISDIR', 'ENAMETOOLONG', 'ENXIO', 'EINVAL']
-/** And of execve(2) that say something of the program. */
+/** Errors of execve(2) that are the program's own. */
 const OF_THE_PROGRAM = [...OF_THE_FILE, 'ENOEXEC', 'ETXTBSY', 'E2BIG']
 
-/** @throws HatchwayError LOGIN_UNDECIDED, unless the error says something of the file */
+/** @throws HatchwayError LOGIN_UNDECIDED, unless the error is the file's own */
 export function mustBeOfTheFile(path: string, error: unknown): void {
   if (!isOneOf(OF_THE_FILE, error)) throw undecided(path, error)
 }
 
-/** @throws HatchwayError LOGIN_UNDECIDED, unless the program was started, or the error says something of it */
+/** @throws HatchwayError LOGIN_UNDECIDED, unless the program was started, or the error is the program's own */
 export function mustBeOfTheProgram(program: string, error: unknown): void {
   if (isSystemError(error) && !isOneOf(OF_THE_PROGRAM, error)) throw undecided(program, error)
 }

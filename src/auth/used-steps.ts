@@ -1,12 +1,12 @@
 /**
- * A code lets in once (RFC 6238 §5.2), also after a restart and with several gateways over one directory: the step is
- * claimed by making a file of its name, which only one can.
+ * A code is accepted once (RFC 6238 §5.2), also after a restart and by several gateways that share a directory: a login
+ * claims the step by making a file of its name, which only one login can.
  */
 import { mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface UsedSteps {
-  /** True for whoever is first with a step later than all before. @throws when it cannot be written down: then it is not known */
+  /** Returns true for the first claim of a step later than all before. @throws if the claim cannot be written */
   claim(user: string, step: number): Promise<boolean>
 }
 

@@ -1,4 +1,4 @@
-/** The people of the configuration, by what proves them. */
+/** The users of the configuration, and which keys, principals and files are theirs. */
 import { readFile, stat } from 'node:fs/promises'
 import { HatchwayError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
@@ -20,13 +20,13 @@ export interface Users {
   readonly all: readonly User[]
   find(name: string | undefined): User | undefined
   /**
-   * Whose key or certificate this is. A name of the configuration belongs to its user: a key that is not listed under
-   * it goes by its fingerprint, whatever its comment says, as comments may come from anybody (authorizedKeysCommand).
+   * Returns the identity under its user's name. A configured name belongs to its user: another key with that name as
+   * comment goes by its fingerprint, as anybody may have written the comment (authorizedKeysCommand).
    */
   own(identity: Identity): Identity
 }
 
-/** @throws HatchwayError CONFIG_INVALID: a secret's file that cannot be used */
+/** @throws HatchwayError CONFIG_INVALID if the file of a secret cannot be used */
 export async function openUsers(config: Config['users']): Promise<Users> {
   const all = await Promise.all(
     Object.entries(config).map(async ([name, user]): Promise<User> => {
@@ -79,12 +79,12 @@ export async function openUsers(config: Config['users']): Promise<Users> {
   }
 }
 
-/** Where a key that stands in the configuration itself is said to come from. */
+/** The source of a key that stands in the configuration itself. */
 export function inlineSource(user: string): string {
   return `users.${user}.keys`
 }
 
-/** Names a key that is let in elsewhere. */
+/** A fingerprint only says whose a key is; the key is authorised elsewhere. */
 export function isFingerprint(key: string): boolean {
   return key.startsWith('SHA256:')
 }

@@ -1,4 +1,4 @@
-/** RFC 4251 §5 strings, as keys are made of them. */
+/** RFC 4251 §5 strings, of which keys are made. */
 
 export function wireString(bytes: Buffer | string): Buffer {
   const body = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
@@ -7,7 +7,7 @@ export function wireString(bytes: Buffer | string): Buffer {
   return Buffer.concat([length, body])
 }
 
-/** Unsigned big-endian bytes as an mpint: no leading zeros but the one that keeps it positive. */
+/** Encodes unsigned big-endian bytes as an mpint: no leading zeros but the one that keeps it positive. */
 export function wireMpint(bytes: Buffer): Buffer {
   let start = 0
   while (start < bytes.length && bytes[start] === 0) start++
@@ -16,7 +16,7 @@ export function wireMpint(bytes: Buffer): Buffer {
   return wireString(positive ? body : Buffer.concat([Buffer.of(0), body]))
 }
 
-/** All strings in a row; undefined when the bytes are not exactly that. */
+/** Returns the strings of a blob; undefined if it is anything but a row of strings. */
 export function readStrings(blob: Buffer): Buffer[] | undefined {
   const fields: Buffer[] = []
   let at = 0
