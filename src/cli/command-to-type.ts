@@ -1,4 +1,4 @@
-/** The exact ssh command that works here and now: with the key that works and a container that runs. */
+/** Returns the ssh command that works here and now, with a usable key and a running container. */
 import { access, constants } from 'node:fs/promises'
 import { relative } from 'node:path'
 import type { Gateway } from '../app.ts'

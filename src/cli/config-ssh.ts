@@ -1,4 +1,4 @@
-/** `hatchway config-ssh`: after it, `ssh dev@web`, scp, rsync and IDEs know the containers as hosts. */
+/** `hatchway config-ssh`: makes containers hosts for ssh (`ssh dev@web`), scp, rsync and IDEs. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -29,9 +29,9 @@ export interface ConfigSshOptions {
   readonly yes: boolean
   readonly watch: boolean
   readonly uninstall: boolean
-  /** The person's own file. */
+  /** The user's own ssh_config. */
   readonly sshConfig: string | undefined
-  /** Flags that lead to the same configuration again, for `hatchway connect`. */
+  /** Flags with which `hatchway connect` loads the same configuration. */
   readonly again: readonly string[]
 }
 
@@ -146,7 +146,7 @@ function summary(served: readonly string[], taken: readonly string[], suffixes: 
   return `${hosts}${any}\n${left}`
 }
 
-/** Where the gateway listens that runs with this configuration; else where it would. */
+/** Returns where the gateway of this configuration listens, or would if it ran. */
 async function gatewayAddress(config: Config): Promise<string> {
   const running = await allSessions(config.controlSocket, false).catch(() => [])
   const [wanted = { host: '127.0.0.1', port: 2222 }] = config.listen
@@ -159,7 +159,7 @@ async function gatewayAddress(config: Config): Promise<string> {
 
 async function watch(engine: Engine, writer: Writer, print: Print): Promise<void> {
   const stop = new AbortController()
-  // Not once(): execa's signal-exit takes a listener that has just removed itself for none, and kills the process.
+  // Not once(): its listener removes itself first, and execa's signal-exit then kills the process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
   let due: NodeJS.Timeout | undefined
   let last = Promise.resolve()
@@ -170,7 +170,7 @@ async function watch(engine: Engine, writer: Writer, print: Print): Promise<void
     if (changed.length > 0) print(report)
   }
   for await (const event of engine.events(stop.signal)) {
-    // An exec changes no container; every session is one.
+    // An exec changes no container, and every session begins with one.
     if (event.type === 'container' && event.action.startsWith('exec')) continue
     due ??= setTimeout(() => {
       due = undefined

@@ -1,6 +1,6 @@
 /**
- * `hatchway connect`: a ProxyCommand, on the way from ssh to a container by its name. By HTTP CONNECT to the gateway that
- * runs; where none listens, this process is one for this connection.
+ * `hatchway connect`: a ProxyCommand that takes ssh to a container by its name, with HTTP CONNECT to the running
+ * gateway. If none listens, this process is the gateway of this connection.
  */
 import { connect as dial, type Socket } from 'node:net'
 import { messageOf } from '../base/errors.ts'
@@ -42,7 +42,7 @@ export async function connect(
 function open({ host, port }: { readonly host: string; readonly port: number }): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = dial({ host, port, noDelay: true, allowHalfOpen: true })
-    // Not the option `signal`: it would end the connection, however long that lives.
+    // Not the option `signal`: it would end the connection also after it was made.
     const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${DIAL_MS} ms`)), DIAL_MS)
     socket.once('error', (error) => {
       clearTimeout(timer)
@@ -55,7 +55,7 @@ function open({ host, port }: { readonly host: string; readonly port: number }):
   })
 }
 
-/** The head of the answer; what follows it is SSH, and stays in the socket. */
+/** Returns the head of the response; what follows is SSH, and stays in the socket. */
 async function answer(socket: Socket): Promise<string> {
   const head = await take(
     socket,

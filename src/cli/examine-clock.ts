@@ -1,4 +1,4 @@
-/** `hatchway doctor`: the clock. Certificates, expiry-time= and codes of six digits are worth as much as it is right. */
+/** `hatchway doctor`: the clock, on which certificates, expiry-time= and six-digit codes depend. */
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
@@ -9,7 +9,7 @@ const check = 'clock'
 const advice = 'run a time service (systemd-timesyncd, chrony): certificates and codes depend on it'
 
 export async function examineClock(now = new Date()): Promise<Finding> {
-  // Nothing here can have been written in the future.
+  // A file of this program from the future: the clock is wrong.
   const written = statSync(fileURLToPath(import.meta.url)).mtime
   if (now < written) {
     return { check, state: 'fail', found: `${now.toISOString()}, before this program was installed`, advice }
@@ -18,7 +18,7 @@ export async function examineClock(now = new Date()): Promise<Finding> {
     reject: false,
     timeout: ANSWER_MS,
   })
-  // No systemd here, or none that answers: nobody to ask.
+  // Without a systemd that answers, the clock cannot be checked further.
   if (asked.failed) return { check, state: 'ok', found: now.toISOString() }
   if (asked.stdout.trim() === 'yes') return { check, state: 'ok', found: `${now.toISOString()}, synchronised` }
   return { check, state: 'warn', found: `${now.toISOString()}, not synchronised`, advice }

@@ -1,4 +1,4 @@
-/** `hatchway doctor USER@CONTAINER`: which way the guest helper gets into a container, and which way its bytes take. */
+/** `hatchway doctor USER@CONTAINER`: how the guest helper gets into a container, and which path its bytes take. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
   if (!('container' in route))
     return [{ check: 'container', state: 'fail', found: login, advice: 'name one: USER@CONTAINER' }]
   const signal = deadline(engineLimit('examining the guest helper', EXAMINE_MS))
-  // A folder of its own: a running gateway's journal and socket are not for two.
+  // A folder of its own: two processes must not share a running gateway's journal and socket.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
   try {
     const engine = await openEngine(config.engine, signal)

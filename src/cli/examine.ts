@@ -1,4 +1,4 @@
-/** The checks of `hatchway doctor`. Each looks at one thing, changes nothing, and cannot fail the others. */
+/** The checks of `hatchway doctor`. Each checks one thing, changes nothing, and does not stop the others. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'

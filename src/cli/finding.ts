@@ -1,8 +1,8 @@
-/** One thing that `hatchway doctor` looked at, and what came of it. */
+/** The result of one check of `hatchway doctor`. */
 export interface Finding {
   readonly check: string
   readonly state: 'ok' | 'warn' | 'fail'
   readonly found: string
-  /** What to do; absent when all is well. */
+  /** What to do; absent if all is well. */
   readonly advice?: string
 }

@@ -14,7 +14,7 @@ export interface ConfigFlags {
   readonly controlSocket?: string
 }
 
-/** The flags that lead another process to the same configuration, wherever it is started. */
+/** Returns the flags with which another process, in any folder, loads the same configuration. */
 export function againFlags(flags: ConfigFlags): string[] {
   const { config, engine, guest, keys, authorizedKeys = [] } = flags
   const given = (flag: string, value: string | undefined) => (value === undefined ? [] : [flag, value])

@@ -1,4 +1,4 @@
-/** The end of sessions that do not end by themselves, before the process goes. */
+/** Ends the sessions that are left, before the process exits. */
 
 import { deadline } from '../lifetime/deadline.ts'
 import type { SessionRegistry } from '../session/registry.ts'

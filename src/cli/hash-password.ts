@@ -1,9 +1,9 @@
-/** `hatchway hash-password`: what to write behind passwordHash. */
+/** `hatchway hash-password`: prints the value for passwordHash. */
 import { hashPassword } from '../auth/password-hash.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { readSecret } from './read-secret.ts'
 
-/** What the server reads of one (auth-requests.ts). */
+/** The longest password that the server accepts (auth-requests.ts). */
 const LONGEST_PASSWORD_BYTES = 1024
 
 export async function hashPasswordCommand(): Promise<string> {

@@ -1,4 +1,4 @@
-/** `hatchway ls`: what there is to enter. */
+/** `hatchway ls`: lists the containers. */
 import type { Config } from '../config/schema.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
@@ -70,7 +70,7 @@ const COLUMNS: readonly Column<LsRow>[] = [
   { head: 'WARNINGS', cell: (row) => row.warnings.join('; ') },
 ]
 
-/** An image brings a dozen labels of its maker; --json has them all. */
+/** Skips the dozen labels by which an image describes itself; --json has them all. */
 function labelCell(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .filter(([key]) => !key.startsWith('org.opencontainers.') && !key.startsWith('org.label-schema.'))

@@ -1,4 +1,4 @@
-/** The manual page, man(7), made of what the program itself says of its commands and options: it cannot be out of date. */
+/** The manual page, man(7), made from the program's own commands and options: it cannot be out of date. */
 import type { Command } from 'commander'
 
 const FILES: readonly (readonly [string, string])[] = [

@@ -1,4 +1,4 @@
-/** Whom `hatchway policy explain` is about: a user of the configuration, or the comment of a key in a file. */
+/** Finds the identity for `hatchway policy explain`: by a configured user, or by the comment of a key in a file. */
 import type { Identity } from '../auth/identity.ts'
 import { configuredKeys, keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { UNRESTRICTED } from '../auth/restrictions.ts'
@@ -6,13 +6,13 @@ import { openUsers } from '../auth/users.ts'
 import type { Config } from '../config/schema.ts'
 
 export interface WhoOptions {
-  /** SHA256:..., where they have several keys. */
+  /** SHA256:..., if the user has several keys. */
   readonly key?: string | undefined
   readonly groups: readonly string[]
   readonly principals: readonly string[]
 }
 
-/** As a login would know them; with no key of theirs found, as whoever a certificate or password makes of that name. */
+/** Returns the identity of a login; if no key is found, that of a login by certificate or password under this name. */
 export async function identityNamed(config: Config, name: string, options: WhoOptions): Promise<Identity> {
   const users = await openUsers(config.users)
   const theirs = (await allKeys(config))

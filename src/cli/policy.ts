@@ -1,4 +1,4 @@
-/** `hatchway policy explain | check | schema`: the rules, asked without a gateway. */
+/** `hatchway policy explain | check | schema`: applies the rules without a gateway. */
 import type { LoadedConfig } from '../config/load.ts'
 import { Containers } from '../container/containers.ts'
 import { parseRoute } from '../container/route.ts'
@@ -18,7 +18,7 @@ const ENGINE_MS = 20_000
 
 export interface ExplainOptions extends WhoOptions {
   readonly from: string
-  /** When it would be asked. */
+  /** The time of the request. */
   readonly at?: string | undefined
   readonly json: boolean
 }

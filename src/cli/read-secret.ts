@@ -1,4 +1,4 @@
-/** A secret from the terminal, unseen, or from a pipe: its first line. */
+/** Reads a secret from the terminal without echo, or the first line of a pipe. */
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -7,12 +7,12 @@ import { CliFailure } from '../control/cli-failure.ts'
 export async function readSecret(question: string): Promise<string> {
   if (!process.stdin.isTTY) return /^[^\r\n]*/.exec(await text(process.stdin))?.[0] ?? ''
   const unseen = new Writable({ write: (_chunk, _encoding, done) => done() })
-  // A terminal's readline turns its echo off, and would show what is typed itself.
+  // On a terminal, readline turns the echo off and shows the typed text itself.
   const line = createInterface({ input: process.stdin, output: unseen, terminal: true, historySize: 0 })
   const interrupted = new AbortController()
   line.once('SIGINT', () => interrupted.abort())
   line.once('close', () => interrupted.abort())
-  // Not before the echo is off: who pastes, or types at once, would see it.
+  // Not before the echo is off: text that is pasted, or typed at once, would show.
   process.stderr.write(question)
   try {
     return await line.question('', { signal: interrupted.signal })

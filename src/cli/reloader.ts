@@ -1,4 +1,4 @@
-/** Reading the configuration again, by SIGHUP, by `hatchway reload` and when its file changes; a broken one changes nothing. */
+/** Reads the configuration again on SIGHUP, `hatchway reload` and a change of its file. A broken one changes nothing. */
 import { unwatchFile, watchFile } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { setTimeout as later } from 'node:timers/promises'
@@ -13,9 +13,9 @@ export interface Reloader {
   close(): void
 }
 
-/** stat(2) that often: it sees what inotify does not, a link that now leads elsewhere or a file of another host. */
+/** How often stat(2) runs. It sees what inotify does not: a link that leads elsewhere now, another host's change. */
 const LOOK_EVERY_MS = 1_000
-/** Not written for that long: who writes it is done. */
+/** A file that did not change for that long is complete. */
 const QUIET_MS = 500
 
 export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logger): Reloader {
@@ -23,7 +23,7 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
   let last: Promise<unknown> = Promise.resolve()
   let closed = false
 
-  /** One after the other: the newest file wins. */
+  /** Reloads one after the other: the newest file wins. */
   function reload(): Promise<ControlReload> {
     const next = last.then(once, once)
     last = next

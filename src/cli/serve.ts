@@ -1,4 +1,4 @@
-/** `hatchway serve`: the gateway, from start to the last session's end. Resolves with the exit code. */
+/** `hatchway serve`: runs the gateway, from start to the last session's end. Resolves with the exit code. */
 import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
 import { asHatchwayError } from '../base/errors.ts'
@@ -14,7 +14,7 @@ import { commandToType } from './command-to-type.ts'
 import { hangUp } from './hang-up.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 
-/** A client that got its exit status disconnects by itself; disconnected by us, OpenSSH's exits 255 all the same. */
+/** A client with its exit status disconnects by itself; if we disconnect it first, OpenSSH's exits 255 all the same. */
 const LAST_WORDS_MS = 1_000
 /** Whatever hangs in close(), the process ends. */
 const CLOSE_MS = 5_000
@@ -27,7 +27,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   log.info({ pid: process.pid, node: process.version, config: file }, 'starting')
   if (!nativeCryptoAvailable()) log.warn('ssh2 has no native binding and ciphers at half the speed: `hatchway doctor`')
 
-  // From here on a signal has its meaning, also one that comes while the gateway starts.
+  // From here on signals are handled, also those that come while the gateway starts.
   const signals = listenToSignals()
   let gateway: Gateway
   try {
@@ -103,7 +103,7 @@ function listenToSignals(): Signals {
   }
 }
 
-/** Nobody can list or kill sessions without it, but people can still work: only a configured one is a must. */
+/** Without the socket nobody can list or kill sessions, but people can work: only a configured one must open. */
 async function openControlSocket(
   config: Config,
   gateway: Gateway,
@@ -139,8 +139,8 @@ function announce(gateway: Gateway, config: Config, log: Logger): void {
 }
 
 /**
- * A promise nobody waited for concerns one connection; the others go on. An exception in a callback may have left
- * anything half done: the process ends, and its supervisor starts a new one.
+ * An unhandled rejection concerns one connection; the others go on. An exception in a callback may have left anything
+ * half done: the process ends, and its supervisor starts a new one.
  */
 function surviveOwnFaults(log: Logger): void {
   process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'unhandled rejection: a fault of ours'))

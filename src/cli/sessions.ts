@@ -1,4 +1,4 @@
-/** `hatchway sessions`, `kill` and `reload`: what runs through the gateways of this user. */
+/** `hatchway sessions`, `kill` and `reload`: the running gateways of this user, and their sessions. */
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
@@ -8,9 +8,9 @@ import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {
   readonly json: boolean
-  /** Also those that ended lately. */
+  /** Also sessions that ended lately. */
   readonly all: boolean
-  /** Command text may hold secrets: shown when asked for. */
+  /** Command text may hold secrets: shown only on request. */
   readonly commands: boolean
 }
 

@@ -1,4 +1,4 @@
-/** Whom a connection on standard streams comes from. */
+/** Finds where a connection on standard streams comes from. */
 import { isIP } from 'node:net'
 import { plainAddress, UNKNOWN_ADDRESS } from '../net/address.ts'
 import type { Endpoint } from '../ssh/connection.ts'
@@ -20,8 +20,8 @@ interface MaybeSocket {
 }
 
 /**
- * The peer of a socket on stdin (inetd, systemd's Accept=yes); else whom SSH_CONNECTION names, which sshd sets for what it
- * runs; else nobody knows: a pipe may lead anywhere, also off this machine.
+ * Returns the peer of a socket on stdin (inetd, systemd's Accept=yes); else the client in SSH_CONNECTION, which sshd
+ * sets for its sessions; else UNKNOWN: a pipe may lead anywhere, also off this machine.
  *
  * @param connection SSH_CONNECTION: "client-address client-port server-address server-port"
  */

@@ -1,9 +1,9 @@
-/** Two standard streams as one. */
+/** Joins two standard streams to one Duplex. */
 import { Duplex, type Readable, type Writable } from 'node:stream'
 
 /**
- * A write's callback means that its bytes have left `output`, and not that it has room: Duplex.from() calls back as soon as
- * there is, while the bytes are still to be written, and who wrote them may have used their memory again by then.
+ * A write's callback means that its bytes have left `output`. Duplex.from() calls back as soon as `output` has room,
+ * before the bytes are written, and the writer may have used their memory again by then.
  */
 export function joinStdio(input: Readable, output: Writable): Duplex {
   const stream = new Duplex({

@@ -29,7 +29,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
     const ended = new Promise<void>((resolve) => {
       stream.once('close', resolve)
       stream.once('error', () => resolve())
-      // Not once(): execa's signal-exit takes a listener that has just removed itself for none, and kills the process.
+      // Not once(): its listener removes itself first, and execa's signal-exit then kills the process.
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
     const { remote, local } = stdioEnds(process.stdin, process.env.SSH_CONNECTION)
@@ -37,7 +37,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
     await ended
     await hangUp(gateway.registry, 'ended: the connection is gone')
     await Promise.race([gateway.close(), later(CLOSE_MS)])
-    // As sshd -i ends with a client that speaks no SSH, or that it does not let in (cleanup_exit).
+    // As sshd -i exits for a client that speaks no SSH, or is not let in (cleanup_exit).
     return (await served) ? 0 : NOT_SERVED
   } finally {
     await closeLog()

@@ -29,7 +29,7 @@ export interface Column<Row> {
   readonly keep?: boolean
 }
 
-/** Columns without any content are left out. `width` undefined: nothing is cut. */
+/** Leaves out empty columns. If `width` is undefined nothing is cut. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string {
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
   const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
@@ -59,7 +59,7 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .join('')
 }
 
-/** The widest columns give way first, those to keep last. */
+/** Narrows the widest columns first, and those to keep last. */
 function columnWidths(wanted: readonly number[], keep: readonly boolean[], width: number): number[] {
   const widths = [...wanted]
   const total = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1)

@@ -1,4 +1,4 @@
-/** What a person who is about to enter a container should know of it. */
+/** What a person should know about a container before a session in it. */
 import type { ContainerSummary, Mount } from '../engine/engine.ts'
 
 export function warningsOf(container: ContainerSummary): string[] {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { command, fileName, text } from './primitives.ts'
 import { methods, users } from './users.ts'
 
-/** sshd's default (CASignatureAlgorithms), which is without SHA-1, too. */
+/** sshd's default (CASignatureAlgorithms), without SHA-1. */
 const CA_ALGORITHMS = [
   'ssh-ed25519',
   'ecdsa-sha2-nistp256',
@@ -30,7 +30,8 @@ export const authentication = z.strictObject({
     examples: [['/usr/local/bin/keys-of', '%u', '%f']],
   }),
   authorizedKeysCommandUser: text.optional().meta({
-    description: 'Runs it (AuthorizedKeysCommandUser); must be set where the gateway is root, and can only be then.',
+    description:
+      'The user that runs authorizedKeysCommand (AuthorizedKeysCommandUser). It must be set if the gateway is root; any other gateway can name only its own user.',
     examples: ['nobody'],
   }),
   trustedUserCAKeys: z
@@ -57,11 +58,11 @@ export const authentication = z.strictObject({
   }),
   authorizedPrincipalsCommand: command.optional().meta({
     description:
-      'A program that prints such lines (AuthorizedPrincipalsCommand). Tokens of authorizedKeysCommand, and %i %s key id and serial of the certificate, %F %K %T fingerprint, key and type of its authority.',
+      'A program that prints the lines of such a file (AuthorizedPrincipalsCommand). Tokens of authorizedKeysCommand, and %i %s key id and serial of the certificate, %F %K %T fingerprint, key and type of its authority.',
     examples: [['/usr/local/bin/principals-of', '%u', '%i']],
   }),
   authorizedPrincipalsCommandUser: text.optional().meta({
-    description: 'Runs it (AuthorizedPrincipalsCommandUser), as authorizedKeysCommandUser.',
+    description: 'The user that runs authorizedPrincipalsCommand (AuthorizedPrincipalsCommandUser).',
     examples: ['nobody'],
   }),
   revokedKeys: z

@@ -1,10 +1,10 @@
-/** `authorization` of the configuration: somebody else who decides, too (docs/policy.md). */
+/** `authorization` of the configuration: a webhook or program that decides, too (docs/policy.md). */
 import { z } from 'zod'
 import { parsed } from './parsed.ts'
 import { fileName, text, textOrNumber } from './primitives.ts'
 import { parseDuration } from './values.ts'
 
-/** Where a webhook is: over http(s), or over a unix socket ("unix:///run/authz.sock", "unix:///run/authz.sock:/path"). */
+/** The address of a webhook: http(s), or a unix socket ("unix:///run/authz.sock", "unix:///run/authz.sock:/path"). */
 export interface Webhook {
   readonly url: string
   readonly socketPath?: string | undefined
@@ -22,7 +22,7 @@ function parseWebhook(text: string): Webhook | undefined {
   }
 }
 
-// What is wrong with a header is said without its value, which may be a secret.
+// An error in a header does not repeat its value, which may be a secret.
 const header = z.string({ error: 'expected a text' }).regex(/^[\t\x20-\x7e]*$/, 'expected printable ASCII')
 
 export const authorization = z.strictObject({
@@ -51,5 +51,5 @@ export const authorization = z.strictObject({
     }),
   timeout: parsed(textOrNumber, parseDuration, 'a time such as 3s')
     .prefault('3s')
-    .describe('Without a whole answer by then it is no.'),
+    .describe('Without a complete answer in this time the request is refused.'),
 })

@@ -1,4 +1,4 @@
-/** How containers are reached, chosen, brought up and made. */
+/** How containers are reached, chosen, started and made. */
 import { z } from 'zod'
 import { duration, text } from './primitives.ts'
 import { templates } from './templates.ts'
@@ -43,7 +43,7 @@ export const containers = z.strictObject({
   startOnConnect: z
     .boolean()
     .default(false)
-    .describe('Start a container that is stopped, and unpause one that is paused, when somebody who may wants in.'),
+    .describe('Start a stopped container, and unpause a paused one, for a login that may do so.'),
   stopAfter: duration()
     .optional()
     .meta({
@@ -55,11 +55,11 @@ export const containers = z.strictObject({
     .enum(['search', 'lines'])
     .default('search')
     .describe(
-      'How it is asked on a terminal which container, where none was named. lines: numbered lines and a typed answer, for everybody; else for TERM=dumb and who sends HATCHWAY_PICKER=lines.',
+      'How a terminal asks for the container if the login names none. lines: numbered lines and a typed answer, for everybody; else only for TERM=dumb and clients that send HATCHWAY_PICKER=lines.',
     ),
   templates: templates.optional().meta({
     description:
-      'Containers that are made for who asks: ssh dev@+NAME has a fresh one, gone with the connection, ssh dev@~NAME one that is kept for its owner (docs/connecting.md).',
+      'Containers that are made on demand: ssh dev@+NAME makes a fresh one, removed with the connection; ssh dev@~NAME makes one that is kept for its owner (docs/connecting.md).',
     examples: [
       {
         node: {

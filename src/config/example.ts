@@ -1,4 +1,4 @@
-/** config/hatchway.yaml, written from the schema: every key with its comment and default, those without one as "#key:". */
+/** config/hatchway.yaml, written from the schema: every key with its comment and default, or as "#key:" without one. */
 import { stringify } from 'yaml'
 import { isRecord } from './layers.ts'
 import { configJsonSchema, LIVE_KEYS } from './schema.ts'
@@ -17,7 +17,7 @@ export function exampleConfig(): string {
   return `${HEADER}${keys(configJsonSchema(), '')}`
 }
 
-/** `asExample`: with examples in place of defaults, as values that count. */
+/** `asExample`: with examples in place of defaults, not commented out. */
 function keys(schema: unknown, indent: string, asExample = false): string {
   if (!isRecord(schema) || !isRecord(schema.properties)) return ''
   const blocks = Object.entries(schema.properties).map(([key, inner]) => {

@@ -1,6 +1,6 @@
 /**
- * Schema issues as sentences that name file, line and key. They repeat a value where that helps and is no secret: never
- * a whole list or group, which may hold one that is in the wrong place.
+ * Schema issues as sentences that name file, line and key. They repeat a value that is no secret, and never a whole
+ * list or group, which may hold a secret in the wrong place.
  */
 import type { z } from 'zod'
 import { isRecord, type Layer } from './layers.ts'
@@ -17,7 +17,7 @@ export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): s
   }
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...path, key], unknownKey(path, key)))
   if (issue.code === 'invalid_union') {
-    // Of the alternatives the one that got furthest is the one that was meant.
+    // The alternative that got furthest is probably the one that was meant.
     const furthest = issue.errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0] ?? []
     if (depthOf(furthest) > 0) {
       return furthest.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, layers))
@@ -27,17 +27,17 @@ export function problemsOf(issue: z.core.$ZodIssue, layers: readonly Layer[]): s
   return [at(path, issue.message)]
 }
 
-/** The end of our sentences, also of those in parsed.ts. */
+/** Matches the end of our sentences, also of those in parsed.ts. */
 const GOT = /, got .*$/s
 
-/** Such a key, one in it, or one that it is in: `users: hunter2`. */
+/** Returns true for a secret's key, a key in it, or a key around it: `users: hunter2`. */
 function mayHoldSecret(path: readonly (string | number)[]): boolean {
   return SECRET_KEYS.map((key) => key.split('.')).some((secret) =>
     secret.slice(0, path.length).every((part, depth) => part === '*' || part === String(path[depth])),
   )
 }
 
-/** "Authorization Bearer hunter2" lacks a colon, and all of it is a key to YAML. */
+/** Shortens "Authorization Bearer hunter2": without a colon YAML takes all of it for a key. */
 function nameOnly(part: string | number): string {
   return String(part).replace(/[^\w.@-].*$/s, '...')
 }
@@ -51,7 +51,7 @@ function unknownKey(path: readonly (string | number)[], key: string): string {
   return near === undefined ? 'there is no such key' : `there is no such key; is ${near} meant?`
 }
 
-/** The keys that may stand at a path, through lists, names and alternatives. */
+/** Returns the keys that are allowed at a path, through lists, names and alternatives. */
 function keysAt(schema: unknown, path: readonly (string | number)[]): string[] {
   if (!isRecord(schema)) return []
   if (Array.isArray(schema.anyOf)) return schema.anyOf.flatMap((inner: unknown) => keysAt(inner, path))
@@ -62,7 +62,7 @@ function keysAt(schema: unknown, path: readonly (string | number)[]): string[] {
   return keysAt(properties[first] ?? schema.additionalProperties, rest)
 }
 
-/** zod's own sentences, made to say what was found. Undefined: keep zod's. */
+/** Rewrites zod's sentences to say what was found. Returns undefined to keep zod's. */
 export function problemSentence(issue: z.core.$ZodRawIssue): string | undefined {
   const found = foundText(issue.input)
   if (issue.code === 'invalid_type')

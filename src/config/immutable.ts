@@ -1,4 +1,4 @@
-/** What nobody changes once it was parsed. */
+/** A parsed value that nobody changes. */
 export type Immutable<T> = T extends Buffer
   ? T
   : T extends readonly (infer E)[]

@@ -10,7 +10,7 @@ export interface Layer {
   readonly tree: Readonly<Record<string, unknown>>
   /** "hatchway.yaml:12", "HATCHWAY_LISTEN", "--listen"; undefined when the layer does not have the key. */
   where(key: KeyPath): string | undefined
-  /** What is wrong before any schema is asked. */
+  /** What is wrong before the schema is applied. */
   readonly problems: readonly string[]
 }
 
@@ -19,7 +19,7 @@ export interface PathContext {
   readonly directory: string
 }
 
-/** YAML with positions. Anchors are expanded with the library's own bound, duplicates of a key are its errors. */
+/** Parses YAML with positions. The library limits how far anchors expand, and refuses duplicate keys. */
 export function fileLayer(text: string, file: string, home: string): Layer {
   const lines = new Yaml.LineCounter()
   const document = Yaml.parseDocument(text, {
@@ -38,7 +38,7 @@ export function fileLayer(text: string, file: string, home: string): Layer {
       if (isRecord(value)) tree = value
       else problems.push(`${file}:1: expected keys with values, as in "listen: [127.0.0.1:2222]"`)
     } catch (error) {
-      // What follows a colon is of the file: "Unresolved alias ...: hunter2".
+      // The text after a colon comes from the file: "Unresolved alias ...: hunter2".
       problems.push(`${file}: ${messageOf(error).replace(/:.*$/s, '')}`)
     }
   }
@@ -49,7 +49,7 @@ export function fileLayer(text: string, file: string, home: string): Layer {
   return { tree: withPaths(tree, { home, directory: resolve(file, '..') }), where, problems }
 }
 
-/** The library's sentences for these have nothing of the file in them, which may be a secret that wants quotes. */
+/** The library's messages for these quote nothing of the file, which may be a secret that lacks quotes. */
 const TELLING: readonly Yaml.ErrorCode[] = [
   'BAD_INDENT',
   'BLOCK_AS_IMPLICIT_KEY',
@@ -68,7 +68,7 @@ function yamlProblem({ code, message }: Yaml.YAMLError): string {
   return `not YAML as we read it (${what}); a text with signs in it wants quotes`
 }
 
-/** The offset of the deepest part of `key` that exists; undefined when not even its first part does. */
+/** Returns the offset of the deepest part of `key` that exists; undefined if not even its first part does. */
 function offsetOf(root: Yaml.Node | null, key: KeyPath): number | undefined {
   let node: unknown = root
   let offset: number | undefined
@@ -92,7 +92,7 @@ function offsetOf(root: Yaml.Node | null, key: KeyPath): number | undefined {
 export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
   const tree: Record<string, unknown> = {}
   const names = new Map<string, string>()
-  // The schema is only gone through when there is something to find.
+  // The schema is searched only if there is something to find.
   for (const leaf of anyOfOurs(env) ? leaves() : []) {
     const name = environmentName(leaf.path)
     const text = env[name]
@@ -107,7 +107,7 @@ export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
   }
 }
 
-/** Is there any variable that could be ours? */
+/** Returns whether any variable could be ours. */
 export function anyOfOurs(env: NodeJS.ProcessEnv): boolean {
   return Object.keys(env).some((name) => name.startsWith('HATCHWAY_'))
 }
@@ -192,7 +192,7 @@ function withPaths(tree: Record<string, unknown>, context: PathContext): Record<
   return copy
 }
 
-/** "*" in a key is every name there. */
+/** "*" in a key stands for every name there. */
 function makeAbsolute(
   node: Record<string, unknown>,
   [first = '', ...rest]: readonly string[],

@@ -32,7 +32,7 @@ export const limits = z.strictObject({
       'crash:90s authfail:5s noauth:1s grace-exceeded:10s refuseconnection:10s max:10m min:15s max-sources4:65536 max-sources6:65536 overflow:permissive overflow6:permissive',
     )
     .describe(
-      'A source that fails to log in is refused for a time, which adds up up to max and counts from min on; no: never.',
+      'A source that fails to log in is refused for a time. The times add up, to max at most, and apply from min on; no: never.',
     ),
   perSourcePenaltyExemptList: z
     .array(block)
@@ -53,7 +53,7 @@ export const limits = z.strictObject({
     .max(1000)
     .default(9)
     .describe(
-      "Unanswered questions after which it is gone; 0: it is never ended. With 60s and 9 a shell outlives a network, or a sleeping laptop, that is away for nine minutes; sshd's 3 count only where an interval is set.",
+      "Unanswered requests after which the connection is closed; 0: never. With 60s and 9 a shell outlives a network, or a sleeping laptop, that is away for nine minutes; sshd's 3 count only where an interval is set.",
     ),
   rekeyLimit: rekeyLimit.prefault('1G 1h').describe('New keys after that many bytes, or that time (RFC 4253 §9).'),
   channelTimeout: z
@@ -71,7 +71,9 @@ export const limits = z.strictObject({
   sessionMaxTime: duration().prefault('none').describe('A session ends after that time, whatever it does.'),
   sessionTimeoutWarning: duration()
     .prefault('1m')
-    .describe('So long before its end by these two a session says so; of a short limit, half of it.'),
+    .describe(
+      'How long before the end by sessionIdleTimeout or sessionMaxTime a session is warned; of a short limit, half of it.',
+    ),
   maxSessionsPerIdentity: count().prefault('none').describe('Open sessions of one identity, in all its connections.'),
   maxConnectionsPerIdentity: count()
     .prefault(100)

@@ -1,4 +1,4 @@
-/** Which keys a reload applies, said where the key is. All that must know it (the reload, the example, types) asks here. */
+/** Marks, where a key is defined, that a reload applies it. The reload, the example and the types ask here. */
 import { z } from 'zod'
 
 /** Not in z.globalRegistry, whose entries are keywords of the JSON Schema. */
@@ -10,7 +10,7 @@ type Live<T> = T & { readonly [LIVE]: true }
 /** The names of those keys in a shape of the schema, for the compiler. */
 export type LiveKeyOf<Shape> = { [K in keyof Shape]: Shape[K] extends Live<unknown> ? K : never }[keyof Shape]
 
-/** In place: a description comes before it. Whoever reads such a key asks for its value at each use. */
+/** Marks `schema` in place: describe it before. Code that uses such a key reads its value at each use. */
 export function live<T extends z.ZodType>(schema: T): Live<T> {
   lives.add(schema, {})
   return schema as Live<T>

@@ -1,4 +1,4 @@
-/** File + environment + flags → Config. Everything wrong is told at once, with file, line and key. */
+/** File + environment + flags → Config. All problems are reported at once, with file, line and key. */
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -46,11 +46,11 @@ export interface LoadedConfig {
   readonly config: Config
   /** The file that was read, if any. */
   readonly file?: string
-  /** Not wrong enough to refuse. */
+  /** Problems for which a configuration is not refused. */
   readonly warnings: readonly string[]
-  /** Where a key stands: "hatchway.yaml:12". */
+  /** Returns where a key stands: "hatchway.yaml:12". */
   where(key: KeyPath): string | undefined
-  /** The same sources, read now. @throws ConfigError */
+  /** Reads the same sources again. @throws ConfigError */
   again(): LoadedConfig
 }
 
@@ -122,7 +122,7 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
     })
 }
 
-/** keys/ of a checkout that we may write; an installed package (node_modules, root's) has no keys in it. */
+/** keys/ of a checkout that is writable; an installed package (in node_modules, or root's) keeps no keys. */
 function defaultKeysDirectory(env: NodeJS.ProcessEnv, home: string): string {
   const inCheckout = join(PACKAGE_ROOT, 'keys')
   if (!PACKAGE_ROOT.includes('/node_modules/') && writable(inCheckout)) return inCheckout

@@ -3,7 +3,10 @@ import { z } from 'zod'
 import { fileName } from './primitives.ts'
 
 export const log = z.strictObject({
-  level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info').describe('The least.'),
+  level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('The least that is logged.'),
   format: z
     .enum(['auto', 'json', 'pretty'])
     .default('auto')

@@ -1,6 +1,6 @@
 import { editDistance } from '../base/edit-distance.ts'
 
-/** What a misspelt word probably meant. */
+/** Returns the name that a misspelt word probably meant. */
 export function nearestWord(word: string, names: readonly string[]): string | undefined {
   const ranked = names.map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
   ranked.sort((a, b) => a.distance - b.distance)

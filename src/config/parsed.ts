@@ -1,4 +1,4 @@
-/** A value that people write as text: what it is parsed to, or a sentence with what was expected and what was found. */
+/** Parses a value that people write as text, or says in a sentence what was expected and what was found. */
 import { z } from 'zod'
 
 export function parsed<I extends z.ZodType<string | number>, O>(

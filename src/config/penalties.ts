@@ -3,7 +3,7 @@ import { parseCount, parseDuration } from './values.ts'
 
 type Overflow = 'permissive' | 'deny-all'
 
-/** OpenSSH's own (servconf.c). */
+/** OpenSSH's own defaults (servconf.c). */
 const DEFAULTS = {
   enabled: true,
   penalties: { crash: 90_000, authfail: 5_000, noauth: 1_000, 'grace-exceeded': 10_000, refuseconnection: 10_000 },
@@ -17,7 +17,7 @@ const DEFAULTS = {
 
 export type PenaltyOptions = typeof DEFAULTS
 
-/** What is not named has its default. */
+/** A setting that is not named has its default. */
 export function parsePenalties(text: string): PenaltyOptions | undefined {
   const words = text.trim().split(/\s+/)
   const result: PenaltyOptions = { ...DEFAULTS, penalties: { ...DEFAULTS.penalties } }

@@ -1,8 +1,8 @@
-/** What may change in a running gateway, and what may not. */
+/** Which keys may change in a running gateway, and which may not. */
 import { authentication } from './authentication.ts'
 import { type Config, configSchema, LIVE_KEYS, type LiveKey } from './schema.ts'
 
-/** What says who may log in; rules, because the principals they name may. */
+/** Keys that say who may log in; rules, too, because the principals that they name may. */
 export const PEOPLE_KEYS: readonly LiveKey[] = [...authentication.keyof().options, 'rules']
 
 /** Keys whose values differ, as JSON sees them. */
@@ -16,12 +16,12 @@ export function needRestart(keys: readonly (keyof Config)[]): (keyof Config)[] {
   return keys.filter((key) => !live.includes(key))
 }
 
-/** What narrows, and whose absence is the default: whatever the others say, more is permitted without it. */
+/** Keys that narrow, and are absent by default: without one more is permitted, whatever the others say. */
 const NARROWING = ['rules', 'authorization', 'authenticationMethods', 'authorizedKeys', 'revokedKeys'] as const
 
 /**
- * Why the new configuration must not replace the old one unasked; undefined: it may. A file that was cut short, or is
- * being written, lacks what narrows, too, and nobody means that.
+ * Returns why the new configuration must not replace the old one unasked, or undefined. A file that was cut short, or
+ * is being written, lacks such keys, and nobody means that.
  */
 export function whyNotLive(before: Config, after: Config): string | undefined {
   const defaults = { ...configSchema.parse({}), keysDirectory: before.keysDirectory }

@@ -1,4 +1,4 @@
-/** How a rule writes addresses with ports, and hours. Undefined: not one. */
+/** How a rule writes addresses with ports, and hours. The functions return undefined for anything else. */
 import { type Block, inetAton, parseBlock } from '../net/address.ts'
 
 export interface HostPort {
@@ -16,7 +16,7 @@ export function parseHostPort(text: string): HostPort | undefined {
   const host = (v6 ?? plain ?? '').toLowerCase()
   const [from, to] = any ? [0, 65_535] : [Number(first), Number(last ?? first)]
   if (host === '' || to > 65_535 || from > to) return undefined
-  // Without its brackets nobody can tell where an IPv6 address ends.
+  // Without brackets nobody can tell where an IPv6 address ends.
   if (v6 === undefined && host.includes(':')) return undefined
   const network = parseBlock(host)
   // Bits past the mask, an octet too many, a number in hex: what looks like an address is not meant as a name.
@@ -26,19 +26,19 @@ export function parseHostPort(text: string): HostPort | undefined {
 }
 
 export interface Window {
-  /** Of the week, Sunday first. */
+  /** The days of the week, Sunday first. */
   readonly days: readonly boolean[]
-  /** Minutes of the day; `to` at or before `from`: until that time on the next day. */
+  /** Minutes of the day; a `to` at or before `from` is on the next day. */
   readonly from: number
   readonly to: number
-  /** Absent: the gateway's own. */
+  /** Absent: the gateway's own time zone. */
   readonly timeZone?: string
 }
 
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const FULL_DAY = { from: 0, to: 24 * 60 }
 
-/** "Mon-Fri 08:00-18:00 Europe/Berlin": days, hours, zone, each of which may be left out, but not all. */
+/** "Mon-Fri 08:00-18:00 Europe/Berlin": days, hours, zone; days or hours may be left out, and the zone. */
 export function parseWindow(text: string): Window | undefined {
   const words = text.trim().split(/\s+/)
   if (words.length > 3 || words[0] === '') return undefined

@@ -1,6 +1,6 @@
 /**
  * The policy's table as it stands in a configuration: who x containers x users x actions x from x when. A rule applies
- * where each of its keys does; a list's entries are alternatives. What it means is in src/policy/rules.ts.
+ * if each of its keys does; a list's entries are alternatives. src/policy/rules.ts applies them.
  */
 import { z } from 'zod'
 import { parseBlock } from '../net/address.ts'
@@ -39,7 +39,7 @@ const actions = z.strictObject({
   shell: z.boolean().optional(),
   exec: or(patterns, 'expected true, false or a list of command patterns')
     .optional()
-    .describe('Commands. In patterns * and ? stand for nothing that means something to a shell.'),
+    .describe('Commands. In patterns * and ? match no character that means something to a shell.'),
   sftp: z.union([z.boolean(), z.literal('read-only')], { error: 'expected true, false or read-only' }).optional(),
   forwardLocal: or(hostPorts, 'expected true, false or a list of HOST:PORT').optional().describe('ssh -L, -D, -W.'),
   forwardRemote: or(hostPorts, 'expected true, false or a list of HOST:PORT')
@@ -74,7 +74,7 @@ const rule = z
     containers: containers.optional().describe('Without it: all.'),
     users: patterns
       .optional()
-      .describe('As whom inside: names, patterns, uids. root (uid 0) only where it is named: no pattern is it.'),
+      .describe('Users inside: names, patterns, uids. root (uid 0) must be named: no pattern matches it.'),
     actions: actions.optional().describe('Without it: all.'),
     from: z.array(network).min(1).max(256).optional().describe("Networks of the client's address."),
     when: z
@@ -82,7 +82,7 @@ const rule = z
       .min(1)
       .max(64)
       .optional(),
-    message: z.string().min(1).max(300).optional().describe('What a user reads whom this rule refuses.'),
+    message: z.string().min(1).max(300).optional().describe('What the user reads if this rule refuses.'),
   })
   .superRefine((value, context) => {
     const given = Object.entries(value.actions ?? {})

@@ -17,7 +17,7 @@ import { rules } from './rules.ts'
 import { sessionKeys } from './sessions.ts'
 import { parseAlias, parseListen } from './values.ts'
 
-/** ssh2 can do these; sshd's defaults without CBC. What is fast with AES hardware comes first. */
+/** sshd's defaults, all of which ssh2 has. Those that are fast with AES hardware come first. */
 const CIPHERS = [
   'aes128-gcm@openssh.com',
   'aes256-gcm@openssh.com',
@@ -33,7 +33,9 @@ const proxyProtocol = z.strictObject({
   from: z
     .array(block)
     .prefault([])
-    .describe('Their addresses. Who connects from there must send the header; from others it is not read.'),
+    .describe(
+      'Addresses of the proxies. A connection from there must begin with the header; from others it is not read.',
+    ),
 })
 
 export const configSchema = z.strictObject({
@@ -54,7 +56,7 @@ export const configSchema = z.strictObject({
     )
     .default({})
     .describe(
-      'Names of your own for containers, such as { web: "compose:web.shop", db: "label:app=db", old: "name" }: they survive that a container is made again, and win over the names of containers.',
+      'Names of your own for containers, such as { web: "compose:web.shop", db: "label:app=db", old: "name" }. They still hold when a container is made again, and win over the names of containers.',
     ),
   hostSuffixes: z
     .array(z.string().regex(/^\.[a-zA-Z0-9.-]+$/, 'expected a suffix such as .ctr'))
@@ -95,15 +97,13 @@ export const configSchema = z.strictObject({
       .boolean()
       .default(false)
       .describe(
-        'Whether sessions and forwards end that the rules, read again, no longer allow; they are also looked at every half minute, for hours and expiry.',
+        'Whether a reload ends sessions and forwards that the rules no longer allow. They are also checked every half minute, for hours and expiry.',
       ),
   ),
   authorization: live(
     authorization
       .prefault({})
-      .describe(
-        'An external authorization, which decides, too: asked for all that the rules allow, or, without rules, for everything.',
-      ),
+      .describe('An external authorization, asked about all that the rules allow or, without rules, about everything.'),
   ),
   ...containers.shape,
   ...sessionKeys.shape,
@@ -112,7 +112,7 @@ export const configSchema = z.strictObject({
     proxyProtocol
       .prefault({})
       .describe(
-        'Proxies in front (HAProxy, a load balancer) that say for whom they speak, with the PROXY protocol 1 or 2.',
+        "Proxies in front (HAProxy, a load balancer) that pass on the client's address by the PROXY protocol 1 or 2.",
       ),
   ),
   ciphers: z
@@ -162,7 +162,7 @@ export const PATH_KEYS: readonly string[] = [
   'log.file',
 ]
 
-/** Keys whose values are secrets, or may have one in them: what is wrong with them is said without them. */
+/** Keys whose values are secrets, or may hold one: messages do not repeat them. */
 export const SECRET_KEYS: readonly string[] = [
   'authorizedKeysCommand',
   'authorizedPrincipalsCommand',
@@ -187,18 +187,18 @@ export const LIVE_KEYS = Object.entries(configSchema.shape).flatMap(([key, schem
 )
 
 export type ConfigInput = z.input<typeof configSchema>
-/** What the program runs by: every default filled in, times in milliseconds, file names absolute. */
+/** The configuration as the program uses it: defaults filled in, times in milliseconds, file names absolute. */
 export type Config = Immutable<z.output<typeof configSchema>> & { readonly keysDirectory: string }
-/** What may be another from one use to the next, and is asked for each time. */
+/** The keys that a reload may change, so that each use reads them anew. */
 export type LiveConfig = Pick<Config, LiveKey>
-/** What holds until a restart. */
+/** The keys that hold until a restart. */
 export type FixedConfig = Omit<Config, LiveKey>
 export type Template = NonNullable<Config['templates']>[string]
 
 export function configJsonSchema(): z.core.JSONSchema.JSONSchema {
   return z.toJSONSchema(configSchema, {
     io: 'input',
-    // zod leaves examples out where a value is parsed further; ours are of what people write.
+    // zod leaves examples out where a value is parsed further; ours show what people write.
     override({ zodSchema, jsonSchema }) {
       const examples = z.globalRegistry.get(zodSchema)?.examples
       if (Array.isArray(examples)) jsonSchema.examples = examples

@@ -1,4 +1,4 @@
-/** Secrets as they stand in a configuration: scrypt hashes and TOTP keys. Read here, used in auth/. Undefined: not one. */
+/** Parses the secrets of a configuration, scrypt hashes and TOTP keys; undefined for anything else. auth/ uses them. */
 
 /** scrypt, RFC 7914, as "$scrypt$ln=15,r=8,p=3$SALT$HASH": the PHC string format, which passlib writes, too. */
 export interface PasswordHash {
@@ -12,7 +12,7 @@ export interface PasswordHash {
 
 const PHC =
   /^\$scrypt\$ln=([1-9]\d?),r=([1-9]\d?),p=([1-9]\d?)\$([A-Za-z0-9+/]{11,128})(?:={0,2})\$([A-Za-z0-9+/]{22,128})(?:={0,2})$/
-/** A hash in the configuration must not be a denial of service on oneself: about two seconds. */
+/** So that no configured hash stalls the gateway's own logins: about two seconds. */
 const MAX_MEMORY_BYTES = 256 * 1024 * 1024
 const MAX_WORK = 1024 * 1024 * 1024
 
@@ -40,7 +40,7 @@ export interface TotpKey {
 const MIN_SECRET_BYTES = 10
 const MAX_SECRET_BYTES = 128
 
-/** The secret in base32 (SHA-1, 6 digits, 30 s: what every app knows), or a whole otpauth:// URI. */
+/** Takes a secret in base32 (SHA-1, 6 digits, 30 s, as every app has it), or a whole otpauth:// URI. */
 export function parseTotp(text: string): TotpKey | undefined {
   if (!text.startsWith('otpauth:')) return totpKey(text, 'SHA1', 6, 30)
   if (!URL.canParse(text)) return undefined

@@ -20,7 +20,7 @@ const environment = z.strictObject({
     .describe('Variables set in every session (SetEnv); they win over what a client sends.'),
 })
 
-/** By the name of its file; also those that no system lists in /etc/shells. */
+/** Shells by the names of their files; also some that no system lists in /etc/shells. */
 const SHELLS =
   'sh bash dash ash zsh ksh ksh93 mksh oksh loksh yash fish csh tcsh nu elvish xonsh pwsh rc es osh ysh'.split(' ')
 

@@ -1,4 +1,4 @@
-/** Templates of containers that are made for whoever asks: `ssh dev@+node`, `ssh dev@~node`. */
+/** Templates of containers that are made on demand: `ssh dev@+node`, `ssh dev@~node`. */
 import { z } from 'zod'
 import { envName, text, textOrNumber } from './primitives.ts'
 
@@ -20,9 +20,7 @@ const memory = textOrNumber
 const mount = z
   .strictObject({
     type: z.enum(['bind', 'volume', 'tmpfs']).default('volume'),
-    source: text
-      .optional()
-      .describe('Host path or volume name; {owner} in it is who the container is made for, as 32 hex digits.'),
+    source: text.optional().describe('Host path or volume name; {owner} in it becomes the owner, as 32 hex digits.'),
     target: inside,
     readOnly: z.boolean().default(false),
   })
@@ -38,9 +36,9 @@ const template = z.strictObject({
     .array(value)
     .optional()
     .describe(
-      "What keeps it running, instead of the image's entrypoint and command; []: those. Default: a shell that waits and reaps (needs /bin/sh).",
+      "The command that keeps it running; []: the image's entrypoint and command. Default: a shell that waits and reaps (needs /bin/sh).",
     ),
-  user: text.optional().describe('As whom one is inside who names no user.'),
+  user: text.optional().describe('The user inside, if the login names none.'),
   workdir: inside.optional(),
   env: z.record(envName, value).default({}),
   labels: z
@@ -60,7 +58,7 @@ const template = z.strictObject({
   perIdentity: z.int().min(1).max(1000).default(5).describe('Fresh ones at once for one identity.'),
 })
 
-/** Docker takes no longer names than 253; ours adds little. */
+/** Docker's names have at most 253 characters; ours add little to the template's. */
 const templateName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, 'expected a name such as node')
 
 export const templates = z.record(templateName, template)

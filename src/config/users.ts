@@ -6,11 +6,11 @@ import { parsePasswordHash, parseTotp } from './secrets.ts'
 
 const METHOD = /^(publickey|password|keyboard-interactive(:(password|totp))?)$/
 
-/** AuthenticationMethods as sshd_config(5) writes it; undefined: not that. */
+/** Parses AuthenticationMethods as sshd_config(5) writes it; undefined for anything else. */
 export function parseMethods(value: string | readonly string[]): string[][] | undefined {
   const lists = (typeof value === 'string' ? value.trim().split(/\s+/) : value).map((list) => list.split(','))
   if (lists.length === 0 || !lists.flat().every((method) => METHOD.test(method))) return undefined
-  // A code is a second factor: six digits alone can be tried out, and a stranger could have its owner locked out.
+  // A code is a second factor: six digits alone can be tried out, and a stranger could lock its owner out.
   return lists.some(([first]) => first === 'keyboard-interactive:totp') ? undefined : lists
 }
 
@@ -21,7 +21,7 @@ export const methods = z
   .union([z.string(), z.array(z.string())], { error: METHODS_EXPECTED })
   .refine((value) => parseMethods(value) !== undefined, { error: METHODS_EXPECTED })
 
-// Messages that do not repeat what was given: it is a secret, or was meant to be one.
+// These messages do not repeat the value: it is a secret, or was meant to be one.
 const passwordHash = z
   .string({ error: 'expected a text, as `hatchway hash-password` prints it' })
   .refine((text) => parsePasswordHash(text) !== undefined, {
@@ -58,19 +58,20 @@ const user = z.strictObject({
       examples: [['alice@example.com']],
     }),
   passwordHash: passwordHash.optional().meta({
-    description: 'Of `hatchway hash-password`. Counts where authenticationMethods ask for a password.',
+    description: 'From `hatchway hash-password`. Used where authenticationMethods ask for a password.',
     examples: ['$scrypt$ln=15,r=8,p=3$bm90LWEtcmVhbC1zYWx0$z6Vy1sGzV0uY0p1lXo2lZq3WQn0pHcJr8gk4F2d5Yw8'],
   }),
   totpSecret: totpSecret.optional().meta({
-    description: 'Of `hatchway totp-secret`: base32, or an otpauth:// URI. Keep this file to yourself, or use a file.',
+    description:
+      'From `hatchway totp-secret`: base32, or an otpauth:// URI. Keep this file secret, or use totpSecretFile.',
     examples: ['JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'],
   }),
   totpSecretFile: text.optional().meta({
-    description: 'Or a file with that secret and nothing else, readable by nobody but the gateway.',
+    description: 'A file with that secret and nothing else, readable by nobody but the gateway.',
     examples: ['users/alice.totp'],
   }),
   authenticationMethods: methods.optional().meta({
-    description: 'Instead of the authenticationMethods of all.',
+    description: "Replaces the gateway's authenticationMethods for this user.",
     examples: [['publickey,keyboard-interactive']],
   }),
 })

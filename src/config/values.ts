@@ -1,4 +1,4 @@
-/** How people write times, sizes, addresses in a configuration, as sshd_config(5) spells them. Undefined: not one. */
+/** Parses times, sizes and addresses as sshd_config(5) spells them. A function returns undefined for anything else. */
 
 const TIME_UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -8,10 +8,10 @@ const TIME_UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
   w: 604_800_000,
 }
-/** setTimeout() takes no more: 2^31-1 ms would fire at once beyond it. */
+/** 2^31-1 ms: setTimeout() fires at once for more. */
 const MAX_TIME_MS = 2_147_483_647
 
-/** sshd_config(5) TIME FORMATS: seconds, or units in a row ("90", "2m", "1h30m"); "ms" is ours. Milliseconds. */
+/** sshd_config(5) TIME FORMATS: seconds, or units in a row ("90", "2m", "1h30m"); "ms" is ours. Returns milliseconds. */
 export function parseDuration(text: string | number): number | undefined {
   const words = String(text).trim().toLowerCase()
   if (words === 'none') return 0
@@ -93,7 +93,7 @@ export function parseCount(text: string | number): number | undefined {
   return /^[1-9]\d{0,5}$/.test(words) ? Number(words) : undefined
 }
 
-/** What somebody has who has IPv6 at all. */
+/** The prefix length of the smallest IPv6 network that a site gets. */
 const IPV6_SITE = 64
 
 /** PerSourceNetBlockSize "32:64", IPv6 optional. */

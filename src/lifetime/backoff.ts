@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface BackoffLimits {
   readonly firstMs: number
   readonly longestMs: number
-  /** An attempt that comes so long after the one before it is a first one again. */
+  /** An attempt this long after the one before is a first one again. */
   readonly calmMs: number
 }
 
 export interface Backoff {
-  /** Before every attempt. @throws the signal's reason */
+  /** Call it before every attempt. @throws the signal's reason */
   pause(signal: AbortSignal): Promise<void>
 }
 

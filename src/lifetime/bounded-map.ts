@@ -4,7 +4,7 @@ export class BoundedMap<K, V> {
   readonly #entries = new Map<K, V>()
   readonly #evicted: ((key: K, value: V) => void) | undefined
 
-  /** `evicted` is told of an entry that had to make room, not of one that was deleted. */
+  /** `evicted` is called for an entry that had to make room, not for one that was deleted. */
   constructor(max: number, evicted?: (key: K, value: V) => void) {
     this.#max = max
     this.#evicted = evicted

@@ -6,8 +6,8 @@
 import { onAbort } from './on-abort.ts'
 
 /**
- * Milliseconds, which end in a TimeoutError; or with the reason they end with, where that is told to somebody: what waits
- * rejects with it, and cannot know any more whose limit it was.
+ * Milliseconds, which end in a TimeoutError; or with a reason of their own, if somebody will read it: the wait rejects
+ * with it, and its caller cannot tell any more whose limit it was.
  */
 export type Limit = number | { readonly ms: number; readonly reason: () => unknown }
 
@@ -27,12 +27,12 @@ export interface Deadline {
   release(): void
 }
 
-/** A deadline that its caller releases. For what happens often on one long-lived source: ten thousand forwards of one connection. */
+/** A deadline that its caller releases: for many waits on one long-lived signal, as ten thousand forwards have. */
 export function openDeadline(limit: Limit, ...signals: readonly AbortSignal[]): Deadline {
   return joined(signals, limit)
 }
 
-/** One piece of work with a deadline, which is released at the work's end. */
+/** Runs `work` with a deadline, which is released at its end. */
 export async function withDeadline<T>(
   limit: Limit,
   signals: readonly AbortSignal[],
@@ -47,8 +47,8 @@ export async function withDeadline<T>(
 }
 
 /**
- * Work that may take any time as long as something is heard of it: its signal aborts when `limit` passes without a call
- * of `heard`.
+ * Runs work that may take any time while it makes progress: its signal aborts if `limit` passes without a call of
+ * `heard`.
  */
 export async function whileHeard<T>(
   limit: Limit,
@@ -63,7 +63,7 @@ export async function whileHeard<T>(
   }
 }
 
-/** A limit of mere milliseconds has passed, and nothing else ended the wait. */
+/** Returns whether a limit without a reason of its own ended the wait. */
 export function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError'
 }

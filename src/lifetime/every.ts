@@ -1,12 +1,12 @@
 /** Work in rounds that never overlap: the next round begins `milliseconds` after the one before has ended. */
 export interface Rounds {
-  /** No more rounds; the signal of the one under way aborts. Resolves when it has ended. Idempotent. */
+  /** Stops the rounds, and aborts the signal of the one under way. Resolves when it has ended. Idempotent. */
   stop(): Promise<void>
 }
 
 /**
  * @param work one round; its signal aborts when the rounds are stopped
- * @param failed is told what a round threw; the rounds go on
+ * @param failed is called with what a round threw; the rounds go on
  */
 export function every(
   milliseconds: number,

@@ -1,4 +1,4 @@
-/** Fires once, when it was not touched for a time. Touching costs a clock's read and no timer. */
+/** Fires once, after a time without touch(). A touch reads the clock and sets no timer. */
 export class IdleTimer {
   readonly #milliseconds: number
   readonly #expired: () => void

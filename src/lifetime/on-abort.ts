@@ -1,12 +1,12 @@
-/** What is done when a signal aborts. The only place, with deadline.ts, that listens to an AbortSignal by hand. */
+/** Runs code when a signal aborts. The only place that listens to an AbortSignal by hand. */
 import { setMaxListeners } from 'node:events'
 
 /**
- * Calls `listener` once with the signal's reason: when the signal aborts, or at once where it has aborted already. A
+ * Calls `listener` once with the signal's reason: when the signal aborts, or at once if it has aborted already. A
  * listener that is added by hand after the abort is never called, and what it should have ended goes on (a kill was lost
  * that way).
  *
- * @returns how to take the listener away again; idempotent
+ * @returns a function that removes the listener; idempotent
  */
 export function onAbort(signal: AbortSignal, listener: (reason: unknown) => void): () => void {
   if (signal.aborted) {

@@ -1,6 +1,6 @@
-/** What was opened is closed again, in reverse, whichever line of the opening throws. */
+/** Closes what was opened, in reverse, whichever line of the opening throws. */
 export interface Scope {
-  /** Closed later, before what was added earlier. On a scope that is closed already: at once. Returns `resource`. */
+  /** Closes `resource` later, before what was added earlier; at once on a closed scope. Returns `resource`. */
   add<T>(resource: T, close: (resource: T) => Promise<unknown> | unknown): T
   /** Closes everything, each once, even where one fails. @throws the first failure, when all are closed */
   close(): Promise<void>
@@ -35,7 +35,7 @@ export function createScope(): Scope {
   }
 }
 
-/** Opens with a scope: what `open` throws closes all that was added to it. */
+/** Runs `open` with a scope. If it throws, all that was added to the scope is closed. */
 export async function opened<T>(open: (scope: Scope) => Promise<T>): Promise<T> {
   const scope = createScope()
   try {

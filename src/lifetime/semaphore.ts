@@ -1,4 +1,4 @@
-/** Lets a few in at once; the others wait their turn, in the order they came, as long as their signal lets them. */
+/** Lets a few callers in at once; the others wait in the order they came, until their signal aborts. */
 import { onAbort } from './on-abort.ts'
 
 export interface SemaphoreLimits {
@@ -9,11 +9,11 @@ export interface SemaphoreLimits {
 
 export interface Semaphore {
   /**
-   * Resolves with how to leave (idempotent).
-   * @throws the signal's reason, or an Error where too many wait
+   * Resolves with a function that leaves (idempotent).
+   * @throws the signal's reason, or an Error if too many wait
    */
   enter(signal: AbortSignal): Promise<() => void>
-  /** Nobody is in it and nobody waits. */
+  /** True if nobody is in it and nobody waits. */
   readonly idle: boolean
 }
 
@@ -58,7 +58,7 @@ export function createSemaphore({ atOnce, waiting = Number.POSITIVE_INFINITY }: 
 }
 
 export interface KeyedSemaphore {
-  /** As Semaphore's, among those of the same key. */
+  /** As Semaphore.enter(), among callers with the same key. */
   enter(key: string, signal: AbortSignal): Promise<() => void>
 }
 

@@ -1,6 +1,6 @@
 /**
  * Lists of addresses as sshd writes them (addrmatch.c, match.c): CIDR networks, "*" and "?" patterns, "!" before either.
- * A list that cannot be read admits nobody.
+ * A list that cannot be parsed matches no address.
  */
 
 import { globMatches } from '../base/glob.ts'
@@ -14,7 +14,7 @@ import {
   UNKNOWN_ADDRESS,
 } from './address.ts'
 
-/** from=, Match Address: is `address` in the list? One negated match refuses, wherever in the list it stands. */
+/** Returns whether `address` is in the list (from=, Match Address). One negated match refuses, wherever it stands. */
 export function matchesAddressList(address: string, list: string): boolean {
   // A peer without an address (a pipe) is in no list, not even in "*".
   if (address === UNKNOWN_ADDRESS) return false
@@ -40,19 +40,19 @@ export function matchesNetworks(address: string, list: string): boolean {
   return own !== undefined && networks.every((network) => typeof network === 'object') && contains(networks, own)
 }
 
-/** Whether the list is one that matchesNetworks() can read. */
+/** Returns whether matchesNetworks() can parse the list. */
 export function areNetworks(list: string): boolean {
   return list.split(',').every((entry) => typeof parseNetwork(entry) === 'object')
 }
 
-/** undefined: no address at all. A network with host bits set is a mistake, which sshd does not guess at. */
+/** Returns undefined if it is no address. A network with host bits set is a mistake that sshd refuses, too. */
 function parseNetwork(text: string): Block | 'inconsistent' | undefined {
   const [address = '', mask = '0', ...more] = text.split('/')
   if (more.length > 0 || !/^\d{1,3}$/.test(mask) || Number(mask) > 128 || !plain(address)) return undefined
   return parseBlock(text) ?? 'inconsistent'
 }
 
-/** Undefined for what is no address: a name, or an IPv6 address with a zone. */
+/** Returns undefined for anything else, such as a name or an IPv6 address with a zone. */
 function plain(text: string): Address | undefined {
   return text.includes('%') ? undefined : parseAddress(text)
 }

@@ -1,4 +1,4 @@
-/** IP addresses and blocks of them, as sshd reads them (addr.c, addrmatch.c). An IPv4 address in IPv6 clothes is IPv4. */
+/** IP addresses and blocks of them, as sshd reads them (addr.c, addrmatch.c). An IPv4-mapped IPv6 address is IPv4. */
 import { isIP } from 'node:net'
 
 export interface Address {
@@ -15,11 +15,11 @@ const SIZE = { 4: 32, 6: 128 } as const
 /** ::ffff:0:0/96, RFC 4291 §2.5.5.2. */
 const MAPPED = 0xffffn
 
-/** sshd's word for a peer that has none: standard input is a pipe (canohost.c). */
+/** sshd's word for a peer without an address: standard input is a pipe (canohost.c). */
 export const UNKNOWN_ADDRESS = 'UNKNOWN'
 
 export function parseAddress(text: string): Address | undefined {
-  // A zone says where a link-local address is, not which it is.
+  // A zone names the interface of a link-local address, and is no part of it.
   const [bare = ''] = text.split('%')
   const family = isIP(bare)
   if (family === 4) return { family, value: v4(bare) }
@@ -28,13 +28,13 @@ export function parseAddress(text: string): Address | undefined {
   return value >> 32n === MAPPED ? { family: 4, value: value & 0xffffffffn } : { family, value }
 }
 
-/** No host has a longer name, and no number needs as many digits. */
+/** No address in numbers needs as many characters. */
 const MAX_NUMERIC = 64
 const NUMBER = /^(?:0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i
 
 /**
- * An IPv4 address as inet_aton(3) reads one, and so every connect and bind to a "name": one to four numbers, each decimal,
- * octal ("0..") or hex ("0x.."), the last of which fills what is left. "0", "127.1" and "0x7f000001" are addresses.
+ * Parses an IPv4 address as inet_aton(3) does, and so every connect and bind to a "name": one to four numbers, each
+ * decimal, octal ("0..") or hex ("0x.."); the last fills the rest. "0", "127.1" and "0x7f000001" are addresses.
  */
 export function inetAton(text: string): Address | undefined {
   const parts = text.split('.')
@@ -45,13 +45,13 @@ export function inetAton(text: string): Address | undefined {
   return { family: 4, value: BigInt(numbers.reduce((value, number, i) => value + number * 2 ** (24 - 8 * i), last)) }
 }
 
-/** A host as it is connected to: what is an address to inet_aton(3) is the address that it means, all else as it is. */
+/** Returns the host that a connection would go to: an address for inet_aton(3) in plain form, all else as it is. */
 export function meantHost(host: string): string {
   const address = inetAton(host)
   return address ? addressText(address) : host
 }
 
-/** "10.0.0.0/8", "2001:db8::/32", or one address. Undefined also where bits are set behind the mask, as sshd refuses. */
+/** "10.0.0.0/8", "2001:db8::/32", or one address. Undefined also for bits set behind the mask, which sshd refuses. */
 export function parseBlock(text: string): Block | undefined {
   const match = /^([0-9a-f:.]+)(?:\/(\d{1,3}))?$/i.exec(text.trim())
   const address = match?.[1] === undefined ? undefined : parseAddress(match[1])
@@ -73,11 +73,11 @@ export function masked({ family, value }: Address, bits: number): Address {
 export function addressText({ family, value }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.')
   const groups = Array.from({ length: 8 }, (_, i) => ((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16))
-  // The one shortest spelling, RFC 5952, is also the URL standard's.
+  // The URL standard writes it as RFC 5952 does: the one shortest spelling.
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
 }
 
-/** An IPv4 client of a socket for both is told as IPv4, so that every rule about addresses means it; RFC 5952 for IPv6. */
+/** Writes an IPv4 client of a dual-stack socket as IPv4, so that rules for its address match; IPv6 by RFC 5952. */
 export function plainAddress(text: string): string {
   const parsed = text.includes('%') ? undefined : parseAddress(text)
   return parsed ? addressText(parsed) : text
@@ -88,7 +88,7 @@ function v4(text: string): bigint {
 }
 
 function v6(text: string): bigint {
-  // Its last 32 bits may be written as IPv4.
+  // The last 32 bits may be written as IPv4.
   const [, front = '', tail] = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text) ?? []
   if (tail !== undefined) return v6(`${front}0:0`) | v4(tail)
   const [left = '', right] = text.split('::')

@@ -1,4 +1,4 @@
-/** Options that several commands have, and how a command says what it found and how it ended. */
+/** Options that several commands have; how a command prints and exits. */
 import { type Command, Option } from 'commander'
 
 export const configOption = () => new Option('--config <file>', 'configuration file (YAML)')
@@ -7,7 +7,7 @@ export const engineOption = () =>
 export const socketOption = () => new Option('--control-socket <path>', "the gateway's control socket")
 export const jsonOption = () => new Option('--json', 'print JSON').default(false)
 
-/** Of a command that is a gateway, or does as one would. */
+/** Adds the options of a command that is a gateway, or acts as one. */
 export function gatewayOptions(command: Command): Command {
   return command
     .addOption(configOption())
@@ -18,7 +18,7 @@ export function gatewayOptions(command: Command): Command {
     .option('--log-level <level>', 'fatal, error, warn, info, debug, trace, silent')
 }
 
-/** Of an option that may be given several times. */
+/** Collects the values of an option that may be given several times. */
 export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
@@ -27,7 +27,7 @@ export function print(text: string): void {
   process.stdout.write(text)
 }
 
-/** Sockets and timers that a library keeps open must not keep the process. */
+/** Exits although a library may keep sockets and timers open. */
 export function exit(code: number): never {
   process.exit(code)
 }

@@ -1,20 +1,20 @@
-/** The text of our ssh_config file and its known_hosts. Pure; every name in it is somebody else's, and checked. */
+/** The text of our ssh_config file and its known_hosts. Others choose the names in it, so each is checked. */
 import type { HostKey } from '../../auth/hostkeys.ts'
 
 export interface EntrySettings {
-  /** What runs `hatchway connect`: program and arguments, the container's name to follow. */
+  /** The `hatchway connect` command: program and arguments, which the container's name follows. */
   readonly connect: readonly string[]
-  /** A host that may be typed, and the name of a container that it stands for. */
+  /** Hosts that may be typed, each with the name of its container. */
   readonly hosts: readonly string[]
-  /** ".ctr": every container has a host of that kind, also those that are made later. */
+  /** ".ctr": NAME.ctr is a host for every container, also for those that are made later. */
   readonly suffixes: readonly string[]
   readonly knownHosts: string
   readonly identityFile?: string | undefined
 }
 
-/** One key for all containers: the gateway's. */
+/** One host key for all containers: the gateway's. */
 const ALIAS = 'hatchway'
-/** What engines accept; no pattern, blank or quote among it. */
+/** Names that engines accept, without pattern characters, blanks and quotes. */
 const PLAIN_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/
 
 export function isHostName(name: string): boolean {
@@ -33,7 +33,7 @@ function block(pattern: string, name: string, { connect, knownHosts, identityFil
   const lines = [
     `ProxyCommand ${connect.map(word).join(' ')} ${name}`,
     'Port 22',
-    // The container's own user, where none is typed.
+    // The container's own user, if none is typed.
     'User @',
     `HostKeyAlias ${ALIAS}`,
     `UserKnownHostsFile ${quoted(knownHosts)}`,
@@ -48,13 +48,13 @@ export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>
   return hostKeys.map(({ type, blob }) => `${ALIAS} ${type} ${blob.toString('base64')}\n`).join('')
 }
 
-/** For the shell that runs a ProxyCommand, whichever it is; ssh takes "%" for itself. */
+/** Quotes for any shell that may run the ProxyCommand; ssh itself expands "%". */
 function word(text: string): string {
   const escaped = text.replaceAll('%', '%%')
   return /^[\w@+:,./%-]+$/.test(escaped) ? escaped : `'${escaped.replaceAll("'", "'\\''")}'`
 }
 
-/** A file's name as ssh_config has it. */
+/** A file name as ssh_config quotes it. */
 function quoted(path: string): string {
   return `"${path.replaceAll('%', '%%')}"`
 }

@@ -1,4 +1,4 @@
-/** Files of a person's: changed as a whole or not at all, and shown before. */
+/** Changes files of the user: as a whole or not at all, and shown before. */
 import { mkdir, readFile, realpath, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
@@ -8,7 +8,7 @@ import { CliFailure } from '../../control/cli-failure.ts'
 export interface Change {
   readonly file: string
   readonly before: string
-  /** Undefined: there shall be none. */
+  /** Undefined if the file is to be removed. */
   readonly after: string | undefined
 }
 
@@ -24,7 +24,7 @@ export function changes({ before, after }: Change): boolean {
   return before !== (after ?? '')
 }
 
-/** In a dotfiles collection the file is a link: what it leads to is replaced, with the mode it has. */
+/** A file of a dotfiles collection is a link here: its target is replaced, and keeps its mode. */
 export async function apply({ file, after }: Change): Promise<void> {
   if (after === undefined) return rm(file, { force: true })
   try {

@@ -1,4 +1,4 @@
-/** Which hosts a person's ssh_config shall have: the names of the containers that the policy lets them enter. */
+/** Chooses the hosts of a user's ssh_config: the names of the containers that the policy lets the user enter. */
 
 import { HatchwayError } from '../../base/errors.ts'
 import type { Config } from '../../config/schema.ts'
@@ -13,11 +13,11 @@ import { ownIdentities } from './identities.ts'
 
 export interface Hosts {
   readonly served: readonly string[]
-  /** Hosts of that name are known already. */
+  /** Names of containers that are known already as hosts. */
   readonly taken: readonly string[]
 }
 
-/** Each is two processes. */
+/** Each check runs two processes. */
 const AT_ONCE = 8
 
 export async function createHosts(config: Config, engine: Engine, sshFolder: string, log: Logger) {
@@ -41,7 +41,7 @@ export async function createHosts(config: Config, engine: Engine, sshFolder: str
     for (const container of await engine.list(signal)) if (await mayEnter(container)) visible.push(container)
     const names = new Set(visible.flatMap((container) => namesOf(container, aliases)).filter(isHostName))
     const meant = [...names].filter((name) => meansOne(name, visible, aliases)).sort()
-    // With a dot it looks like a host of the world's: only with our suffix.
+    // A name with a dot looks like an internet host: only with our suffix.
     const bare = meant.filter((name) => !name.includes('.'))
     const taken: string[] = []
     for (let next = 0; next < bare.length; next += AT_ONCE) {
@@ -56,7 +56,7 @@ export async function createHosts(config: Config, engine: Engine, sshFolder: str
   }
 }
 
-/** A name that the gateway would refuse as ambiguous is no host. */
+/** Returns false for a name that the gateway would refuse as ambiguous. */
 function meansOne(name: string, visible: readonly ContainerSummary[], aliases: Config['aliases']): boolean {
   try {
     findContainer(name, visible, { aliases, host: true })

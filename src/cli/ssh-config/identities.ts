@@ -1,4 +1,4 @@
-/** Whom the gateway would take this person for: by each of their public keys that it lets in. */
+/** Returns the identities that this user has for the gateway, one for each public key that it accepts. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openAuthenticator } from '../../auth/authenticator.ts'

@@ -1,8 +1,8 @@
-/** Our one line in a person's own ssh_config, as pure text: put in once, at the top, and taken out again. */
+/** Adds our one line to the text of a user's own ssh_config, and removes it again. */
 
 const COMMENT = '# Containers: `hatchway config-ssh --uninstall` takes this out'
 
-/** At the top, for an Include further down would belong to the Host before it. */
+/** At the top: an Include further down would belong to the Host before it. */
 export function withInclude(text: string, file: string): string {
   return hasInclude(text, file) ? text : `${COMMENT}\n${includeLine(file)}\n${text === '' ? '' : '\n'}${text}`
 }
@@ -12,7 +12,7 @@ export function hasInclude(text: string, file: string): boolean {
   return text.split('\n').some((existing) => existing.trim() === line)
 }
 
-/** What was there before `withInclude`, to the byte; a line that was moved is found, too. */
+/** Returns the text before withInclude(), to the byte; a line that was moved is found, too. */
 export function withoutInclude(text: string, file: string): string {
   const block = `${COMMENT}\n${includeLine(file)}\n`
   if (text.startsWith(block)) return text.slice(block.length).replace(/^\n/, '')

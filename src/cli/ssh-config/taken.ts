@@ -1,7 +1,7 @@
 /**
- * Hosts that a person knows already. An entry of ours comes first in their ssh_config, and a container may be called as
- * anybody likes who can make one: "github.com" must go on leading where it led. So a name with a dot is only served with
- * our suffix, and so is one that ssh, known_hosts or /etc/hosts know.
+ * Finds hosts that the user knows already. Our entries come first in ssh_config, and whoever makes a container chooses
+ * its name: "github.com" must lead where it led before. So a name with a dot is served only with our suffix, and so is
+ * one that ssh, known_hosts or /etc/hosts know.
  */
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -9,7 +9,7 @@ import { execa } from 'execa'
 
 const ANSWER_MS = 5_000
 
-/** `config`: the person's ssh_config without our line. */
+/** `config`: the user's ssh_config without our line. */
 export async function createTaken(config: string, knownHosts: string): Promise<(name: string) => Promise<boolean>> {
   const ours = ['localhost', hostname().toLowerCase(), ...(await namesOfHostsFile())]
   const unheardOf = `hatchway-${process.pid}-unheard-of`
@@ -17,7 +17,7 @@ export async function createTaken(config: string, knownHosts: string): Promise<(
 
   return async (name) => {
     if (ours.includes(name.toLowerCase())) return true
-    // ssh is asked itself: it follows Include, Match and patterns. What it knows of this name, it does not of another.
+    // ssh itself is asked, as it follows Include, Match and patterns: for a known name it has other settings.
     const settings = await settingsOf(name, config)
     if (settings !== undefined && plain !== undefined && settings !== plain) return true
     const asked = await execa('ssh-keygen', ['-F', name, '-f', knownHosts], { reject: false, timeout: ANSWER_MS })
@@ -25,7 +25,7 @@ export async function createTaken(config: string, knownHosts: string): Promise<(
   }
 }
 
-/** All but the name itself; undefined: no ssh to ask. */
+/** Returns all settings but the name itself; undefined if there is no ssh. */
 async function settingsOf(name: string, config: string): Promise<string | undefined> {
   const { exitCode, stdout } = await execa('ssh', ['-G', '-F', config, '--', name], {
     reject: false,
