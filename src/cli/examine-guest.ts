@@ -31,7 +31,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     try {
       const containers = new Containers(engine, config.aliases)
       const container = await containers.resolve(route.container, async () => true, signal)
-      const info = await containers.envInfo(container, route.user)
+      const info = await containers.envInfo(container, route.user, '', signal)
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
       const { way, failed, dataPath } = await pool.explain(container, user, signal)
       const tried = failed.map(({ way, reason }) => `${way} (${reason})`).join(', ')

@@ -46,7 +46,7 @@ export async function explain(
   try {
     const containers = new Containers(engine, config.aliases)
     const container = await containers.resolve(route.container, async () => true, signal)
-    const user = await containers.envInfo(container, route.user)
+    const user = await containers.envInfo(container, route.user, identity.name, signal)
     const origin = { connectionId: '', login, remote: { address: options.from, port: 0 } }
     const request: Request = { identity, origin, container, user, action }
     const settings = { acceptEnv: config.environment.accept, engine: engine.endpoint, rules: config.rules }

@@ -50,7 +50,7 @@ export class Containers {
   readonly #envInfos = new BoundedMap<string, Entry<EnvInfo>>(MAX_ENTRIES)
   /** The last probes, whose entries may have run out: asking whether one still holds costs a fraction of another. */
   readonly #probed = new BoundedMap<string, Probed>(MAX_ENTRIES)
-  /** A probe has a passwd file in memory, and whoever logs in may name any user: one of a container at a time. */
+  /** A probe has a passwd file in memory, and whoever logs in may name any user: one at a time for each asker and container. */
   readonly #probing = createKeyedSemaphore({ atOnce: 1 })
   readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
   readonly #aliases: Aliases
@@ -115,22 +115,24 @@ export class Containers {
     for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) yield container
   }
 
-  /** @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_* */
-  async envInfo(container: Container, user: string | undefined): Promise<EnvInfo> {
+  /**
+   * `asker`: whoever waits behind their own questions about other users of this container, and behind nobody else's.
+   * @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_*, or the signal's reason
+   */
+  async envInfo(container: Container, user: string | undefined, asker: string, signal: AbortSignal): Promise<EnvInfo> {
+    const leave = await this.#probing.enter(`${container.id} ${asker}`, signal)
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
-    return this.#cached(this.#envInfos, key, ENVINFO_TTL_MS, container.id, async (limit) => {
+    const info = this.#cached(this.#envInfos, key, ENVINFO_TTL_MS, container.id, async (limit) => {
       const last = this.#probed.get(key)
       if (last && (await unchanged(this.#engine, container.id, last.seen, limit))) return last.info
       this.#probed.delete(key)
-      const leave = await this.#probing.enter(container.id, limit)
-      try {
-        const probed = await probeEnvInfo(this.#engine, container, user, limit)
-        this.#probed.set(key, probed)
-        return probed.info
-      } finally {
-        leave()
-      }
+      const probed = await probeEnvInfo(this.#engine, container, user, limit)
+      this.#probed.set(key, probed)
+      return probed.info
     })
+    // A caller that goes does not end the probe, which may be another's, too.
+    info.then(leave, leave)
+    return unlessAborted(info, signal)
   }
 
   async #inspect(ref: string): Promise<Container | undefined> {

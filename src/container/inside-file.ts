@@ -11,6 +11,8 @@ import { runOwnScript } from './own-script.ts'
 
 /** Some 60,000 users. It is in memory three times for a moment (chunks, file, text), and searched by everybody's one thread. */
 const MAX_BYTES = 4 * 1024 * 1024
+/** Headers, padding and end of a tar with one file. */
+const TAR_OVERHEAD_BYTES = 16 * 1024
 const MAX_LINKS = 8
 
 /** $1 the file, $2 how much of it. Root's exec: only a process that is root inside already can forge the answer. */
@@ -76,9 +78,10 @@ async function readByCopy(
     // Before it is read: what is written in between makes it another file.
     const stat = await statOf(engine, container, current, signal)
     if (stat !== undefined) seen.push({ path: current, stat })
-    const tar = await engine.copyOut(container.id, current, maxBytes, signal)
-    if (tar && tar.length >= maxBytes) throw tooLarge(file, container, maxBytes)
+    const tar = await engine.copyOut(container.id, current, maxBytes + TAR_OVERHEAD_BYTES, signal)
+    if (tar && tar.length >= maxBytes + TAR_OVERHEAD_BYTES) throw tooLarge(file, container, maxBytes)
     const entry = tar && firstEntry(tar)
+    if (entry?.type === 'file' && entry.content.length > maxBytes) throw tooLarge(file, container, maxBytes)
     if (entry?.type === 'file') return { content: entry.content, seen: seen.length === hops + 1 ? seen : [] }
     if (entry?.type !== 'link') break
     current = path.posix.resolve(path.posix.dirname(current), entry.target)

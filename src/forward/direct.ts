@@ -10,7 +10,7 @@ import { meantHost } from '../net/address.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/connection.ts'
 import { connectFromOutside } from './outside.ts'
-import { NO_HELPER, placeName } from './words.ts'
+import { NO_HELPER, placeName, STRERROR } from './words.ts'
 
 interface DirectDependencies {
   readonly log: Logger
@@ -47,7 +47,8 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
       end.whenClosed(deps.hold([action], entered.target, () => end.destroy()))
       return end
     } catch (error) {
-      if (error instanceof GuestRefusal) return { reason: 'connect-failed', message: error.errno }
+      if (error instanceof GuestRefusal)
+        return { reason: 'connect-failed', message: STRERROR[error.errno] ?? error.errno }
       const failure = asHatchwayError(error)
       deps.log.info(
         { code: failure.code, err: failure.cause, target: clientText(placeName(target)) },

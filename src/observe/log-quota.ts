@@ -13,9 +13,9 @@ const MAX_CONNECTIONS = 10_000
 const CONNECTION = /"connection":"([^"\\]+)"/
 /**
  * Of what ran inside, its files too, and that it was ended: each costs its client a program, or a request to one. A session
- * that was refused before a program could start has no "start".
+ * that was refused before a program could start has no "start". The dot is any character: U+2028 in a path is no line's end.
  */
-const DONE = /"session":"[^"\\]+".*("start":"[a-z]+"|"msg":"(session ended|sftp [^"\\]*)"\}\n$)|"msg":"withdrawn"\}\n$/
+const DONE = /"session":"[^"\\]+".*("start":"[a-z]+"|"msg":"(session ended|sftp [^"\\]*)"\}\n$)|"msg":"withdrawn"\}\n$/s
 const LAST = /"msg":"disconnected"\}\n$/
 
 interface Quota {
@@ -33,7 +33,8 @@ export function createLineQuota(now: () => number = () => performance.now()): (l
     if (connection === undefined) return [line]
     const time = now()
     const quota = quotas.get(connection) ?? { left: AT_ONCE, at: time, unsaid: 0 }
-    if (!quotas.has(connection)) quotas.set(connection, quota)
+    // Set anew each time, so that what makes room is a connection that says nothing any more.
+    quotas.set(connection, quota)
     quota.left = Math.min(AT_ONCE, quota.left + ((time - quota.at) / 1000) * A_SECOND)
     quota.at = time
     const isLast = LAST.test(line)

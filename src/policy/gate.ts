@@ -19,9 +19,9 @@ export interface Gate {
   /** The answer to a channel request that comes before its session starts. */
   allow(action: SshAction): Promise<boolean>
   /**
-   * What `allow` let pass when nobody knew yet where the session goes, or the container's passwd was another before its
-   * start: then all of it is asked again, and the refused is taken out. An agent that an earlier session was granted is put
-   * in, as sshd has one for all later sessions of a connection (session.c, auth_sock_name); it is asked about each time.
+   * Asks again at the session's start, and takes out what is refused: agent and X11 always; variables where nobody knew at
+   * `allow` where the session goes, or the container's passwd was another then. An agent that an earlier session was granted
+   * is put in, as sshd has one for all later sessions of a connection (session.c, auth_sock_name).
    */
   sift(asked: Asked, target: Target): Promise<Asked>
   /** What was granted goes on until the answer is called, the connection ends, or it is withdrawn: then `end` is called. */
@@ -86,16 +86,17 @@ export function createGate(
       const may = async (action: Action) => (await ask(action, target)).allowed
       const { env: sent, agentForwarding, x11: display } = session
       const inherits = !agentForwarding && (await agentGranted) && (await may({ kind: 'agent' }))
-      const asked = { env: sent, agentForwarding: agentForwarding || inherits, ...(display && { x11: display }) }
-      // A record lives as long as passwd and the container's run do.
-      if ([...judged].every((info) => info === target.info)) return asked
-      const env = new Map<string, string>()
-      for (const [name, value] of asked.env) if (await may({ kind: 'env', name })) env.set(name, value)
-      const { x11 } = asked
-      return {
-        env,
-        agentForwarding: inherits || (agentForwarding && (await may({ kind: 'agent' }))),
-        ...(x11 && (await may({ kind: 'x11' })) && { x11 }),
+      // Asked again, however short ago it was granted: the client chooses when its session starts.
+      const agent = inherits || (agentForwarding && (await may({ kind: 'agent' })))
+      const x11 = display && (await may({ kind: 'x11' })) ? display : undefined
+      return { env: await permitted(sent), agentForwarding: agent, ...(x11 && { x11 }) }
+
+      /** A record lives as long as passwd and the container's run do: for the same one each name was asked about already. */
+      async function permitted(all: Asked['env']): Promise<Asked['env']> {
+        if ([...judged].every((info) => info === target.info)) return all
+        const env = new Map<string, string>()
+        for (const [name, value] of all) if (await may({ kind: 'env', name })) env.set(name, value)
+        return env
       }
     },
     hold(actions, { container, info }, end, readOnly = false) {

@@ -92,11 +92,16 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
 
   /** Running or not. */
   async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Target> {
-    return inside(who, await find(who, route, signal), route.user)
+    return inside(who, await find(who, route, signal), route.user, signal)
   }
 
-  async function inside(who: Requester, container: Container, user: string | undefined): Promise<Target> {
-    const info = await containers.envInfo(container, user)
+  async function inside(
+    who: Requester,
+    container: Container,
+    user: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Target> {
+    const info = await containers.envInfo(container, user, who.identity.name, signal)
     await demandEntry(policy, { ...who, container, user: info }, deps.log)
     return { container, info }
   }
@@ -182,7 +187,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       demandSame(sought, route)
       first ??= found
       if (found.id !== first.id) throw changed(route, first, found)
-      return inside(who, found, route.user)
+      return inside(who, found, route.user, signal)
     }
 
     async function byName(route: Route, signal: AbortSignal): Promise<Container> {
@@ -229,7 +234,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
             throw error
           })
         // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
-        return container === found.container ? entered : demandAll(await inside(who, container, route.user))
+        return container === found.container ? entered : demandAll(await inside(who, container, route.user, signal))
       },
 
       async again(gate, action, entered, signal) {
@@ -238,7 +243,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         if (found.id !== id) throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is gone')
         if (found.state !== 'running')
           throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${found.name} is ${stateWord(found.state)}`)
-        const target = await inside(who, found, route.user)
+        const target = await inside(who, found, route.user, signal)
         await gate.demand(action, target)
         return target
       },
@@ -258,9 +263,10 @@ function isRefusal(error: unknown): boolean {
 }
 
 /** Not CONTAINER_CHANGED, which ends the connection: the session that was first lives. @throws HatchwayError */
-function demandSame(one: Route, other: Route): void {
-  if (targetOf(one) === targetOf(other) && one.user === other.user) return
-  throw new HatchwayError('NOT_PERMITTED', 'another session of this connection has chosen already: connect again')
+function demandSame(sought: Route, chosen: Route): void {
+  if (targetOf(sought) === targetOf(chosen) && sought.user === chosen.user) return
+  const where = `another session of this connection has chosen "${brief(targetOf(chosen))}"`
+  throw new HatchwayError('NOT_PERMITTED', `${where}: another container needs a connection of its own (ssh -S none)`)
 }
 
 /** `now`: what the name means; undefined: nothing. */

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
-import { asHatchwayError, FAILURES, HatchwayError } from '../base/errors.ts'
+import { asHatchwayError, FAILURES, type FailureCode, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
 import { sessionEnvironment } from '../container/environment.ts'
@@ -73,6 +73,9 @@ export interface SessionPlaces {
 
 /** Bytes: the rest of 256 KB would stay in memory for as long as the registry remembers the session. */
 const MAX_COMMAND_SHOWN_BYTES = 4096
+
+/** What says no to a session before its program, though it was about to start: an sftp session may ask for more. */
+const REFUSALS: ReadonlySet<FailureCode> = new Set<FailureCode>(['NOT_PERMITTED', 'CONTAINER_NOT_RUNNING'])
 
 /** Resolves when the session is over; never rejects. */
 export async function serveSession(session: SshSession, at: SessionPlaces, deps: SessionDependencies): Promise<void> {
@@ -160,7 +163,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         // What ended the session while the program started ends the program, too.
         onAbort(signal, () => exec.close())
         log.info({ road: guest ? 'guest' : 'plain', ...unsaid }, 'session started')
-        unsaid = {}
+        unsaid = { start: start.kind }
         if (signal.aborted) return exec
         opened.running()
         ending.running()
@@ -178,7 +181,8 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
   } catch (error) {
     const failure = asHatchwayError(signal.aborted ? signal.reason : error)
     record?.end({ failure: failure.code, message: failure.message })
-    log[FAILURES[failure.code].level]({ code: failure.code, ...unsaid, err: failure.cause }, failure.message)
+    const ran = signal.aborted || !REFUSALS.has(failure.code) ? unsaid : {}
+    log[FAILURES[failure.code].level]({ code: failure.code, ...ran, err: failure.cause }, failure.message)
     await tell(session, failure)
     // Not before: a ControlMaster that is disconnected shows nothing more.
     onAbort(session.closed, () => at.failed(failure))

@@ -5,6 +5,7 @@ import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { deadline } from '../../src/lifetime/deadline.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+import { until } from '../support/wait.ts'
 
 let container: TestContainer
 let engine: Engine
@@ -32,17 +33,17 @@ const later = () => vi.setSystemTime(Date.now() + 60_000)
 test('passwd is read once, and again when it is another file', async () => {
   const containers = new Containers(engine)
   const inspected = await engine.inspect(container.id, deadline(20_000))
-  const root = await containers.envInfo(inspected, 'root')
+  const root = await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))
   expect([root.uid, copies]).toEqual([0, 1])
   later()
-  expect(await containers.envInfo(inspected, 'root')).toEqual(root)
+  expect(await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))).toEqual(root)
   expect(copies).toBe(1)
 
   await docker('exec', '-u', '0', container.id, 'sh', '-c', 'echo late:x:4321:4321::/:/bin/sh >>/etc/passwd')
-  expect((await containers.envInfo(inspected, 'late')).uid).toBe(4321)
+  expect((await containers.envInfo(inspected, 'late', 'alice', deadline(20_000))).uid).toBe(4321)
   later()
   await docker('exec', '-u', '0', container.id, 'sh', '-c', 'sed -i s/4321:4321/4322:4322/ /etc/passwd')
-  expect((await containers.envInfo(inspected, 'late')).uid).toBe(4322)
+  expect((await containers.envInfo(inspected, 'late', 'alice', deadline(20_000))).uid).toBe(4322)
   expect(copies).toBe(3)
 })
 
@@ -50,9 +51,9 @@ test('a link in its place is followed, and a change behind it is seen', async ()
   const containers = new Containers(engine)
   await docker('exec', '-u', '0', container.id, 'sh', '-c', 'mv /etc/passwd /etc/real && ln -s real /etc/passwd')
   const inspected = await engine.inspect(container.id, deadline(20_000))
-  const before = await containers.envInfo(inspected, 'root')
+  const before = await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))
   later()
-  await containers.envInfo(inspected, 'root')
+  await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))
   expect(copies).toBe(2)
   await docker(
     'exec',
@@ -64,21 +65,44 @@ test('a link in its place is followed, and a change behind it is seen', async ()
     'sed -i s,^root:.*,root:x:0:0::/elsewhere:/bin/sh, /etc/real',
   )
   later()
-  expect(await containers.envInfo(inspected, 'root')).not.toEqual(before)
-  expect((await containers.envInfo(inspected, 'root')).home).toBe('/elsewhere')
+  expect(await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))).not.toEqual(before)
+  expect((await containers.envInfo(inspected, 'root', 'alice', deadline(20_000))).home).toBe('/elsewhere')
 })
 
-test('many users at once are one probe after the other, and two of one user are one', async () => {
+test('many users that one person asks for are one probe after the other, two of one user one, and nobody else waits', async () => {
   const { copyOut } = engine
+  const asked: (() => void)[] = []
   let [inside, most] = [0, 0]
   engine.copyOut = async (...args) => {
     most = Math.max(most, ++inside)
+    await new Promise<void>((resolve) => asked.push(resolve))
     return copyOut(...args).finally(() => inside--)
   }
   const containers = new Containers(engine)
   const inspected = await engine.inspect(container.id, deadline(20_000))
+  const ask = (asker: string, user: string, signal = deadline(20_000)) =>
+    containers.envInfo(inspected, user, asker, signal).then(
+      () => true,
+      () => false,
+    )
   const users = ['1', '2', 'nobody-knows', '3', '3', '4']
-  const infos = await Promise.allSettled(users.map((user) => containers.envInfo(inspected, user)))
-  expect(infos.map(({ status }) => status === 'fulfilled')).toEqual([true, true, false, true, true, true])
-  expect([most, copies]).toEqual([1, 5])
+  const infos = Promise.all(users.map((user) => ask('mallory', user)))
+  const leaves = new AbortController()
+  const left = ask('mallory', '5', leaves.signal)
+  await until('the first probe asks', () => asked.length === 1)
+  // Somebody else's question does not wait behind them, and a caller that left asks nothing.
+  const alice = ask('alice', '6')
+  leaves.abort(new Error('gone'))
+  expect(await left).toBe(false)
+  await until('another person asks', () => asked.length === 2)
+  asked.splice(1, 1)[0]?.()
+  expect(await alice).toBe(true)
+  most = inside
+  const answering = setInterval(() => asked.shift()?.(), 10)
+  try {
+    expect(await infos).toEqual([true, true, false, true, true, true])
+  } finally {
+    clearInterval(answering)
+  }
+  expect([most, copies]).toEqual([1, 6])
 })

@@ -88,7 +88,7 @@ export function streamTests(promised: Promised): void {
     expect([slow.text, slow.status]).toEqual([`${words}\nmore\n`, { code: 126 }])
   })
 
-  promised('stops a producer whose output nobody takes, in bounded memory', async ({ engine, id }) => {
+  promised('stops a producer whose output nobody takes, in bounded memory', async ({ engine, ground, id }) => {
     let given = 0
     let sinceRefused = 0
     let accept = false
@@ -116,6 +116,7 @@ export function streamTests(promised: Promised): void {
       await until('it goes on', () => given > held + 8 * 1024 * 1024, 15_000)
     } finally {
       exec.close()
+      await ground.control('exec', id, 'pkill', '-f', '[/]dev/zero').catch(() => {})
     }
   })
 

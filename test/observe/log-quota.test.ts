@@ -31,9 +31,14 @@ test('lines of no connection, for debugging, and of what was done are all said',
   const started = `${JSON.stringify({ ...session, start: 'exec', msg: 'session started' })}\n`
   const hidden = `${JSON.stringify({ ...session, code: 'CLIENT_GONE', start: 'exec', msg: 'the client went away' })}\n`
   const ended = `${JSON.stringify({ ...session, code: 0, msg: 'session ended' })}\n`
+  const killed = `${JSON.stringify({ ...session, code: 'SESSION_KILLED', start: 'shell', msg: 'session ended by the administrator' })}\n`
+  // Line ends to a pattern, not to JSON: of a path, and of a user in a hostile passwd.
+  const odd = `${JSON.stringify({ ...session, path: '/x\u2028/y', msg: 'sftp put' })}\n`
+  const oddUser = `${JSON.stringify({ ...session, user: 'dev\u2029', start: 'exec', msg: 'session started' })}\n`
   const put = `${JSON.stringify({ ...session, path: '/x', msg: 'sftp put' })}\n`
   for (let i = 0; i < 1100; i++) within(line('c1'))
-  for (const each of [other, line('c1', 'connected', 'debug'), started, hidden, ended, put, line('c1', 'withdrawn')])
+  const lines = [started, hidden, killed, ended, put, odd, oddUser, line('c1', 'withdrawn')]
+  for (const each of [other, line('c1', 'connected', 'debug'), ...lines])
     expect(Array.from({ length: 2000 }, () => within(each)).flat()).toHaveLength(2000)
 })
 

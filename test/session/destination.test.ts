@@ -167,7 +167,7 @@ async function asked(login: string) {
   state.known = web
   return { ...rest, state, one, other }
 }
-const chosenAlready = { code: 'NOT_PERMITTED', message: expect.stringContaining('connect again') }
+const chosenAlready = { code: 'NOT_PERMITTED', message: expect.stringContaining('has chosen') }
 
 test.each([
   ['alice', 'db'],

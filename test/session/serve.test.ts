@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
-import { HatchwayError } from '../../src/base/errors.ts'
+import { type FailureCode, HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
 import type { Containers } from '../../src/container/containers.ts'
 import { notFound } from '../../src/container/find.ts'
@@ -59,10 +59,11 @@ const REFUSABLE = STORY.flatMap((it) => ('refused' in it ? [[it.step, it.refused
 const HANGING = ['sift', 'helper', 'inward', 'earlier', 'start']
 
 const here = { address: '127.0.0.1', port: 22 }
-const log = pino({ level: 'silent' })
 
 interface Wanted {
   readonly refuse?: string
+  /** ENGINE_ERROR where absent. */
+  readonly code?: FailureCode
   readonly hang?: string
   readonly start?: SessionStart
   readonly shell?: string
@@ -73,6 +74,8 @@ interface Wanted {
 function world(wanted: Wanted = {}) {
   const calls: string[] = []
   const told: string[] = []
+  const lines: Record<string, unknown>[] = []
+  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
   const closed = new AbortController()
   const ended = deferred<ExitStatus>()
   const started = deferred()
@@ -81,7 +84,7 @@ function world(wanted: Wanted = {}) {
   /** Notes the call; then it refuses, hangs, or is as always. */
   function now<T>(step: string, result: T): T {
     calls.push(step)
-    if (step === wanted.refuse) throw new HatchwayError('ENGINE_ERROR', 'engine said no')
+    if (step === wanted.refuse) throw new HatchwayError(wanted.code ?? 'ENGINE_ERROR', 'engine said no')
     return result
   }
   async function step<T>(name: string, result: T, signal?: AbortSignal): Promise<T> {
@@ -219,7 +222,7 @@ function world(wanted: Wanted = {}) {
     motd: () => step('motd', Buffer.from('welcome\r\n')),
   }
   const served = serveSession(session, places, dependencies)
-  return { calls, told, closed, ended, started, registry, served }
+  return { calls, told, lines, closed, ended, started, registry, served }
 }
 
 /** All up to this step, and it. */
@@ -319,4 +322,30 @@ test('once the program runs the limit of a start is lifted, and the limit of a s
   await served
   expect(calls.slice(STEPS.indexOf('pour') + 1)).toEqual(['close', 'close', 'stopped', 'exit 255', 'release'])
   expect(told.at(-1)).toContain('session ended: it lasted 2 minutes')
+})
+
+describe('what the log says of a session that failed', () => {
+  test('its start, where its program ran or was about to', async () => {
+    const { lines, registry, served } = world()
+    await settle()
+    registry.kill(registry.list()[0]?.id ?? '')
+    await served
+    expect(lines).toMatchObject([
+      { msg: 'session started', start: 'shell' },
+      { code: 'SESSION_KILLED', start: 'shell' },
+    ])
+    const failed = world({ refuse: 'start' })
+    await failed.served
+    expect(failed.lines.at(-1)).toMatchObject({ code: 'ENGINE_ERROR', start: 'shell' })
+  })
+
+  test.each([
+    ['before it', { refuse: 'helper' }],
+    ['when it asked for more', { refuse: 'start', code: 'NOT_PERMITTED' }],
+  ] as const)('no start, where it was refused %s', async (_when, wanted) => {
+    const { lines, served } = world(wanted)
+    await served
+    expect(lines.at(-1)).toMatchObject({ msg: 'engine said no' })
+    expect(lines.at(-1)).not.toHaveProperty('start')
+  })
 })
