@@ -13,30 +13,30 @@ import { isTimeout, openDeadline, withDeadline } from '../lifetime/deadline.ts'
 import type { Spool } from './spool.ts'
 import { type Node, SftpError } from './wire.ts'
 
-/** An archive of a directory is of all below it: more names than these are not listed this way. */
+/** The archive of a directory holds everything below it: a tree of more names is not listed this way. */
 const MAX_ENTRIES = 100_000
 type Entry = tar.Extract extends AsyncIterable<infer E> ? E : never
 
 const CALL_MS = 10 * 60_000
 const LIST_MS = 60_000
 const MAX_FOLDERS = 1000
-/** A recursive copy asks for each directory and each file: what one archive told is believed that long. */
+/** How long the entries of one archive are reused: a recursive copy asks for each directory and each file. */
 const FRESH_MS = 5_000
 
 export interface Files {
-  /** The name itself, a link not followed; undefined: nothing there. */
+  /** Returns the node of the name itself, following no link; undefined if there is none. */
   lstat(file: string): Promise<Node | undefined>
   list(directory: string): Promise<ReadonlyMap<string, Node>>
   read(file: string, into: Spool): Promise<void>
-  /** Make or replace: a file with its content, a directory (what is in it stays), a link. */
+  /** Makes or replaces a file with its content, a directory (what is in it stays), or a link. */
   put(file: string, node: Node, content?: Spool): Promise<void>
 }
 
 export function archiveFiles(engine: Engine, containerId: string, closed: AbortSignal): Files {
-  /** By absolute path, of the tree that was listed last. */
+  /** The tree that was listed last, by absolute path. */
   let known: { readonly nodes: Map<string, Node>; readonly until: number } | undefined
 
-  /** Each file that is put asks for its directory. */
+  /** Directories seen lately: each file that is put asks for its directory. */
   const folders = new BoundedMap<string, { readonly node: Node; readonly until: number }>(MAX_FOLDERS)
 
   function remember(file: string, node: Node): void {
@@ -44,7 +44,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     if (node.type === 'directory') folders.set(file, { node, until: Date.now() + FRESH_MS })
   }
 
-  /** Entries in the archive's order; leaving the loop lets go of the engine's stream. */
+  /** Yields entries in the archive's order; leaving the loop closes the engine's stream. */
   async function* entries(file: string, limit: number): AsyncGenerator<Entry> {
     closed.throwIfAborted()
     const { signal, release } = openDeadline(limit, closed)
@@ -66,7 +66,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     }
   }
 
-  /** What was listed a moment ago, if that tells of the children of this name: it has no name that leads through a link. */
+  /** Returns the last listing if it has the children of this name: names that lead through a link are not in it. */
   function listed(directory: string): ReadonlyMap<string, Node> | undefined {
     if (!known || known.until <= Date.now()) return undefined
     return known.nodes.get(directory)?.type === 'directory' ? known.nodes : undefined
@@ -122,7 +122,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
         else pack.entry({ ...header, type: 'symlink', linkname: node.target ?? '' })
         pack.finalize()
       }
-      // Where both fail it is the engine that knows why. The session's end is not the put's: half an archive is half a file.
+      // If both fail, the engine's error says why. The session's end does not cut a put: half an archive is half a file.
       const [put, filled] = await withDeadline(CALL_MS, [], (signal) => {
         const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
         return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
@@ -137,7 +137,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     const nodes = new Map<string, Node>()
     const parent = path.posix.dirname(root)
     for await (const { header } of timed(entries(root, LIST_MS))) {
-      // Named from the last part of the root on; that of "/" is "/" or ".".
+      // Entries are named from the last part of the root on; "/" itself is "/" or ".".
       const file = root === '/' ? path.posix.resolve('/', header.name) : path.posix.resolve(parent, header.name)
       if (file !== root && !file.startsWith(root === '/' ? '/' : `${root}/`)) continue
       nodes.set(file, nodeOf(header))
@@ -161,7 +161,7 @@ async function* contentOf(entry: Entry): AsyncGenerator<Buffer> {
   }
 }
 
-/** Each entry's content is passed over. */
+/** Skips the content of each entry. */
 async function* timed(source: AsyncGenerator<Entry>): AsyncGenerator<Entry> {
   for await (const entry of source) {
     entry.resume()
@@ -191,7 +191,7 @@ function nodeOf(header: tar.Header): Node {
   }
 }
 
-/** What a header of six octal digits, or of a signed time, cannot say is said in a record before it: pax(1). */
+/** A number too large for six octal digits, or for a signed time, stands in a record before the header: pax(1). */
 const MAX_ID = 0o777777
 const MAX_TIME = 0x7fff_ffff
 
@@ -210,10 +210,10 @@ function idOf({ pax, ...header }: tar.Header, key: 'uid' | 'gid'): number {
   return Math.min(/^\d{1,10}$/.test(record) ? Number(record) : header[key], 0xffff_ffff)
 }
 
-/** The engine's failures. What is wrong with the container (it is gone) ends the session as ever. */
+/** The engine's failures. Those of the container (it is gone) end the session, as in other sessions. */
 const ANSWERED = new Set<string>(['ENGINE_ERROR', 'ENGINE_LOST', 'ENGINE_UNAVAILABLE'])
 
-/** Each becomes an answer to the request; the next one may do better. */
+/** Turns a failure into the response to its request: the next request may succeed. */
 function asSftpError(error: unknown): unknown {
   if (error instanceof SftpError) return error
   if (isTimeout(error) || (error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT')) {

@@ -1,19 +1,19 @@
-/** Open files and directories of one SFTP session, by handles that mean nothing once they are closed. */
+/** Open files and directories of one SFTP session, by handle. A closed handle is not used again. */
 import type { Spool } from './spool.ts'
 import { type Fields, type Node, SftpError, withLength } from './wire.ts'
 
 export interface OpenFile {
   readonly kind: 'file'
   readonly file: string
-  /** What it will be when it is written; its size is the spool's. */
+  /** The file as it will be written; its size is the spool's. */
   node: Node
   readonly spool: Spool
   readonly reads: boolean
   readonly writes: boolean
   readonly appends: boolean
-  /** Put at its CLOSE. */
+  /** It is put at CLOSE. */
   changed: boolean
-  /** A part of its content could not be taken: it is never put. */
+  /** A part of its content could not be stored: it is never put. */
   failed: boolean
 }
 

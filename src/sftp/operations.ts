@@ -1,6 +1,6 @@
-/** What a client does to files over SFTP, as the event stream tells it. Paths are the client's claim, as it wrote them. */
+/** What a client does to files over SFTP, for the event stream. Paths are the client's claim, as it wrote them. */
 
-/** "OK", or the server's refusal in the names of draft-ietf-secsh-filexfer-02 §7; "UNKNOWN": it never answered. */
+/** "OK", or the server's refusal in the names of draft-ietf-secsh-filexfer-02 §7; "UNKNOWN" without an answer. */
 export type SftpResult =
   | 'OK'
   | 'EOF'
@@ -25,7 +25,7 @@ export interface SftpAttributes {
 
 export type SftpRequest =
   | { readonly name: 'open'; readonly path: string; readonly access: readonly string[] }
-  /** Of a file; what was moved through its handle in all. */
+  /** Of a file, with all the bytes that went through its handle. */
   | { readonly name: 'close'; readonly path: string; readonly bytesRead: number; readonly bytesWritten: number }
   | { readonly name: 'remove' | 'mkdir' | 'rmdir'; readonly path: string }
   | { readonly name: 'setstat'; readonly path: string; readonly attributes: SftpAttributes }

@@ -1,12 +1,12 @@
 /**
- * SFTP packets found in a stream that is cut anywhere, without holding it: of each packet only the first bytes are kept,
- * as many as its type needs, and the data of a READ or WRITE is skipped over.
+ * Finds SFTP packets in a stream that is cut anywhere. Of each packet only the first bytes are kept, as many as its type
+ * needs; the data of a READ or WRITE is skipped.
  */
 import { PACKET_TYPE } from './types.ts'
 
 /** Type, id, a handle (256 bytes at most, §6.3), two numbers. */
 const SHORT_BYTES = 300
-/** Two paths of Linux's length. What is longer is cut; no server opens it. */
+/** Two paths of Linux's length. A longer one is cut; no server opens it. */
 const LONG_BYTES = 2 * 4096 + 512
 const PATHS = new Set<number>([
   PACKET_TYPE.OPEN,
@@ -23,7 +23,7 @@ const LENGTH_BYTES = 4
 const HEAD = LENGTH_BYTES + 1
 
 export class SftpPackets {
-  /** The first bytes of a packet, from its type on, lent; `length` is all of it. */
+  /** Called with the first bytes of a packet, from its type on, lent; `length` is the whole packet's. */
   readonly #packet: (head: Buffer, length: number) => void
   #held: Buffer | undefined
   #have = 0
@@ -52,7 +52,7 @@ export class SftpPackets {
     return chunk.length - at >= HEAD && chunk.length - at >= LENGTH_BYTES + kept(chunk, at)
   }
 
-  /** A packet whose head is there. Returns where the head ends. */
+  /** Takes a packet whose head is in `bytes`. Returns where the head ends. */
   #take(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at)
     const from = at + LENGTH_BYTES
@@ -62,7 +62,7 @@ export class SftpPackets {
     return to
   }
 
-  /** One that is cut: byte for byte until its head is whole. */
+  /** Collects a packet that is cut, until its head is complete. */
   #hold(chunk: Buffer, at: number): number {
     this.#held ??= Buffer.allocUnsafe(LENGTH_BYTES + LONG_BYTES)
     const held = this.#held
@@ -84,13 +84,13 @@ export class SftpPackets {
   }
 }
 
-/** How many bytes of the packet at `at` are kept. */
+/** Returns how many bytes of the packet at `at` are kept. */
 function kept(bytes: Buffer, at: number): number {
   const type = bytes[at + LENGTH_BYTES] ?? 0
   return Math.min(bytes.readUInt32BE(at), PATHS.has(type) ? LONG_BYTES : SHORT_BYTES)
 }
 
-/** Fields of a packet's head, in order; what was cut off reads as nothing. */
+/** Reads the fields of a packet's head in order; a field that was cut off is 0 or empty. */
 export class SftpFields {
   readonly #bytes: Buffer
   #at: number

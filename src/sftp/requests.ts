@@ -1,4 +1,4 @@
-/** Each request of SFTP v3 as an answer, on a Tree. What an engine's copy call cannot do is refused in words. */
+/** Answers each request of SFTP v3 from a Tree. What an engine's copy call cannot do is refused with a sentence. */
 import path from 'node:path'
 import { Handles, MAX_HANDLES, type OpenFile } from './handles.ts'
 import { type Space, Spools } from './spool.ts'
@@ -15,7 +15,7 @@ const NO_CHANGE = 'needs the guest helper or an sftp-server in the container: it
 
 export class Requests {
   readonly #tree: Tree
-  /** Absolute; where names begin. */
+  /** Absolute; relative names begin here. */
   readonly #home: string
   readonly #handles = new Handles()
   readonly #spools: Spools
@@ -30,7 +30,7 @@ export class Requests {
     return sftpPacket(PACKET_TYPE.VERSION, u32(3), ...EXTENSIONS.flatMap((name) => [withLength(name), withLength('1')]))
   }
 
-  /** The answer's packet; undefined: it is OK and no more. @throws SftpError, and HatchwayError where the engine is lost */
+  /** Returns the response; undefined for a mere OK. @throws SftpError, and HatchwayError if the engine is lost */
   async answer(type: number, id: Buffer, fields: Fields): Promise<Buffer | undefined> {
     const tree = this.#tree
     const handles = this.#handles
@@ -139,7 +139,7 @@ export class Requests {
     }
   }
 
-  /** Here a file comes to be: all of it, or, where a part of it failed or nobody closes it, nothing. */
+  /** Puts the file: all of it, or nothing if a write failed. A file that is never closed is never put. */
   async #close(fields: Fields): Promise<undefined> {
     const { open, drop } = this.#handles.take(fields)
     drop()
@@ -178,7 +178,7 @@ export class Requests {
       case 'expand-path@openssh.com':
         return nameOnly(id, this.#path(this.#expand(fields.text())))
       case 'fsync@openssh.com':
-        // Nothing lies inside before its CLOSE.
+        // Nothing reaches the container before CLOSE.
         return void this.#handles.file(fields)
       default:
         throw new SftpError('unsupported', `${what} ${NO_CHANGE}`)
@@ -197,7 +197,7 @@ function writable(open: OpenFile): OpenFile {
   return open
 }
 
-/** Clients go on to CLOSE after a WRITE that failed (OpenSSH's sftp-client.c truncates to what it has sent, too). */
+/** Clients go on to CLOSE after a failed WRITE (OpenSSH's sftp-client.c also truncates to what it has sent). */
 async function fill(open: OpenFile, act: () => Promise<void>): Promise<void> {
   try {
     await act()

@@ -1,6 +1,6 @@
 /**
- * An SFTP server of the gateway's own, for containers where none can run. It looks to the session like a program. One
- * request after the other, none read before the last one's answer was taken: what a client has in flight stays with it.
+ * The gateway's own SFTP server, for containers where none can run. To the session it is a program. It reads no request
+ * before the answer to the last one was taken: the requests that a client has in flight wait at the client.
  */
 
 import { Writable } from 'node:stream'
@@ -17,16 +17,16 @@ import { Fields, SftpError, STATUS, sftpPacket, u32, withLength } from './wire.t
 
 export interface SftpSettings {
   readonly who: SftpUser
-  /** Absolute; where names begin. */
+  /** Absolute; relative names begin here. */
   readonly directory: string
   readonly readOnly: boolean
-  /** For content on its way. */
+  /** For the content of files under way. */
   readonly space: Space
 }
 
-/** OpenSSH's sftp-server ends with it at a packet it cannot read. */
+/** The exit status of OpenSSH's sftp-server after a packet that it cannot parse. */
 const BAD_PACKET = 11
-/** Sentences on stderr; clients rarely show those of a STATUS. */
+/** How many sentences go to stderr, too: clients rarely show those of a STATUS. */
 const MAX_WORDS = 10
 
 export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink, close: () => void): Exec {
@@ -45,7 +45,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     ended = true
     resume()
     close()
-    // A put that is under way: cut off, it would leave the engine with a part of a file.
+    // A put that is cut off would leave the engine with a part of a file.
     await answering
     await requests.close()
     if (how instanceof HatchwayError) exit.reject(how)
@@ -59,7 +59,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     })
   }
 
-  /** Every packet that `rest` holds whole. */
+  /** Handles every complete packet in `rest`. */
   async function work(): Promise<void> {
     while (!ended && rest.length >= 4) {
       const length = rest.readUInt32BE(0)
@@ -86,7 +86,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
         tell(error)
         return status(id, error.status, error.message)
       }
-      // Our own disk: full, or not to be written to.
+      // The gateway's own disk is full, or cannot be written.
       if (error instanceof Error && 'syscall' in error)
         return status(id, 'failure', `the gateway's disk: ${error.message}`)
       throw error
@@ -103,7 +103,7 @@ export function serveSftp(files: Files, settings: SftpSettings, sink: OutputSink
     highWaterMark: MAX_PACKET,
     write(chunk: Buffer, _encoding, done) {
       if (ended) return done()
-      // Lent: a copy, also where nothing is left of the chunk before.
+      // The chunk is lent: it is copied also if `rest` is empty.
       rest = Buffer.concat([rest, chunk])
       work()
         .catch((error: unknown) => finish(asFailure(error)))

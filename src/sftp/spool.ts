@@ -1,6 +1,6 @@
 /**
- * Content of files on its way between a client and the engine, on this machine's disk and not in its memory. A client may
- * read slowly and in any order; the engine's stream holds a lock of the container and must be read at once.
+ * Content of files between a client and the engine, on the gateway's disk and not in its memory. A client may read slowly
+ * and in any order; the engine's stream holds a lock of the container and must be read at once.
  */
 import { type FileHandle, mkdtemp, open, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,22 +8,22 @@ import { join } from 'node:path'
 import { SftpError } from './wire.ts'
 
 const GIB = 1024 ** 3
-/** What one session may have on our disk, and one identity in all its sessions. */
+/** What one session may have on the gateway's disk, and one identity in all its sessions. */
 const MAX_SESSION_BYTES = 2 * GIB
 export const MAX_IDENTITY_BYTES = 4 * GIB
-/** On a file system in memory a byte counts as so many: 128 MiB a session, 256 MiB an identity. */
+/** What a byte counts on a file system in memory, so that a session has 128 MiB and an identity 256 MiB. */
 const MEMORY_WEIGHT = 16
 /** TMPFS_MAGIC and RAMFS_MAGIC of statfs(2). */
 const IN_MEMORY = [0x01021994, 0x858458f6]
 const PIECE_BYTES = 256 * 1024
 
-/** What an identity may still have here. */
+/** The space that an identity has left. */
 export interface Space {
   take(bytes: number): boolean
   give(bytes: number): void
 }
 
-/** Those of one session. */
+/** The spools of one session. */
 export class Spools {
   readonly #space: Space
   readonly #folders: readonly string[]
@@ -34,7 +34,7 @@ export class Spools {
     this.#folders = folders
   }
 
-  /** @throws SftpError when the session, or its identity, would have too much here */
+  /** @throws SftpError if the session, or its identity, would have too much on the disk */
   charge(bytes: number, weight: number): void {
     const cost = bytes * weight
     if (this.#used + cost > MAX_SESSION_BYTES) {
@@ -48,7 +48,7 @@ export class Spools {
     this.#used += cost
   }
 
-  /** A file that has no name, so that it is gone with its last user, also when we are killed. */
+  /** Makes a file without a name: it is gone once it is closed, also if the gateway is killed. */
   async make(): Promise<Spool> {
     const folder = await this.#folder()
     try {
@@ -73,7 +73,7 @@ export class Spools {
   }
 }
 
-/** /tmp is in memory on many systems, /var/tmp is for what is large (file-hierarchy(7)). */
+/** /tmp is in memory on many systems, /var/tmp is for large files (file-hierarchy(7)). */
 function spoolFolders(): readonly string[] {
   return process.env.TMPDIR === undefined ? ['/var/tmp', tmpdir()] : [process.env.TMPDIR]
 }

@@ -1,7 +1,7 @@
 /**
- * Reads along with an SFTP session and tells what was done to files. The bytes pass untouched; a request is told when its
- * answer came. Client and server may both be hostile: what they can make it hold is bounded, and an id used twice or never
- * answered is told as UNKNOWN, not forgotten.
+ * Reads along with an SFTP session and reports what was done to files. The bytes pass unchanged; a request is reported
+ * when its answer comes. Client and server may both be hostile: they can take only so much memory, and a request whose
+ * id is used twice or never answered is reported as UNKNOWN, not forgotten.
  */
 import { resultOf, type SftpAttributes, type SftpOperation, type SftpRequest, type SftpResult } from './operations.ts'
 import { SftpFields, SftpPackets } from './packets.ts'
@@ -16,19 +16,19 @@ interface File {
   bytesWritten: number
 }
 
-/** A request's answer. The rest of it: the handle of HANDLE, the length of DATA. */
+/** Called with the answer to a request. `rest`: the handle of HANDLE, the length of DATA. */
 type Answered = (result: SftpResult, rest?: SftpFields) => void
 
 export interface SftpTap {
   input(chunk: Buffer): void
   output(fd: 1 | 2, chunk: Buffer): void
-  /** The session is over: what was not answered, and files that were not closed. */
+  /** Reports, at the session's end, unanswered requests and files that were not closed. */
   end(): void
 }
 
 export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap {
   const pending = new Map<number, Answered>()
-  /** By handle. Looked up when an answer comes: a client may guess a handle and use it before it is told. */
+  /** By handle. Looked up when an answer comes: a client may guess a handle and use it before it is sent. */
   const files = new Map<string, File>()
 
   function answer(id: number, result: SftpResult, rest?: SftpFields): void {
@@ -61,7 +61,7 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     return (result) => {
       const file = files.get(handle)
       files.delete(handle)
-      // A directory's, or nobody's.
+      // Otherwise the handle is a directory's, or unknown.
       if (file) tell({ name: 'close', ...file, result })
     }
   }
@@ -105,7 +105,7 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     }
   }
 
-  /** PROTOCOL §4 of OpenSSH: those that change something. */
+  /** The extensions that change something: OpenSSH's PROTOCOL, §4. */
   function extended(fields: SftpFields): Answered | undefined {
     switch (fields.text()) {
       case 'posix-rename@openssh.com':
@@ -141,7 +141,7 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     const type = head[0]
     if (type === PACKET_TYPE.HANDLE || type === PACKET_TYPE.DATA) answer(id, 'OK', fields)
     else if (type === PACKET_TYPE.STATUS) answer(id, resultOf(fields.u32()))
-    // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer what is not told.
+    // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer requests that are not reported.
   })
 
   return {
@@ -175,7 +175,7 @@ function requestOf(type: number, fields: SftpFields): SftpRequest | undefined {
     case PACKET_TYPE.RENAME:
       return { name: 'rename', path: fields.text(), target: fields.text() }
     case PACKET_TYPE.SYMLINK: {
-      // OpenSSH has the two in the other order than the draft (PROTOCOL §4.1).
+      // OpenSSH sends the two in the opposite order of the draft (PROTOCOL §4.1).
       const target = fields.text()
       return { name: 'symlink', path: fields.text(), target }
     }
@@ -191,7 +191,7 @@ function accessOf(flags: number): string[] {
   return ACCESS.filter((_, bit) => flags & (1 << bit))
 }
 
-/** §5. */
+/** Attributes, §5. */
 function attributesOf(fields: SftpFields): SftpAttributes {
   const flags = fields.u32()
   const size = flags & 1 && { size: fields.u64() }

@@ -1,6 +1,6 @@
 /**
- * What a user may do with the files of a container through calls that act as root: links followed, permission bits of the
- * name itself observed. It is a courtesy to the user, no border: that is the policy's question whether they may be root.
+ * What a user may do with a container's files through calls that act as root: links are followed, the permission bits of
+ * the name itself count. That spares users mistakes and is no border: only the policy says who may act as root.
  */
 import path from 'node:path'
 import type { Files } from './archive-files.ts'
@@ -35,7 +35,7 @@ export class Tree {
     return node
   }
 
-  /** Where a name leads; `node` is absent where nothing is yet. */
+  /** Returns where a name leads; `node` is undefined if nothing is there yet. */
   async #follow(file: string): Promise<{ readonly file: string; readonly node: Node | undefined }> {
     let at = file
     for (let hops = 0; hops < MAX_LINKS; hops++) {
@@ -68,7 +68,7 @@ export class Tree {
     return found
   }
 
-  /** What a write to that name would replace or make. */
+  /** Returns what a write to that name would replace or make. */
   async place(name: string, how: { create: boolean; exclusive: boolean }, mode = 0o666) {
     this.#mayChange()
     const { file, node } = await this.#follow(name)
@@ -101,7 +101,7 @@ export class Tree {
     await this.#files.put(file, node)
   }
 
-  /** Of a file that is not open, its content goes out and in again: a tar has no attributes alone. */
+  /** Changes a file that is not open by reading and putting it again: a tar cannot change attributes alone. */
   async change(name: string, changes: Changes, spool: () => Promise<Spool>): Promise<void> {
     this.#mayChange()
     const { file, node } = await this.#follow(name)
@@ -154,7 +154,7 @@ export class Tree {
   }
 }
 
-/** A put replaces what is there by name: /dev/null would become a file. */
+/** Refuses all but regular files: a put replaces what has the name, and /dev/null would become a file. */
 function regular(node: Node | undefined): Node {
   if (!node) throw new SftpError('noSuchFile', 'No such file')
   if (node.type !== 'file') {

@@ -1,12 +1,12 @@
 /** SFTP v3 (draft-ietf-secsh-filexfer-02) as bytes: numbers, fields, attributes, long names. */
 
-/** §7; what OpenSSH's client has words for. */
+/** §7: those for which OpenSSH's client has a message. */
 export const STATUS = { ok: 0, eof: 1, noSuchFile: 2, denied: 3, failure: 4, badMessage: 5, unsupported: 8 } as const
 export type StatusName = keyof typeof STATUS
 
 export const OPEN = { read: 1, write: 2, append: 4, create: 8, truncate: 16, exclusive: 32 } as const
 
-/** An answer that is no success, with a sentence for the client. */
+/** A response other than success, with a sentence for the client. */
 export class SftpError extends Error {
   readonly status: StatusName
   constructor(status: StatusName, message: string) {
@@ -15,21 +15,21 @@ export class SftpError extends Error {
   }
 }
 
-/** What a name inside stands for. */
+/** A file, directory or link in the container. */
 export interface Node {
   readonly type: 'file' | 'directory' | 'link' | 'other'
-  /** Permission bits, setuid and sticky among them. */
+  /** Permission bits, with setuid, setgid and sticky. */
   readonly mode: number
   readonly uid: number
   readonly gid: number
   readonly size: number
-  /** Seconds. */
+  /** Seconds since the epoch. */
   readonly mtime: number
-  /** Of a link. */
+  /** Only of a link. */
   readonly target?: string
 }
 
-/** What a client sets; absent stays. */
+/** The attributes that a client sets; absent ones stay. */
 export interface Changes {
   readonly size?: number
   readonly uid?: number
@@ -61,7 +61,7 @@ export class Fields {
     return this.#take(4).readUInt32BE(0)
   }
 
-  /** Beyond 2^53 no file is. */
+  /** No file has more than 2^53 bytes. */
   u64(): number {
     const value = this.#take(8).readBigUInt64BE(0)
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new SftpError('badMessage', 'an offset beyond any file')
@@ -72,7 +72,7 @@ export class Fields {
     return this.#take(this.u32())
   }
 
-  /** A path. Tar headers and the engines' API take text, so a name must be some. */
+  /** A path. Tar headers and the engines' API take text, so a name must be UTF-8. */
   text(): string {
     const bytes = this.bytes()
     if (bytes.includes(0)) throw new SftpError('badMessage', 'a NUL byte cannot be in a name')
@@ -85,7 +85,7 @@ export class Fields {
 
   changes(): Changes {
     const flags = this.u32()
-    /** Access time, which a tar has no place for, then the other. */
+    /** Skips the access time, for which a tar has no place. */
     const mtime = () => [this.u32(), this.u32()][1] ?? 0
     return {
       ...(flags & HAS.size && { size: this.u64() }),
@@ -125,7 +125,7 @@ export function attributes(node: Node): Buffer {
   return Buffer.concat([u32(flags), u64(node.size), u32(node.uid), u32(node.gid), u32(mode), time, time])
 }
 
-/** As `ls -l` prints it, with numbers for the owners: what clients show people. */
+/** As `ls -l` prints it, with numbers for the owners: clients show this line to people. */
 export function longName(name: string, node: Node): string {
   const letter = { file: '-', directory: 'd', link: 'l', other: 'p' }[node.type]
   const bits = [...'rwxrwxrwx'].map((bit, i) => ((node.mode >> (8 - i)) & 1 ? bit : '-')).join('')
