@@ -8,7 +8,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONG: readonly (readonly [file: string, before: number])[] = [
   ['test/e2e/parity-plain.test.ts', 0],
   ['test/engine/podman-cli.test.ts', 0],
-  ['test/e2e/limits.test.ts', 0],
   ['test/e2e/parity-cli.test.ts', 12],
   ['test/engine/podman-api.test.ts', 16],
   ['test/e2e/parity-docker.test.ts', 30],

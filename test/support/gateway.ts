@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { run } from './run.ts'
 import type { Keys, Target } from './ssh.ts'
 import { until } from './wait.ts'
 
@@ -32,24 +33,28 @@ export interface Gateway {
 }
 
 /**
- * The first gateway's host keys, for the next ones of this process: an RSA key of 3072 bits takes seconds to make.
- * A copy each, because a gateway owns its directory.
+ * One set of host keys for the gateways of this process, as they would make them: an RSA key of 3072 bits takes seconds. A copy
+ * each, because a gateway owns its directory.
  */
-let hostKeys: string | undefined
+let hostKeys: Promise<string> | undefined
 
-async function keepHostKeys(from: string): Promise<void> {
-  if (hostKeys !== undefined) return
-  const kept = await mkdtemp(join(tmpdir(), 'hw-test-hostkeys-'))
-  process.once('exit', () => rmSync(kept, { recursive: true, force: true }))
-  await cp(from, kept, { recursive: true, filter: (path) => path === from || path.includes('ssh_host_') })
-  hostKeys = kept
+async function makeHostKeys(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hw-test-hostkeys-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  for (const type of ['ed25519', 'ecdsa', 'rsa']) {
+    const file = join(folder, `ssh_host_${type}_key`)
+    const made = await run('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', file], { limit: 60_000 })
+    if (made.code !== 0) throw new Error(`ssh-keygen: ${made.stderr.toString()}`)
+  }
+  return folder
 }
 
 const Listening = z.object({ msg: z.literal('listening'), host: z.string(), port: z.number() })
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const state = await mkdtemp(join(tmpdir(), 'hw-test-gateway-'))
-  if (hostKeys !== undefined) await cp(hostKeys, state, { recursive: true })
+  hostKeys ??= makeHostKeys()
+  await cp(await hostKeys, state, { recursive: true })
   // It replaces itself by the gateway: the pid stays.
   const [program, ...before] = [...(options.limits ? ['prlimit', ...options.limits] : []), process.execPath]
   const child = spawn(
@@ -85,14 +90,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (over !== undefined) throw new Error(`the gateway ended with ${over}:\n${log}`)
       return log.split('\n').map(parseListening).find(Boolean)
     },
-    60_000, // a busy machine with two cores makes an RSA key
+    60_000,
   ).catch(async (error: unknown) => {
     child.kill('SIGKILL')
     await ended
     await rm(state, { recursive: true, force: true })
     throw error
   })
-  await keepHostKeys(state)
   return {
     ...listening,
     pid: child.pid ?? -1,

@@ -5,7 +5,7 @@
 import { referenceIsDue } from '../run/reference.ts'
 import { startContainer, type TestContainer, testName } from './containers.ts'
 import { type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
-import { makeKeys, makeSshClient, type SshClient } from './ssh.ts'
+import { type Keys, makeKeys, makeSshClient, type SshClient } from './ssh.ts'
 import { startSshd } from './sshd.ts'
 
 export const ALL_ROADS = ['hatchway docker', 'hatchway cli', 'sshd'] as const
@@ -21,6 +21,7 @@ export const GATEWAY_ROADS: readonly RoadName[] = ROADS.filter((road) => road !=
 
 export interface Road {
   readonly name: RoadName
+  readonly keys: Keys
   /** Logs in as dev. */
   readonly client: SshClient
   readonly container: TestContainer
@@ -32,6 +33,8 @@ export interface Road {
 }
 
 export interface RoadOptions {
+  /** Keys, and for a gateway a container, that several roads share; whoever made them removes them, after the roads. */
+  readonly beside?: Pick<Road, 'keys' | 'container'>
   readonly containerArgs?: readonly string[]
   readonly guest?: GatewayOptions['guest']
   readonly gatewayArgs?: readonly string[]
@@ -42,8 +45,9 @@ export interface RoadOptions {
 }
 
 export async function openRoad(name: RoadName, options: RoadOptions = {}): Promise<Road> {
-  const keys = await makeKeys()
-  const closers: (() => Promise<unknown>)[] = [() => keys.close()]
+  const { beside } = options
+  const keys = beside?.keys ?? (await makeKeys())
+  const closers: (() => Promise<unknown>)[] = beside ? [] : [() => keys.close()]
   // Last opened, first closed; one failing must not leave the others behind.
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer().catch(() => undefined)
@@ -51,8 +55,9 @@ export async function openRoad(name: RoadName, options: RoadOptions = {}): Promi
   try {
     const args = options.containerArgs ?? []
     const server = name === 'sshd' ? await startSshd(keys, { args }, options.sshdConfig) : undefined
-    const container = server?.container ?? (await startContainer('debian', { args, name: testName('web') }))
-    closers.push(() => container.remove())
+    const container =
+      server?.container ?? beside?.container ?? (await startContainer('debian', { args, name: testName('web') }))
+    if (container !== beside?.container) closers.push(() => container.remove())
     const gateway = server
       ? undefined
       : await startGateway({
@@ -70,7 +75,7 @@ export async function openRoad(name: RoadName, options: RoadOptions = {}): Promi
       closers.push(() => client.close())
       return client
     }
-    return { name, container, gateway, client: await as(target.user), as, close }
+    return { name, keys, container, gateway, client: await as(target.user), as, close }
   } catch (error) {
     await close()
     throw error
