@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { until } from '../support/wait.ts'
 import type { Bench, Promised } from './contract-bench.ts'
-import { runIn } from './run.ts'
+import { endEndless, endless, runIn } from './run.ts'
 
-const LOOP = ['sh', '-c', 'echo ready; while :; do sleep 0.1; done'] as const
+const LOOP = endless('echo ready; while :; do sleep 0.1; done')
 
 /** Run until `act` ends the container under it. */
 function under({ engine }: Bench, id: string, act: () => Promise<unknown>, tty?: { cols: number; rows: number }) {
@@ -97,32 +97,36 @@ export function endTests(promised: Promised): void {
     expect([ran.text, ran.status]).toEqual(['ready\ngot word\n', { code: 3 }])
   })
 
-  promised('settles at once when it is closed while the program runs', async ({ engine, id }) => {
-    for (const tty of [undefined, { cols: 80, rows: 24 }]) {
-      const spec = { argv: LOOP, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
-      let said = ''
-      const sink = {
-        write(_fd: 1 | 2, chunk: Buffer) {
-          said += chunk.toString()
-          return true
-        },
+  promised('settles at once when it is closed while the program runs', async ({ engine, ground, id }) => {
+    try {
+      for (const tty of [undefined, { cols: 80, rows: 24 }]) {
+        const spec = { argv: LOOP, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
+        let said = ''
+        const sink = {
+          write(_fd: 1 | 2, chunk: Buffer) {
+            said += chunk.toString()
+            return true
+          },
+        }
+        const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+        await until('the program runs', () => said.includes('ready'), 10_000)
+        const before = Date.now()
+        exec.close()
+        exec.close()
+        expect(await exec.exit).toEqual({ signal: 'HUP', coreDumped: false })
+        expect(Date.now() - before).toBeLessThan(3000)
+        exec.stdin.write('nobody reads this')
+        exec.resize({ cols: 1, rows: 1 })
+        exec.resume()
       }
-      const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
-      await until('the program runs', () => said.includes('ready'), 10_000)
-      const before = Date.now()
-      exec.close()
-      exec.close()
-      expect(await exec.exit).toEqual({ signal: 'HUP', coreDumped: false })
-      expect(Date.now() - before).toBeLessThan(3000)
-      exec.stdin.write('nobody reads this')
-      exec.resize({ cols: 1, rows: 1 })
-      exec.resume()
+    } finally {
+      await endEndless(ground, id)
     }
   })
 
   promised('settles at once when it is closed while nobody takes its output', async ({ engine, ground, id }) => {
-    for (const tty of [undefined, { cols: 80, rows: 24 }]) {
-      const argv = ['sh', '-c', 'while :; do echo more and more; done'] as const
+    const closeWhileItIsStalled = async (tty: { cols: number; rows: number } | undefined) => {
+      const argv = endless('while :; do echo more and more; done')
       const spec = { argv, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
       let bytes = 0
       const sink = {
@@ -140,9 +144,12 @@ export function endTests(promised: Promised): void {
       const late = delay(3000, 'not within 3 s')
       expect(await Promise.race([exec.exit, late])).toEqual({ signal: 'HUP', coreDumped: false })
       await late
-      // Podman reads on for it, and would with a whole core until the container goes.
-      await ground.control('exec', id, 'pkill', '-f', '[m]ore and more').catch(() => {})
       expect(bytes).toBe(taken)
+    }
+    try {
+      await Promise.all([undefined, { cols: 80, rows: 24 }].map(closeWhileItIsStalled))
+    } finally {
+      await endEndless(ground, id)
     }
   })
 

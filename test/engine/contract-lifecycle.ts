@@ -42,8 +42,9 @@ export function lifecycleTests(promised: Promised): void {
       stdin: null,
       async during(exec) {
         ours = await inside()
-        const theirs = ground.control('exec', id, 'sleep', '3')
+        const theirs = ground.control('exec', id, 'sh', '-c', 'until [ -e /tmp/over ]; do sleep 0.1; done')
         await until('their program is seen', inside)
+        await ground.control('exec', id, 'touch', '/tmp/over')
         await theirs
         await until('it is seen to be over', async () => !(await inside()))
         exec.stdin.end()

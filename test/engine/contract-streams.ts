@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import type { Exec } from '../../src/engine/engine.ts'
 import { until } from '../support/wait.ts'
 import type { Promised } from './contract-bench.ts'
-import { runIn } from './run.ts'
+import { endEndless, endless, runIn } from './run.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, value) => value))
@@ -99,8 +99,7 @@ export function streamTests(promised: Promised): void {
         return accept
       },
     }
-    // No engine ends an exec, and podman reads on for it: a bound of its own.
-    const spec = { argv: ['timeout', '40', 'cat', '/dev/zero'] as const, user: '0', cwd: '/', env: [] }
+    const spec = { argv: endless('exec cat /dev/zero'), user: '0', cwd: '/', env: [] }
     const before = process.memoryUsage().rss
     const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
     try {
@@ -116,7 +115,7 @@ export function streamTests(promised: Promised): void {
       await until('it goes on', () => given > held + 8 * 1024 * 1024, 15_000)
     } finally {
       exec.close()
-      await ground.control('exec', id, 'pkill', '-f', '[/]dev/zero').catch(() => {})
+      await endEndless(ground, id)
     }
   })
 

@@ -3,6 +3,21 @@
 import { HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
 import type { Engine, Exec, ExecSpec } from '../../src/engine/engine.ts'
+import type { Ground } from './contract-bench.ts'
+
+const PIDS = '/tmp/hw-endless'
+
+/**
+ * A shell program that would run for ever: no engine ends an exec with its client, and Podman's conmon goes on reading what
+ * it says, a whole CPU long. What calls this calls endEndless() at last.
+ */
+export function endless(script: string): ExecSpec['argv'] {
+  return ['sh', '-c', `echo $$ >>${PIDS}; ${script}`]
+}
+
+export async function endEndless(ground: Ground, id: string): Promise<void> {
+  await ground.control('exec', id, 'sh', '-c', `while read pid; do kill -9 $pid; done <${PIDS}; rm ${PIDS}`)
+}
 
 export interface RunRequest {
   readonly user?: string
