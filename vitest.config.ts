@@ -22,6 +22,7 @@ export default defineConfig({
           ...common,
           name: 'engine',
           include: [...engine],
+          globalSetup: './test/run/shared.ts',
           // They mostly wait: for engines, real clients and clocks.
           maxWorkers: 4,
           sequence: { groupOrder: 1 },

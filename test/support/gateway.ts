@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { sharedHostKeys } from '../run/shared.ts'
 import { run } from './run.ts'
 import type { Keys, Target } from './ssh.ts'
 import { until } from './wait.ts'
@@ -33,10 +34,10 @@ export interface Gateway {
 }
 
 /**
- * One set of host keys for the gateways of this process, as they would make them: an RSA key of 3072 bits takes seconds. A copy
- * each, because a gateway owns its directory.
+ * The run's host keys, or one set for the gateways of this process: an RSA key of 3072 bits takes seconds. A copy each,
+ * because a gateway owns its directory.
  */
-let hostKeys: Promise<string> | undefined
+let hostKeys: string | Promise<string> | undefined = sharedHostKeys()
 
 async function makeHostKeys(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'hw-test-hostkeys-'))

@@ -1,7 +1,9 @@
 /** The real OpenSSH clients, with a configuration and keys of their own in a temporary directory. */
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sharedClientKeys } from '../run/shared.ts'
+import { writeClientKeys } from './client-keys.ts'
 import { openTerminal, type Terminal, type TerminalOptions } from './pty.ts'
 import { type Finished, type RunOptions, run } from './run.ts'
 
@@ -23,25 +25,29 @@ export interface Keys {
   close(): Promise<void>
 }
 
-/** Fresh key pairs; RSA and ECDSA as PEM, which older clients need. */
+/** Sets of the run's that this process holds. */
+const held = new Set<number>()
+
+/** Key pairs that nobody else in this process has; the files are the caller's own. */
 export async function makeKeys(): Promise<Keys> {
   const dir = await mkdtemp(join(tmpdir(), 'hw-test-keys-'))
-  const make = async (name: string, ...type: string[]) => {
-    const file = join(dir, name)
-    const made = await run('ssh-keygen', ['-q', '-N', '', '-C', `hw-test-${name}`, '-f', file, ...type])
-    if (made.code !== 0) throw new Error(`ssh-keygen: ${made.stderr.toString()}`)
-    return file
+  let index = 0
+  while (held.has(index)) index++
+  held.add(index)
+  const shared = sharedClientKeys(index)
+  if (shared === undefined) await writeClientKeys(dir)
+  else await cp(shared, dir, { recursive: true })
+  return {
+    dir,
+    ed25519: join(dir, 'ed25519'),
+    rsa: join(dir, 'rsa'),
+    ecdsa: join(dir, 'ecdsa'),
+    authorized: join(dir, 'authorized_keys'),
+    close: async () => {
+      await rm(dir, { recursive: true, force: true })
+      held.delete(index)
+    },
   }
-  const [ed25519, rsa, ecdsa] = await Promise.all([
-    make('ed25519', '-t', 'ed25519'),
-    make('rsa', '-t', 'rsa', '-b', '2048', '-m', 'PEM'),
-    make('ecdsa', '-t', 'ecdsa', '-b', '256', '-m', 'PEM'),
-  ])
-  const authorized = join(dir, 'authorized_keys')
-  const lines = await Promise.all([ed25519, rsa, ecdsa].map((key) => readFile(`${key}.pub`, 'utf8')))
-  await writeFile(authorized, lines.join(''))
-  await chmod(authorized, 0o600)
-  return { dir, ed25519, rsa, ecdsa, authorized, close: () => rm(dir, { recursive: true, force: true }) }
 }
 
 export interface SshClient {
