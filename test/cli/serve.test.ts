@@ -143,11 +143,12 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
   it('on SIGTERM lets sessions end, takes no new ones, and exits 0', async () => {
     const running = await gateway()
     const ssh = await client(running)
-    const session = ssh.exec('sleep 5; exit 7', { limit: TIMEOUT })
+    const session = ssh.exec('until [ -e /tmp/over ]; do sleep 0.1; done; rm /tmp/over; exit 7', { limit: TIMEOUT })
     await until('the session runs', async () => (await sessions())[0]?.state === 'running')
     process.kill(running.pid, 'SIGTERM')
     await until('draining', () => running.log().includes('"draining"'))
     expect((await ssh.exec('true')).code).toBe(255)
+    await container.inside('touch /tmp/over')
     expect((await session).code).toBe(7)
     expect(await running.stop(60_000)).toBe(0)
   })

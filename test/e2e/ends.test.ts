@@ -1,10 +1,11 @@
 /** How sessions end when something else than the program ends them: issue 2, point 6. */
 import { spawn } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { docker, pauseContainer, testMark } from '../support/containers.ts'
+import { docker, pauseContainer, startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import type { Terminal } from '../support/pty.ts'
 import { GATEWAY_ROADS, openRoad, ROADS, type Road } from '../support/roads.ts'
 import type { Finished } from '../support/run.ts'
+import type { SshClient } from '../support/ssh.ts'
 import { sleep, until } from '../support/wait.ts'
 
 /** What a client that was killed leaves inside must be gone by then. */
@@ -60,51 +61,58 @@ describe.each(ROADS)('a client that dies on %s', (name) => {
 
 describe.each(GATEWAY_ROADS)('a container that ends under a session on %s', (name) => {
   let road: Road
+  let container: TestContainer
+  let client: SshClient
   const open: Terminal[] = []
-  beforeEach(async () => {
+  beforeAll(async () => {
     road = await openRoad(name)
+  })
+  afterAll(() => road?.close())
+  beforeEach(async () => {
+    container = await startContainer('debian')
+    client = await road.as(`dev@${container.name}`)
   })
   afterEach(async () => {
     for (const one of open.splice(0)) one.kill()
-    await road?.close()
+    await container?.remove()
   })
 
   const act: Record<string, () => Promise<unknown>> = {
-    stopped: () => docker('stop', '-t', '1', road.container.name),
-    killed: () => docker('kill', road.container.name),
-    removed: () => docker('rm', '-f', road.container.name),
+    stopped: () => docker('stop', '-t', '1', container.name),
+    killed: () => docker('kill', container.name),
+    removed: () => docker('rm', '-f', container.name),
   }
 
   test.each(Object.keys(act))('%s: one line to the user and exit 255, on a terminal and without', async (how) => {
     const mark = testMark()
-    const plain = road.client.exec(`sh -c 'sleep 90; : ${mark}-1'`)
-    const terminal = road.client.terminal(['-t', 't', `sh -c 'sleep 90; : ${mark}-2'`])
+    const plain = client.exec(`sh -c 'sleep 90; : ${mark}-1'`)
+    const terminal = client.terminal(['-t', 't', `sh -c 'sleep 90; : ${mark}-2'`])
     open.push(terminal)
     for (const which of [1, 2]) {
-      await until('both run', async () => (await road.container.count(`${mark}-${which}`)) > 0)
+      await until('both run', async () => (await container.count(`${mark}-${which}`)) > 0)
     }
     await act[how]?.()
     const { code, timedOut, stderr } = await plain
     expect({ code, timedOut, lines: lines(stderr) }).toEqual({
       code: 255,
       timedOut: false,
-      lines: [expect.stringMatching(new RegExp(`^hatchway: .*${road.container.name}`))],
+      lines: [expect.stringMatching(new RegExp(`^hatchway: .*${container.name}`))],
     })
     expect(await terminal.exit()).toBe(255)
-    expect(terminal.output()).toMatch(new RegExp(`hatchway: .*${road.container.name}`))
+    expect(terminal.output()).toMatch(new RegExp(`hatchway: .*${container.name}`))
   })
 
   test('paused: a new session is told so at once, the open one goes on afterwards', async () => {
-    const terminal = road.client.terminal(['-t', 't', 'cat'])
+    const terminal = client.terminal(['-t', 't', 'cat'])
     open.push(terminal)
     terminal.send('before\n')
     await terminal.expect(/before\r\n.*before/s)
-    await pauseContainer(road.container.name)
+    await pauseContainer(container.name)
     try {
-      const { code, stderr } = await road.client.exec('true')
+      const { code, stderr } = await client.exec('true')
       expect([code, lines(stderr)]).toEqual([255, [expect.stringContaining('is paused')]])
     } finally {
-      await docker('unpause', road.container.name)
+      await docker('unpause', container.name)
     }
     terminal.send('after\n')
     await terminal.expect(/after\r\n.*after/s)
@@ -113,11 +121,11 @@ describe.each(GATEWAY_ROADS)('a container that ends under a session on %s', (nam
   })
 
   test('stopped and started again: the next session works', async () => {
-    await docker('stop', '-t', '1', road.container.name)
-    const { code, stderr } = await road.client.exec('true')
+    await docker('stop', '-t', '1', container.name)
+    const { code, stderr } = await client.exec('true')
     expect([code, lines(stderr)]).toEqual([255, [expect.stringMatching(/^hatchway: .*(stopped|exited|not running)/)]])
-    await docker('start', road.container.name)
-    expect((await road.client.exec('exit 5')).code).toBe(5)
+    await docker('start', container.name)
+    expect((await client.exec('exit 5')).code).toBe(5)
   })
 })
 
@@ -130,11 +138,13 @@ describe.each(GATEWAY_ROADS)('a gateway on %s that is told to stop', (name) => {
 
   test('waits for the session that runs, takes no new one, and exits 0', async () => {
     const mark = testMark()
-    const session: Promise<Finished> = road.client.exec(`sh -c 'sleep 3; : ${mark}'; echo done; exit 6`)
+    const script = `until [ -e /tmp/${mark} ]; do sleep 0.1; done; echo done; exit 6`
+    const session: Promise<Finished> = road.client.exec(script)
     await until('the session runs', async () => (await road.container.count(mark)) > 0)
     const stopped = road.gateway?.stop(15_000)
-    await sleep(500)
+    await draining(road)
     expect((await road.client.exec('true')).code).toBe(255)
+    await road.container.inside(`touch /tmp/${mark}`)
     const { code, stdout } = await session
     expect([code, stdout.toString()]).toEqual([6, 'done\n'])
     expect(await stopped).toBe(0)
@@ -146,7 +156,7 @@ describe.each(GATEWAY_ROADS)('a gateway on %s that is told to stop', (name) => {
     await until('the session runs', async () => (await road.container.count(mark)) > 0)
     const begun = Date.now()
     const stopped = road.gateway?.stop(15_000)
-    await sleep(300)
+    await draining(road)
     if (road.gateway) process.kill(road.gateway.pid, 'SIGTERM')
     await stopped
     expect(Date.now() - begun).toBeLessThan(8000)
@@ -154,6 +164,11 @@ describe.each(GATEWAY_ROADS)('a gateway on %s that is told to stop', (name) => {
     await until('nothing is left inside', async () => (await road.container.count(mark)) === 0, GONE_LIMIT)
   })
 })
+
+/** It has taken the first SIGTERM. */
+function draining({ gateway }: Road): Promise<unknown> {
+  return until('draining', () => gateway?.log().includes('"draining"'))
+}
 
 function lines(bytes: Buffer): string[] {
   return bytes

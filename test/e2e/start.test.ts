@@ -112,7 +112,8 @@ describe.each(GATEWAY_ROADS)('start on connect on %s', (name) => {
 })
 
 describe.each(GATEWAY_ROADS.slice(0, 1))('stopAfter on %s', (name) => {
-  test('what was started stops after its last connection; what others started stays', async () => {
+  // Both wait for clocks, each with a gateway of its own.
+  test.concurrent('what was started stops after its last connection; what others started stays', async () => {
     const { road, close } = await withStart(name, 'stopAfter: 2s\n')
     const ours = await startContainer('busybox', { name: testName('ours') })
     const theirs = await startContainer('busybox', { name: testName('theirs') })
@@ -150,7 +151,7 @@ describe.each(GATEWAY_ROADS.slice(0, 1))('stopAfter on %s', (name) => {
     }
   }, 120_000)
 
-  test('what another gateway has a session in runs on until that is over', async () => {
+  test.concurrent('what another gateway has a session in runs on until that is over', async () => {
     const { road, close } = await withStart(name, 'stopAfter: 1s\n')
     // Without a helper, which stays inside for a minute after the last session.
     const other = await openRoad(name, { gatewayArgs: ['--guest', 'off'] })

@@ -32,6 +32,14 @@ const made = async (template = T) =>
   (await docker('ps', '-a', '--filter', `label=hatchway.template=${template}`, '--format', '{{.Names}} {{.State}}'))
     .split('\n')
     .filter(Boolean)
+const running = async () =>
+  (await made()).filter((line) => line.endsWith(' running')).map((line) => line.split(' ')[0] ?? '')
+
+/** Runs until release(). */
+const HELD = 'until [ -e /tmp/over ]; do sleep 0.1; done'
+const release = async () => {
+  for (const name of await running()) await docker('exec', name, 'touch', '/tmp/over')
+}
 
 describe.each(['docker', 'cli'] as const)('containers from templates on %s', (engine) => {
   let dir: string
@@ -103,20 +111,17 @@ describe.each(['docker', 'cli'] as const)('containers from templates on %s', (en
     'one identity has no more than its share, and the limits hold',
     async () => {
       const client = await as(`dev@+${T}`)
-      const held = [client.exec('sleep 25'), client.exec('sleep 25')]
-      await until(
-        'both run',
-        async () => (await made()).filter((line) => line.endsWith('running')).length === 2,
-        60_000,
-      )
+      const held = [client.exec(HELD), client.exec(HELD)]
+      await until('both run', async () => (await running()).length === 2, 60_000)
       const limits = await docker(
         ...['inspect', '-f', '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}'],
-        (await made())[0]?.split(' ')[0] ?? '',
+        (await running())[0] ?? '',
       )
       expect(limits).toBe(`${64 * 1024 * 1024} 500000000 100`)
       const { code, stderr } = await client.exec('true')
       expect([code, stderr.toString()]).toEqual([255, `hatchway: you have 2 containers from template ${T} already\n`])
-      await Promise.all(held)
+      await release()
+      expect((await Promise.all(held)).map((one) => one.code)).toEqual([0, 0])
       await until('they are removed', async () => (await made()).length === 0, 30_000)
     },
     LONG,
@@ -188,15 +193,16 @@ describe.each(['docker', 'cli'] as const)('containers from templates on %s', (en
     async () => {
       const doomed = await start()
       const left = (await as(`+${T}`, { at: doomed })).exec('sleep 300')
-      const kept = (await as(`+${T}`)).exec('sleep 40; echo finished')
+      const kept = (await as(`+${T}`)).exec(`${HELD}; echo finished`)
       await (await as(`~${T}`, { at: doomed })).exec('true')
-      await until('all run', async () => (await made()).filter((line) => line.endsWith('running')).length === 3, 60_000)
+      await until('all run', async () => (await running()).length === 3, 60_000)
       process.kill(doomed.pid, 'SIGKILL')
       await left
       expect(await made()).toHaveLength(3)
       const next = await start()
       try {
         await until('one is removed', async () => (await made()).length === 2, 30_000)
+        await release()
         expect((await kept).stdout.toString()).toBe('finished\n')
       } finally {
         await next.stop()
