@@ -1,19 +1,22 @@
 /** /etc/passwd as bytes, by an exec and by the copy call: the same of both, and no copy call in a container with volumes. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import { readInside } from '../../src/container/inside-file.ts'
 import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { deadline } from '../../src/lifetime/deadline.ts'
-import { startContainer, type TestContainer, type TestImage } from '../support/containers.ts'
+import { sharedContainers, startContainer, type TestImage } from '../support/containers.ts'
 
 const FILE = '/etc/passwd'
+
+/** Of both engines' tests. */
+const containers = sharedContainers()
+afterAll(() => containers.remove(), 60_000)
 
 describe.each(['docker', 'cli'] as const)('on %s', (kind) => {
   let engine: Engine
   let copies = 0
-  let container: TestContainer | undefined
   beforeAll(() => {
     engine =
       kind === 'docker'
@@ -31,16 +34,11 @@ describe.each(['docker', 'cli'] as const)('on %s', (kind) => {
     }
   })
   afterAll(() => engine.close())
-  afterEach(async () => {
-    await container?.remove()
-  })
 
   async function read(image: TestImage, args: readonly string[], change = '', maxBytes?: number) {
-    await container?.remove()
-    container = await startContainer(image, { args })
-    if (change !== '') expect((await container.inside(change)).code).toBe(0)
+    const { id } = await containers.start(image, args, change)
     copies = 0
-    const about = await engine.inspect(container.id, deadline(20_000))
+    const about = await engine.inspect(id, deadline(20_000))
     return readInside(engine, about, FILE, deadline(20_000), maxBytes)
   }
 
@@ -94,8 +92,12 @@ describe.each(['docker', 'cli'] as const)('on %s', (kind) => {
   })
 
   test('of a container that does not run the copy call reads it', async () => {
-    container = await startContainer('busybox', { args: ['-v', '/data'], command: ['true'] })
-    const about = { ...(await engine.inspect(container.id, deadline(20_000))), state: 'exited' as const }
-    expect((await readInside(engine, about, FILE, deadline(20_000))).content?.toString()).toContain('root:')
+    const container = await startContainer('busybox', { args: ['-v', '/data'], command: ['true'] })
+    try {
+      const about = { ...(await engine.inspect(container.id, deadline(20_000))), state: 'exited' as const }
+      expect((await readInside(engine, about, FILE, deadline(20_000))).content?.toString()).toContain('root:')
+    } finally {
+      await container.remove()
+    }
   })
 })

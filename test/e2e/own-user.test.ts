@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startContainer, type TestContainer, type TestImage } from '../support/containers.ts'
+import { sharedContainers, type TestImage } from '../support/containers.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
 
 const IDS = 'echo $(id -u) $(id -g) $(id -G)'
@@ -10,10 +10,12 @@ const IDS = 'echo $(id -u) $(id -g) $(id -G)'
 const RULES = [{ who: { identities: ['bob', 'carol'] }, users: ['*'] }, { users: ['4242'] }]
 const PEOPLE = { bob: '', carol: '' }
 
+const containers = sharedContainers()
+afterAll(() => containers.remove(), 60_000)
+
 describe.each(['auto', 'off'] as const)('guest: %s', (guest) => {
   let open: PolicyWorld
   let ruled: PolicyWorld
-  const containers: TestContainer[] = []
   beforeAll(async () => {
     ;[open, ruled] = await Promise.all([
       policyWorld({ alice: '' }, {}, guest),
@@ -21,14 +23,9 @@ describe.each(['auto', 'off'] as const)('guest: %s', (guest) => {
     ])
   })
   afterAll(async () => {
-    for (const container of containers) await container.remove()
     await Promise.all([open?.close(), ruled?.close()])
   })
-  async function runAs(image: TestImage, ...args: string[]): Promise<TestContainer> {
-    const container = await startContainer(image, { args })
-    containers.push(container)
-    return container
-  }
+  const runAs = (image: TestImage, ...args: string[]) => containers.start(image, args)
   const ids = async (login: string) => (await (await open.as('alice', login)).exec(IDS)).stdout.toString().trim()
 
   test.each([

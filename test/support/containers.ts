@@ -86,3 +86,35 @@ export async function startContainer(image: TestImage, options: ContainerOptions
     },
   }
 }
+
+/** Containers that several tests of a file look into and leave as they are: each is started once. */
+export interface SharedContainers {
+  /** @param change a shell command that root runs inside before anybody looks */
+  start(image: TestImage, args?: readonly string[], change?: string): Promise<TestContainer>
+  remove(): Promise<void>
+}
+
+export function sharedContainers(): SharedContainers {
+  const started = new Map<string, Promise<TestContainer>>()
+  const make = async (image: TestImage, args: readonly string[], change: string) => {
+    const container = await startContainer(image, { args })
+    const { code, stderr } = change === '' ? { code: 0, stderr: '' } : await container.inside(change)
+    if (code === 0) return container
+    await container.remove()
+    throw new Error(`${change}: ${stderr}`)
+  }
+  return {
+    start(image, args = [], change = '') {
+      const key = JSON.stringify([image, args, change])
+      const found = started.get(key) ?? make(image, args, change)
+      started.set(key, found)
+      found.catch(() => started.delete(key))
+      return found
+    },
+    async remove() {
+      for (const one of await Promise.allSettled(started.values())) {
+        if (one.status === 'fulfilled') await one.value.remove()
+      }
+    },
+  }
+}
