@@ -40,7 +40,7 @@ export function createServe(engine: Engine, settings: GuestSettings, log: GuestL
         gid: user.gid,
         leaseMs: settings.leaseMs ?? LEASE_MS,
         graceMs: settings.graceMs ?? GRACE_MS,
-        helloMs: HELLO_MS,
+        helloMs: settings.helloMs ?? HELLO_MS,
         ...(stdin && { signMs: settings.shellMs ?? SHELL_MS }),
         log: about(log, { container: container.name, user: whom(user) }),
         diagnose: () => diagnose(engine, container),

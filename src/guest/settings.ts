@@ -20,6 +20,8 @@ export interface GuestSettings {
   readonly leaseMs?: number
   /** The container's shell says that it is there within; default 6 s. */
   readonly shellMs?: number
+  /** A helper that was started says HELLO within; default 20 s. */
+  readonly helloMs?: number
   /** From HUP to KILL; default 5 s. */
   readonly graceMs?: number
   /** An unused helper is sent away after; default 60 s. */

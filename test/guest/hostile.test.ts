@@ -62,12 +62,13 @@ describe('before HELLO', () => {
   it.each(['noise', 'text', 'mute'])(
     '%s: refused, the next way is taken',
     async (how) => {
-      await meet(how, async (world) => {
+      const next = async (world: World) => {
         const guest = await world.pool.acquire(await world.inspect(container), ROOT, LIMIT())
         expect((await sh(guest!, 'echo genuine')).out).toBe('genuine\n')
         const { way, failed } = await world.pool.explain(await world.inspect(container), ROOT, LIMIT())
         expect([way, failed[0]?.way]).toEqual(['shell', 'mount'])
-      })
+      }
+      await meet(how, next, { helloMs: 6000 })
     },
     60_000,
   )
