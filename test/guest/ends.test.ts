@@ -2,15 +2,48 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { GuestConnection } from '../../src/guest/connection.ts'
 import { docker, pauseContainer, startContainer, type TestContainer, testMark } from '../support/containers.ts'
-import { until } from '../support/wait.ts'
-import { type BuiltGateway, buildGateway } from './gateway-process.ts'
+import { sleep, until } from '../support/wait.ts'
+import { type BuiltGateway, buildGateway, type StartedGateway } from './gateway-process.ts'
 import { cannotHave, type PrivateEngine, startPrivateEngine } from './private-engine.ts'
 import { DEV, LIMIT, openWorld, ROOT, sh, started, TTY, type World } from './world.ts'
+
+// They wait for leases and for engines that restart, each for its own.
+vi.setConfig({ maxConcurrency: 6 })
+
+const containers: TestContainer[] = []
+const folders: string[] = []
+let built: BuiltGateway
+beforeAll(async () => {
+  built = await buildGateway()
+})
+afterAll(async () => {
+  await built?.remove()
+  await Promise.all(containers.map((container) => container.remove()))
+  for (const folder of folders) await rm(folder, { recursive: true, force: true })
+})
+
+async function container(...how: Parameters<typeof startContainer>): Promise<TestContainer> {
+  const made = await startContainer(...how)
+  containers.push(made)
+  return made
+}
+
+async function stateFolder(): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'hw-test-state-'))
+  folders.push(made)
+  return made
+}
+
+/** Why it fails; undefined where it does not. */
+const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
 
 /** On the host: sees containers' processes, also those of an engine that is down. The bracket hides the asker. */
 async function alive(mark: string): Promise<number> {
@@ -20,14 +53,130 @@ async function alive(mark: string): Promise<number> {
 
 const session = (mark: string) => `sh -c 'sleep 300; : ${mark}' & sleep 300; : ${mark}`
 
-describe('ends', () => {
-  let world: World
-  let container: TestContainer
+/** Many killed gateways' notes, one after the other, each with an exec or a copy of a busy engine. */
+const SWEEP_MS = 60_000
+
+/** Kill gateways at moments that are evenly spread over a delivery, however long one takes here. */
+async function killDelivering(moments: number, start: () => StartedGateway): Promise<void> {
+  const deliver = async (): Promise<number> => {
+    const gateway = start()
+    await gateway.said('begin')
+    const since = performance.now()
+    await gateway.said('delivered')
+    const time = performance.now() - since
+    await gateway.kill()
+    return time
+  }
+  // What the first one brings to the engine the others find there.
+  await deliver()
+  const whole = await deliver()
+  for (let moment = 0; moment < moments; moment++) {
+    const gateway = start()
+    await gateway.said('begin')
+    await sleep((whole * moment) / moments)
+    await gateway.kill()
+  }
+}
+
+const SETTINGS = { mode: 'require', leaseMs: 5000, graceMs: 500 } as const
+
+describe.concurrent('a gateway killed -9', () => {
+  it.each([ROOT, DEV])(
+    'in the middle of a delivery by the shell leaves nothing, at once (%o)',
+    async (user) => {
+      const target = await container('debian')
+      const settings = { ...SETTINGS, stateFolder: await stateFolder(), direct: false }
+      const processes = async () => (await docker('top', target.name, '-eo', 'pid')).split('\n').length
+      const before = await processes()
+      await killDelivering(12, () => built.start({ container: target.id, script: 'sleep 60', settings, user }))
+      await until('what it had begun to be gone', async () => (await processes()) === before)
+      const find = 'ls -A / /tmp /var/tmp /dev /dev/shm /run ~ 2>/dev/null | grep hatchway'
+      expect((await target.inside(find, user.exec)).stdout.toString()).toBe('')
+      expect(await readdir(join(settings.stateFolder, 'guest')).catch(() => [])).toEqual([])
+    },
+    120_000,
+  )
+
+  it.each([false, true])('leaves no process and no file (direct path: %s)', async (direct) => {
+    const target = await container('busybox')
+    const mark = testMark()
+    const settings = { ...SETTINGS, stateFolder: await stateFolder(), direct }
+    const gateway = built.start({ container: target.id, script: session(mark), settings, user: ROOT })
+    await gateway.said('up')
+    await until('the session', async () => (await alive(mark)) >= 2)
+    await gateway.kill()
+    await until('the session to be gone', async () => (await alive(mark)) === 0)
+    await until('the helper to be gone', async () => !(await docker('top', target.name)).includes('serve'))
+    expect(await docker('diff', target.name)).toBe('')
+  })
+})
+
+// Of its own: a gateway whose clock is ahead removes all holders that it finds, whoever's they are.
+describe.skipIf(cannotHave())('a gateway killed -9, on an engine of its own', { concurrent: true }, () => {
+  let engine: PrivateEngine
   beforeAll(async () => {
-    world = await openWorld({ leaseMs: 2000, graceMs: 500 })
+    engine = await startPrivateEngine(false)
+  }, 60_000)
+  afterAll(() => engine?.remove(), 60_000)
+
+  // One after the other, because of that.
+  it.sequential.each([
+    ['copy', []],
+    ['holder', ['--read-only']],
+  ])(
+    'in the middle of a delivery by %s leaves nothing that the next start does not remove',
+    async (_way, args) => {
+      const run = (image: string, ...options: string[]) =>
+        engine.docker('run', '-d', '--network', 'none', ...options, image)
+      // No shell.
+      const [id, other] = [await run('hatchway-scratch', ...args), await run('hatchway-busybox')]
+      const settings = { ...SETTINGS, stateFolder: await stateFolder(), direct: false }
+      const about = { script: 'sleep 60', settings, user: ROOT, socket: engine.socket }
+      await killDelivering(10, () => built.start({ ...about, container: id }))
+      const isAlone = async () => !(await engine.docker('top', id)).includes('serve')
+      await until('helpers to be gone', isAlone, SWEEP_MS)
+      // As one that was killed between its create and its start.
+      await engine.docker('create', '--label', `hatchway.holder=${id}`, 'hatchway-busybox')
+      // Three minutes later: a younger holder may be a living gateway's.
+      const next = built.start({ ...about, container: other, aheadMs: 180_000 })
+      try {
+        const isClean = async () => !(await engine.docker('diff', id)).includes('hatchway')
+        await until('the files to be gone', isClean, SWEEP_MS)
+        const notes = () => readdir(join(settings.stateFolder, 'guest')).catch(() => [])
+        await until('the journal to be empty', async () => (await notes()).length === 0, SWEEP_MS)
+        const holders = () => engine.docker('ps', '-aq', '--filter', `label=hatchway.holder=${id}`)
+        await until('holders to be gone', async () => (await holders()) === '', SWEEP_MS)
+      } finally {
+        await next.kill()
+      }
+    },
+    180_000,
+  )
+})
+
+describe.concurrent('ends', () => {
+  const LEASE_MS = 6000
+  let world: World
+  beforeAll(async () => {
+    world = await openWorld({ leaseMs: LEASE_MS, graceMs: 500 })
   })
   afterAll(() => world.close())
-  afterEach(() => container.remove())
+
+  it('a pause longer than the lease harms nothing', async () => {
+    const target = await container('busybox')
+    const guest = await world.guest(target)
+    const { exec, sink } = await started(guest, 'while :; do echo tick; sleep 0.1; done')
+    await until('ticks', () => sink.bytes > 0)
+    await pauseContainer(target.name)
+    await sleep(LEASE_MS + 1000)
+    await docker('unpause', target.name)
+    const before = sink.bytes
+    await until('ticks again', () => sink.bytes > before)
+    // The helper is looked at after a third of the lease.
+    await sleep(LEASE_MS / 2)
+    expect([guest.ended.aborted, await world.guest(target)]).toEqual([false, guest])
+    exec.close()
+  })
 
   it.each([
     ['stop -t 0', /was stopped|was killed/],
@@ -35,54 +184,55 @@ describe('ends', () => {
     ['rm -f', /was removed/],
     ['restart -t 0', /was restarted|was stopped/],
   ])('docker %s: the session reads that its container %s', async (command, sentence) => {
-    container = await startContainer('busybox')
-    const { exec } = await started(await world.guest(container), 'sleep 300', { tty: TTY })
-    await docker(...command.split(' '), container.name)
-    const error = await exec.exit.catch((reason: unknown) => reason)
+    const target = await container('busybox')
+    const { exec } = await started(await world.guest(target), 'sleep 300', { tty: TTY })
+    await docker(...command.split(' '), target.name)
+    const error = await failure(exec.exit)
     expect(error).toMatchObject({ code: 'CONTAINER_GONE' })
-    expect(String(error)).toContain(`container ${container.name} was `)
+    expect(String(error)).toContain(`container ${target.name} was `)
     expect(String(error)).toMatch(sentence)
   })
 
   it('a helper killed inside: its sessions read so, those of other helpers live, the next session works', async () => {
-    container = await startContainer('debian')
-    const root = await world.guest(container, ROOT)
-    const dev = await world.guest(container, { exec: '1000:1000', uid: 1000, gid: 1000 })
+    const target = await container('debian')
+    const root = await world.guest(target, ROOT)
+    const dev = await world.guest(target, DEV)
     const mark = testMark()
     const { exec } = await started(root, session(mark))
     const other = await started(dev, 'sleep 300')
-    await container.inside(`kill -9 $(pgrep -u 0 hatchway-guest)`)
-    await expect(exec.exit).rejects.toMatchObject({ code: 'GUEST_FAILED', message: 'the guest helper ended' })
+    await target.inside(`kill -9 $(pgrep -u 0 hatchway-guest)`)
+    expect(await failure(exec.exit)).toMatchObject({ code: 'GUEST_FAILED', message: 'the guest helper ended' })
     expect(dev.ended.aborted).toBe(false)
     other.exec.close()
-    const next = await world.guest(container, ROOT)
+    const next = await world.guest(target, ROOT)
     expect(next).not.toBe(root)
     expect((await sh(next, 'echo again')).out).toBe('again\n')
-    await container.count(mark, 'kill')
+    await target.count(mark, 'kill')
   })
 
   it('a helper that gets SIGTERM: its sessions read that it ended, and nobody blames its protocol', async () => {
-    container = await startContainer('debian')
-    const guest = await world.guest(container)
+    const target = await container('debian')
+    const guest = await world.guest(target)
     const { exec } = await started(guest, 'sleep 300')
     const listener = await guest.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => {}, LIMIT())
-    await container.inside(`kill -TERM $(pgrep hatchway-guest)`)
-    await expect(exec.exit).rejects.toMatchObject({ code: 'GUEST_FAILED', message: 'the guest helper ended' })
+    await target.inside(`kill -TERM $(pgrep hatchway-guest)`)
+    expect(await failure(exec.exit)).toMatchObject({ code: 'GUEST_FAILED', message: 'the guest helper ended' })
     await listener.ended
     expect(world.log.join('\n')).not.toContain('broke the protocol')
-    expect((await sh(await world.guest(container), 'echo again')).out).toBe('again\n')
+    expect((await sh(await world.guest(target), 'echo again')).out).toBe('again\n')
   })
 
   it.each([false, true])('an init that sends TERM to everybody, as it is stopped (direct path: %s)', async (direct) => {
     const init = 'trap "kill -TERM -1; sleep 1; exit 0" TERM; while :; do sleep 0.1; done'
-    container = await startContainer('busybox', { command: ['sh', '-c', init] })
+    const target = await container('busybox', { command: ['sh', '-c', init] })
     const here = await openWorld({ direct, directAfterMs: 1 })
     try {
-      const { exec } = await started(await here.guest(container), 'sleep 300', { tty: TTY })
-      if (direct) await sleep(1000)
-      const ending = exec.exit.catch((reason: unknown) => reason)
-      await docker('stop', container.name)
-      expect(await ending).toMatchObject({ code: 'CONTAINER_GONE', message: `container ${container.name} was stopped` })
+      const guest = await here.guest(target)
+      const { exec } = await started(guest, 'sleep 300', { tty: TTY })
+      if (direct) await until('the direct path', () => (guest as GuestConnection).isDirect)
+      const ending = failure(exec.exit)
+      await docker('stop', target.name)
+      expect(await ending).toMatchObject({ code: 'CONTAINER_GONE', message: `container ${target.name} was stopped` })
       expect(here.log.join('\n')).not.toContain('broke the protocol')
     } finally {
       await here.close()
@@ -90,126 +240,18 @@ describe('ends', () => {
   })
 
   it('a helper that is stopped (SIGSTOP): ended, and the next session works', async () => {
-    container = await startContainer('debian')
-    const { exec } = await started(await world.guest(container), 'sleep 300')
-    await container.inside(`kill -STOP $(pgrep hatchway-guest)`)
-    await expect(exec.exit).rejects.toMatchObject({ message: 'the guest helper does not answer any more' })
-    expect((await sh(await world.guest(container), 'echo again')).out).toBe('again\n')
+    const target = await container('debian')
+    const { exec } = await started(await world.guest(target), 'sleep 300')
+    await target.inside(`kill -STOP $(pgrep hatchway-guest)`)
+    expect(await failure(exec.exit)).toMatchObject({ message: 'the guest helper does not answer any more' })
+    expect((await sh(await world.guest(target), 'echo again')).out).toBe('again\n')
   })
-
-  it('a pause longer than the lease harms nothing', async () => {
-    container = await startContainer('busybox')
-    const guest = await world.guest(container)
-    const { exec, sink } = await started(guest, 'while :; do echo tick; sleep 0.1; done')
-    await until('ticks', () => sink.bytes > 0)
-    await pauseContainer(container.name)
-    await sleep(6000)
-    await docker('unpause', container.name)
-    const before = sink.bytes
-    await until('ticks again', () => sink.bytes > before)
-    await sleep(3000)
-    expect([guest.ended.aborted, await world.guest(container)]).toEqual([false, guest])
-    exec.close()
-  })
-})
-
-/** Eleven killed gateways' notes, one after the other, each with an exec or a copy of a busy engine. */
-const SWEEP_MS = 60_000
-
-describe('a gateway killed -9', () => {
-  let built: BuiltGateway
-  let stateFolder: string
-  let container: TestContainer
-  beforeAll(async () => {
-    built = await buildGateway()
-    stateFolder = await mkdtemp(join(tmpdir(), 'hw-test-state-'))
-  })
-  afterAll(async () => {
-    await built?.remove()
-    await rm(stateFolder, { recursive: true, force: true })
-  })
-  afterEach(() => container.remove())
-
-  it.each([false, true])('leaves no process and no file (direct path: %s)', async (direct) => {
-    container = await startContainer('busybox')
-    const mark = testMark()
-    const settings = { mode: 'require', leaseMs: 5000, graceMs: 500, stateFolder, direct }
-    const gateway = built.start({ container: container.id, script: session(mark), settings, user: ROOT })
-    await gateway.said('up')
-    await until('the session', async () => (await alive(mark)) >= 2)
-    await gateway.kill()
-    await until('the session to be gone', async () => (await alive(mark)) === 0)
-    await until('the helper to be gone', async () => !(await docker('top', container.name)).includes('serve'))
-    expect(await docker('diff', container.name)).toBe('')
-  })
-
-  it.each([ROOT, DEV])(
-    'in the middle of a delivery by the shell leaves nothing, at once (%o)',
-    async (user) => {
-      container = await startContainer('debian')
-      const settings = { mode: 'require', leaseMs: 5000, graceMs: 500, stateFolder, direct: false }
-      const processes = async () => (await docker('top', container.name, '-eo', 'pid')).split('\n').length
-      const before = await processes()
-      for (let delay = 0; delay <= 200; delay += 10) {
-        const gateway = built.start({ container: container.id, script: 'sleep 60', settings, user })
-        await gateway.said('begin')
-        await sleep(delay)
-        await gateway.kill()
-      }
-      await until('what it had begun to be gone', async () => (await processes()) === before)
-      const find = 'ls -A / /tmp /var/tmp /dev /dev/shm /run ~ 2>/dev/null | grep hatchway'
-      expect((await container.inside(find, user.exec)).stdout.toString()).toBe('')
-      expect(await readdir(join(stateFolder, 'guest')).catch(() => [])).toEqual([])
-    },
-    90_000,
-  )
-
-  it.each([
-    ['copy', []],
-    ['holder', ['--read-only']],
-  ])(
-    'in the middle of a delivery by %s leaves nothing that the next start does not remove',
-    async (_way, args) => {
-      // No shell.
-      container = await startContainer('scratch', { args })
-      const settings = { mode: 'require', leaseMs: 5000, graceMs: 500, stateFolder, direct: false }
-      for (let delay = 0; delay <= 400; delay += 40) {
-        const gateway = built.start({ container: container.id, script: 'sleep 60', settings, user: ROOT })
-        await sleep(delay)
-        await gateway.kill()
-      }
-      const isAlone = async () => !(await docker('top', container.name)).includes('serve')
-      await until('helpers to be gone', isAlone, SWEEP_MS)
-      const world = await openWorld({ stateFolder })
-      try {
-        const isClean = async () => !(await docker('diff', container.name)).includes('hatchway')
-        await until('the files to be gone', isClean, SWEEP_MS)
-        await until(
-          'the journal to be empty',
-          async () => (await readdir(join(stateFolder, 'guest')).catch(() => [])).length === 0,
-          SWEEP_MS,
-        )
-        // As the next start two minutes later would.
-        const later = Date.now() + 200_000
-        vi.spyOn(Date, 'now').mockReturnValue(later)
-        await world.engine.holders?.sweep(LIMIT())
-        vi.restoreAllMocks()
-        const holders = () => docker('ps', '-aq', '--filter', `label=hatchway.holder=${container.id}`)
-        await until('holders to be gone', async () => (await holders()) === '')
-      } finally {
-        vi.restoreAllMocks()
-        await world.close()
-      }
-    },
-    180_000,
-  )
 })
 
 describe.skipIf(cannotHave()).each([
-  ['on', true, 'SIGKILL'],
-  ['on', true, 'SIGTERM'],
-  ['off', false, 'SIGTERM'],
-] as const)('dockerd with live-restore %s', (_word, liveRestore, signal) => {
+  ['on', true, ['SIGKILL', 'SIGTERM']],
+  ['off', false, ['SIGTERM']],
+] as const)('dockerd with live-restore %s', { concurrent: true }, (_word, liveRestore, signals) => {
   let engine: PrivateEngine
   let world: World
   beforeAll(async () => {
@@ -221,23 +263,26 @@ describe.skipIf(cannotHave()).each([
     await engine?.remove()
   })
 
-  it(`restarted by ${signal}: sessions end, none is left after the lease, the next one works`, async () => {
-    const id = await engine.docker('run', '-d', '--network', 'none', 'hatchway-busybox')
-    const mark = testMark()
-    const { exec } = await started(await world.guest({ id }), session(mark))
-    await until('the session', async () => (await alive(mark)) >= 2)
-    const ending = exec.exit.catch((reason: unknown) => reason)
-    await engine.kill(signal)
-    expect(await ending).toMatchObject({ code: expect.stringMatching(/^(ENGINE_|CONTAINER_GONE|GUEST_FAILED)/) })
-    await until('the session to be gone', async () => (await alive(mark)) === 0, 15_000)
-    await engine.start()
-    if (!liveRestore) await engine.docker('start', id)
-    expect((await sh(await world.guest({ id }), 'echo back')).out).toBe('back\n')
-  }, 120_000)
+  it.sequential.each(signals)(
+    'restarted by %s: sessions end, none is left after the lease, the next one works',
+    async (signal) => {
+      const id = await engine.docker('run', '-d', '--network', 'none', 'hatchway-busybox')
+      const mark = testMark()
+      const { exec } = await started(await world.guest({ id }), session(mark))
+      await until('the session', async () => (await alive(mark)) >= 2)
+      const ending = failure(exec.exit)
+      await engine.kill(signal)
+      expect(await ending).toMatchObject({ code: expect.stringMatching(/^(ENGINE_|CONTAINER_GONE|GUEST_FAILED)/) })
+      await until('the session to be gone', async () => (await alive(mark)) === 0, 15_000)
+      await engine.start()
+      if (!liveRestore) await engine.docker('start', id)
+      expect((await sh(await world.guest({ id }), 'echo back')).out).toBe('back\n')
+    },
+    120_000,
+  )
 })
 
-describe.skipIf(cannotHave())('dockerd that hangs', () => {
-  const LEASE_MS = 1500
+describe.skipIf(cannotHave())('dockerd that hangs', { concurrent: true }, () => {
   let engine: PrivateEngine
   let world: World | undefined
   beforeAll(async () => {
@@ -249,8 +294,8 @@ describe.skipIf(cannotHave())('dockerd that hangs', () => {
   })
   afterAll(() => engine?.remove(), 60_000)
 
-  async function typing(direct: boolean) {
-    world = await openWorld({ leaseMs: LEASE_MS, graceMs: 300, direct }, 'docker', engine.socket)
+  async function typing(direct: boolean, leaseMs: number) {
+    world = await openWorld({ leaseMs, graceMs: 300, direct }, 'docker', engine.socket)
     const id = await engine.docker('run', '-d', '--network', 'none', 'hatchway-busybox')
     const guest = await world.guest({ id })
     if (direct) await world.pool.explain(await world.inspect({ id }), ROOT, LIMIT())
@@ -261,11 +306,12 @@ describe.skipIf(cannotHave())('dockerd that hangs', () => {
     return { guest: guest as GuestConnection, mark, exec, sink }
   }
 
-  it('a session on the direct path does not notice', async () => {
-    const { guest, exec, sink } = await typing(true)
+  it.sequential('a session on the direct path does not notice', async () => {
+    const LEASE_MS = 3000
+    const { guest, exec, sink } = await typing(true, LEASE_MS)
     expect(guest.isDirect).toBe(true)
     await engine.freeze()
-    await sleep(3 * LEASE_MS)
+    await sleep(2 * LEASE_MS)
     exec.stdin.write('meanwhile ')
     await until('an echo', () => sink.text === 'before meanwhile ')
     engine.thaw()
@@ -275,11 +321,12 @@ describe.skipIf(cannotHave())('dockerd that hangs', () => {
     expect(sink.text).toBe('before meanwhile after')
   })
 
-  it('a session on its stream stands still, and goes on where that was shorter than the lease', async () => {
-    const { exec, sink } = await typing(false)
+  it.sequential('a session on its stream stands still, and goes on where that was shorter than the lease', async () => {
+    const { exec, sink } = await typing(false, 10_000)
     await engine.freeze()
     exec.stdin.write('meanwhile ')
-    await sleep(LEASE_MS * 0.6)
+    // Longer than a helper may be silent without being looked at, a third of the lease.
+    await sleep(4000)
     expect(sink.text).toBe('before ')
     engine.thaw()
     exec.stdin.end('after')
@@ -287,11 +334,11 @@ describe.skipIf(cannotHave())('dockerd that hangs', () => {
     expect(sink.text).toBe('before meanwhile after')
   })
 
-  it('a session on its stream is over after the lease, inside too', async () => {
-    const { mark, exec } = await typing(false)
-    const ending = exec.exit.catch((reason: unknown) => reason)
+  it.sequential('a session on its stream is over after the lease, inside too', async () => {
+    const { mark, exec } = await typing(false, 2000)
+    const ending = failure(exec.exit)
     await engine.freeze()
-    await until('the session to be gone', async () => (await alive(mark)) === 0, 10_000)
+    await until('the session to be gone', async () => (await alive(mark)) === 0, 15_000)
     engine.thaw()
     expect(await ending).toMatchObject({ code: 'GUEST_FAILED' })
   })

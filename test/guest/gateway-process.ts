@@ -5,22 +5,27 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
+import type { GuestSettings } from '../../src/guest/settings.ts'
+import type { GuestUser } from '../../src/guest/user.ts'
 import { until } from '../support/wait.ts'
 
 const PROJECT = resolve(import.meta.dirname, '../..')
 
-/** Acquires, runs the script, says "up" when it runs, and stays. */
+/** Says where it is: "begin", "delivered", "up" when the script runs; and stays. */
 const PROGRAM = `
 import { createDockerEngine } from '${PROJECT}/src/engine/docker/docker.ts'
 import { createGuestPool } from '${PROJECT}/src/guest/pool.ts'
-const { container, script, settings, user } = JSON.parse(process.argv[2])
-const engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
+const { container, script, settings, user, socket, aheadMs } = JSON.parse(process.argv[2])
+const now = Date.now
+Date.now = () => now() + aheadMs
+const engine = createDockerEngine({ endpoint: 'unix://' + socket })
 const say = (fields, message) => console.error(message, JSON.stringify(fields))
 const pool = createGuestPool(engine, settings, { info: say, warn: say })
 const limit = AbortSignal.timeout(60_000)
 const found = await engine.inspect(container, limit)
 console.log('begin')
 const guest = await pool.acquire(found, user, limit)
+console.log('delivered')
 await guest.spawn(
   { program: 'sh', argv: ['sh', '-c', script], env: ['PATH=/bin:/usr/bin'], cwd: '/', cwdWarning: '', killTree: false },
   { write: () => true },
@@ -30,12 +35,24 @@ console.log('up')
 setInterval(() => {}, 60_000)
 `
 
+export interface GatewayArguments {
+  readonly container: string
+  readonly script: string
+  readonly settings: GuestSettings
+  readonly user: GuestUser
+  readonly socket?: string
+  /** How far its clock is ahead. */
+  readonly aheadMs?: number
+}
+
+export interface StartedGateway {
+  readonly child: ChildProcess
+  said(word: 'begin' | 'delivered' | 'up'): Promise<void>
+  kill(): Promise<void>
+}
+
 export interface BuiltGateway {
-  start(arguments_: object): {
-    readonly child: ChildProcess
-    said(word: 'begin' | 'up'): Promise<void>
-    kill(): Promise<void>
-  }
+  start(options: GatewayArguments): StartedGateway
   remove(): Promise<void>
 }
 
@@ -48,8 +65,9 @@ export async function buildGateway(): Promise<BuiltGateway> {
   const bundle = await rolldown({ input: join(folder, 'gateway.js'), platform: 'node', external: ['ssh2', 'node-pty'] })
   await bundle.write({ file: join(folder, 'program.js'), codeSplitting: false })
   return {
-    start(arguments_) {
-      const child = spawn(process.execPath, [join(folder, 'program.js'), JSON.stringify(arguments_)], {
+    start(options) {
+      const whole = { socket: '/var/run/docker.sock', aheadMs: 0, ...options }
+      const child = spawn(process.execPath, [join(folder, 'program.js'), JSON.stringify(whole)], {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let text = ''
@@ -58,7 +76,7 @@ export async function buildGateway(): Promise<BuiltGateway> {
       return {
         child,
         async said(word) {
-          await until(`the gateway to say ${word}`, () => text.includes(`${word}\n`), 30_000, 10)
+          await until(`the gateway to say ${word}`, () => text.includes(`${word}\n`), 60_000, 10)
         },
         async kill() {
           if (child.exitCode !== null || child.signalCode !== null) return

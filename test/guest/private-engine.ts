@@ -102,8 +102,8 @@ export async function startPrivateEngine(liveRestore: boolean): Promise<PrivateE
 
   try {
     await start()
-    const image = execa('docker', ['save', 'hatchway-busybox:latest'], { encoding: 'buffer' })
-    await image.pipe('docker', ['-H', `unix://${socket}`, 'load'])
+    const images = execa('docker', ['save', 'hatchway-busybox', 'hatchway-scratch'], { encoding: 'buffer' })
+    await images.pipe('docker', ['-H', `unix://${socket}`, 'load'])
   } catch (error) {
     await remove()
     throw error
