@@ -1,8 +1,8 @@
 /** A pool over a real engine with a folder and a log of its own, and programs through it. */
-
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { test } from 'vitest'
 import type { ExitStatus } from '../../src/base/program.ts'
 import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
@@ -11,6 +11,7 @@ import type { Guest, GuestExec, GuestSpawn } from '../../src/guest/guest.ts'
 import { createGuestPool, type GuestPool } from '../../src/guest/pool.ts'
 import type { GuestSettings } from '../../src/guest/settings.ts'
 import type { GuestUser } from '../../src/guest/user.ts'
+import { startContainer, type TestContainer } from '../support/containers.ts'
 import { Sink } from './fake-helper.ts'
 
 export const LIMIT = () => AbortSignal.timeout(60_000)
@@ -75,6 +76,33 @@ export async function openWorld(
     },
   }
 }
+
+export interface Own {
+  world: typeof openWorld
+  container: typeof startContainer
+}
+
+/** A test that may run beside others: what it opens by `own` ends with it. */
+export const itself = test.extend<{ own: Own }>({
+  own: async ({ task: _ }, use) => {
+    const worlds: World[] = []
+    const containers: TestContainer[] = []
+    await use({
+      async world(...how) {
+        const made = await openWorld(...how)
+        worlds.push(made)
+        return made
+      },
+      async container(...how) {
+        const made = await startContainer(...how)
+        containers.push(made)
+        return made
+      },
+    })
+    for (const world of worlds) await world.close()
+    await Promise.all(containers.map((container) => container.remove()))
+  },
+})
 
 export function spec(argv: readonly [string, ...(string | Buffer)[]], more: Partial<GuestSpawn> = {}): GuestSpawn {
   return { program: argv[0], argv, env: [PATH], cwd: '/', cwdWarning: '', killTree: false, ...more }
