@@ -17,7 +17,7 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   const local = (await readPasswd()).split('\n').map((line) => accountOf(line))
   const found = local.find((account) => account?.name === name)
   if (found) return found
-  // Loaded on first use: a client starts `hatchway stdio` for every connection, which must be quick.
+  // Loaded on first use: clients start `hatchway stdio` for every connection.
   const { execa } = await import('execa')
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_MS, stdin: 'ignore' })
   if (asked.exitCode === undefined) mustBeOfTheProgram('getent', asked.cause)

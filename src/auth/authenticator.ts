@@ -61,7 +61,7 @@ export async function openAuthenticator(
   const allowedPrincipal = await openPrincipals(config, readLogin, log)
   const revocations = openRevocations(config.revokedKeys ?? [], log)
   try {
-    // An empty key, which nobody has: a file that cannot be read is reported at the start, not at the first login.
+    // With an empty key: a file that cannot be read is reported at the start, not at the first login.
     await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
     await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
   } catch (error) {

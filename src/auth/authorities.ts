@@ -20,7 +20,7 @@ export function openAuthorities(paths: readonly string[], log: Logger): Authorit
 
   return async (key) => {
     const found = await Promise.all(paths.map(look))
-    // Options would restrict the authority, and a key in this file is trusted without limits: such a line is ignored.
+    // A line with options is ignored: they would limit the authority, and this file sets no limits.
     return found.some((file) => file?.parsed?.keys.some((line) => line.blob.equals(key) && isBare(line)))
   }
 }

@@ -97,7 +97,7 @@ export function isSigned({ authority, signed, signature }: Certificate, algorith
   return parseUserKey(algorithm, authority)?.verify(signed, signature) !== undefined
 }
 
-/** The signature names its algorithm: an RSA key signs with several hashes, a key of any other type in one way only. */
+/** Reads the algorithm from the signature: an RSA key signs with several hashes, other keys in one way only. */
 function signatureAlgorithm(signature: Buffer): string | undefined {
   try {
     return new PacketReader(signature).text()

@@ -103,7 +103,7 @@ function options(bytes: Buffer): CertificateOption[] {
   )
 }
 
-/** A NUL byte is refused: it would end the text for some programs that read it, and not for others. */
+/** Refuses a NUL byte: it would end the text for some readers, and not for others. */
 function text(bytes: Buffer): string {
   if (bytes.includes(0)) throw new Error('a NUL byte')
   return bytes.toString('utf8')

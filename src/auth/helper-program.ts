@@ -79,7 +79,7 @@ async function accountFor({ key, user }: HelperSettings): Promise<Account> {
   return account
 }
 
-/** Returns why an operator's program is not run, usually because others may change it; undefined if it may run. */
+/** Returns why an operator's program is not run (others may change it), or undefined. */
 export function whyUnsafe(program: string): string | undefined {
   try {
     const real = realpathSync(program)
@@ -94,7 +94,7 @@ export function whyUnsafe(program: string): string | undefined {
 }
 
 async function run(program: string, args: readonly string[], account: Account, limit: number, signal: AbortSignal) {
-  // Loaded on first use: a client starts `hatchway stdio` for every connection, which must be quick.
+  // Loaded on first use: clients start `hatchway stdio` for every connection.
   const { execa } = await import('execa')
   const { name, uid, gid, home } = account
   const lang = process.env.LANG

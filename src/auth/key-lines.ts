@@ -124,7 +124,7 @@ export async function openKeyCommand(
   }
 }
 
-/** Tells authorities from plain keys: an authority's key cannot log in, a plain key cannot vouch for a certificate. */
+/** Tells authorities from plain keys: neither counts as the other. */
 function lineId(blob: Buffer, authority: boolean): string {
   return `${authority ? 'authority' : 'key'} ${blob.toString('base64')}`
 }

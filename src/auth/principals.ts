@@ -25,7 +25,7 @@ export type PrincipalSettings = Pick<
 > &
   Partial<Pick<Config, 'users' | 'rules'>>
 
-/** A principal that is allowed, with the options of its line where it has one. */
+/** A principal that is allowed, with the options of its line, if any. */
 export interface AllowedPrincipal {
   readonly options?: KeyOptions
 }
