@@ -76,9 +76,7 @@ export async function runIn(
     timer = setTimeout(() => running.close(), request.limit ?? 25_000)
     const { stdin = request.tty ? null : '' } = request
     if (stdin !== null) running.stdin.end(stdin)
-    const side = request.during?.(running, output)
-    const status = await running.exit
-    await side
+    const [status] = await Promise.all([running.exit, request.during?.(running, output)])
     return done(status, undefined)
   } catch (error) {
     if (!(error instanceof HatchwayError)) throw error
