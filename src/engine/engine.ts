@@ -205,7 +205,10 @@ export interface Lifecycle {
    * check? What this object has started itself is not counted.
    */
   othersInside(containerId: string, signal: AbortSignal): Promise<boolean>
-  /** The last lines of what its program wrote, both streams, at most some KiB: hostile text. */
+  /**
+   * The last lines of what its program wrote, at most some KiB: hostile text. stdout's, then stderr's: engines read the
+   * two by themselves, and do not keep the order between them.
+   */
   logs(containerId: string, lines: number, signal: AbortSignal): Promise<string>
   /**
    * Makes the container and returns its id; it does not run yet. Throws IMAGE_UNAVAILABLE when the image is not there, and

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { HatchwayError } from '../../base/errors.ts'
 import { deadline } from '../../lifetime/deadline.ts'
-import type { ContainerSpec, Lifecycle } from '../engine.ts'
+import type { ContainerSpec, Lifecycle, OutputFd } from '../engine.ts'
 import { splitImage } from '../image-ref.ts'
 import { parseExecIds, parseExecState, parseMessage, parseObjectId } from '../json.ts'
 import { demandLimits, isLimited, parseLimits } from '../limits.ts'
@@ -168,13 +168,13 @@ function createBody(spec: ContainerSpec): object {
 
 /** A container with a terminal writes its log without frames. */
 function unframed(body: Buffer): string {
-  const parts: Buffer[] = []
+  const parts: Record<OutputFd, Buffer[]> = { 1: [], 2: [] }
   try {
-    createDemux((_fd, chunk) => {
-      parts.push(chunk)
+    createDemux((fd, chunk) => {
+      parts[fd].push(chunk)
       return true
     }).feed(body)
-    return Buffer.concat(parts).toString('utf8')
+    return Buffer.concat([...parts[1], ...parts[2]]).toString('utf8')
   } catch (error) {
     if (error instanceof RangeError) return body.toString('utf8')
     throw new HatchwayError('ENGINE_ERROR', 'the container’s log cannot be read', { cause: error })
