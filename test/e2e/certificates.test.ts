@@ -6,6 +6,7 @@ import { startContainer, type TestContainer, testName } from '../support/contain
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import { run } from '../support/run.ts'
 import { type Keys, makeKeys, makeSshClient } from '../support/ssh.ts'
+import { until } from '../support/wait.ts'
 
 let keys: Keys
 let container: TestContainer
@@ -93,5 +94,5 @@ test('a revoked serial stays outside from then on', async () => {
   const made = await run('ssh-keygen', ['-q', '-k', '-f', join(keys.dir, 'revoked'), '-s', `${keys.ecdsa}.pub`, spec])
   expect(made.code).toBe(0)
   expect((await login(keys.ed25519, 'dev', ['t', 'true'])).code).toBe(255)
-  expect(gateway.log()).toContain('the certificate is revoked')
+  await until('the log says why', () => gateway.log().includes('the certificate is revoked'))
 })

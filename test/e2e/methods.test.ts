@@ -82,7 +82,8 @@ describe('a password', () => {
     const { code, stdout, stderr } = await ssh.exec('id -un', { env: askpass.env('correct horse') })
     expect({ code, out: stdout.toString(), err: stderr.toString() }).toEqual({ code: 0, out: 'dev\n', err: '' })
     expect(askpass.asked()).toEqual([`${login('alice=')}@127.0.0.1's password: `])
-    expect(target.log()).toMatch(/"method":"password","identity":"alice".*"msg":"authenticated"/)
+    const said = /"method":"password","identity":"alice".*"msg":"authenticated"/
+    await until('the log says who', () => said.test(target.log()))
     expect(target.log()).not.toContain('correct horse')
   })
 
@@ -184,7 +185,7 @@ describe('keyboard-interactive', () => {
     const again = await ssh.exec('id -un', { env: askpass.env('correct horse', once) })
     expect(again.code).toBe(255)
     expect(again.stderr.toString()).toContain('Permission denied (keyboard-interactive)')
-    expect(target.log()).toContain('verification code was used before')
+    await until('the log says why', () => target.log().includes('verification code was used before'))
     expect(target.log()).not.toContain(once)
   })
 
@@ -248,9 +249,9 @@ test('a key and a code: the identity is the key’s, no name is needed', async (
   const { code: exit, stdout } = await ssh.exec('id -un', { env: askpass.env(right) })
   expect({ exit, out: stdout.toString() }).toEqual({ exit: 0, out: 'dev\n' })
   expect(askpass.asked().map((prompt) => prompt.replace(/^\(.*\) /, ''))).toEqual(['Verification code: '])
-  const log = target.log()
-  expect(log).toMatch(/"method":"publickey".*"identity":"alice".*"msg":"partly authenticated"/)
-  expect(log).toMatch(/"method":"keyboard-interactive:totp".*"identity":"alice".*"msg":"authenticated"/)
+  const said = /"method":"keyboard-interactive:totp".*"identity":"alice".*"msg":"authenticated"/
+  await until('the log says who', () => said.test(target.log()))
+  expect(target.log()).toMatch(/"method":"publickey".*"identity":"alice".*"msg":"partly authenticated"/)
   const wrong = await ssh.exec('true', { env: askpass.env('000000') })
   expect(wrong.code).toBe(255)
   expect(wrong.stderr.toString()).toContain('Permission denied (keyboard-interactive)')

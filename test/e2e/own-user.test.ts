@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sharedContainers, type TestImage } from '../support/containers.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
+import { until } from '../support/wait.ts'
 
 const IDS = 'echo $(id -u) $(id -g) $(id -G)'
 /** bob may be whom passwd or the container itself has; carol that number, too. */
@@ -44,8 +45,8 @@ describe.each(['auto', 'off'] as const)('guest: %s', (guest) => {
     const { code, stderr } = await (await open.as('alice', name)).sftp(`put ${file} /tmp/put\n`)
     expect([code, stderr.toString()]).toEqual([0, ''])
     expect((await inside('stat -c %u:%g /tmp/put')).stdout.toString().trim()).toBe(`${uid}:${gid}`)
-    const road = open.log().findLast((line) => line.msg === 'session started' && line.container === name)?.road
-    expect(road).toBe(guest === 'auto' ? 'guest' : 'plain')
+    const started = () => open.log().findLast((line) => line.msg === 'session started' && line.container === name)
+    expect((await until('the log says how', started)).road).toBe(guest === 'auto' ? 'guest' : 'plain')
   })
 
   test('who is named keeps the groups of passwd', async () => {

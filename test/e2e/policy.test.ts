@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type PolicyWorld, policyWorld } from '../support/policy.ts'
+import { until } from '../support/wait.ts'
 
 const web = testName('web')
 const dark = testName('dark')
@@ -101,9 +102,10 @@ describe('what one may not do', () => {
     const { code, stderr } = await said('alice', `dev@${web}`, 'echo forbidden-fruit')
     expect(code).toBe(255)
     expect(stderr).toContain(`hatchway: this command in ${web} as dev is not permitted: ask the owner`)
-    const line = world.log().findLast(({ msg }) => msg === 'refused')
+    const denied = () => world.log().find(({ msg, by }) => msg === 'refused' && String(by).startsWith('rule 2 '))
+    const line = await until('it is in the log', denied)
     expect(line).toMatchObject({ action: 'exec', container: web, user: 'dev', identity: 'alice' })
-    expect(line?.by).toMatch(/^rule 2 \(.*hatchway\.yaml:\d+\)$/)
+    expect(line.by).toMatch(/^rule 2 \(.*hatchway\.yaml:\d+\)$/)
     expect(world.gateway.log()).not.toContain('forbidden-fruit')
   })
 

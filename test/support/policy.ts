@@ -7,6 +7,7 @@ import type { ConfigInput } from '../../src/config/schema.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { run } from './run.ts'
 import { makeKeys, makeSshClient, type SshClient } from './ssh.ts'
+import { until } from './wait.ts'
 
 export interface PolicyWorld {
   readonly gateway: Gateway
@@ -16,8 +17,10 @@ export interface PolicyWorld {
   as(person: string, login: string, extra?: readonly string[]): Promise<SshClient>
   /** Replaces the configuration file at once, as editors do. */
   configure(config: ConfigInput | string): Promise<void>
-  /** Log lines since the start. */
+  /** Log lines since the start. A line is written behind what the client sees of the same. */
   log(): Record<string, unknown>[]
+  /** All that have such a message, once there are `count` of them. */
+  logged(message: RegExp, count?: number): Promise<Record<string, unknown>[]>
   close(): Promise<void>
 }
 
@@ -51,6 +54,12 @@ export async function policyWorld(
     args: ['--config', file],
   })
   const clients: SshClient[] = []
+  const log = () =>
+    gateway
+      .log()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
   return {
     gateway,
     config: file,
@@ -61,12 +70,11 @@ export async function policyWorld(
       return client
     },
     configure,
-    log: () =>
-      gateway
-        .log()
-        .split('\n')
-        .filter((line) => line.startsWith('{'))
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    log,
+    logged: (message, count = 1) => {
+      const found = () => log().filter((line) => message.test(String(line.msg)))
+      return until(`${count} log lines ${message}`, () => found().length >= count && found())
+    },
     async close() {
       await gateway.stop()
       for (const client of clients) await client.close()
