@@ -154,12 +154,11 @@ describe.each(GATEWAY_ROADS)('a gateway on %s that is told to stop', (name) => {
     const mark = testMark()
     const session = road.client.exec(`sh -c 'sleep 60; : ${mark}'`)
     await until('the session runs', async () => (await road.container.count(mark)) > 0)
-    const begun = Date.now()
     const stopped = road.gateway?.stop(15_000)
     await draining(road)
     if (road.gateway) process.kill(road.gateway.pid, 'SIGTERM')
-    await stopped
-    expect(Date.now() - begun).toBeLessThan(8000)
+    // Not by the KILL of the end of those 15 s.
+    expect(await stopped).not.toBe('SIGKILL')
     expect((await session).code).toBe(255)
     await until('nothing is left inside', async () => (await road.container.count(mark)) === 0, GONE_LIMIT)
   })

@@ -219,7 +219,8 @@ describe.each(['docker', 'cli'] as const)('containers from templates on %s', (en
       const before = (await made()).length
       await until('it runs', async () => (await made()).length === before + 1, 30_000)
       process.kill(stopping.pid, 'SIGTERM')
-      await sleep(500)
+      // Two signals that come at once are one.
+      await until('it drains', () => stopping.log().includes('"draining"'))
       expect(await stopping.stop(20_000)).toBe(0)
       await held
       expect(await made()).toHaveLength(before)
