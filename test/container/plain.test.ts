@@ -9,6 +9,7 @@ import { sessionProgram } from '../../src/container/program.ts'
 import { openEngine } from '../../src/engine/choose.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+import { until } from '../support/wait.ts'
 
 const signal = AbortSignal.timeout(300_000)
 
@@ -72,8 +73,8 @@ describe.each([
     return { status, ...output }
   }
 
-  const alive = async (mark: string) =>
-    (await docker('top', container.id, '-eo', 'pid,args')).split('\n').filter((line) => line.includes(mark)).length
+  const processes = async () => (await docker('top', container.id, '-eo', 'pid,args')).split('\n')
+  const alive = async (mark: string) => (await processes()).filter((line) => line.includes(mark)).length
 
   test('a command starts in the home, its exit code comes back, its streams stay apart', async () => {
     const { status, stdout, stderr } = await run('pwd; echo err >&2; exit 7')
@@ -154,9 +155,14 @@ describe.each([
       sh -c 'sleep 90; :' ${mark}-job >/dev/null 2>&1 </dev/null &
       sh -c 'sleep 90; :' ${mark}-holder >/dev/null &
       sh -c 'trap : HUP; while :; do sleep 1; done' ${mark}-stubborn >/dev/null </dev/null &
-      sleep 0.3; echo ready; sleep 90`
-      const { exec, output } = await start(command, tty ? { tty } : {})
-      while (!output.stdout.includes('ready')) await sleep(20)
+      sleep 90`
+      const { exec } = await start(command, tty ? { tty } : {})
+      await until('each is what it is to be', async () => {
+        const rows = await processes()
+        const isThere = (name: string) =>
+          rows.some((row) => /^\s*\d+\s+sh /.test(row) && row.trimEnd().endsWith(`${mark}-${name}`))
+        return ['nohup', 'setsid', 'job', 'holder', 'stubborn'].every(isThere)
+      })
       exec.close()
       await exec.exit.catch(() => undefined)
       const deadline = Date.now() + 20_000

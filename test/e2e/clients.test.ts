@@ -2,6 +2,7 @@
  * Other people's programs as themselves, through the gateway, into a busybox container that has none of their far ends
  * (or a Debian one, where they want a program inside), and the steps of IDEs that cannot be run here.
  */
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -292,9 +293,12 @@ describe('a disk that fills, a client that goes', () => {
   test.each([[[]], [['-O']]])(
     'scp %j cut off in the middle leaves no server behind',
     async (mode) => {
-      const cut = await login.scp([...mode, '-l', '40000', large, 't:/home/dev/large'], { limit: 3000 })
-      expect(cut.timedOut).toBe(true)
+      await small.inside('rm -f /home/dev/large')
       const size = async () => Number((await small.inside('stat -c %s /home/dev/large')).stdout.toString())
+      const args = ['-F', login.config, ...mode, '-l', '40000', large, 't:/home/dev/large']
+      const scp = spawn('scp', args, { stdio: 'ignore' })
+      await until('it is in the middle', async () => (await size()) > 0, 30_000)
+      scp.kill('SIGKILL')
       expect(await size()).toBeLessThan(60 * 1024 * 1024)
       const servers = () =>
         small.inside("ps -o comm,args | grep -E '^(sftp-server|scp)|fd/3 scp' | grep -v grep | wc -l")

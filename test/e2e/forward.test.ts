@@ -256,7 +256,8 @@ describe('-R whose listener goes', () => {
     own = await startContainer('debian', { name })
     await until('ssh has ended', () => child.exitCode !== null, 15_000)
     expect(child.exitCode).toBe(255)
-    expect(said()).toMatch(/hatchway: remote forward \S+ ended: container \S+ was removed/)
+    // What it said may come behind its end.
+    await until('it says why', () => /hatchway: remote forward \S+ ended: container \S+ was removed/.test(said()))
   })
 })
 
@@ -301,7 +302,7 @@ test('-L ends with a sentence where its container is gone, and finds a new one o
     await docker('rm', '-f', own.name)
     expect(await read(local)).toBe('')
     await until('ssh ends', () => child.exitCode === 255)
-    expect(said()).toMatch(/open failed: connect failed: \S+ \(\w+\) is gone: connect again/)
+    await until('it says why', () => /open failed: connect failed: \S+ \(\w+\) is gone: connect again/.test(said()))
     own = await startContainer('debian', { name: own.name })
     await serve()
     listen()

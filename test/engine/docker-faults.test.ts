@@ -144,16 +144,13 @@ describe('engine docker against a faulty engine', () => {
       })()
       return undefined
     })
-    let seen = ''
     await runIn(engine, ID, ['true'], {
-      limit: 1000,
       stdin: null,
-      async during(_exec, { out, err }) {
-        await delay(800)
-        seen = `${out()}|${err()}`
+      async during(exec, { out, err }) {
+        await until('both frames', () => `${out()}|${err()}` === 'abc|d')
+        exec.close()
       },
     })
-    expect(seen).toBe('abc|d')
   })
 
   it('sends nothing of stdin before the stream is there', async () => {
@@ -167,8 +164,13 @@ describe('engine docker against a faulty engine', () => {
       socket.on('data', () => (early += 'too early;'))
       return undefined
     })
-    await runIn(engine, ID, ['cat'], { stdin: 'hello', limit: 600 })
-    expect(early).toBe('hello')
+    await runIn(engine, ID, ['cat'], {
+      stdin: 'hello',
+      async during(exec) {
+        await until('it comes', () => early === 'hello')
+        exec.close()
+      },
+    })
   })
 
   it('says ENGINE_LOST when the engine dies under a program', async () => {
