@@ -6,6 +6,7 @@ import { createStarter, type StarterSettings } from '../../../src/container/life
 import type { Container, Engine, Lifecycle } from '../../../src/engine/engine.ts'
 import { deferred } from '../../../src/lifetime/deferred.ts'
 import { web } from '../../support/people-and-places.ts'
+import { sleep } from '../../support/wait.ts'
 
 const log = pino({ level: 'silent' })
 const stopped: Container = { ...web, state: 'exited' }
@@ -38,7 +39,7 @@ function world(settings: StarterSettings, first: Container = stopped) {
       now = { ...now, state: 'exited' }
     },
     othersInside: async () => others.inside,
-  } as Partial<Lifecycle> as Lifecycle
+  } as Partial<Lifecycle> as { -readonly [K in keyof Lifecycle]: Lifecycle[K] }
   const engine = { lifecycle, inspect: async () => now } as Partial<Engine> as Engine
   const starter = createStarter(engine, settings, () => calls.push('forget'), log)
   close = starter.close
@@ -50,6 +51,10 @@ function world(settings: StarterSettings, first: Container = stopped) {
     told,
     others,
     gate,
+    lifecycle,
+    ended: (exitCode: number) => {
+      now = { ...now, state: 'exited', exitCode }
+    },
     starter,
     closed,
     entrance,
@@ -101,6 +106,17 @@ test('asked by two at once it is started once; one who leaves does not take it f
   expect((await second).state).toBe('running')
   expect(calls).toEqual(['may', 'may', 'start', 'forget'])
   expect(told).toEqual(['starting container web ...', 'starting container web ...'])
+})
+
+test('on a busy machine, where the start took long, an end that comes late is seen to be one at once', async () => {
+  const { gate, lifecycle, enter, ended } = world({ startOnConnect: true })
+  gate.start = sleep(600)
+  lifecycle.logs = async () => 'starting\nno data\n'
+  void gate.start.then(() => setTimeout(() => ended(7), 400))
+  await expect(enter()).rejects.toMatchObject({
+    code: 'CONTAINER_START_FAILED',
+    message: 'container web ended at once with code 7: no data',
+  })
 })
 
 test('one of our own making is started whatever the configuration says, and without a word', async () => {
