@@ -12,7 +12,7 @@ import { attributes, FXP, OPEN, packet, string, u32, u64 } from '../guest-sftp/w
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { until } from '../support/wait.ts'
 import { Sink } from './fake-helper.ts'
-import { DEV, LIMIT, openWorld, sh, started, TTY, type World } from './world.ts'
+import { DEV, LIMIT, openWorld, ROOT, sh, started, TTY, type World } from './world.ts'
 
 const MIB = 1024 * 1024
 
@@ -212,6 +212,23 @@ describe('the path', () => {
     exec.stdin.write('last')
     await until('every key', () => sink.text === `READY${typed}last`)
     exec.close()
+  })
+
+  it('is taken also where the engine is slow to tell that the holder runs', async () => {
+    world = await openWorld({ direct: true }, 'docker', undefined, ({ holders }) => ({
+      holders: holders && {
+        ...holders,
+        async start(spec, signal) {
+          const holder = await holders.start(spec, signal)
+          await sleep(4000)
+          return holder
+        },
+      },
+    }))
+    container = await startContainer('busybox')
+    await world.guest(container)
+    const { dataPath } = await world.pool.explain(await world.inspect(container), ROOT, LIMIT())
+    expect(dataPath).toMatchObject({ direct: true })
   })
 
   describe('an SFTP server in it', () => {

@@ -14,6 +14,8 @@ import type { Way } from './way.ts'
 
 /** An engine under load needs seconds for the exec that runs the helper out of it, HELLO_MS at most. */
 const DELIVERY_MS = 20_000
+/** From the holder's own start until we know of it: the engine's limits for that (seconds, where it is busy). */
+const TOLD_MS = 20_000
 
 export const holderContainer: Way = {
   name: 'holder',
@@ -31,8 +33,8 @@ export const holderContainer: Way = {
 
 export interface HolderUse {
   /**
-   * The holder is gone after that time, whatever became of its use: the gateway ends it, or it ends itself should the
-   * gateway be gone.
+   * The gateway ends the holder that long after it has come, whatever became of its use. Should gateway or engine be gone,
+   * it ends itself; later, as its own time begins before the engine has told that it runs.
    */
   readonly holdMs: number
   /** A folder of this host, mounted at HOLDER_MOUNT in it. */
@@ -54,7 +56,7 @@ export async function startHolder(
       containerId,
       user: `${user.uid}:${user.gid}`,
       image: binary.holderImage,
-      argv: [HOLDER_PROGRAM, 'hold', String(holdMs)],
+      argv: [HOLDER_PROGRAM, 'hold', String(TOLD_MS + holdMs)],
       ...(usernsMode !== '' && { userns: usernsMode === 'host' ? 'host' : `container:${containerId}` }),
       ...(folder !== undefined && { mount: { source: folder, destination: HOLDER_MOUNT } }),
     },
