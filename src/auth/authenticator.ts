@@ -1,6 +1,6 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
-import { messageOf } from '../base/errors.ts'
+import { isFailure, messageOf } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
 import type { AuthContext, Authenticator } from '../ssh/auth.ts'
@@ -19,7 +19,6 @@ import { makeKeyFiles } from './make-key-files.ts'
 import { linePrincipals, openPrincipals, type PrincipalSettings } from './principals.ts'
 import { mergeRestrictions, type Restrictions } from './restrictions.ts'
 import { openRevocations } from './revocation.ts'
-import { isUndecided } from './undecided.ts'
 
 export interface KeyAuthenticator extends Authenticator<Identity> {
   readonly fido: FidoCheck
@@ -65,7 +64,7 @@ export async function openAuthenticator(
     await Promise.all([isAuthority(Buffer.alloc(0)), revocations.why(Buffer.alloc(0))])
     await openDoor(config, files, trustedUserCAKeys.length > 0 || command !== undefined, log)
   } catch (error) {
-    if (!isUndecided(error)) throw error
+    if (!isFailure(error, 'LOGIN_UNDECIDED')) throw error
     log.error({ reason: messageOf(error.cause) }, error.message)
   }
 
@@ -85,27 +84,25 @@ export async function openAuthenticator(
     if (reason !== undefined) return reason
     const principals = linePrincipals(certificate, key.options, context, readLogin)
     if (principals.length === 0) return 'none of its principals is asked for'
-    const terms = certificateTerms(certificate, { address: context.remote.address })
+    const terms = certificateTerms(certificate, context.remote.address)
     const merged = typeof terms === 'string' ? terms : mergeRestrictions(key.options.restrictions, terms)
     if (typeof merged === 'string') return merged
     const identity = identityOf(key, source, merged)
-    return { ...identity, fingerprint: certificate.fingerprint, keyComment: shown(certificate.keyId), principals }
+    return { ...identity, fingerprint: certificate.fingerprint, principals }
   }
 
   /** For an authority of trustedUserCAKeys: the certificate's key id is the name. */
   async function byAuthority(certificate: Certificate, context: AuthContext): Promise<Identity | string> {
     const allowed = await allowedPrincipal(certificate, context)
     if (!allowed) return 'none of its principals is asked for'
-    const terms = certificateTerms(certificate, { address: context.remote.address })
+    const terms = certificateTerms(certificate, context.remote.address)
     const { options } = allowed
     const merged = typeof terms === 'string' || !options ? terms : mergeRestrictions(options.restrictions, terms)
     if (typeof merged === 'string') return merged
-    const keyId = shown(certificate.keyId)
     return {
-      name: keyId || certificate.fingerprint,
+      name: shown(certificate.keyId) || certificate.fingerprint,
       method: 'publickey',
       fingerprint: certificate.fingerprint,
-      keyComment: keyId,
       source: `${AUTHORITY}${fingerprint(certificate.authority)}`,
       groups: [],
       principals: certificate.principals,
@@ -199,12 +196,10 @@ async function openDoor(config: KeySettings, files: { count(): Promise<number> }
 }
 
 function identityOf(key: AuthorizedKey, source: string, restrictions: Restrictions): Identity {
-  const comment = shown(key.comment)
   return {
-    name: comment || key.fingerprint,
+    name: shown(key.comment) || key.fingerprint,
     method: 'publickey',
     fingerprint: key.fingerprint,
-    keyComment: comment,
     source,
     groups: [],
     principals: [],

@@ -12,20 +12,15 @@ import { type Restrictions, UNRESTRICTED } from './restrictions.ts'
 const USER = 1
 const FOREVER = 0xffff_ffff_ffff_ffffn
 
-export interface CertificateUse {
-  readonly address: string
-  readonly now?: number
-}
-
 /** Returns the restrictions of a signed certificate, or a sentence why it is not valid now or from this address. */
-export function certificateTerms(certificate: Certificate, use: CertificateUse): Restrictions | string {
+export function certificateTerms(certificate: Certificate, address: string): Restrictions | string {
   const { kind, principals, validAfter, validBefore } = certificate
   if (kind !== USER) return 'it is not a certificate of a user'
   if (principals.length === 0) return 'it names no principal'
-  const now = BigInt(Math.floor((use.now ?? Date.now()) / 1000))
+  const now = BigInt(Math.floor(Date.now() / 1000))
   if (now < validAfter) return 'it is not yet valid'
   if (now >= validBefore) return 'it is no longer valid'
-  const terms = optionsOf(certificate, use.address)
+  const terms = optionsOf(certificate, address)
   if (typeof terms === 'string') return terms
   return validBefore === FOREVER ? terms : { ...terms, expiresAt: Number(validBefore) * 1000 }
 }

@@ -9,7 +9,6 @@ export interface Identity {
   readonly method: string
   /** "SHA256:...", as ssh-keygen -l prints it; "" if no key was used. */
   readonly fingerprint: string
-  readonly keyComment: string
   /** The key or certificate; absent if only a password or code was used. */
   readonly credential?: Buffer
   /** Each key and certificate that proved it, to be checked again later; no passwords and codes. */

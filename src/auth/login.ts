@@ -194,7 +194,6 @@ function identityOf(user: User, method: string): Identity {
     name: user.name,
     method,
     fingerprint: '',
-    keyComment: '',
     source: sourceOf(user),
     groups: user.groups,
     principals: [],

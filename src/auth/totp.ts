@@ -28,7 +28,6 @@ export function stepOf(key: TotpKey, code: string, now: number): number | undefi
 }
 
 /** The QR code's text for authenticator apps (Key Uri Format). All of them know only SHA-1, 6 digits and 30 s. */
-export function otpauthUri(secret: Buffer, name: string, issuer: string): string {
-  const label = `${encodeURIComponent(issuer)}:${encodeURIComponent(name)}`
-  return `otpauth://totp/${label}?secret=${toBase32(secret)}&issuer=${encodeURIComponent(issuer)}`
+export function otpauthUri(secret: Buffer, name: string): string {
+  return `otpauth://totp/hatchway:${encodeURIComponent(name)}?secret=${toBase32(secret)}&issuer=hatchway`
 }

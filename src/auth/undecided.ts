@@ -20,10 +20,6 @@ export function mustBeOfTheProgram(program: string, error: unknown): void {
   if (isSystemError(error) && !isOneOf(OF_THE_PROGRAM, error)) throw undecided(program, error)
 }
 
-export function isUndecided(error: unknown): error is HatchwayError {
-  return error instanceof HatchwayError && error.code === 'LOGIN_UNDECIDED'
-}
-
 function undecided(path: string, error: unknown): HatchwayError {
   if (error instanceof HatchwayError) return error
   const cause = new Error(`${path}: ${messageOf(error)}`, { cause: error })

@@ -52,6 +52,24 @@ export class HatchwayError extends Error {
   }
 }
 
+/** Whether a thrown value is a failure of one of these codes. */
+export function isFailure(error: unknown, ...codes: readonly FailureCode[]): error is HatchwayError {
+  return error instanceof HatchwayError && codes.includes(error.code)
+}
+
+/** For a promise's catch(): undefined for a failure of this code; all others are thrown on. */
+export function undefinedIf(code: FailureCode): (error: unknown) => undefined {
+  return (error) => {
+    if (!isFailure(error, code)) throw error
+    return undefined
+  }
+}
+
+/** What the cause of a failure says; "" where there is none. */
+export function causeText(failure: unknown): string {
+  return failure instanceof HatchwayError && failure.cause instanceof Error ? failure.cause.message : ''
+}
+
 /** What any thrown value says; for the log, or for who runs the gateway. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

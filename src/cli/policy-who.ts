@@ -34,7 +34,6 @@ async function allKeys(config: Config): Promise<Identity[]> {
       .filter(({ options }) => !options.certAuthority)
       .map(({ fingerprint, comment, options, line }) => ({
         ...nobody(comment || fingerprint, fingerprint, []),
-        keyComment: comment,
         source: `${file?.path}:${line}`,
         restrictions: options.restrictions,
       })),
@@ -46,7 +45,6 @@ function nobody(name: string, fingerprint: string, groups: readonly string[]): I
     name,
     method: 'publickey',
     fingerprint,
-    keyComment: '',
     source: '',
     groups,
     principals: [],

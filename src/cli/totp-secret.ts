@@ -11,6 +11,6 @@ const SECRET_BYTES = 20
 /** Returns a URI, which is a valid totpSecret; with `picture` also as a QR code, for a terminal. */
 export function totpSecretCommand(name: string, picture: boolean): string {
   if (!USER_NAME.test(name)) throw new CliFailure(`${JSON.stringify(name)} cannot be the name of a user`, 2)
-  const uri = otpauthUri(randomBytes(SECRET_BYTES), name, 'hatchway')
+  const uri = otpauthUri(randomBytes(SECRET_BYTES), name)
   return picture ? `${renderUnicodeCompact(uri)}\n\n${uri}\n` : `${uri}\n`
 }

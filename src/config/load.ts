@@ -54,7 +54,7 @@ export interface LoadedConfig {
   again(): LoadedConfig
 }
 
-export function loadConfig(sources: ConfigSources = {}): LoadedConfig {
+export function loadConfig(sources: ConfigSources): LoadedConfig {
   const env = sources.env ?? process.env
   const home = env.HOME || homedir()
   const file = sources.file ?? env.HATCHWAY_CONFIG ?? usualPlaces(env, home).find((place) => existsSync(place))

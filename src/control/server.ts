@@ -29,11 +29,12 @@ export interface Control {
 }
 
 /** Where gateways of this user may have their sockets, the preferred one first. */
-export function controlDirectories(env: NodeJS.ProcessEnv = process.env): string[] {
+export function controlDirectories(): string[] {
   // Root's daemon is started without XDG_RUNTIME_DIR and root's shell has it: one place for both.
   if (process.getuid?.() === 0) return ['/run/hatchway/control']
-  const own = join(env.HOME || homedir(), '.hatchway')
-  return env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'hatchway'), own] : [own]
+  const own = join(process.env.HOME || homedir(), '.hatchway')
+  const runtime = process.env.XDG_RUNTIME_DIR
+  return runtime ? [join(runtime, 'hatchway'), own] : [own]
 }
 
 /** @throws HatchwayError CONFIG_INVALID */

@@ -9,7 +9,7 @@ import type { ChannelLink, GuestChannel, Opening } from './channel.ts'
 import { ChannelTable } from './channel-table.ts'
 import type { DirectLine, Door } from './direct.ts'
 import { type ConnectionFrames, FrameParser, type Hello, type HelperFrames, OUT_OF_TURN } from './frame-parser.ts'
-import { FRAME_TYPE, frame, MAX_CHANNELS, ProtocolError, START_CREDIT } from './frames.ts'
+import { FRAME_TYPE, frame, MAX_CHANNELS, ProtocolError } from './frames.ts'
 import type {
   Guest,
   GuestAccepted,
@@ -119,13 +119,13 @@ export class GuestConnection implements Guest {
 
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const options = { tty: spec.tty !== undefined, killTree: spec.killTree, what: spec.program }
-    return this.#run(FRAME_TYPE.SPAWN, () => spawnRequest(spec, START_CREDIT), options, sink, signal)
+    return this.#run(FRAME_TYPE.SPAWN, () => spawnRequest(spec), options, sink, signal)
   }
 
   sftp(sftp: SftpSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec> {
     const start = (token: Buffer | undefined) => {
       const options = { tty: false, killTree: true, mayHaveLine: token !== undefined, what: 'sftp' }
-      return this.#run(FRAME_TYPE.SFTP, () => sftpRequest(sftp, START_CREDIT, token), options, sink, signal)
+      return this.#run(FRAME_TYPE.SFTP, () => sftpRequest(sftp, token), options, sink, signal)
     }
     return startLined(this.#mayHaveLine ? this.#door : undefined, start, sink, signal)
   }
@@ -147,7 +147,7 @@ export class GuestConnection implements Guest {
     const what = address.kind === 'tcp' ? `${address.host} port ${address.port}` : address.path
     return this.#ask<End>(
       FRAME_TYPE.CONNECT,
-      () => connectRequest(address, START_CREDIT),
+      () => connectRequest(address),
       signal,
       (link) => {
         const socket = new Socket(link, what)

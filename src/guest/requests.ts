@@ -11,6 +11,7 @@ import {
   PROTOCOL_VERSION,
   SFTP_FLAG,
   SPAWN_FLAG,
+  START_CREDIT,
 } from './frames.ts'
 import { type GuestAddress, type GuestBind, GuestRefusal, type GuestSpawn, type SftpSpawn } from './guest.ts'
 
@@ -29,14 +30,14 @@ export function initFrame(settings: InitSettings): Buffer {
   return frame(FRAME_TYPE.INIT, 0, payload)
 }
 
-export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
+export function spawnRequest(spec: GuestSpawn): Buffer {
   const fixed = Buffer.alloc(16)
   const flags =
     (spec.tty === undefined ? 0 : SPAWN_FLAG.PTY) |
     (spec.killTree ? SPAWN_FLAG.MONITOR : 0) |
     (spec.standIn ? SPAWN_FLAG.STAND_IN : 0)
   fixed.writeUInt32BE(flags, 0)
-  fixed.writeUInt32BE(credit, 4)
+  fixed.writeUInt32BE(START_CREDIT, 4)
   if (spec.tty !== undefined) writeWindow(fixed, 8, spec.tty)
   return Buffer.concat([
     fixed,
@@ -49,9 +50,9 @@ export function spawnRequest(spec: GuestSpawn, credit: number): Buffer {
   ])
 }
 
-export function connectRequest(address: GuestAddress, credit: number): Buffer {
+export function connectRequest(address: GuestAddress): Buffer {
   const fixed = Buffer.alloc(7)
-  fixed.writeUInt32BE(credit, 0)
+  fixed.writeUInt32BE(START_CREDIT, 0)
   fixed.writeUInt8(kindOf(address), 4)
   fixed.writeUInt16BE(address.kind === 'tcp' ? address.port : 0, 5)
   return Buffer.concat([fixed, text(address.kind === 'tcp' ? address.host : address.path)])
@@ -70,10 +71,10 @@ export function listenRequest(bind: GuestBind): Buffer {
 }
 
 /** `token`: of the connection that may carry its bytes. */
-export function sftpRequest({ directory, readOnly }: SftpSpawn, credit: number, token?: Buffer): Buffer {
+export function sftpRequest({ directory, readOnly }: SftpSpawn, token: Buffer | undefined): Buffer {
   const fixed = Buffer.alloc(8)
   fixed.writeUInt32BE((readOnly ? SFTP_FLAG.READ_ONLY : 0) | (token === undefined ? 0 : SFTP_FLAG.OWN_LINE), 0)
-  fixed.writeUInt32BE(credit, 4)
+  fixed.writeUInt32BE(START_CREDIT, 4)
   return Buffer.concat([fixed, token ?? Buffer.alloc(0), text(directory)])
 }
 

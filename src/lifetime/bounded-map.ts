@@ -2,12 +2,9 @@
 export class BoundedMap<K, V> {
   readonly #max: number
   readonly #entries = new Map<K, V>()
-  readonly #evicted: ((key: K, value: V) => void) | undefined
 
-  /** `evicted` is called for an entry that had to make room, not for one that was deleted. */
-  constructor(max: number, evicted?: (key: K, value: V) => void) {
+  constructor(max: number) {
     this.#max = max
-    this.#evicted = evicted
   }
 
   get size(): number {
@@ -27,10 +24,8 @@ export class BoundedMap<K, V> {
     this.#entries.delete(key)
     this.#entries.set(key, value)
     if (this.#entries.size <= this.#max) return
-    const oldest = this.#entries.entries().next().value
-    if (oldest === undefined) return
-    this.#entries.delete(oldest[0])
-    this.#evicted?.(...oldest)
+    const oldest = this.#entries.keys().next()
+    if (!oldest.done) this.#entries.delete(oldest.value)
   }
 
   delete(key: K): boolean {

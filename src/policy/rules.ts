@@ -59,7 +59,7 @@ export function firstRule(
   table: RuleTable,
   request: Request,
   now: Date,
-  skipped: (rule: CompiledRule, why: Mismatch) => void = () => undefined,
+  skipped: (rule: CompiledRule, why: Mismatch) => void,
 ): RuleVerdict | undefined {
   // For `enter`: what of all that could be done here was denied by the rules so far.
   const denied = new Set<Purpose>()

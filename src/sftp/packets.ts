@@ -93,11 +93,11 @@ function kept(bytes: Buffer, at: number): number {
 /** Reads the fields of a packet's head in order; a field that was cut off is 0 or empty. */
 export class SftpFields {
   readonly #bytes: Buffer
-  #at: number
+  /** After the type. */
+  #at = 1
 
-  constructor(bytes: Buffer, at: number) {
+  constructor(bytes: Buffer) {
     this.#bytes = bytes
-    this.#at = at
   }
 
   u32(): number {

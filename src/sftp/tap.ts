@@ -19,6 +19,7 @@ interface File {
 /** Called with the answer to a request. `rest`: the handle of HANDLE, the length of DATA. */
 type Answered = (result: SftpResult, rest?: SftpFields) => void
 
+/** Reads along with the bytes of a session, which pass untouched. */
 export interface SftpTap {
   input(chunk: Buffer): void
   output(fd: 1 | 2, chunk: Buffer): void
@@ -129,14 +130,14 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
   }
 
   const requests = new SftpPackets((head) => {
-    const fields = new SftpFields(head, 1)
+    const fields = new SftpFields(head)
     const id = fields.u32()
     const answered = waitFor(head[0] ?? 0, fields)
     if (answered) expect(id, answered)
   })
 
   const replies = new SftpPackets((head) => {
-    const fields = new SftpFields(head, 1)
+    const fields = new SftpFields(head)
     const id = fields.u32()
     const type = head[0]
     if (type === PACKET_TYPE.HANDLE || type === PACKET_TYPE.DATA) answer(id, 'OK', fields)

@@ -73,7 +73,7 @@ function as(user: string): AuthContext {
 }
 
 function key(facts: Partial<Identity>): Identity {
-  const plain = { name: 'comment', method: 'publickey', fingerprint: 'SHA256:x', keyComment: '', source: 'file:1' }
+  const plain = { name: 'comment', method: 'publickey', fingerprint: 'SHA256:x', source: 'file:1' }
   return { ...plain, groups: [], principals: [], restrictions: UNRESTRICTED, ...facts }
 }
 

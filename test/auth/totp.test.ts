@@ -62,7 +62,7 @@ describe('a secret', () => {
   it('is read from base32 and from an otpauth URI, as we print it and as others do', () => {
     const plain = { secret: secretOf(20), algorithm: 'sha1', digits: 6, period: 30 }
     expect(parseTotp(toBase32(secretOf(20)))).toEqual(plain)
-    expect(parseTotp(otpauthUri(secretOf(20), 'alice@corp', 'hatchway'))).toEqual(plain)
+    expect(parseTotp(otpauthUri(secretOf(20), 'alice@corp'))).toEqual(plain)
     const secret = toBase32(secretOf(32))
     expect(
       parseTotp(`otpauth://totp/ACME:alice?secret=${secret}&issuer=ACME&algorithm=SHA256&digits=8&period=60`),

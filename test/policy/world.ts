@@ -12,7 +12,6 @@ function person(name: string, more: Partial<Identity> = {}): Identity {
     name,
     method: 'publickey',
     fingerprint,
-    keyComment: name,
     source: 'keys:1',
     groups: [],
     principals: [],

@@ -36,7 +36,7 @@ export const anna: Identity = {
   name: 'anna',
   method: 'publickey',
   fingerprint: 'SHA256:x',
-  keyComment: 'anna',
+
   source: 'keys:1',
   groups: [],
   principals: [],
