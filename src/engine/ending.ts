@@ -1,16 +1,16 @@
 /** Why a program's stream ended, when it was not the program: its container was stopped, killed, restarted, removed. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { HatchwayError } from '../base/errors.ts'
+import { HatchwayError, isFailure, undefinedIf } from '../base/errors.ts'
 import { oneLine } from '../base/printable.ts'
 import type { Container } from './engine.ts'
 import type { ParsedEvent } from './json.ts'
+import { engineLost } from './messages.ts'
 
 export interface EndingView {
   readonly name: string
   /** When the program was started, milliseconds since the epoch. */
   readonly since: number
-  /** undefined: no such container any more. */
-  inspect(): Promise<Container | undefined>
+  inspect(): Promise<Container>
   /** What happened to the container lately; may be empty where the engine forgets. */
   recentEvents(): Promise<readonly ParsedEvent[]>
 }
@@ -18,12 +18,25 @@ export interface EndingView {
 /** The exec's end is reported some milliseconds before its container's. */
 const LOOKS = [0, 60, 200] as const
 
-/** undefined: the container runs on untouched, so the program ended by itself. */
+export function isAway(error: unknown): boolean {
+  return isFailure(error, 'ENGINE_UNAVAILABLE', 'ENGINE_LOST')
+}
+
+/** undefined: the container runs on untouched, so the program ended by itself; or the engine answers and does not tell. */
 export async function whyEnded(view: EndingView): Promise<HatchwayError | undefined> {
+  try {
+    return await look(view)
+  } catch (error) {
+    return isAway(error) ? engineLost(error) : undefined
+  }
+}
+
+async function look(view: EndingView): Promise<HatchwayError | undefined> {
+  const inspect = () => view.inspect().catch(undefinedIf('CONTAINER_NOT_FOUND'))
   let name = view.name
   for (const wait of LOOKS) {
     if (wait > 0) await delay(wait)
-    const container = await view.inspect()
+    const container = await inspect()
     if (container === undefined) return gone(name, 'was removed')
     name = container.name
     if (container.state === 'removing' || container.state === 'dead') return gone(name, 'was removed')
@@ -37,7 +50,7 @@ export async function whyEnded(view: EndingView): Promise<HatchwayError | undefi
     // An orderly stop is told as such; `rm -f` only kills, and a moment later the container is gone.
     if (events.some((event) => event.action === 'stop')) return gone(name, how)
     await delay(300)
-    return gone(name, (await view.inspect()) === undefined ? 'was removed' : how)
+    return gone(name, (await inspect()) === undefined ? 'was removed' : how)
   }
   return undefined
 }

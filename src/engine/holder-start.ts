@@ -1,5 +1,5 @@
 /** How both drivers start a holder: what it may take, and its image, which is imported where the engine has not got it. */
-import { HatchwayError } from '../base/errors.ts'
+import { causeText, messageOf } from '../base/errors.ts'
 import { imageMissing } from './messages.ts'
 
 export const HOLDER_LABEL = 'hatchway.holder'
@@ -28,7 +28,7 @@ export async function withCpuLimit<T>(start: (cpu: boolean) => Promise<T>): Prom
   try {
     return await start(true)
   } catch (error) {
-    if (!/controller|cgroup/i.test(wordsOf(error))) throw error
+    if (!/controller|cgroup/i.test(causeText(error) || messageOf(error))) throw error
     return start(false)
   }
 }
@@ -45,9 +45,4 @@ export async function withImage<T>(image: string, start: () => Promise<T>, bring
     }
     await bring()
   }
-}
-
-function wordsOf(error: unknown): string {
-  if (!(error instanceof Error)) return ''
-  return error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : error.message
 }

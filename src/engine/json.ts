@@ -196,6 +196,12 @@ export function parseEvent(line: string): ParsedEvent | undefined {
   return signal === undefined ? { id, action } : { id, action, signal }
 }
 
+/** Of one container, where the engine's lines are told all at once. */
+export function parseEvents(lines: string, containerId: string): ParsedEvent[] {
+  const events = lines.split('\n').map(parseEvent)
+  return events.filter((event): event is ParsedEvent => event !== undefined && event.id === containerId)
+}
+
 const version = z.object({
   Version: text,
   ApiVersion: text,

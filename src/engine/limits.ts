@@ -22,7 +22,7 @@ const ROUNDING = 1.01
 /** What engines say of a limit that they leave out; not of swap, without which memory is limited all the same. */
 const LEFT_OUT = /limit[^.]*\.? ?[^.]*\b(discarded|ignored)\b/i
 
-export function isLimited(spec: ContainerSpec): boolean {
+function isLimited(spec: ContainerSpec): boolean {
   return spec.memory !== undefined || spec.cpus !== undefined || spec.pids !== undefined
 }
 
@@ -32,11 +32,28 @@ export function parseLimits(json: unknown): Limits {
 }
 
 /**
+ * A new container that has not all limits is removed: the next caller that asks for it must not find it.
+ *
  * @param made what the engine says that it has
  * @param warnings the engine's words at its making
- * @throws HatchwayError CONTAINER_START_FAILED when it has not all that was asked for
+ * @throws HatchwayError CONTAINER_START_FAILED
  */
-export function demandLimits(spec: ContainerSpec, made: Limits, warnings: readonly string[]): void {
+export async function limited(
+  spec: ContainerSpec,
+  made: () => Promise<Limits>,
+  warnings: readonly string[],
+  remove: () => Promise<void>,
+): Promise<void> {
+  if (!isLimited(spec)) return
+  try {
+    demandLimits(spec, await made(), warnings)
+  } catch (error) {
+    await remove().catch(() => {})
+    throw error
+  }
+}
+
+function demandLimits(spec: ContainerSpec, made: Limits, warnings: readonly string[]): void {
   const { Memory, NanoCpus, CpuQuota, CpuPeriod, PidsLimit } = made
   const quota = ((CpuQuota ?? 0) / (CpuPeriod || CPU_PERIOD_US)) * 1e9
   const missing = [

@@ -1,5 +1,5 @@
 /** The engine's own error sentences → what a user reads. Docker and Podman share most of them; both roads use this. */
-import { HatchwayError } from '../base/errors.ts'
+import { causeText, HatchwayError, isFailure } from '../base/errors.ts'
 import { oneLine } from '../base/printable.ts'
 import type { Limit } from '../lifetime/deadline.ts'
 
@@ -79,20 +79,18 @@ const NO_IMAGE = /no such image|image not known|unable to find image|manifest un
 
 /** Symbolic links that lead to themselves: ELOOP, in Docker's and Podman's words. */
 export function isLinkLoop(error: HatchwayError): boolean {
-  return error.cause instanceof Error && /too many (links|levels of symbolic links)/i.test(error.cause.message)
+  return /too many (links|levels of symbolic links)/i.test(causeText(error))
 }
 
 /** A removal that another one made needless. */
 export function isRemoved(error: unknown): boolean {
-  if (!(error instanceof HatchwayError)) return false
-  const text = error.cause instanceof Error ? error.cause.message : ''
-  return error.code === 'CONTAINER_NOT_FOUND' || /removal .* already in progress|marked for removal/i.test(text)
+  const words = /removal .* already in progress|marked for removal/i
+  return isFailure(error, 'CONTAINER_NOT_FOUND') || words.test(causeText(error))
 }
 
 /** A failed create, as what a user can understand when it was for want of the image; undefined: something else failed. */
 export function imageMissing(error: unknown, image: string): HatchwayError | undefined {
-  const text = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
-  if (!NO_IMAGE.test(text)) return undefined
+  if (!NO_IMAGE.test(causeText(error))) return undefined
   return new HatchwayError('IMAGE_UNAVAILABLE', `the engine has no image ${oneLine(image, 100)}`, { cause: error })
 }
 

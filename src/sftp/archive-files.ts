@@ -6,7 +6,7 @@ import path from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as tar from 'tar-stream'
-import { HatchwayError } from '../base/errors.ts'
+import { causeText, HatchwayError, isFailure } from '../base/errors.ts'
 import type { Engine } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { isTimeout, openDeadline, withDeadline } from '../lifetime/deadline.ts'
@@ -216,12 +216,11 @@ const ANSWERED = new Set<string>(['ENGINE_ERROR', 'ENGINE_LOST', 'ENGINE_UNAVAIL
 /** Turns a failure into the response to its request: the next request may succeed. */
 function asSftpError(error: unknown): unknown {
   if (error instanceof SftpError) return error
-  if (isTimeout(error) || (error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT')) {
+  if (isTimeout(error) || isFailure(error, 'ENGINE_TIMEOUT')) {
     return new SftpError('failure', 'the container engine did not answer in time')
   }
   // The stream broke, or is no archive.
   if (!(error instanceof HatchwayError)) return new SftpError('failure', 'the container engine broke off')
   if (!ANSWERED.has(error.code)) return error
-  const cause = error.cause instanceof Error ? error.cause.message : ''
-  return new SftpError('failure', /no space left/i.test(cause) ? 'No space left on device' : error.message)
+  return new SftpError('failure', /no space left/i.test(causeText(error)) ? 'No space left on device' : error.message)
 }

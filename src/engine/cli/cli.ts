@@ -66,7 +66,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
     async list(signal) {
       const rows = (await cli.must(PS, { signal }, {})).toString('utf8').split('\n')
-      const status = new Map(rows.filter((row) => row !== '').map((row) => splitOnce(row.trim(), '\t')))
+      const status = new Map(rows.filter((row) => row !== '').map((row) => columnsOf(row.trim())))
       if (status.size === 0) return []
       // One that vanished in between makes the exit code 1; the others are told all the same.
       const { stdout, stderr } = await cli.run(['inspect', '--type', 'container', ...status.keys()], { signal })
@@ -103,7 +103,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 
 const versionJson = z.object({ Version: z.string(), Arch: z.string().optional(), OsArch: z.string().optional() })
 
-function splitOnce(text: string, separator: string): [string, string] {
-  const at = text.indexOf(separator)
-  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)]
+function columnsOf(row: string): [string, string] {
+  const [id = '', status = ''] = row.split('\t')
+  return [id, status]
 }

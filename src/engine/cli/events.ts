@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { EngineEvent } from '../engine.ts'
-import { type ParsedEvent, parseEvent } from '../json.ts'
+import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
 import type { CliFlavour } from './flavour.ts'
 import type { Cli } from './run.ts'
@@ -58,6 +58,5 @@ export async function recentCliEvents(
   const args = [...flavour.events, '--filter', `container=${containerId}`]
   const span = ['--since', Math.max(since / 1000 - 1, now - 60).toFixed(3), '--until', now.toFixed(3)]
   const result = await cli.run([...args, ...span], { signal, deadline: 3000 }).catch(() => undefined)
-  const events = result?.stdout.toString('utf8').split('\n').map(parseEvent) ?? []
-  return events.filter((event): event is ParsedEvent => event !== undefined && event.id === containerId)
+  return parseEvents(result?.stdout.toString('utf8') ?? '', containerId)
 }

@@ -1,7 +1,7 @@
 /** `docker exec -i[t]` as an Exec: the CLI's exit code is the program's, and its own words are told apart from it. */
 
 import { PassThrough } from 'node:stream'
-import { type FailureCode, HatchwayError } from '../../base/errors.ts'
+import { type FailureCode, HatchwayError, isFailure } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
 import type { ExitStatus } from '../../base/program.ts'
 import { deferred } from '../../lifetime/deferred.ts'
@@ -187,7 +187,7 @@ async function ownWords(
     container = await request.inspect(containerId, request.signal)
   } catch (error) {
     if (error instanceof HatchwayError && isUnreachable(text)) throw error
-    throw error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND' ? error : engineLost(error)
+    throw isFailure(error, 'CONTAINER_NOT_FOUND') ? error : engineLost(error)
   }
   const state = notRunning(text, container.name)
   if (container.state !== 'running')
@@ -200,20 +200,12 @@ async function ownWords(
 /** What goes wrong with an exec and tells nothing of its container. */
 const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING', 'ENGINE_ERROR']
 
-async function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
+function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
   const { cli, flavour, containerId, signal } = request
-  try {
-    return await whyEnded({
-      name: request.name(containerId),
-      since,
-      inspect: () =>
-        request.inspect(containerId, signal).catch((failure: unknown) => {
-          if (failure instanceof HatchwayError && failure.code === 'CONTAINER_NOT_FOUND') return undefined
-          throw failure
-        }),
-      recentEvents: () => recentCliEvents(cli, flavour, containerId, since, signal),
-    })
-  } catch (failure) {
-    return failure instanceof HatchwayError && failure.code === 'ENGINE_UNAVAILABLE' ? engineLost(failure) : undefined
-  }
+  return whyEnded({
+    name: request.name(containerId),
+    since,
+    inspect: () => request.inspect(containerId, signal),
+    recentEvents: () => recentCliEvents(cli, flavour, containerId, since, signal),
+  })
 }

@@ -6,7 +6,7 @@ import { deferred } from '../../lifetime/deferred.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { ContainerSpec, Lifecycle } from '../engine.ts'
 import { parseExecIds, readJson } from '../json.ts'
-import { demandLimits, isLimited, parseLimits } from '../limits.ts'
+import { limited, parseLimits } from '../limits.ts'
 import { readLines } from '../lines.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
 import { createPullCounter } from '../pull-counter.ts'
@@ -61,15 +61,9 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
         throw imageMissing(error, spec.image) ?? error
       }
       const id = stdout.toString('utf8').trim().split('\n').at(-1) ?? ''
-      if (!isLimited(spec)) return id
-      try {
-        demandLimits(spec, await inspected(id, signal, parseLimits), stderr.split('\n'))
-        return id
-      } catch (error) {
-        // The next caller that asks for it must not find it.
-        await remove(id, deadline(START_MS)).catch(() => {})
-        throw error
-      }
+      const made = () => inspected(id, signal, parseLimits)
+      await limited(spec, made, stderr.split('\n'), () => remove(id, deadline(START_MS)))
+      return id
     },
 
     async pull(image, progress, signal) {

@@ -1,7 +1,7 @@
 /** GET /events: what happens to containers, as a stream that comes back after an engine's restart. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EngineEvent } from '../engine.ts'
-import { type ParsedEvent, parseEvent } from '../json.ts'
+import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
 import type { DockerApi } from './api.ts'
 
@@ -47,9 +47,7 @@ export async function recentEvents(
   const { prefix } = await api.version(signal)
   const path = `${prefix}/events?${span}&${filter({ type: ['container'], container: [containerId] })}`
   const answer = await api.http.call('GET', path, { signal, deadline: 2000, limit: 1024 * 1024 }).catch(() => undefined)
-  if (answer === undefined || answer.status !== 200) return []
-  const events = answer.body.toString('utf8').split('\n').map(parseEvent)
-  return events.filter((event): event is ParsedEvent => event !== undefined && event.id === containerId)
+  return answer?.status === 200 ? parseEvents(answer.body.toString('utf8'), containerId) : []
 }
 
 function filter(filters: Record<string, string[]>): string {

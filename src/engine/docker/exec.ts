@@ -73,26 +73,18 @@ export async function startExec(
     }
     const demux = spec.tty === undefined ? createDemux((fd, chunk) => gates[fd].write(chunk)) : undefined
     let ended = false
-    const end = (error?: Error) => {
-      if (ended) return
+    const stop = () => {
       ended = true
       clearTimeout(watch)
       leave()
       gates[1].freeze()
       gates[2].freeze()
-      exit.resolve(
-        execEnded({
-          api,
-          containerId,
-          execId,
-          spec,
-          sink,
-          gates: [gates[1], gates[2]],
-          error,
-          since,
-          signal: life.signal,
-        }),
-      )
+    }
+    const end = (error?: Error) => {
+      if (ended) return
+      stop()
+      const about = { api, containerId, execId, spec, sink, gates: [gates[1], gates[2]] }
+      exit.resolve(execEnded({ ...about, error, since, signal: life.signal }))
       // Only now: bytes that were still to be written to a program that is gone are dropped, not waited for.
       socket?.destroy()
     }
@@ -145,11 +137,7 @@ export async function startExec(
       close() {
         if (life.signal.aborted) return
         life.abort(new Error('closed'))
-        ended = true
-        clearTimeout(watch)
-        leave()
-        gates[1].freeze()
-        gates[2].freeze()
+        stop()
         started.destroy()
         exit.resolve({ signal: 'HUP', coreDumped: false })
       },

@@ -1,10 +1,10 @@
 /** The end of an exec: the stream is over, what was it? An exit code, a failed start, a container or an engine that went. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { HatchwayError } from '../../base/errors.ts'
+import { causeText, HatchwayError, isFailure } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
 import type { ExitStatus } from '../../base/program.ts'
-import { whyEnded } from '../ending.ts'
+import { isAway, whyEnded } from '../ending.ts'
 import type { ExecSpec, OutputSink } from '../engine.ts'
 import { parseContainer, parseExecState } from '../json.ts'
 import {
@@ -44,8 +44,7 @@ export async function notStarted(
   error: unknown,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const text = error instanceof HatchwayError && error.cause instanceof Error ? error.cause.message : ''
-  if (!/no such exec (instance|session)|no exec session with id/i.test(text)) return error
+  if (!/no such exec (instance|session)|no exec session with id/i.test(causeText(error))) return error
   const about = { container: api.name(containerId) }
   try {
     const { state, name } = await api.json('GET', `/containers/${containerId}/json`, { signal, about }, parseContainer)
@@ -102,9 +101,9 @@ async function exitCode({ api, execId, error, signal, ...ended }: EndedExec): Pr
     const state = await api
       .json('GET', `/exec/${execId}/json`, { signal }, parseExecState)
       .catch(async (failure: unknown) => {
-        if (failure instanceof HatchwayError && isAway(failure)) throw engineLost(failure)
+        if (isAway(failure)) throw engineLost(failure)
         // One that hangs would let the next question hang as well.
-        if (failure instanceof HatchwayError && failure.code === 'ENGINE_TIMEOUT') throw failure
+        if (isFailure(failure, 'ENGINE_TIMEOUT')) throw failure
         // The engine answers but has forgotten the exec: its container is gone, or it was itself restarted.
         throw (await whyContainerEnded({ api, execId, error, signal, ...ended })) ?? engineLost(failure)
       })
@@ -121,23 +120,11 @@ async function exitCode({ api, execId, error, signal, ...ended }: EndedExec): Pr
   }
 }
 
-function isAway(failure: HatchwayError): boolean {
-  return failure.code === 'ENGINE_UNAVAILABLE' || failure.code === 'ENGINE_LOST'
-}
-
-async function whyContainerEnded({ api, containerId, since, signal }: EndedExec): Promise<HatchwayError | undefined> {
-  try {
-    return await whyEnded({
-      name: api.name(containerId),
-      since,
-      inspect: () =>
-        api.json('GET', `/containers/${containerId}/json`, { signal }, parseContainer).catch((failure: unknown) => {
-          if (failure instanceof HatchwayError && failure.code === 'CONTAINER_NOT_FOUND') return undefined
-          throw failure
-        }),
-      recentEvents: () => recentEvents(api, containerId, since, signal),
-    })
-  } catch (failure) {
-    return failure instanceof HatchwayError && isAway(failure) ? engineLost(failure) : undefined
-  }
+function whyContainerEnded({ api, containerId, since, signal }: EndedExec): Promise<HatchwayError | undefined> {
+  return whyEnded({
+    name: api.name(containerId),
+    since,
+    inspect: () => api.json('GET', `/containers/${containerId}/json`, { signal }, parseContainer),
+    recentEvents: () => recentEvents(api, containerId, since, signal),
+  })
 }

@@ -6,6 +6,7 @@ import { deferred } from '../../lifetime/deferred.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
 import type { HolderSpec, Holders } from '../engine.ts'
 import { HOLDER_LABEL, HOLDER_LIMITS, HOLDER_MAX_AGE_S, withCpuLimit, withImage } from '../holder-start.ts'
+import { parseObjectId } from '../json.ts'
 import { engineError } from '../messages.ts'
 import type { DockerApi } from './api.ts'
 import { createDemux } from './demux.ts'
@@ -14,7 +15,6 @@ import { hijack } from './hijack.ts'
 const START_MS = 15_000
 const MAX_FIRST_LINE_BYTES = 64
 
-const created = z.object({ Id: z.string().regex(/^[0-9a-f]{64}$/) })
 const listed = z.array(z.object({ Id: z.string(), Created: z.number() }))
 const images = z.array(z.object({ RepoTags: z.array(z.string()).nullish() }))
 
@@ -34,11 +34,11 @@ export function dockerHolders(api: DockerApi): Holders {
   async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
     const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
     const body = createBody(spec, cpu)
-    const create = () => api.json('POST', `/containers/create?name=${name}`, { signal, json: body }, parseCreated)
+    const create = () => api.json('POST', `/containers/create?name=${name}`, { signal, json: body }, parseObjectId)
     // By its name: a create that was given up may have made it all the same.
     let close: () => Promise<void> = () => remove(name)
     try {
-      const { Id: id } = await withImage(spec.image.repository, create, () => importImage(spec.image, signal))
+      const id = await withImage(spec.image.repository, create, () => importImage(spec.image, signal))
       const { prefix } = await api.version(signal)
       const { promise: firstLine, resolve: heard, reject: silent } = deferred<string>()
       firstLine.catch(() => {})
@@ -139,10 +139,6 @@ function createBody(spec: HolderSpec, cpu: boolean): object {
         : [],
     },
   }
-}
-
-function parseCreated(json: unknown) {
-  return created.parse(json)
 }
 
 function nothing(): undefined {

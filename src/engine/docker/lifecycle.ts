@@ -1,11 +1,11 @@
 /** Containers started, stopped, made and removed over the Docker API (engine.ts `Lifecycle`). */
 import { z } from 'zod'
-import { HatchwayError } from '../../base/errors.ts'
+import { HatchwayError, undefinedIf } from '../../base/errors.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import type { ContainerSpec, Lifecycle, OutputFd } from '../engine.ts'
 import { splitImage } from '../image-ref.ts'
 import { parseExecIds, parseExecState, parseMessage, parseObjectId } from '../json.ts'
-import { demandLimits, isLimited, parseLimits } from '../limits.ts'
+import { limited, parseLimits } from '../limits.ts'
 import { readLines } from '../lines.ts'
 import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
 import { createPullCounter } from '../pull-counter.ts'
@@ -58,10 +58,7 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
       for (const exec of execs.filter((exec) => !api.ownExecs.has(exec))) {
         const state = await api
           .json('GET', `/exec/${exec}/json`, { signal }, parseExecState)
-          .catch((error: unknown) => {
-            if (error instanceof HatchwayError && error.code === 'ENGINE_ERROR') return undefined
-            throw error
-          })
+          .catch(undefinedIf('ENGINE_ERROR'))
         if (state?.running) return true
       }
       return false
@@ -80,16 +77,9 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
       const { id, warnings } = await api.json('POST', path, options, parseCreated).catch((error: unknown) => {
         throw imageMissing(error, spec.image) ?? error
       })
-      if (!isLimited(spec)) return id
-      try {
-        const made = await api.json('GET', `/containers/${id}/json`, { signal }, parseLimits)
-        demandLimits(spec, made, warnings)
-        return id
-      } catch (error) {
-        // The next caller that asks for it must not find it.
-        await remove(id, deadline(START_MS)).catch(() => {})
-        throw error
-      }
+      const made = () => api.json('GET', `/containers/${id}/json`, { signal }, parseLimits)
+      await limited(spec, made, warnings, () => remove(id, deadline(START_MS)))
+      return id
     },
 
     async pull(image, progress, signal) {
