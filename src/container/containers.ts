@@ -4,7 +4,7 @@
  * from the exec itself.
  */
 
-import { HatchwayError } from '../base/errors.ts'
+import { HatchwayError, isFailure, undefinedIf } from '../base/errors.ts'
 import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
@@ -136,18 +136,14 @@ export class Containers {
   }
 
   async #inspect(ref: string): Promise<Container | undefined> {
-    try {
-      const found = await this.#cached(this.#inspected, ref, INSPECT_TTL_MS, undefined, (limit) =>
-        this.#engine.inspect(ref, limit),
-      )
-      // A connection asks by the name first and then by the id.
-      const entry = this.#inspected.get(ref)
-      if (entry && entry.until > (this.#inspected.get(found.id)?.until ?? 0)) this.#inspected.set(found.id, entry)
-      return found
-    } catch (error) {
-      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
-      throw error
-    }
+    const inspect = (limit: AbortSignal) => this.#engine.inspect(ref, limit)
+    const asked = this.#cached(this.#inspected, ref, INSPECT_TTL_MS, undefined, inspect)
+    const found = await asked.catch(undefinedIf('CONTAINER_NOT_FOUND'))
+    if (!found) return undefined
+    // A connection asks by the name first and then by the id.
+    const entry = this.#inspected.get(ref)
+    if (entry && entry.until > (this.#inspected.get(found.id)?.until ?? 0)) this.#inspected.set(found.id, entry)
+    return found
   }
 
   /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
@@ -189,8 +185,7 @@ export class Containers {
         entry.until = now + ttl
       },
       (error: unknown) => {
-        const hung = error instanceof HatchwayError && error.code === 'ENGINE_TIMEOUT'
-        if (hung) entry.until = Date.now() + TIMEOUT_HOLDS_MS
+        if (isFailure(error, 'ENGINE_TIMEOUT')) entry.until = Date.now() + TIMEOUT_HOLDS_MS
         else if (cache.get(key) === entry) cache.delete(key)
       },
     )

@@ -11,13 +11,7 @@ import { readInside, type Seen } from './inside-file.ts'
 import { findByName, findByUid, findGroup, type PasswdEntry, parseNumericId } from './passwd.ts'
 
 /** The user record, complete: what passwd lacks has its default. */
-export interface EnvInfo {
-  readonly name: string
-  readonly uid: number
-  readonly gid: number
-  readonly home: string
-  /** As in passwd; may be missing inside, may be nologin. */
-  readonly shell: string
+export interface EnvInfo extends PasswdEntry {
   /**
    * How the engine is told: a name brings the supplementary groups, digits mean a uid to it. "": the container's own user,
    * with the groups that whoever ran the container gave it.

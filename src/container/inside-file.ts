@@ -3,7 +3,7 @@
  * FIFO in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them.
  */
 import path from 'node:path'
-import { HatchwayError } from '../base/errors.ts'
+import { HatchwayError, undefinedIf } from '../base/errors.ts'
 import { firstEntry } from '../bytes/tar.ts'
 import { copyMayHang } from '../engine/copy-may-hang.ts'
 import type { Container, Engine } from '../engine/engine.ts'
@@ -43,21 +43,21 @@ export async function readInside(
   signal: AbortSignal,
   maxBytes = MAX_BYTES,
 ): Promise<InsideFile> {
-  const said =
-    copyMayHang(container) &&
-    container.state === 'running' &&
-    (await readByExec(engine, container, file, maxBytes, signal))
-  return said || readByCopy(engine, container, file, maxBytes, signal)
+  const asked = { engine, container, file, maxBytes, signal }
+  const said = copyMayHang(container) && container.state === 'running' && (await readByExec(asked))
+  return said || readByCopy(asked)
+}
+
+interface Asked {
+  readonly engine: Engine
+  readonly container: Where
+  readonly file: string
+  readonly maxBytes: number
+  readonly signal: AbortSignal
 }
 
 /** Undefined: there is no shell to ask, or none of the usual kind. */
-async function readByExec(
-  engine: Engine,
-  container: Where,
-  file: string,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<InsideFile | undefined> {
+async function readByExec({ engine, container, file, maxBytes, signal }: Asked): Promise<InsideFile | undefined> {
   const about = { script: READ, args: [file, String(maxBytes + 1)], user: READER, maxBytes }
   const { code, out } = await runOwnScript(engine, container.id, about, signal)
   if (out.length > maxBytes) throw tooLarge(file, container, maxBytes)
@@ -65,18 +65,13 @@ async function readByExec(
   return code === 0 ? { content: out, seen: [] } : undefined
 }
 
-async function readByCopy(
-  engine: Engine,
-  container: Where,
-  file: string,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<InsideFile> {
+async function readByCopy({ engine, container, file, maxBytes, signal }: Asked): Promise<InsideFile> {
   const seen: Seen[] = []
   let current = file
   for (let hops = 0; hops < MAX_LINKS; hops++) {
-    // Before it is read: what is written in between makes it another file.
-    const stat = await statOf(engine, container, current, signal)
+    // Before it is read: what is written in between makes it another file. Where it is not told, what then comes of the file
+    // itself is an answer, or says why there is none.
+    const stat = await engine.statPath?.(container.id, current, signal).catch(undefinedIf('ENGINE_ERROR'))
     if (stat !== undefined) seen.push({ path: current, stat })
     const tar = await engine.copyOut(container.id, current, maxBytes + TAR_OVERHEAD_BYTES, signal)
     if (tar && tar.length >= maxBytes + TAR_OVERHEAD_BYTES) throw tooLarge(file, container, maxBytes)
@@ -87,16 +82,6 @@ async function readByCopy(
     current = path.posix.resolve(path.posix.dirname(current), entry.target)
   }
   return { content: undefined, seen: [] }
-}
-
-/** Undefined where it is not told: what then comes of the file itself is an answer, or says why there is none. */
-async function statOf(engine: Engine, { id }: Where, file: string, signal: AbortSignal): Promise<string | undefined> {
-  try {
-    return await engine.statPath?.(id, file, signal)
-  } catch (error) {
-    if (error instanceof HatchwayError && error.code === 'ENGINE_ERROR') return undefined
-    throw error
-  }
 }
 
 /** A part of the file does not tell which users are missing in it. */

@@ -3,7 +3,7 @@
  * for.
  */
 
-import { HatchwayError } from '../base/errors.ts'
+import { isFailure } from '../base/errors.ts'
 import type { Engine } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
@@ -41,13 +41,13 @@ export async function runOwnScript(
   try {
     return await run(engine, containerId, script, signal, limitMs)
   } catch (error) {
-    if (error instanceof HatchwayError && NOT_RUN.has(error.code)) return { code: undefined, out: Buffer.alloc(0) }
+    if (isFailure(error, ...NOT_RUN)) return { code: undefined, out: Buffer.alloc(0) }
     throw error
   }
 }
 
 /** An exec is forbidden, the container is paused, its passwd is none: the engine's copy call may work. */
-const NOT_RUN = new Set<string>(['ENGINE_ERROR', 'CONTAINER_NOT_RUNNING', 'USER_NOT_FOUND'])
+const NOT_RUN = ['ENGINE_ERROR', 'CONTAINER_NOT_RUNNING', 'USER_NOT_FOUND'] as const
 
 function run(
   engine: Engine,

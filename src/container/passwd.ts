@@ -10,6 +10,7 @@ export interface PasswdEntry {
   readonly uid: number
   readonly gid: number
   readonly home: string
+  /** May be missing inside, may be nologin. */
   readonly shell: string
 }
 

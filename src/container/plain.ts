@@ -99,66 +99,44 @@ export function createPlainRoad(engine: Engine): PlainRoad {
   const pending = new Set<Promise<void>>()
   return {
     engine,
-    run(container, user, program, tty, sink, signal) {
-      const send = (cookie: string, name: string) => {
-        const sent = signalByCookie(engine, container.id, user.engineUser, cookie, name)
+    async run(container, user, program, tty, sink, signal) {
+      const { engineUser } = user
+      const cookie = randomBytes(16).toString('hex')
+      const send = (name: string) => {
+        const sent = signalByCookie(engine, container.id, engineUser, cookie, name)
         pending.add(sent)
         return sent.finally(() => pending.delete(sent))
       }
-      return runPlain(engine, container, user, program, tty, sink, signal, send)
+      const spec = { ...launch(program, user, tty, cookie), user: engineUser, cwd: '/', ...(tty && { tty }) }
+      const output = tty ? heard(sink) : { sink, first: undefined }
+      const exec = await engine.exec(container.id, spec, output.sink, signal)
+      // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
+      if (output.first)
+        await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
+      let ended = false
+      const signals = pendingSignals(send)
+      exec.exit.then(
+        () => (ended = true),
+        () => (ended = true),
+      )
+      return {
+        stdin: exec.stdin,
+        exit: exec.exit,
+        resume: () => exec.resume(),
+        resize: (to) => exec.resize(to),
+        signal(name) {
+          return !ended && /^[A-Z0-9]{2,8}$/.test(name) && signals.add(name)
+        },
+        close() {
+          exec.close()
+          signals.clear()
+          if (!ended) void send('HUP')
+          ended = true
+        },
+      }
     },
     async settled() {
       while (pending.size > 0) await Promise.all(pending)
-    },
-  }
-}
-
-async function runPlain(
-  engine: Engine,
-  container: Container,
-  user: PlainUser,
-  program: SessionProgram,
-  tty: WindowSize | undefined,
-  sink: OutputSink,
-  signal: AbortSignal,
-  send: (cookie: string, signal: string) => Promise<void>,
-): Promise<Exec> {
-  const cookie = randomBytes(16).toString('hex')
-  const { argv, env } = launch(program, user, tty, cookie)
-  const output = tty ? heard(sink) : { sink, first: undefined }
-  const exec = await engine.exec(
-    container.id,
-    {
-      argv,
-      user: user.engineUser,
-      cwd: '/',
-      env,
-      ...(tty && { tty }),
-    },
-    output.sink,
-    signal,
-  )
-  // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
-  if (output.first) await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
-  let ended = false
-  const signals = pendingSignals((name) => send(cookie, name))
-  exec.exit.then(
-    () => (ended = true),
-    () => (ended = true),
-  )
-  return {
-    stdin: exec.stdin,
-    exit: exec.exit,
-    resume: () => exec.resume(),
-    resize: (to) => exec.resize(to),
-    signal(name) {
-      return !ended && /^[A-Z0-9]{2,8}$/.test(name) && signals.add(name)
-    },
-    close() {
-      exec.close()
-      signals.clear()
-      if (!ended) void send(cookie, 'HUP')
-      ended = true
     },
   }
 }

@@ -1,6 +1,6 @@
 /** Run a session's program: by the guest helper where there is one, else on the plain road. */
 
-import { HatchwayError } from '../base/errors.ts'
+import { HatchwayError, isFailure } from '../base/errors.ts'
 import type { Container, Exec, OutputSink } from '../engine/engine.ts'
 import { terminalMissing } from '../engine/messages.ts'
 import { type Guest, GuestRefusal, type GuestTty } from '../guest/guest.ts'
@@ -22,40 +22,38 @@ export interface SessionPlace {
   readonly killTree: boolean
 }
 
+export interface ProgramRun {
+  readonly place: SessionPlace
+  readonly program: SessionProgram
+  readonly tty: GuestTty | undefined
+  readonly sink: OutputSink
+  readonly signal: AbortSignal
+}
+
 /**
  * Where the container has no terminal to give, the program runs without one, as with sshd, and a line says so.
  *
  * @throws HatchwayError SHELL_MISSING, GUEST_FAILED, CONTAINER_*, ENGINE_*
  */
-export async function runProgram(
-  place: SessionPlace,
-  program: SessionProgram,
-  tty: GuestTty | undefined,
-  sink: OutputSink,
-  signal: AbortSignal,
-): Promise<Exec> {
+export async function runProgram(run: ProgramRun): Promise<Exec> {
   try {
-    return await runOnARoad(place, program, tty, sink, signal)
+    return await runOnARoad(run)
   } catch (error) {
-    if (!(error instanceof HatchwayError && error.code === 'TERMINAL_MISSING')) throw error
+    if (!isFailure(error, 'TERMINAL_MISSING')) throw error
+    const { program, sink } = run
     sink.write(2, Buffer.from(`hatchway: ${error.message}: the session goes on without one\r\n`))
     const lines = lineDiscipline(sink)
     // session.c, session_pty_req: what was asked of the terminal is forgotten, its name too.
     const env = program.env.filter((entry) => !entry.startsWith('TERM='))
-    return lines.join(await runOnARoad(place, { ...program, env }, undefined, lines.sink, signal))
+    return lines.join(await runOnARoad({ ...run, program: { ...program, env }, tty: undefined, sink: lines.sink }))
   }
 }
 
-async function runOnARoad(
-  place: SessionPlace,
-  program: SessionProgram,
-  tty: GuestTty | undefined,
-  sink: OutputSink,
-  signal: AbortSignal,
-): Promise<Exec> {
+async function runOnARoad(run: ProgramRun): Promise<Exec> {
+  const { place, program, tty, sink, signal } = run
   if (place.guest) {
     try {
-      return await runInGuest(place.guest, place, program, tty, sink, signal)
+      return await runInGuest(place.guest, run)
     } catch (error) {
       if (error instanceof GuestRefusal && error.stage === 'pty') throw terminalMissing(place.container.name, error)
       // A container at its pids limit may have room for one process more without the helper's fork.
@@ -67,14 +65,7 @@ async function runOnARoad(
   return place.road.run(place.container, place.user, plain, tty, sink, signal)
 }
 
-async function runInGuest(
-  guest: Guest,
-  place: SessionPlace,
-  program: SessionProgram,
-  tty: GuestTty | undefined,
-  sink: OutputSink,
-  signal: AbortSignal,
-): Promise<Exec> {
+async function runInGuest(guest: Guest, { place, program, tty, sink, signal }: ProgramRun): Promise<Exec> {
   const { env, cwd, cwdWarning } = program
   const spawn = (path: string, argv: readonly (string | Buffer)[], standIn = false) =>
     guest.spawn(

@@ -63,7 +63,7 @@ export async function runSftp(
   const run = (command: string, shell: string) => {
     const start = { kind: 'exec', command: Buffer.from(readOnly ? `${command} -R` : command) } as const
     const program = sessionProgram(start, { ...info, home, shell }, env, options.byShell)
-    return runProgram(place, program, undefined, sink, signal)
+    return runProgram({ place, program, tty: undefined, sink, signal })
   }
   const running = place.container.state === 'running'
   if (options.byShell) {

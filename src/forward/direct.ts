@@ -12,7 +12,7 @@ import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/conne
 import { connectFromOutside } from './outside.ts'
 import { NO_HELPER, placeName, STRERROR } from './words.ts'
 
-interface DirectDependencies {
+export interface DirectDependencies {
   readonly log: Logger
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
   readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>

@@ -5,8 +5,9 @@ import type { Guest } from '../guest/guest.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import type { Asked } from '../policy/gate.ts'
 import type { SshConnection } from '../ssh/connection.ts'
-import { type AgentSocket, openAgentSocket } from './agent.ts'
-import { addCookie, type Display, displayName, openDisplay } from './x11.ts'
+import { openAgentSocket } from './agent.ts'
+import type { Lent } from './lent.ts'
+import { addCookie, displayName, openDisplay } from './x11.ts'
 
 /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
 export type HoldInward = (action: { readonly kind: 'agent' | 'x11' }, end: () => void) => () => void
@@ -26,16 +27,8 @@ const LISTEN_MS = 15_000
 
 /** One agent socket and one display for the connection, made at the first need; made again when the helper was. */
 export function createInward(connection: SshConnection<unknown>, log: Logger): Inward {
-  let agent: Promise<AgentSocket> | undefined
-  let display: Promise<Display> | undefined
-
-  async function shared<T extends { readonly guest: Guest }>(
-    current: Promise<T> | undefined,
-    open: () => Promise<T>,
-  ): Promise<T> {
-    const known = await current?.catch(() => undefined)
-    return known && !known.guest.ended.aborted ? known : open()
-  }
+  const agent = shared(connection, 'agent', openAgentSocket)
+  const display = shared(connection, 'x11', openDisplay)
 
   return {
     async environment(session, guest, env, home, hold) {
@@ -46,36 +39,15 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       }
       try {
         if (session.agentForwarding) {
-          agent = shared(agent, async () => {
-            const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) =>
-              openAgentSocket(connection, guest, signal),
-            )
-            const letGo = hold({ kind: 'agent' }, () => {
-              agent = undefined
-              opened.withdraw()
-            })
-            void opened.over.then(letGo)
-            return opened
-          })
-          added.push(`SSH_AUTH_SOCK=${(await agent).path}`)
+          const { path } = await agent(guest, hold)
+          added.push(`SSH_AUTH_SOCK=${path}`)
         }
       } catch (error) {
         log.info({ err: asHatchwayError(error).cause ?? error }, 'no agent forwarding')
       }
       try {
         if (session.x11) {
-          display = shared(display, async () => {
-            const made = await withDeadline(LISTEN_MS, [connection.closed], (signal) =>
-              openDisplay(connection, guest, signal),
-            )
-            const letGo = hold({ kind: 'x11' }, () => {
-              display = undefined
-              made.withdraw()
-            })
-            void made.over.then(letGo)
-            return made
-          })
-          const opened = await display
+          const opened = await display(guest, hold)
           await addCookie(opened, session.x11, env, home)
           added.push(`DISPLAY=${displayName(opened, session.x11)}`)
         }
@@ -84,5 +56,30 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       }
       return added
     },
+  }
+}
+
+function shared<T extends Lent & { readonly guest: Guest }>(
+  connection: SshConnection<unknown>,
+  kind: 'agent' | 'x11',
+  open: (connection: SshConnection<unknown>, guest: Guest, signal: AbortSignal) => Promise<T>,
+): (guest: Guest, hold: HoldInward) => Promise<T> {
+  let current: Promise<T> | undefined
+
+  async function known(before: Promise<T> | undefined, guest: Guest, hold: HoldInward): Promise<T> {
+    const made = await before?.catch(() => undefined)
+    if (made && !made.guest.ended.aborted) return made
+    const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) => open(connection, guest, signal))
+    const letGo = hold({ kind }, () => {
+      current = undefined
+      opened.withdraw()
+    })
+    void opened.over.then(letGo)
+    return opened
+  }
+
+  return (guest, hold) => {
+    current = known(current, guest, hold)
+    return current
   }
 }

@@ -5,8 +5,7 @@
  * connects again.
  */
 import { setImmediate } from 'node:timers/promises'
-import type { Logger } from 'pino'
-import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
+import { asHatchwayError, type FailureCode, HatchwayError, isFailure } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
 import { type Guest, type GuestBind, type GuestListener, GuestRefusal } from '../guest/guest.ts'
@@ -16,6 +15,7 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
 import { type BindSettings, bindInside, boundAddress } from './bind.ts'
+import type { DirectDependencies } from './direct.ts'
 import { createInlet } from './join.ts'
 import { NO_HELPER, placeName } from './words.ts'
 
@@ -38,19 +38,13 @@ const LIMITS: RemoteForwardLimits = {
   calmMs: 60_000,
 }
 
-export interface RemoteForwardDependencies {
+export interface RemoteForwardDependencies extends Omit<DirectDependencies, 'engine'> {
   readonly connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'openForwarded'>
-  readonly log: Logger
   readonly binds: BindSettings
-  /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
-  readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
   /**
    * That very container as it is now, running, after the policy said yes again; nothing is started. @throws HatchwayError
    */
   readonly again: (action: Action, lost: Target, signal: AbortSignal) => Promise<Target>
-  readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
-  /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
-  readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
   readonly limits?: RemoteForwardLimits
 }
 
@@ -132,7 +126,7 @@ export function remoteForwards(
             )
             return listening
           } catch (error) {
-            if (error instanceof HatchwayError && FINAL.includes(error.code)) throw error
+            if (isFailure(error, ...FINAL)) throw error
             if (!signal.aborted) last = error
           }
         }

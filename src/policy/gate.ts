@@ -9,7 +9,7 @@ import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { PolicyKeeper } from './live-policy.ts'
 import type { Policy } from './policy.ts'
-import type { Action, Decision, Request } from './request.ts'
+import { type Action, type Decision, type Request, requestFacts } from './request.ts'
 
 export type Granted = Extract<Decision, { allowed: true }>
 
@@ -122,16 +122,10 @@ export function createGate(
 
 /** May they be there as that user at all? @throws HatchwayError NOT_PERMITTED */
 export async function demandEntry(policy: Policy, request: Omit<Request, 'action'>, log: Logger): Promise<void> {
-  const decision = await policy({ ...request, action: { kind: 'enter' } })
+  const asked: Request = { ...request, action: { kind: 'enter' } }
+  const decision = await policy(asked)
   if (decision.allowed) return
-  const { identity, origin, container, user } = request
-  const where = {
-    connection: origin.connectionId,
-    identity: identity.name,
-    container: container.name,
-    user: user?.name,
-  }
-  log.warn({ ...where, action: 'enter', by: decision.by }, 'refused')
+  log.warn({ ...requestFacts(asked), by: decision.by }, 'refused')
   throw new HatchwayError('NOT_PERMITTED', decision.reason)
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import { createPolicy, type Policy, type PolicySettings } from './policy.ts'
-import type { Decision, Request } from './request.ts'
+import { type Decision, type Request, requestFacts } from './request.ts'
 
 export interface PolicyKeeper {
   readonly decide: Policy
@@ -86,7 +86,7 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
       const narrower = request.action.kind === 'sftp' && decision.allowed && decision.readOnly && !entry.readOnly
       if (decision.allowed && !narrower) continue
       if (!held.delete(entry)) return false
-      log.warn({ ...facts(request), by: decision.by }, 'withdrawn')
+      log.warn({ ...requestFacts(request), by: decision.by }, 'withdrawn')
       entry.end()
       return true
     }
@@ -103,7 +103,8 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
         } catch (error) {
           signal.throwIfAborted()
           const [request] = entry.requests
-          log.error({ ...(request && facts(request)), err: error }, 'what goes on could not be reviewed; it goes on')
+          const facts = request && requestFacts(request)
+          log.error({ ...facts, err: error }, 'what goes on could not be reviewed; it goes on')
         }
       }
     }
@@ -133,15 +134,5 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
       latest = coming.catch(() => undefined)
       return coming
     },
-  }
-}
-
-function facts({ identity, origin, container, user, action }: Request): object {
-  return {
-    connection: origin.connectionId,
-    identity: identity.name,
-    container: container.name,
-    user: user?.name,
-    action: action.kind,
   }
 }

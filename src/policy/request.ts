@@ -42,6 +42,17 @@ export interface Request {
   readonly action: Action
 }
 
+/** For the log. */
+export function requestFacts({ identity, origin, container, user, action }: Request) {
+  return {
+    connection: origin.connectionId,
+    identity: identity.name,
+    container: container.name,
+    user: user?.name,
+    action: action.kind,
+  }
+}
+
 export type Decision = {
   /** For the log and `hatchway policy explain`: `rule 3 "ops"`, "key", "label hatchway.allow", "no rule". */
   readonly by: string

@@ -4,14 +4,9 @@
  * whoever the client likes to be, in the group of root: only a list with that number allows it.
  */
 import { globMatches } from '../base/glob.ts'
+import type { EnvInfo } from '../container/envinfo.ts'
 
-export interface InsideUser {
-  readonly name: string
-  readonly uid: number
-  readonly gid: number
-  /** As EnvInfo.known. */
-  readonly known: boolean
-}
+export type InsideUser = Pick<EnvInfo, 'name' | 'uid' | 'gid' | 'known'>
 
 export function userMatches(list: readonly string[] | undefined, user: InsideUser, effect: 'allow' | 'deny'): boolean {
   if (effect === 'allow' && (user.uid === 0 || !user.known))

@@ -4,7 +4,7 @@
  */
 
 import type { Logger } from 'pino'
-import { asHatchwayError, HatchwayError } from '../base/errors.ts'
+import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
 import type { Containers, Target } from '../container/containers.ts'
 import { brief, notFound } from '../container/find.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
@@ -132,7 +132,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     const route = routeFor(who.origin)
     if (!('container' in route && route.bare)) return asksForGateway(route, false)
     const found = await find(who, route, signal).catch(asHatchwayError)
-    return asksForGateway(route, !(found instanceof HatchwayError && found.code === 'CONTAINER_NOT_FOUND'))
+    return asksForGateway(route, !isFailure(found, 'CONTAINER_NOT_FOUND'))
   }
 
   async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
@@ -230,7 +230,8 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         const container = await deps.starter
           .running(found.container, { may, tell, closed, own }, signal)
           .catch((error: unknown) => {
-            if (action.kind === 'sftp' && hasFiles(found.container) && isRefusal(error)) return found.container
+            const isRefused = isFailure(error, 'CONTAINER_NOT_RUNNING', 'NOT_PERMITTED')
+            if (isRefused && action.kind === 'sftp' && hasFiles(found.container)) return found.container
             throw error
           })
         // A start may take minutes and write another passwd: what was permitted is not permitted to whoever that says.
@@ -256,10 +257,6 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
 /** sftp works all the same: the engine copies files of a stopped container, too. */
 function hasFiles({ state }: Container): boolean {
   return state === 'exited' || state === 'created'
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof HatchwayError && ['CONTAINER_NOT_RUNNING', 'NOT_PERMITTED'].includes(error.code)
 }
 
 /** Not CONTAINER_CHANGED, which ends the connection: the session that was first lives. @throws HatchwayError */

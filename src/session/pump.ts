@@ -3,6 +3,7 @@ import type { ExitStatus, WindowSize } from '../base/program.ts'
 import type { Exec, OutputFd, OutputSink } from '../engine/engine.ts'
 import type { GuestExec } from '../guest/guest.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
+import type { SftpTap } from '../sftp/tap.ts'
 import type { SshSession } from '../ssh/session.ts'
 
 /** Before the program runs. There are not many more signals (RFC 4254 §6.10 has 13). */
@@ -11,13 +12,6 @@ const MAX_EARLY_SIGNALS = 16
 export interface Counters {
   addIn(bytes: number): void
   addOut(bytes: number): void
-}
-
-/** Reads along with the bytes of a session, which pass untouched. */
-export interface Tap {
-  input(chunk: Buffer): void
-  output(fd: OutputFd, chunk: Buffer): void
-  end(): void
 }
 
 /**
@@ -30,7 +24,7 @@ export async function pump(
   session: SshSession,
   start: (sink: OutputSink) => Promise<Exec | GuestExec>,
   counters: Counters,
-  tap?: Tap,
+  tap?: SftpTap,
 ): Promise<ExitStatus> {
   const sink: OutputSink = {
     write(fd: OutputFd, chunk: Buffer) {

@@ -148,7 +148,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     const run = (sink: OutputSink) =>
       start.kind === 'subsystem'
         ? runSftp(place, info, env, files, sink, signal)
-        : runProgram(place, sessionProgram(start, info, env, restricted), pty, sink, signal)
+        : runProgram({ place, program: sessionProgram(start, info, env, restricted), tty: pty, sink, signal })
 
     if (session.earlier) await unlessAborted(session.earlier, signal)
     if (start.kind === 'shell' && pty) await greet(session, deps.motd, at.log)

@@ -1,7 +1,7 @@
 /** How long a session may last, and how long it may carry nothing: its user is warned, and then it ends. */
 import { inWords } from '../base/duration.ts'
 import { IdleTimer } from '../lifetime/idle-timer.ts'
-import type { SessionRecord } from './registry.ts'
+import type { Counters } from './pump.ts'
 
 /** Milliseconds; 0: none. */
 export interface TimeLimits {
@@ -84,8 +84,6 @@ export function limitTime(limits: TimeLimits, warn: (text: string) => void, end:
 function graceOf(limit: number, { sessionTimeoutWarning }: TimeLimits): number {
   return Math.min(sessionTimeoutWarning, Math.floor(limit / 2))
 }
-
-type Counters = Pick<SessionRecord, 'addIn' | 'addOut'>
 
 /** Counters for which what passes also keeps the session from being idle. */
 export function countingTraffic(counters: Counters, clock: Pick<TimeLimit, 'touch'>): Counters {

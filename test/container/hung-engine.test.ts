@@ -68,7 +68,7 @@ async function session(
   const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: 'any' })
   const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
   const identity = {
-    ...{ name: 'me', method: 'publickey', fingerprint: 'SHA256:x', keyComment: '', source: 'test', groups: [] },
+    ...{ name: 'me', method: 'publickey', fingerprint: 'SHA256:x', source: 'test', groups: [] },
     ...{ principals: [], restrictions: UNRESTRICTED },
   }
   const who = { identity, origin: { connectionId: 'c', remote, ...login(container.name) } }
@@ -95,7 +95,7 @@ async function session(
       ...{ info, containerEnv: [], labels: {}, configured: {}, client: new Map(), remote, local: remote },
     })
     const program = sessionProgram({ kind: 'exec', command: Buffer.from('true') }, info, env)
-    const exec = await runProgram(place, program, undefined, { write: () => true }, signal)
+    const exec = await runProgram({ place, program, tty: undefined, sink: { write: () => true }, signal })
     exec.stdin.end()
     return await exec.exit
   } finally {

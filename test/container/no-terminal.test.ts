@@ -41,7 +41,7 @@ describe.skipIf(noNamespaces).each([
     const place = { road: createPlainRoad(world.engine), container: inspected, user: INFO, guest, killTree: false }
     const sink = new Sink()
     const program = sessionProgram({ kind: 'shell' }, INFO, ['HOME=/home/dev', 'TERM=xterm'])
-    return { exec: await runProgram(place, program, TTY, sink, LIMIT()), sink }
+    return { exec: await runProgram({ place, program, tty: TTY, sink, signal: LIMIT() }), sink }
   }
 
   it.each([

@@ -3,7 +3,7 @@
  * and stopped again some time after the last connection, if it was us who started them.
  */
 import type { Logger } from 'pino'
-import { HatchwayError } from '../../base/errors.ts'
+import { HatchwayError, undefinedIf } from '../../base/errors.ts'
 import type { Container, Engine, Lifecycle } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
 import { deadline } from '../../lifetime/deadline.ts'
@@ -171,10 +171,7 @@ async function stopRun(
   startedAt: string,
   limit: AbortSignal,
 ): Promise<'stopped' | 'in use' | 'another run'> {
-  const now = await engine.inspect(id, limit).catch((error: unknown) => {
-    if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
-    throw error
-  })
+  const now = await engine.inspect(id, limit).catch(undefinedIf('CONTAINER_NOT_FOUND'))
   if (now?.state !== 'running' || now.startedAt !== startedAt) return 'another run'
   if (await engine.lifecycle?.othersInside(id, limit)) return 'in use'
   await engine.lifecycle?.stop(id, STOP_GRACE_S, limit)

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { inWords } from '../../base/duration.ts'
-import { asHatchwayError, HatchwayError } from '../../base/errors.ts'
+import { asHatchwayError, HatchwayError, undefinedIf } from '../../base/errors.ts'
 import type { Instance } from '../../base/instance.ts'
 import type { Template } from '../../config/schema.ts'
 import type { Container, Engine, Lifecycle, PullProgress } from '../../engine/engine.ts'
@@ -119,10 +119,7 @@ export function createMadeContainers(
   }
 
   async function existing({ spec, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
-    const found = await engine.inspect(spec.name, step()).catch((error: unknown) => {
-      if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') return undefined
-      throw error
-    })
+    const found = await engine.inspect(spec.name, step()).catch(undefinedIf('CONTAINER_NOT_FOUND'))
     if (!found) return undefined
     const same = (label: string) => found.labels[label] === spec.labels[label]
     if (!same(LABELS.template) || !same(LABELS.kind)) {
