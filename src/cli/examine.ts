@@ -90,32 +90,23 @@ function engineAdvice(chosen: ChosenEngine): string {
 }
 
 async function loginKeys(config: Config): Promise<Finding[]> {
+  const check = 'login keys'
   const paths = await keyFilePaths(config)
   const files = (await Promise.all(paths.map((path) => readKeyFile(path, undefined)))).filter(
     (file) => file !== undefined,
   )
-  const bad = files.flatMap((file): Finding[] =>
-    file.unsafe === undefined
-      ? []
-      : [
-          {
-            check: 'login keys',
-            state: 'warn',
-            found: `${file.path} is ignored: ${file.unsafe}`,
-            advice: 'sshd ignores it, too',
-          },
-        ],
-  )
+  const bad = files
+    .filter(({ unsafe }) => unsafe !== undefined)
+    .map(({ path, unsafe }): Finding => {
+      return { check, state: 'warn', found: `${path} is ignored: ${unsafe}`, advice: 'sshd ignores it, too' }
+    })
   const keys = files.flatMap(({ parsed }) => parsed?.keys ?? []).length
-  if (keys > 0) return [{ check: 'login keys', state: 'ok', found: `${keys} in ${files.length} files` }, ...bad]
+  if (keys > 0) return [{ check, state: 'ok', found: `${keys} in ${files.length} files` }, ...bad]
   if (config.authorizedKeys === undefined) {
-    return [{ check: 'login keys', state: 'ok', found: `none yet: serve makes one in ${config.keysDirectory}` }, ...bad]
+    return [{ check, state: 'ok', found: `none yet: serve makes one in ${config.keysDirectory}` }, ...bad]
   }
   const found = `no usable key in ${config.authorizedKeys.join(', ')}`
-  return [
-    { check: 'login keys', state: 'fail', found, advice: 'put a public key (ssh-keygen, *.pub) in there' },
-    ...bad,
-  ]
+  return [{ check, state: 'fail', found, advice: 'put a public key (ssh-keygen, *.pub) in there' }, ...bad]
 }
 
 async function hostKeys(config: Config): Promise<Finding[]> {

@@ -15,19 +15,6 @@ export interface LsOptions {
   readonly running: boolean
 }
 
-export interface LsRow {
-  readonly name: string
-  readonly id: string
-  readonly image: string
-  readonly state: string
-  readonly status: string
-  readonly createdAt: number
-  readonly ports: readonly string[]
-  readonly volumes: readonly string[]
-  readonly labels: Readonly<Record<string, string>>
-  readonly warnings: readonly string[]
-}
-
 export async function ls(config: Config, options: LsOptions): Promise<string> {
   const signal = deadline(engineLimit('listing containers', ENGINE_MS))
   const engine = await openEngine(config.engine, signal)
@@ -43,7 +30,7 @@ export async function ls(config: Config, options: LsOptions): Promise<string> {
   }
 }
 
-function lsRow(container: ContainerSummary): LsRow {
+function lsRow(container: ContainerSummary) {
   const { name, id, image, state, status, createdAt, labels, mounts } = container
   return {
     name,
@@ -59,7 +46,7 @@ function lsRow(container: ContainerSummary): LsRow {
   }
 }
 
-const COLUMNS: readonly Column<LsRow>[] = [
+const COLUMNS: readonly Column<ReturnType<typeof lsRow>>[] = [
   { head: 'NAME', cell: (row) => row.name, keep: true },
   { head: 'ID', cell: (row) => row.id.slice(0, 12), keep: true },
   { head: 'IMAGE', cell: (row) => row.image },

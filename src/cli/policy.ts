@@ -1,9 +1,12 @@
 /** `hatchway policy explain | check | schema`: applies the rules without a gateway. */
+import type { Identity } from '../auth/identity.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { Containers } from '../container/containers.ts'
+import type { EnvInfo } from '../container/envinfo.ts'
 import { parseRoute } from '../container/route.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { openEngine } from '../engine/choose.ts'
+import type { Container } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { type BindSettings, boundAddress } from '../forward/bind.ts'
 import { deadline } from '../lifetime/deadline.ts'
@@ -11,7 +14,7 @@ import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
 import { words } from '../policy/messages.ts'
 import { compilePolicy } from '../policy/policy.ts'
-import type { Action, Request } from '../policy/request.ts'
+import type { Action, Decision, Request } from '../policy/request.ts'
 import { identityNamed, type WhoOptions } from './policy-who.ts'
 
 const ENGINE_MS = 20_000
@@ -72,22 +75,12 @@ export async function explain(
 }
 
 function prose(facts: {
-  readonly decision: {
-    readonly allowed: boolean
-    readonly by: string
-    readonly readOnly?: boolean
-    readonly reason?: string
-  }
+  readonly decision: Decision
   readonly steps: readonly { readonly by: string; readonly why: string }[]
   readonly note?: string
-  readonly identity: {
-    readonly name: string
-    readonly groups: readonly string[]
-    readonly key: string
-    readonly source: string
-  }
-  readonly container: { readonly name: string; readonly image: string; readonly engine: string }
-  readonly user: { readonly name: string; readonly uid: number }
+  readonly identity: Pick<Identity, 'name' | 'groups' | 'source'> & { readonly key: string }
+  readonly container: Pick<Container, 'name' | 'image'> & { readonly engine: string }
+  readonly user: Pick<EnvInfo, 'name' | 'uid'>
   readonly action: string
   readonly from: string
   readonly at: string
@@ -97,7 +90,7 @@ function prose(facts: {
   const width = Math.max(...steps.map(({ by }) => by.length), decision.by.length)
   const key = identity.key === '' ? 'no key of that name was found' : `key ${identity.key} (${identity.source})`
   return [
-    `${verdict} by ${decision.by}${decision.reason === undefined ? '' : `: ${decision.reason}`}`,
+    `${verdict} by ${decision.by}${decision.allowed ? '' : `: ${decision.reason}`}`,
     ...(facts.note === undefined ? [] : [facts.note]),
     '',
     `who     ${identity.name}, ${identity.groups.length > 0 ? `groups ${identity.groups.join(', ')}` : 'no groups'}, ${key}`,

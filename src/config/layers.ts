@@ -100,11 +100,7 @@ export function environmentLayer(env: NodeJS.ProcessEnv, home: string): Layer {
     names.set(leaf.path.join('.'), name)
     put(tree, leaf.path, fromText(text, leaf.type))
   }
-  return {
-    tree: withPaths(tree, { home, directory: process.cwd() }),
-    where: (key) => whereIn(names, key),
-    problems: [],
-  }
+  return namedLayer(tree, names, home)
 }
 
 /** Returns whether any variable could be ours. */
@@ -122,6 +118,11 @@ export function flagLayer(flags: readonly Flag[], home: string): Layer {
   const tree: Record<string, unknown> = {}
   for (const { key, value } of flags) put(tree, key, value)
   const names = new Map(flags.map(({ key, flag }) => [key.join('.'), flag]))
+  return namedLayer(tree, names, home)
+}
+
+/** `names`: the variable or flag of each key. */
+function namedLayer(tree: Record<string, unknown>, names: ReadonlyMap<string, string>, home: string): Layer {
   return {
     tree: withPaths(tree, { home, directory: process.cwd() }),
     where: (key) => whereIn(names, key),

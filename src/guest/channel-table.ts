@@ -2,7 +2,8 @@
 import type { HatchwayError } from '../base/errors.ts'
 import type { GuestChannel } from './channel.ts'
 import type { ChannelFrames } from './frame-parser.ts'
-import { HELPERS_ID, MAX_CHANNELS, ProtocolError } from './frames.ts'
+import { HELPERS_ID, MAX_CHANNELS, ProtocolError, STAGES } from './frames.ts'
+import { errnoName } from './linux.ts'
 import { HelperListener } from './listener.ts'
 import type { Output } from './output.ts'
 
@@ -60,7 +61,7 @@ export class ChannelTable {
   readonly frames: ChannelFrames = {
     opened: (id, value, credit) => this.#get(id).opened(value, credit),
     fail: (id, errno, stage) => {
-      this.#get(id).refused({ errno, stage })
+      this.#get(id).refused(STAGES[stage] ?? 'resources', errnoName(errno))
       this.#remove(id)
     },
     accept: (id, listener, credit, port, address) => {

@@ -1,11 +1,12 @@
 /** What the connection tells a channel of its table. Methods throw ProtocolError where the helper may not say that now. */
 import type { HatchwayError } from '../base/errors.ts'
 import { deferred } from '../lifetime/deferred.ts'
+import type { GuestStage } from './guest.ts'
 import type { Output } from './output.ts'
 
 export interface GuestChannel {
   opened(value: number, credit: number): void
-  refused(refusal: { readonly errno: number; readonly stage: number }): void
+  refused(stage: GuestStage, errno: string): void
   data(fd: 1 | 2, piece: Buffer): void
   eof(fd: 1 | 2): void
   window(bytes: number): void

@@ -10,10 +10,7 @@ import { type ConnectionSettings, GuestConnection } from './connection.ts'
 import { FrameParser, type Hello, OUT_OF_TURN } from './frame-parser.ts'
 import { StderrLog } from './stderr.ts'
 
-interface Ids {
-  readonly uid: number
-  readonly gid: number
-}
+type Ids = Pick<ConnectionSettings, 'uid' | 'gid'>
 
 export type StartHelper = (sink: OutputSink, signal: AbortSignal) => Promise<Exec>
 

@@ -1,12 +1,9 @@
 /** A LISTEN channel: a socket inside that accepts for one of our users. */
 import { isIP } from 'node:net'
 import type { HatchwayError } from '../base/errors.ts'
-import type { ChannelLink, GuestChannel } from './channel.ts'
-import { Opening } from './channel.ts'
-import { CLOSE_MODE, closeFrame, ProtocolError, STAGES } from './frames.ts'
-import type { GuestAccepted, GuestListener } from './guest.ts'
-import { GuestRefusal } from './guest.ts'
-import { errnoName } from './linux.ts'
+import { type ChannelLink, type GuestChannel, Opening } from './channel.ts'
+import { CLOSE_MODE, closeFrame, ProtocolError } from './frames.ts'
+import { type GuestAccepted, type GuestListener, GuestRefusal, type GuestStage } from './guest.ts'
 import { Socket } from './socket.ts'
 
 export class HelperListener implements GuestListener, GuestChannel {
@@ -42,9 +39,9 @@ export class HelperListener implements GuestListener, GuestChannel {
     this.opening.resolve(this)
   }
 
-  refused(refusal: { readonly errno: number; readonly stage: number }): void {
+  refused(stage: GuestStage, errno: string): void {
     if (this.#isOpen) throw new ProtocolError('FAIL after OPENED')
-    this.opening.reject(new GuestRefusal(STAGES[refusal.stage] ?? 'listen', errnoName(refusal.errno), this.#what))
+    this.opening.reject(new GuestRefusal(stage, errno, this.#what))
     this.#end()
   }
 

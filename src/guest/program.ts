@@ -4,13 +4,11 @@ import { Writable } from 'node:stream'
 import type { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, WindowSize } from '../base/program.ts'
 import type { OutputSink } from '../engine/engine.ts'
-import type { ChannelLink, GuestChannel } from './channel.ts'
-import { Opening } from './channel.ts'
+import { type ChannelLink, type GuestChannel, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow } from './flow.ts'
-import { CLOSE_MODE, closeFrame, FRAME_TYPE, frame, ProtocolError, STAGES, START_CREDIT } from './frames.ts'
-import type { GuestExec } from './guest.ts'
-import { GuestRefusal } from './guest.ts'
-import { errnoName, exitStatus, signalNumber } from './linux.ts'
+import { CLOSE_MODE, closeFrame, FRAME_TYPE, frame, ProtocolError, START_CREDIT } from './frames.ts'
+import { type GuestExec, GuestRefusal, type GuestStage } from './guest.ts'
+import { exitStatus, signalNumber } from './linux.ts'
 import { resizeFrame } from './requests.ts'
 
 export interface ProgramOptions {
@@ -114,12 +112,11 @@ export class HelperProgram implements GuestExec, GuestChannel {
     this.opening.resolve(this)
   }
 
-  refused(refusal: { readonly errno: number; readonly stage: number }): void {
+  refused(stage: GuestStage, errno: string): void {
     if (this.#opened) throw new ProtocolError('FAIL after OPENED')
     this.#closed = true
     this.#send.drop()
-    const stage = STAGES[refusal.stage] ?? 'resources'
-    this.opening.reject(new GuestRefusal(stage, errnoName(refusal.errno), this.#options.what))
+    this.opening.reject(new GuestRefusal(stage, errno, this.#options.what))
   }
 
   data(fd: 1 | 2, piece: Buffer): void {

@@ -1,12 +1,10 @@
 /** A CONNECT or ACCEPT channel: one end of a forwarded connection, inside. */
 import type { HatchwayError } from '../base/errors.ts'
 import type { End, Heard } from '../bytes/relay.ts'
-import type { ChannelLink, GuestChannel } from './channel.ts'
-import { Opening } from './channel.ts'
+import { type ChannelLink, type GuestChannel, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow } from './flow.ts'
-import { CLOSE_MODE, closeFrame, ProtocolError, STAGES, START_CREDIT } from './frames.ts'
-import { GuestRefusal } from './guest.ts'
-import { errnoName } from './linux.ts'
+import { CLOSE_MODE, closeFrame, ProtocolError, START_CREDIT } from './frames.ts'
+import { GuestRefusal, type GuestStage } from './guest.ts'
 
 export class Socket implements GuestChannel, End {
   readonly opening = new Opening<End>()
@@ -89,9 +87,9 @@ export class Socket implements GuestChannel, End {
     this.opening.resolve(this)
   }
 
-  refused(refusal: { readonly errno: number; readonly stage: number }): void {
+  refused(stage: GuestStage, errno: string): void {
     if (this.#isOpen) throw new ProtocolError('FAIL after OPENED')
-    this.#over(new GuestRefusal(STAGES[refusal.stage] ?? 'connect', errnoName(refusal.errno), this.#what))
+    this.#over(new GuestRefusal(stage, errno, this.#what))
   }
 
   data(fd: 1 | 2, piece: Buffer): void {

@@ -1,15 +1,8 @@
 /** The command line of `hatchway config-ssh`; what it does is loaded when it runs. */
 import type { Command } from 'commander'
+import type { ConfigSshOptions } from '../config-ssh.ts'
 import type { ConfigFlags } from '../flags.ts'
 import { collect, gatewayOptions, print, socketOption } from './options.ts'
-
-interface ConfigSshFlags {
-  readonly dryRun: boolean
-  readonly yes: boolean
-  readonly watch: boolean
-  readonly uninstall: boolean
-  readonly sshConfig?: string
-}
 
 export function registerConfigSsh(program: Command): void {
   gatewayOptions(program.command('config-ssh').description('make containers hosts of your ssh: ssh USER@NAME'))
@@ -20,7 +13,7 @@ export function registerConfigSsh(program: Command): void {
     .option('--yes', 'put the Include line there without asking', false)
     .option('--watch', 'go on, and follow containers as they come and go', false)
     .option('--uninstall', 'take everything out again', false)
-    .action(async ({ dryRun, yes, watch, uninstall, sshConfig, ...flags }: ConfigFlags & ConfigSshFlags) => {
+    .action(async ({ dryRun, yes, watch, uninstall, sshConfig, ...flags }: ConfigFlags & ConfigSshOptions) => {
       const [{ configSsh }, { configFrom, againFlags }] = await Promise.all([
         import('../config-ssh.ts'),
         import('../flags.ts'),

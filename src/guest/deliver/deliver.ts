@@ -1,5 +1,5 @@
 /** Which ways are tried, in which order, and what became of them. */
-import { HatchwayError } from '../../base/errors.ts'
+import { causeText, isFailure, messageOf } from '../../base/errors.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import type { GuestConnection } from '../connection.ts'
 import { copyApi } from './copy.ts'
@@ -52,7 +52,7 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
       return { connection, way: way.name, failed }
     } catch (error) {
       options.signal.throwIfAborted()
-      if (error instanceof HatchwayError && BEYOND_WAYS.has(error.code)) throw error
+      if (isFailure(error, ...BEYOND_WAYS)) throw error
       if (error instanceof LeftRunning) marks.push(error.mark)
       failed.push({ way: way.name, reason: reasonOf(error) })
     }
@@ -60,18 +60,16 @@ export async function deliver(options: DeliverOptions): Promise<Delivered> {
   return { connection: undefined, failed }
 }
 
-const BEYOND_WAYS = new Set<string>([
+const BEYOND_WAYS = [
   'CONTAINER_NOT_FOUND',
   'CONTAINER_NOT_RUNNING',
   'CONTAINER_GONE',
   'USER_CHANGED',
   'ENGINE_UNAVAILABLE',
   'ENGINE_LOST',
-])
+] as const
 
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error instanceof HatchwayError && error.cause instanceof Error
-    ? `${error.message} (${error.cause.message})`
-    : error.message
+  const cause = causeText(error)
+  return cause === '' ? messageOf(error) : `${messageOf(error)} (${cause})`
 }

@@ -1,6 +1,6 @@
 /** At start: what gateways that were killed in the middle of a delivery left in containers and on the engine. */
 
-import { HatchwayError } from '../../base/errors.ts'
+import { isFailure } from '../../base/errors.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import type { GuestLog } from '../log.ts'
@@ -30,7 +30,7 @@ export async function sweep(
         if (await removeHelper(engine, serve, container, path)) await done()
       } catch (error) {
         // A stopped container keeps the file and its entry until it runs again.
-        if (error instanceof HatchwayError && error.code === 'CONTAINER_NOT_FOUND') await done()
+        if (isFailure(error, 'CONTAINER_NOT_FOUND')) await done()
       }
     }
   })
