@@ -27,9 +27,12 @@ done
 work=$(mktemp -d /tmp/hw-parity.XXXXXX)
 name=hw-test-parity-$road-$$
 gateway=
+suite=
 # shellcheck disable=SC2317 # called by trap
 cleanup() {
   trap - EXIT INT TERM HUP
+  # It has a session of its own: its clients go with it.
+  if [ -n "$suite" ]; then kill "$suite" 2>/dev/null || true; wait "$suite" 2>/dev/null || true; pkill -KILL -s "$suite" || true; fi
   if [ -n "$gateway" ]; then kill "$gateway" 2>/dev/null || true; wait "$gateway" 2>/dev/null || true; fi
   docker rm -f -v "$name" >/dev/null 2>&1 || true
   rm -rf "$work"
@@ -91,8 +94,11 @@ else
 fi
 export SSH_HOST SSH_PORT SSH_USER SSH_BAD_USER SSH_KEY SSH_KEY_RSA SSH_KEY_ECDSA SSH_CONTAINER PARITY_NODE_PATH
 
-# Not a pipe to tee: the suite's exit code is ours.
+# Not a pipe to tee: the suite's exit code is ours. In the background: a shell that waits for a program has no ear for signals.
 status=0
-PARITY_TIMEOUT=${PARITY_TIMEOUT:-60} bash "$top/test/parity/parity.sh" "$@" >"$out/result" 2>"$out/errors" || status=$?
+PARITY_TIMEOUT=${PARITY_TIMEOUT:-60} setsid bash "$top/test/parity/parity.sh" "$@" >"$out/result" 2>"$out/errors" </dev/null &
+suite=$!
+wait "$suite" || status=$?
+suite=
 cat "$out/result"
 exit "$status"

@@ -367,8 +367,9 @@ describe('a kill while somebody else decides', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const webhook = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
     const authorization = { webhook, timeout: '60s' } as const
-    const world = await policyWorld({ alice: '' }, { ...config, authorization, controlSocket }, 'off')
+    let world: PolicyWorld | undefined
     try {
+      world = await policyWorld({ alice: '' }, { ...config, authorization, controlSocket }, 'off')
       const { code, stderr } = await ask(world)
       expect([code, stderr.toString()]).toEqual([
         255,
@@ -377,9 +378,9 @@ describe('a kill while somebody else decides', () => {
       expect(asked).toBe(1)
       expect(heard(world, /^session started$/)).toEqual([])
     } finally {
-      await world.close()
       server.closeAllConnections()
       server.close()
+      await world?.close()
       await rm(folder, { recursive: true, force: true })
     }
   }
@@ -403,16 +404,23 @@ describe('a kill while somebody else decides', () => {
       templates: { [name]: { image: 'hatchway-busybox:latest', user: 'dev' } },
       environment: { accept: ['HW_ANY'] },
     }
-    // What it asked for before anybody knew its container is asked about again once that is known.
-    await killedAt(
-      ({ action }) => action.kind === 'env',
-      false,
-      config,
-      async (world) => {
-        const client = await world.as('alice', `+${name}`, ['SendEnv HW_ANY'])
-        return client.ssh(['t', 'true'], { limit: 20_000, env: { HW_ANY: 'x' } })
-      },
-    )
+    try {
+      // What it asked for before anybody knew its container is asked about again once that is known.
+      await killedAt(
+        ({ action }) => action.kind === 'env',
+        false,
+        config,
+        async (world) => {
+          const client = await world.as('alice', `+${name}`, ['SendEnv HW_ANY'])
+          return client.ssh(['t', 'true'], { limit: 20_000, env: { HW_ANY: 'x' } })
+        },
+      )
+    } finally {
+      const left = (await docker('ps', '-aq', '--filter', `label=hatchway.template=${name}`))
+        .split('\n')
+        .filter(Boolean)
+      if (left.length > 0) await docker('rm', '-f', ...left)
+    }
   }, 60_000)
 })
 
@@ -511,7 +519,7 @@ describe('a command that decides', () => {
       const [program, seen] = [join(world.folder, 'may'), join(world.folder, 'seen')]
       await writeFile(
         program,
-        `#!/bin/sh\ncat >/dev/null\necho 1 >>${seen}\nsleep 0.5\necho -1 >>${seen}\necho '{"allow": true}'\n`,
+        `#!/bin/sh\ncat >/dev/null\necho 1 >>${seen}\nsleep 0.2\necho -1 >>${seen}\necho '{"allow": true}'\n`,
       )
       await chmod(program, 0o755)
       await world.configure({ authorization: { command: [program], timeout: '10s' } })

@@ -1,15 +1,42 @@
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { real } from './binary.ts'
 import { alive } from './suite.ts'
 
 const guest = fileURLToPath(new URL('../../guest/', import.meta.url))
+
+/** What a test leaves behind, also where it fails: processes, with those of their groups, and folders. */
+const processes: ChildProcess[] = []
+const folders: string[] = []
+afterEach(() => {
+  for (const { pid } of processes.splice(0)) {
+    try {
+      process.kill(-(pid ?? Number.NaN), 'SIGKILL')
+    } catch {
+      // It is gone.
+    }
+  }
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+/** In a process group of its own. */
+function start(program: string, args: readonly string[], who: { uid?: number; gid?: number } = {}) {
+  const child = spawn(program, args, { stdio: 'pipe', detached: true, ...who })
+  processes.push(child)
+  return child
+}
+
+function scratch(): string {
+  const folder = mkdtempSync(`${tmpdir()}/hw-test-commands-`)
+  folders.push(folder)
+  return folder
+}
 
 test('hold says its pid and stays until its stdin ends', async () => {
   const { child, pid } = await hold(10_000)
@@ -44,20 +71,18 @@ test('hold has given up all that it does not need before anybody could attach to
 test.skipIf(process.getuid?.() !== 0)(
   'a holder whose file nobody may read can be attached to no sooner (needs root)',
   async () => {
-    const folder = mkdtempSync(`${tmpdir()}/hw-test-hold-`)
+    const folder = scratch()
     chmodSync(folder, 0o755)
     const program = `${folder}/hold`
     copyFileSync(real.binary, program)
     chmodSync(program, 0o111)
     // Not the holder's command: how the kernel starts it, and what it makes of that.
-    const child = spawn(program, ['serve'], { stdio: 'pipe', uid: 1000, gid: 1000 })
-    const started = spawn(program, ['hold', '10000'], { stdio: 'pipe', uid: 1000, gid: 1000 })
+    const child = start(program, ['serve'], { uid: 1000, gid: 1000 })
+    const started = start(program, ['hold', '10000'], { uid: 1000, gid: 1000 })
     const [line] = (await once(started.stdout, 'data')) as [Buffer]
     expect(line.toString()).toBe(`${started.pid}\n`)
     expect(lstatSync(`/proc/${started.pid}/root`).uid).toBe(1000)
     expect(lstatSync(`/proc/${child.pid}/root`).uid).toBe(0)
-    for (const one of [child, started]) one.kill('SIGKILL')
-    rmSync(folder, { recursive: true })
   },
 )
 
@@ -73,11 +98,10 @@ test.skipIf(process.arch !== 'x64')('who attaches to a holder gains nothing (its
   const { child } = await hold(10_000)
   // clock_gettime is its own.
   expect((await promisify(execFile)(trace, [String(child.pid), '228'])).stdout).toMatch(/^answered -?\d+\n$/)
-  child.kill('SIGKILL')
 })
 
 async function hold(milliseconds: number) {
-  const child = spawn(real.binary, ['hold', String(milliseconds)], { stdio: 'pipe' })
+  const child = start(real.binary, ['hold', String(milliseconds)])
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return { child, pid: line.toString() }
 }
@@ -87,9 +111,9 @@ test('end kills the session of who has the mark among its arguments, and nobody 
   const script = 'sleep 60 & echo "$!"; wait'
   const family = async (...args: string[]) => {
     // A long argument before it, as a script is.
-    const child = spawn('setsid', ['sh', '-c', script, '#'.repeat(5000), ...args], { stdio: 'pipe' })
+    const child = start('sh', ['-c', script, '#'.repeat(5000), ...args])
     const [line] = (await once(child.stdout, 'data')) as [Buffer]
-    return { child, pid: Number(line) }
+    return Number(line)
   }
   const [marked, longer, shorter] = [
     await family('a', mark, 'b'),
@@ -97,8 +121,7 @@ test('end kills the session of who has the mark among its arguments, and nobody 
     await family(mark.slice(1)),
   ]
   await promisify(execFile)(real.binary, ['end', mark])
-  await expect.poll(() => [marked, longer, shorter].map(({ pid }) => alive(pid))).toEqual([false, true, true])
-  for (const { child, pid } of [longer, shorter]) for (const one of [child.pid ?? 0, pid]) process.kill(one, 'SIGKILL')
+  await expect.poll(() => [marked, longer, shorter].map(alive)).toEqual([false, true, true])
 })
 
 const noOthers = process.getuid?.() === 0 ? undefined : 'being another user, or in another root, needs root'
@@ -106,24 +129,18 @@ const noOthers = process.getuid?.() === 0 ? undefined : 'being another user, or 
 test.skipIf(noOthers)(
   'end lets another user’s process and one in another root be, whatever their arguments are',
   async () => {
-    const folder = mkdtempSync(`${tmpdir()}/hatchway-`)
+    const folder = scratch()
     const mark = '/marked'
     copyFileSync(real.binary, `${folder}${mark}`)
-    const options = { stdio: 'pipe', detached: true } as const
     const spare = [
-      spawn('sh', ['-c', 'echo on; sleep 60', mark], { ...options, uid: 1000, gid: 1000 }),
-      spawn('chroot', [folder, mark, 'hold', '60000'], options),
+      start('sh', ['-c', 'echo on; sleep 60', mark], { uid: 1000, gid: 1000 }),
+      start('chroot', [folder, mark, 'hold', '60000']),
     ]
-    const ours = spawn('sh', ['-c', 'echo on; sleep 60', mark], options)
-    try {
-      for (const { stdout } of [...spare, ours]) await once(stdout, 'data')
-      await promisify(execFile)(real.binary, ['end', mark])
-      await expect.poll(() => ours.signalCode).toBe('SIGKILL')
-      expect(spare.map(({ signalCode }) => signalCode)).toEqual([null, null])
-    } finally {
-      for (const { pid } of spare) process.kill(-(pid ?? 0), 'SIGKILL')
-      rmSync(folder, { recursive: true })
-    }
+    const ours = start('sh', ['-c', 'echo on; sleep 60', mark])
+    for (const { stdout } of [...spare, ours]) await once(stdout, 'data')
+    await promisify(execFile)(real.binary, ['end', mark])
+    await expect.poll(() => ours.signalCode).toBe('SIGKILL')
+    expect(spare.map(({ signalCode }) => signalCode)).toEqual([null, null])
   },
 )
 

@@ -37,7 +37,7 @@ export function parity(road: ParityRoad, otherwise = true): void {
       const [kind = '', guest] = road.split(', guest ')
       const args = [kind, ...(guest ? ['--guest', guest] : []), ...only.map((id) => `^${id}$`)]
       const env = { ...process.env, PARITY_JOBS: CASES_AT_ONCE, PARITY_TIMEOUT: CASE_SECONDS }
-      const { stdout, stderr } = await run(RUNNER, args, { limit: SUITE_LIMIT_MS, env })
+      const { stdout, stderr } = await run(RUNNER, args, { limit: SUITE_LIMIT_MS, env, cleansUp: true })
       for (const line of stdout.toString().split('\n')) {
         // A reason may hold a carriage return, which `.` is not.
         const [, verdict, id, reason] = /^(PASS|FAIL|SKIP) (\S+) ?(.*)$/s.exec(line) ?? []

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly cwd?: string
   /** Milliseconds, 20 s: a test's real client must never hang the suite. */
   readonly limit?: number
+  /** At the limit it is asked to end, by SIGTERM, and has half a minute to clean up. */
+  readonly cleansUp?: boolean
 }
 
 /** Run a program to its end with a limit; whatever happens is a value. */
@@ -27,7 +29,8 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     maxBuffer: 512 * 1024 * 1024,
     input: options.input ?? '',
     timeout: options.limit ?? 20_000,
-    killSignal: 'SIGKILL',
+    killSignal: options.cleansUp ? 'SIGTERM' : 'SIGKILL',
+    forceKillAfterDelay: 30_000,
     ...(options.env ? { env: options.env } : {}),
     ...(options.cwd ? { cwd: options.cwd } : {}),
   })
