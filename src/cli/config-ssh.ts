@@ -72,7 +72,7 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
 async function include(own: Change, file: string, options: ConfigSshOptions, print: Print): Promise<void> {
   if (!options.yes && !(await agrees(`Put this line at the top of ${own.file}?\n\n    ${includeLine(file)}\n\n`))) {
     throw new CliFailure(
-      `${own.file} stays as it is; with --yes, or with this line in it, it is done: ${includeLine(file)}`,
+      `${own.file} stays as it is; run this again with --yes, or put this line into it: ${includeLine(file)}`,
     )
   }
   await apply(own)
@@ -159,7 +159,7 @@ async function gatewayAddress(config: Config): Promise<string> {
 
 async function watch(engine: Engine, writer: Writer, print: Print): Promise<void> {
   const stop = new AbortController()
-  // Not once(): its listener removes itself first, and execa's signal-exit then kills the process.
+  // Not once(): its listener removes itself first; execa's signal-exit finds none and kills the process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
   let due: NodeJS.Timeout | undefined
   let last = Promise.resolve()
@@ -195,5 +195,5 @@ async function uninstall(
   if (options.dryRun) return print((await Promise.all(all.map(difference))).join('\n') || 'nothing would change\n')
   for (const change of all) await apply(change)
   await rmdir(folder).catch(() => {})
-  print(all.length === 0 ? 'there was nothing of ours\n' : `removed from ${sshConfig}\n`)
+  print(all.length === 0 ? 'nothing to remove\n' : `removed from ${sshConfig}\n`)
 }

@@ -55,7 +55,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
   } catch (error) {
     const { code, message: found } = asHatchwayError(error)
     const isOfEngine = code.startsWith('ENGINE_') || code === 'CONFIG_INVALID'
-    const advice = isOfEngine ? 'see what is said of the engine' : '`hatchway ls` shows what there is'
+    const advice = isOfEngine ? 'see the engine check above' : '`hatchway ls` shows what there is'
     return [{ check: 'helper in', state: 'fail', found, advice }]
   } finally {
     await rm(stateFolder, { recursive: true, force: true })

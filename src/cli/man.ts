@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 
 const FILES: readonly (readonly [string, string])[] = [
   ['~/.config/hatchway/hatchway.yaml, /etc/hatchway/hatchway.yaml', 'the configuration; no file is needed'],
-  ['~/.ssh/authorized_keys, ~/.ssh/*.pub', 'who may enter, where the configuration does not say'],
+  ['~/.ssh/authorized_keys, ~/.ssh/*.pub', 'keys that may log in, if the configuration names none'],
   ['~/.local/state/hatchway/keys', 'host keys, made at the first start'],
 ]
 const EXITS: readonly (readonly [string, string])[] = [

@@ -29,7 +29,7 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
     const ended = new Promise<void>((resolve) => {
       stream.once('close', resolve)
       stream.once('error', () => resolve())
-      // Not once(): its listener removes itself first, and execa's signal-exit then kills the process.
+      // Not once(): its listener removes itself first; execa's signal-exit finds none and kills the process.
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => resolve())
     })
     const { remote, local } = stdioEnds(process.stdin, process.env.SSH_CONNECTION)

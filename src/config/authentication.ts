@@ -21,12 +21,12 @@ export const authentication = z.strictObject({
     .optional()
     .meta({
       description:
-        'authorized_keys files of those who may enter. Default: ~/.ssh/authorized_keys and ~/.ssh/*.pub of who starts the gateway, and authorized_keys in keysDirectory.',
+        'authorized_keys files: the keys that may log in. Default: ~/.ssh/authorized_keys and ~/.ssh/*.pub of the user who starts the gateway, and authorized_keys in keysDirectory.',
       examples: [['/etc/hatchway/authorized_keys']],
     }),
   authorizedKeysCommand: command.optional().meta({
     description:
-      'A program that prints lines of authorized_keys for a login (AuthorizedKeysCommand), asked before the files. %u the user inside asked for, %n the whole login name, %f %k %t fingerprint, key and type offered, %C addresses and ports, %% a percent sign.',
+      'A program that prints lines of authorized_keys for a login (AuthorizedKeysCommand), asked before the files. %u the requested user inside, %n the whole login name, %f %k %t fingerprint, key and type offered, %C addresses and ports, %% a percent sign.',
     examples: [['/usr/local/bin/keys-of', '%u', '%f']],
   }),
   authorizedKeysCommandUser: text.optional().meta({
@@ -42,18 +42,18 @@ export const authentication = z.strictObject({
     .array(z.enum(CA_ALGORITHMS))
     .min(1)
     .default([...CA_ALGORITHMS])
-    .describe('How an authority may sign (CASignatureAlgorithms). There is no SHA-1 to allow.'),
+    .describe('Signature algorithms that authorities may use (CASignatureAlgorithms); SHA-1 is not available.'),
   authorizedPrincipals: z
     .array(text)
     .optional()
     .meta({
       description:
-        'Principals of which a certificate of a trusted authority must have one, * and ? as in sshd; ["*"] leaves it to the rules. Default: the user inside that is asked for (dev), the login name (dev@web), and what users and rules name.',
+        'A certificate of a trusted authority must have one of these principals, * and ? as in sshd; ["*"] leaves it to the rules. Default: the requested user inside (dev), the login name (dev@web), and what users and rules name.',
       examples: [['hatchway', 'team-*']],
     }),
   authorizedPrincipalsFile: fileName.optional().meta({
     description:
-      'A file with principals, a line each, options before them (AuthorizedPrincipalsFile), asked instead of that default. %u the user inside asked for, %n the whole login name.',
+      'A file with principals, one a line, options before them (AuthorizedPrincipalsFile), instead of that default. %u the requested user inside, %n the whole login name.',
     examples: ['/etc/hatchway/principals/%u'],
   }),
   authorizedPrincipalsCommand: command.optional().meta({
@@ -69,7 +69,7 @@ export const authentication = z.strictObject({
     .array(fileName)
     .default([])
     .describe(
-      'Key revocation lists (ssh-keygen -k) or files of public keys that are accepted no more (RevokedKeys). While one cannot be read no key is accepted.',
+      'Key revocation lists (ssh-keygen -k) or files of public keys that are no longer accepted (RevokedKeys). While one cannot be read, no key is accepted.',
     ),
   pubkeyAuthOptions: z
     .array(z.enum(['touch-required', 'verify-required']))
@@ -78,7 +78,7 @@ export const authentication = z.strictObject({
   authenticationMethods: methods
     .default(['publickey'])
     .describe(
-      'What a login needs (AuthenticationMethods): lists of publickey, password and keyboard-interactive[:password|:totp], each a comma between what must follow; one completed list lets in. A password needs a user here who has one.',
+      'What a login needs (AuthenticationMethods): lists of publickey, password and keyboard-interactive[:password|:totp], with commas between methods that must follow each other; one complete list is enough. Passwords are those of users below.',
     ),
   users: users
     .default({})

@@ -29,15 +29,15 @@ export const authorization = z.strictObject({
   webhook: parsed(z.string(), parseWebhook, 'http://, https:// or unix:///SOCKET[:/PATH], without a password in it')
     .optional()
     .meta({
-      description: 'A URL that is asked by POST; it answers what may be done.',
+      description: 'A URL that gets each question by POST and answers it (docs/policy.md).',
       examples: ['https://authz.example/hatchway'],
     }),
   headers: z
     .record(z.string().regex(/^[A-Za-z0-9-]+$/, 'expected a header name'), header)
     .default({})
-    .describe('Sent with each question, such as Authorization.'),
+    .describe('HTTP headers of each question, such as Authorization.'),
   ca: fileName.optional().meta({
-    description: 'A file of authorities (PEM) that the webhook is trusted by, instead of the system’s.',
+    description: 'A file of authorities (PEM) for the webhook’s certificate, instead of the system’s.',
     examples: ['/etc/hatchway/authz-ca.pem'],
   }),
   command: z
@@ -46,7 +46,7 @@ export const authorization = z.strictObject({
     .optional()
     .meta({
       description:
-        'A program that is asked on its stdin, and answers on its stdout. Where there is a webhook, too, both must say yes.',
+        'A program that reads each question on stdin and answers on stdout. With a webhook, too, both must allow.',
       examples: [['/usr/local/bin/may-they']],
     }),
   timeout: parsed(textOrNumber, parseDuration, 'a time such as 3s')

@@ -8,7 +8,7 @@ const engine = z.strictObject({
     .enum(['auto', 'docker', 'cli'])
     .default('auto')
     .describe(
-      'docker: the Engine API socket. cli: a docker-compatible command line. auto: what is named below, else the first that is there.',
+      'docker: the Engine API socket. cli: a docker-compatible command line. auto: the one named below, else the first that exists.',
     ),
   endpoint: text
     .regex(/^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/, 'expected unix:///PATH, tcp://HOST:PORT or https://HOST:PORT')
@@ -48,7 +48,7 @@ export const containers = z.strictObject({
     .optional()
     .meta({
       description:
-        'Stop a container that the gateway started, that long after the last connection to it ended. Default: it stays.',
+        'Stop a container that the gateway started, that long after the last connection to it ended. Default: it runs on.',
       examples: ['15m'],
     }),
   picker: z

@@ -25,7 +25,7 @@ export const limits = z.strictObject({
   perSourceNetBlockSize: netBlockSize
     .prefault('32:64')
     .describe(
-      "What one source is: the first bits of an IPv4 and an IPv6 address. sshd's default is 32:128; who has IPv6 has a /64 of addresses.",
+      "What one source is: the first bits of an IPv4 and an IPv6 address. sshd's default is 32:128; a client with IPv6 has a /64 of addresses.",
     ),
   perSourcePenalties: penalties
     .prefault(
@@ -45,7 +45,7 @@ export const limits = z.strictObject({
   clientAliveInterval: duration()
     .prefault('60s')
     .describe(
-      "How often a silent client is asked whether it lives; 0: never. sshd's default is 0; here a lost client would keep a process in a container for as long as TCP believes in it, so we ask.",
+      "How often a silent client is asked whether it lives; 0: never. sshd's default is 0, but then a lost client keeps a process in a container for as long as TCP waits.",
     ),
   clientAliveCountMax: z
     .int()

@@ -6,7 +6,7 @@ export const log = z.strictObject({
   level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('The least that is logged.'),
+    .describe('The least severe level that is logged.'),
   format: z
     .enum(['auto', 'json', 'pretty'])
     .default('auto')

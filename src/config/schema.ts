@@ -55,9 +55,11 @@ export const configSchema = z.strictObject({
       parsed(z.string(), parseAlias, 'label:KEY=VALUE, label:KEY, compose:SERVICE.PROJECT or the name of a container'),
     )
     .default({})
-    .describe(
-      'Names of your own for containers, such as { web: "compose:web.shop", db: "label:app=db", old: "name" }. They still hold when a container is made again, and win over the names of containers.',
-    ),
+    .meta({
+      description:
+        'Names of your own for containers. They still hold when a container is made again, and win over the names of containers.',
+      examples: [{ web: 'compose:web.shop', db: 'label:app=db', old: 'name' }],
+    }),
   hostSuffixes: z
     .array(z.string().regex(/^\.[a-zA-Z0-9.-]+$/, 'expected a suffix such as .ctr'))
     .default(['.ctr'])
@@ -78,7 +80,7 @@ export const configSchema = z.strictObject({
   rules: live(
     rules.optional().meta({
       description:
-        'Who may do what where (docs/policy.md). The first rule that applies decides; where none does it is refused. Without this key: whoever may log in may do everything, everywhere.',
+        'Who may do what where (docs/policy.md). The first rule that applies decides; if none does, the request is refused. Without this key, whoever may log in may do everything, everywhere.',
       examples: [
         [
           {
@@ -140,7 +142,9 @@ export const configSchema = z.strictObject({
   }),
   shutdownGrace: duration()
     .prefault('30s')
-    .describe('At SIGTERM no new sessions are taken and running ones may end until then; a second SIGTERM ends all.'),
+    .describe(
+      'After SIGTERM running sessions have this time to end, and no new ones begin; a second SIGTERM ends all.',
+    ),
   log: log.prefault({}).describe('The log.'),
 })
 

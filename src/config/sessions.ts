@@ -42,7 +42,7 @@ export const sessionKeys = z.strictObject({
   streamLocalBindUnlink: z
     .boolean()
     .default(false)
-    .describe('Whether -R of a unix socket replaces a socket that is there (StreamLocalBindUnlink).'),
+    .describe('Whether -R of a unix socket replaces an existing socket (StreamLocalBindUnlink).'),
   streamLocalBindMask: mask
     .prefault('0177')
     .describe('Permission bits that a unix socket of -R does not get, in octal (StreamLocalBindMask).'),
@@ -51,7 +51,7 @@ export const sessionKeys = z.strictObject({
       .array(z.string().regex(/^[^/\s]+$/, 'expected the name of a file, such as bash'))
       .default(SHELLS)
       .describe(
-        'Login shells, by the name of their file, that run whatever their user likes. For a user with another one (git-shell, rbash, a program) that shell starts sftp, as with sshd, or refuses to.',
+        'Login shells, by file name, that do not restrict their user. Any other shell (git-shell, rbash, a program) starts sftp itself, as with sshd, or refuses to.',
       ),
   ),
   environment: live(environment.prefault({}).describe('Environment variables of sessions.')),

@@ -31,31 +31,50 @@ const mount = z
   })
 
 const template = z.strictObject({
-  image,
+  image: image.meta({ description: 'The image.', examples: ['node:22'] }),
   command: z
     .array(value)
     .optional()
-    .describe(
-      "The command that keeps it running; []: the image's entrypoint and command. Default: a shell that waits and reaps (needs /bin/sh).",
-    ),
-  user: text.optional().describe('The user inside, if the login names none.'),
-  workdir: inside.optional(),
-  env: z.record(envName, value).default({}),
+    .meta({
+      description:
+        "The command that keeps it running; []: the image's entrypoint and command. Default: a shell that waits and reaps (needs /bin/sh).",
+      examples: [['sleep', 'infinity']],
+    }),
+  user: text.optional().meta({ description: 'The user inside, if the login names none.', examples: ['node'] }),
+  workdir: inside.optional().meta({ description: 'The working directory.', examples: ['/srv'] }),
+  env: z.record(envName, value).default({}).describe('Environment variables.'),
   labels: z
     .record(z.string().regex(/^(?!hatchway\.(?!allow$|users$))[^=\s]+$/, 'expected a label that is not ours'), value)
-    .default({}),
-  mounts: z.array(mount).default([]),
-  network: text.optional(),
+    .default({})
+    .describe('Labels; of those of hatchway.* only hatchway.allow and hatchway.users.'),
+  mounts: z
+    .array(mount)
+    .default([])
+    .meta({
+      description: 'Volumes, bind mounts and tmpfs; {owner} in a source becomes the owner, as 32 hex digits.',
+      examples: [[{ type: 'volume', source: 'home-{owner}', target: '/home/node' }]],
+    }),
+  network: text.optional().meta({ description: 'The network to join.', examples: ['web'] }),
   limits: z
     .strictObject({
-      memory,
-      cpus: z.number().positive().max(1024).optional(),
-      pids: z.int().min(1).optional(),
+      memory: memory.meta({ description: 'Bytes, or such as 512m or 2g.', examples: ['2g'] }),
+      cpus: z
+        .number()
+        .positive()
+        .max(1024)
+        .optional()
+        .meta({ description: 'How many processors.', examples: [2] }),
+      pids: z
+        .int()
+        .min(1)
+        .optional()
+        .meta({ description: 'How many processes and threads.', examples: [500] }),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Limits of the container; absent: none.'),
   init: z.boolean().default(false).describe("The engine's own init as process 1."),
-  pull: z.enum(['missing', 'always', 'never']).default('missing'),
-  perIdentity: z.int().min(1).max(1000).default(5).describe('Fresh ones at once for one identity.'),
+  pull: z.enum(['missing', 'always', 'never']).default('missing').describe('When to pull the image.'),
+  perIdentity: z.int().min(1).max(1000).default(5).describe('How many fresh ones an identity may have at once.'),
 })
 
 /** Docker's names have at most 253 characters; ours add little to the template's. */

@@ -43,7 +43,7 @@ const user = z.strictObject({
     .default([])
     .meta({
       description:
-        'Public keys, with options as in authorized_keys, that let in; or SHA256:... fingerprints of keys that something else lets in (authorizedKeys, authorizedKeysCommand), to say whose they are.',
+        'Public keys that may log in, with options as in authorized_keys; or SHA256:... fingerprints of keys that are authorised elsewhere (authorizedKeys, authorizedKeysCommand), to say whose they are.',
       examples: [['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEYXsIfgTPk0kYQS2SxpyDHGVyDJSDXvHhPOeNlxWNVH alice@laptop']],
     }),
   authorizedKeys: z
@@ -54,7 +54,7 @@ const user = z.strictObject({
     .array(text)
     .default([])
     .meta({
-      description: 'A certificate with one of these principals, accepted as such, is this user.',
+      description: 'An accepted certificate with one of these principals is this user.',
       examples: [['alice@example.com']],
     }),
   passwordHash: passwordHash.optional().meta({

@@ -8,7 +8,7 @@ export function registerConnect(program: Command): void {
     program.command('connect').description('for ProxyCommand: to a container, by the gateway or without one'),
   )
     .argument('<container>')
-    .requiredOption('--gateway <host:port>', 'asked first; where nothing listens, this process serves')
+    .requiredOption('--gateway <host:port>', 'asked first; if nothing listens there, this process serves')
     .action(async (container: string, { gateway, ...flags }: ConfigFlags & { gateway: string }) => {
       const [{ connect }, { parseListen }] = await Promise.all([
         import('../connect.ts'),

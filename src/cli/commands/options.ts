@@ -12,7 +12,7 @@ export function gatewayOptions(command: Command): Command {
   return command
     .addOption(configOption())
     .addOption(engineOption())
-    .option('--authorized-keys <file>', 'who may enter (repeatable)', collect)
+    .option('--authorized-keys <file>', 'file of keys that may log in (repeatable)', collect)
     .option('--guest <mode>', 'the helper inside containers: auto, off, require')
     .option('--keys <directory>', 'where host keys are made and kept')
     .option('--log-level <level>', 'fatal, error, warn, info, debug, trace, silent')

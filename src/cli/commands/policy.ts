@@ -23,10 +23,10 @@ export function registerPolicy(program: Command): void {
       '[action...]',
       'enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, ...',
     )
-    .option('--from <address>', 'where they come from', '127.0.0.1')
+    .option('--from <address>', "the client's address", '127.0.0.1')
     .option('--at <time>', 'when, such as 2027-01-12T12:00:00Z (default: now)')
     .option('--key <fingerprint>', 'with which of their keys')
-    .option('--group <name>', 'a group they are in besides (repeatable)', collect)
+    .option('--group <name>', 'another group of theirs (repeatable)', collect)
     .option('--principal <name>', 'a principal of their certificate (repeatable)', collect)
     .addOption(jsonOption())
     .addOption(configOption())
@@ -41,7 +41,7 @@ export function registerPolicy(program: Command): void {
     })
   policy
     .command('check')
-    .description('say what is wrong with the configuration, and what of the rules may not be meant')
+    .description('say what is wrong with the configuration, and which rules may be mistakes')
     .addOption(configOption())
     .action(async (flags: ConfigFlags) => {
       const [{ policyCheck }, { configFrom }] = await Promise.all([import('../policy.ts'), import('../flags.ts')])
@@ -49,6 +49,6 @@ export function registerPolicy(program: Command): void {
     })
   policy
     .command('schema')
-    .description('print the JSON Schemas of what an external authorization is asked and answers')
+    .description('print the JSON Schemas of the questions to an external authorization and of its answers')
     .action(async () => print((await import('../policy.ts')).policySchema()))
 }

@@ -17,7 +17,7 @@ export async function createTaken(config: string, knownHosts: string): Promise<(
 
   return async (name) => {
     if (ours.includes(name.toLowerCase())) return true
-    // ssh itself is asked, as it follows Include, Match and patterns: for a known name it has other settings.
+    // ssh itself is asked, as it follows Include, Match and patterns: a known name has settings of its own.
     const settings = await settingsOf(name, config)
     if (settings !== undefined && plain !== undefined && settings !== plain) return true
     const asked = await execa('ssh-keygen', ['-F', name, '-f', knownHosts], { reject: false, timeout: ANSWER_MS })
