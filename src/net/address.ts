@@ -28,17 +28,16 @@ export function parseAddress(text: string): Address | undefined {
   return value >> 32n === MAPPED ? { family: 4, value: value & 0xffffffffn } : { family, value }
 }
 
-/** No address in numbers needs as many characters. */
-const MAX_NUMERIC = 64
 const NUMBER = /^(?:0x[0-9a-f]+|0[0-7]*|[1-9]\d*)$/i
 
 /**
  * Parses an IPv4 address as inet_aton(3) does, and so every connect and bind to a "name": one to four numbers, each
- * decimal, octal ("0..") or hex ("0x.."); the last fills the rest. "0", "127.1" and "0x7f000001" are addresses.
+ * decimal, octal ("0..") or hex ("0x.."); the last fills the rest. "0", "127.1" and "0x7f000001" are addresses, with any
+ * number of leading zeros.
  */
 export function inetAton(text: string): Address | undefined {
   const parts = text.split('.')
-  if (text.length > MAX_NUMERIC || parts.length > 4 || !parts.every((part) => NUMBER.test(part))) return undefined
+  if (parts.length > 4 || !parts.every((part) => NUMBER.test(part))) return undefined
   const numbers = parts.map((part) => (/^0\d/.test(part) ? Number.parseInt(part, 8) : Number(part)))
   const last = numbers.pop() ?? 0
   if (numbers.some((number) => number > 255) || last >= 2 ** (32 - 8 * numbers.length)) return undefined
