@@ -8,6 +8,7 @@ import { docker, type TestContainer, type TestImage, testName } from '../support
 import { until } from '../support/wait.ts'
 import { DEV, itself as it, LIMIT, openWorld, ROOT, run, sh, spec, type World } from './world.ts'
 
+// They wait for the engine, each for containers of its own.
 vi.setConfig({ maxConcurrency: 4 })
 
 const HELPER = new URL(`../../guest/bin/hatchway-guest-${process.arch}`, import.meta.url).pathname

@@ -78,8 +78,8 @@ export async function openWorld(
 }
 
 export interface Own {
-  world: typeof openWorld
-  container: typeof startContainer
+  readonly world: typeof openWorld
+  readonly container: typeof startContainer
 }
 
 /** A test that may run beside others: what it opens by `own` ends with it. */
