@@ -1,11 +1,13 @@
 /** The gateway as a process: start, control, log, end. */
 import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { loadHostKeys } from '../../src/auth/hostkeys.ts'
 import { allSessions } from '../../src/control/client.ts'
+import { sharedHostKeys } from '../run/shared.ts'
 import { startContainer, type TestContainer, testMark } from '../support/containers.ts'
 import { type Gateway, MAIN, startGateway } from '../support/gateway.ts'
 import { run } from '../support/run.ts'
@@ -25,7 +27,9 @@ const opened: (() => Promise<unknown>)[] = []
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'hw-test-serve-'))
   chmodSync(directory, 0o755)
-  // Made once: an RSA key takes a second.
+  // Made once, where the run has none: an RSA key takes a second.
+  const made = sharedHostKeys()
+  if (made !== undefined) await cp(made, join(directory, 'keys'), { recursive: true })
   await loadHostKeys({ keysDirectory: join(directory, 'keys'), hostKeys: [] }, () => {})
   keys = await makeKeys()
   container = await startContainer('busybox')

@@ -3,7 +3,8 @@
  * the real client sees of either must be the same (issue 7, proof).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Gateway, startGateway } from '../support/gateway.ts'
@@ -19,11 +20,16 @@ let agent: ChildProcess
 let socket: string
 let publicKey: string
 let sides: readonly [SshClient, SshClient]
+/** sshd's own copy of the file, in a directory that it sees: sshd reads it as the user who logs in. */
+let shared: string
 
 beforeAll(async () => {
   keys = await makeKeys()
+  shared = await mkdtemp(join(tmpdir(), 'hw-test-authorized-'))
+  await chmod(shared, 0o755)
   publicKey = (await readFile(`${keys.ed25519}.pub`, 'utf8')).trim()
-  sshd = await startSshd(keys, {}, 'PermitUserEnvironment yes\nExposeAuthInfo no')
+  const config = 'AuthorizedKeysFile /etc/ssh/shared/authorized_keys\nPermitUserEnvironment yes\nExposeAuthInfo no'
+  sshd = await startSshd(keys, { args: ['-v', `${shared}:/etc/ssh/shared:ro`] }, config)
   gateway = await startGateway({ keys, engine: 'docker' })
   socket = join(keys.dir, 'agent')
   agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' })
@@ -39,6 +45,7 @@ afterAll(async () => {
   await gateway?.stop()
   await sshd?.close()
   await keys?.close()
+  await rm(shared, { recursive: true, force: true })
 })
 
 /** What the client sees, without what may differ: its own words about how the refusal came. */
@@ -87,16 +94,13 @@ async function see(side: SshClient, action: Action): Promise<Seen> {
 }
 
 async function authorize(line: string): Promise<void> {
-  await writeFile(keys.authorized, `${line}\n`)
-  await chmod(keys.authorized, 0o600)
-  const file = await run(
-    'docker',
-    ['exec', '-i', sshd.container.name, 'sh', '-c', 'cat >/etc/ssh/hw_authorized_keys'],
-    {
-      input: `${line}\n`,
-    },
-  )
-  expect(file.code).toBe(0)
+  for (const [file, mode] of [
+    [keys.authorized, 0o600],
+    [join(shared, 'authorized_keys'), 0o644],
+  ] as const) {
+    await writeFile(file, `${line}\n`)
+    await chmod(file, mode)
+  }
 }
 
 async function both(action: Action): Promise<[Seen, Seen]> {

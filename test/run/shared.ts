@@ -27,8 +27,9 @@ export function sharedClientKeys(index: number): string | undefined {
 
 export default async function makeShared(): Promise<() => Promise<void>> {
   const shared = await mkdtemp(join(tmpdir(), 'hw-test-shared-'))
-  await loadHostKeys({ hostKeys: [], keysDirectory: join(shared, 'host') }, () => {})
-  for (let index = 0; index < CLIENT_KEY_SETS; index++) await writeClientKeys(join(shared, `client-${index}`))
+  const clients = Array.from({ length: CLIENT_KEY_SETS }, (_, index) => join(shared, `client-${index}`))
+  const hostKeys = { hostKeys: [], keysDirectory: join(shared, 'host') }
+  await Promise.all([loadHostKeys(hostKeys, () => {}), ...clients.map(writeClientKeys)])
   // The workers are started afterwards, with these variables.
   process.env[VARIABLE] = shared
   return () => rm(shared, { recursive: true, force: true })
