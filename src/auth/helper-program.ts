@@ -133,7 +133,7 @@ async function run(program: string, args: readonly string[], account: Account, l
     : { output: stdout, failure: undefined }
 }
 
-function killGroup(pid: number | undefined): void {
+export function killGroup(pid: number | undefined): void {
   if (pid === undefined) return
   try {
     process.kill(-pid, 'SIGKILL')

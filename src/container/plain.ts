@@ -12,9 +12,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { WindowSize } from '../base/program.ts'
 import type { Container, Engine, Exec, OutputSink } from '../engine/engine.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
+import { runToEnd, UNHEARD } from '../engine/own-program.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
-import { onAbort } from '../lifetime/on-abort.ts'
 import type { EnvInfo } from './envinfo.ts'
 import { COOKIE, launch } from './launcher.ts'
 import { pendingSignals } from './pending-signals.ts'
@@ -75,8 +75,6 @@ for p in $(remaining); do
 done
 exit 0
 `
-
-const discard: OutputSink = { write: () => true }
 
 export type PlainUser = Pick<EnvInfo, 'engineUser' | 'uid' | 'gid'>
 
@@ -168,15 +166,9 @@ async function signalByCookie(
 ): Promise<void> {
   const limit = deadline(HANGUP_MS)
   try {
-    const exec = await engine.exec(
-      containerId,
-      { argv: [OWN_SHELL, '-c', SIGNALLER, 'sh', cookie, name], user, cwd: '/', env: OWN_ENVIRONMENT },
-      discard,
-      limit,
-    )
-    onAbort(limit, () => exec.close())
-    exec.stdin.end()
-    await exec.exit
+    const argv = [OWN_SHELL, '-c', SIGNALLER, 'sh', cookie, name] as const
+    const spec = { argv, user, cwd: '/', env: OWN_ENVIRONMENT }
+    await runToEnd(await engine.exec(containerId, spec, UNHEARD, limit), limit)
   } catch {
     // The container is gone or the engine is: so are the processes, or they are out of reach.
   }

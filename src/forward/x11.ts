@@ -2,11 +2,10 @@
  * X11 forwarding as sshd does it (session.c, channels.c x11_create_display_inet): a display on the container's loopback,
  * the client's cookie given to xauth where the container has one. One display for each connection.
  */
-import type { OutputSink } from '../engine/engine.ts'
 import { OWN_PATH } from '../engine/own-path.ts'
+import { runToEnd, UNHEARD } from '../engine/own-program.ts'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { onAbort } from '../lifetime/on-abort.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { X11Request } from '../ssh/session.ts'
 import { createInlet } from './join.ts'
@@ -62,24 +61,11 @@ export async function addCookie(
   // Both go into xauth's own command language: nothing but what they can be.
   if (!/^[\w-]{1,64}$/.test(request.protocol) || !/^[0-9a-fA-F]{2,1024}$/.test(request.cookie)) return
   const name = `unix:${display.number}.${request.screen}`
-  const ignore: OutputSink = { write: () => true }
   const limit = deadline(XAUTH_MS)
   try {
-    const exec = await display.guest.spawn(
-      {
-        program: 'xauth',
-        argv: ['xauth', '-q', '-'],
-        env: [...env, `PATH=${OWN_PATH}`],
-        cwd: home,
-        cwdWarning: '',
-        killTree: false,
-      },
-      ignore,
-      limit,
-    )
-    onAbort(limit, () => exec.close())
-    exec.stdin.end(`remove ${name}\nadd ${name} ${request.protocol} ${request.cookie}\n`)
-    await exec.exit
+    const spec = { program: 'xauth', argv: ['xauth', '-q', '-'], env: [...env, `PATH=${OWN_PATH}`] }
+    const exec = await display.guest.spawn({ ...spec, cwd: home, cwdWarning: '', killTree: false }, UNHEARD, limit)
+    await runToEnd(exec, limit, `remove ${name}\nadd ${name} ${request.protocol} ${request.cookie}\n`)
   } catch {
     // No xauth inside, or it failed: as above.
   }

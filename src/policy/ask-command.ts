@@ -1,6 +1,6 @@
 /** A question to a program: on its stdin, answered on its stdout. Not 0 at its end is no answer. */
 import { isAbsolute } from 'node:path'
-import { whyUnsafe } from '../auth/helper-program.ts'
+import { killGroup, whyUnsafe } from '../auth/helper-program.ts'
 import { HatchwayError } from '../base/errors.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { MAX_ANSWER_BYTES } from './ask-webhook.ts'
@@ -31,17 +31,9 @@ export function commandAsker([program = '', ...args]: readonly string[]): Ask {
     child.catch(() => undefined)
     // What it started itself may hold its stdout for ever: all of its process group goes, and the limit is ours.
     onAbort(signal, () => {
-      if (child.pid !== undefined && child.exitCode === null) endGroup(child.pid)
+      if (child.exitCode === null) killGroup(child.pid)
     })
     const { stdout } = await unlessAborted(child, signal)
     return stdout
-  }
-}
-
-function endGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // It was faster.
   }
 }

@@ -1,12 +1,12 @@
 /** The live sessions of this gateway and the last ones that ended: who, where, as whom, how much, how it ended. */
 
 import { randomBytes } from 'node:crypto'
+import { Counts } from '../base/counts.ts'
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
 import type { ExitStatus } from '../base/program.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint } from '../ssh/connection.ts'
-import { PerIdentity } from './per-identity.ts'
 
 /** What is known when a session is opened. */
 export interface SessionFacts {
@@ -67,7 +67,7 @@ export class SessionRegistry {
   readonly #live = new Map<string, Entry>()
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
-  readonly #perIdentity = new PerIdentity()
+  readonly #perIdentity = new Counts()
   readonly #events: RegistryEvents
   #closed = false
 

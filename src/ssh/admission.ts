@@ -1,4 +1,5 @@
 /** Which connections may begin: what sshd.c's drop_connection() asks of a new connection before it says a word of SSH. */
+import { Counts } from '../base/counts.ts'
 import { type Address, contains, parseAddress } from '../net/address.ts'
 import type { Endpoint } from './connection.ts'
 import { type SshLimits, shouldDrop } from './limits.ts'
@@ -34,7 +35,7 @@ export class Admission {
   readonly #limits: () => SshLimits
   readonly #penalised: (penalty: Penalty) => void
   readonly #penalties: Penalties
-  readonly #perSource = new Map<string, number>()
+  readonly #perSource = new Counts()
   #startups = 0
 
   constructor(limits: () => SshLimits, penalised: (penalty: Penalty) => void, now?: () => number) {
@@ -72,7 +73,8 @@ export class Admission {
         address = parseAddress(remote.address)
         const drop = this.#refused(address)
         if (drop || !address) return drop
-        leave = this.#takeSource(source(address, this.#limits().perSourceNetBlockSize))
+        const { perSourceNetBlockSize, perSourceMaxStartups } = this.#limits()
+        leave = this.#perSource.take(source(address, perSourceNetBlockSize), perSourceMaxStartups)
         return leave ? undefined : { reason: 'per-source-max-startups', text: TOO_MANY }
       },
       loggedIn: uncount,
@@ -95,18 +97,5 @@ export class Admission {
   #penalise(address: Address, misdeed: Misdeed): void {
     const penalty = this.#penalties.add(address, misdeed)
     if (penalty) this.#penalised(penalty)
-  }
-
-  /** How to leave again; undefined: it has all its places. Bounded by MaxStartups. */
-  #takeSource(key: string): (() => void) | undefined {
-    const count = this.#perSource.get(key) ?? 0
-    const limit = this.#limits().perSourceMaxStartups
-    if (limit > 0 && count >= limit) return undefined
-    this.#perSource.set(key, count + 1)
-    return () => {
-      const left = (this.#perSource.get(key) ?? 1) - 1
-      if (left > 0) this.#perSource.set(key, left)
-      else this.#perSource.delete(key)
-    }
   }
 }

@@ -3,6 +3,7 @@
 import type { SlabOutput } from '../bytes/batched-writer.ts'
 import { isLent } from '../bytes/shared-read-buffer.ts'
 import type { HostKeys } from './hostkeys.ts'
+import { Message } from './packets.ts'
 import { pad } from './padding.ts'
 import { certifiedType } from './public-key.ts'
 import { type ParsedKey, type StockCipher, type StockKeyExchange, type StockProtocol, ssh2 } from './ssh2.ts'
@@ -79,6 +80,38 @@ export function feed(protocol: StockProtocol, bytes: Buffer): void {
   protocol.parse(bytes, 0, bytes.length)
   const decipher = protocol._decipher
   if (decipher?._packet && isLent(decipher._packet)) decipher._packet = Buffer.from(decipher._packet)
+}
+
+/** A packet that stays small. During a key exchange it waits, in order; `atOnce`: also then it leaves. */
+export function sendPayload(protocol: StockProtocol, payload: Buffer, atOnce = false): void {
+  const writer = protocol._packetRW.write
+  const at = atOnce ? writer.allocStartKEX : writer.allocStart
+  const bytes = writer.alloc(payload.length, atOnce)
+  bytes.set(payload, at)
+  ssh2.sendPacket(protocol, writer.finalize(bytes, atOnce), atOnce)
+}
+
+/**
+ * CHANNEL_DATA, or CHANNEL_EXTENDED_DATA for `fd` 2 (RFC 4254 §5.2), of `length` bytes that `fill` puts straight into the
+ * packet. Not during a key exchange.
+ */
+export function sendChannelData(
+  protocol: StockProtocol,
+  recipient: number,
+  fd: 1 | 2,
+  length: number,
+  fill: (target: Buffer, at: number) => void,
+): void {
+  const header = fd === 1 ? 9 : 13
+  const writer = protocol._packetRW.write
+  let at = writer.allocStart
+  const bytes = writer.alloc(header + length)
+  bytes[at] = fd === 1 ? Message.CHANNEL_DATA : Message.CHANNEL_EXTENDED_DATA
+  at = bytes.writeUInt32BE(recipient, at + 1)
+  if (fd === 2) at = bytes.writeUInt32BE(1, at)
+  at = bytes.writeUInt32BE(length, at)
+  fill(bytes, at)
+  protocol._cipher.encrypt(writer.finalize(bytes))
 }
 
 /** What ssh2 parses from now on, also of the bytes it is at, is kept until it is asked back. */

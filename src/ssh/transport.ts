@@ -15,7 +15,7 @@ import type { HostKeys } from './hostkeys.ts'
 import { clientFirst } from './kexinit-order.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, isBug, MalformedPacket, Message, PacketReader, packet } from './packets.ts'
-import { createProtocol, feed, holdBack } from './protocol.ts'
+import { createProtocol, feed, holdBack, sendChannelData, sendPayload } from './protocol.ts'
 import { SIGNATURE_ALGORITHMS } from './public-key.ts'
 import { Rekeying, type RekeyLimit } from './rekey.ts'
 import { MAX_PACKET_SIZE, type StockProtocol, ssh2 } from './ssh2.ts'
@@ -152,32 +152,16 @@ export class Transport {
   /** Any small packet. During a key exchange it waits, in order. */
   send(payload: Buffer): void {
     if (this.closed) return
-    const writer = this.#protocol._packetRW.write
-    const at = writer.allocStart
-    const bytes = writer.alloc(payload.length)
-    bytes.set(payload, at)
-    ssh2.sendPacket(this.#protocol, writer.finalize(bytes))
+    sendPayload(this.#protocol, payload)
     this.#heldBytes = this.exchanging ? this.#heldBytes + payload.length : 0
     if ((this.#protocol._queue?.length ?? 0) > MAX_HELD_PACKETS || this.#heldBytes > MAX_HELD_BYTES)
       this.destroy('client delays the key exchange')
     if (this.#output.unsent > this.#pauseInput) this.#stream.pause()
   }
 
-  /**
-   * CHANNEL_DATA, or CHANNEL_EXTENDED_DATA for `fd` 2 (RFC 4254 §5.2), of `length` bytes that `fill` puts straight into
-   * the packet. Only while `writable`.
-   */
+  /** Bytes of a channel, as sendChannelData() takes them. Only while `writable`. */
   sendData(recipient: number, fd: 1 | 2, length: number, fill: (target: Buffer, at: number) => void): void {
-    const header = fd === 1 ? 9 : 13
-    const writer = this.#protocol._packetRW.write
-    let at = writer.allocStart
-    const bytes = writer.alloc(header + length)
-    bytes[at] = fd === 1 ? Message.CHANNEL_DATA : Message.CHANNEL_EXTENDED_DATA
-    at = bytes.writeUInt32BE(recipient, at + 1)
-    if (fd === 2) at = bytes.writeUInt32BE(1, at)
-    at = bytes.writeUInt32BE(length, at)
-    fill(bytes, at)
-    this.#protocol._cipher.encrypt(writer.finalize(bytes))
+    sendChannelData(this.#protocol, recipient, fd, length, fill)
     this.#rekeying.count(this.#output.bytes, this.#output.pieces)
   }
 
@@ -199,13 +183,8 @@ export class Transport {
   disconnect(reason: number, message: string): void {
     if (this.closed) return
     this.#reason ??= message
-    const payload = packet(Message.DISCONNECT, reason, message, '')
     // At any time, also in the middle of a key exchange.
-    const writer = this.#protocol._packetRW.write
-    const at = writer.allocStartKEX
-    const bytes = writer.alloc(payload.length, true)
-    bytes.set(payload, at)
-    ssh2.sendPacket(this.#protocol, writer.finalize(bytes, true), true)
+    sendPayload(this.#protocol, packet(Message.DISCONNECT, reason, message, ''), true)
     this.#end()
   }
 

@@ -1,7 +1,7 @@
 /** A shell that hangs stays, for no engine can end an exec (moby#35703): the helper that came in another way ends it. */
 import { messageOf } from '../../base/errors.ts'
+import { runToEnd, UNHEARD } from '../../engine/own-program.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
-import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'
 
 const LIMIT_MS = 30_000
@@ -23,10 +23,7 @@ export async function endLeftRunning(guest: GuestConnection, mark: string): Prom
   const spec = { program: '/proc/self/fd/3', argv, env: [], cwd: '/', cwdWarning: '', killTree: false, standIn: true }
   try {
     await withDeadline(LIMIT_MS, [guest.ended], async (signal) => {
-      const exec = await guest.spawn(spec, { write: () => true }, signal)
-      onAbort(signal, () => exec.close())
-      exec.stdin.end()
-      await exec.exit
+      await runToEnd(await guest.spawn(spec, UNHEARD, signal), signal)
     })
   } catch {
     // The helper is gone, or the container is.

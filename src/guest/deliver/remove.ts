@@ -1,8 +1,9 @@
 /** Remove a file of root's from a container that may have neither a shell nor `rm`: the helper itself does, as root. */
 import type { Container, Engine } from '../../engine/engine.ts'
 import { OWN_ENVIRONMENT } from '../../engine/own-path.ts'
+import { runToEnd, UNHEARD } from '../../engine/own-program.ts'
 import { deadline } from '../../lifetime/deadline.ts'
-import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
+import { unlessAborted } from '../../lifetime/on-abort.ts'
 import type { GuestConnection } from '../connection.ts'
 import type { Serve } from '../serve.ts'
 import type { GuestUser } from '../user.ts'
@@ -30,10 +31,7 @@ export async function removeHelper(
   }
   if (await isGone(engine, container, path, signal)) return true
   const spec = { argv: ['/bin/rm', '-f', path], user: '0:0', cwd: '/', env: OWN_ENVIRONMENT } as const
-  const exec = await engine.exec(container.id, spec, { write: () => true }, signal)
-  onAbort(signal, () => exec.close())
-  exec.stdin.end()
-  await exec.exit
+  await runToEnd(await engine.exec(container.id, spec, UNHEARD, signal), signal)
   return isGone(engine, container, path, signal)
 }
 
@@ -46,7 +44,7 @@ async function isGone(engine: Engine, container: Container, path: string, signal
 
 /** The answers are not looked at: whether the file is gone is asked of the engine. */
 async function removeBy(helper: GuestConnection, path: string, signal: AbortSignal): Promise<void> {
-  const exec = await helper.sftp({ directory: '/', readOnly: false }, { write: () => true }, signal)
+  const exec = await helper.sftp({ directory: '/', readOnly: false }, UNHEARD, signal)
   try {
     exec.stdin.write(packet(INIT, u32(3)))
     const name = Buffer.from(path)
