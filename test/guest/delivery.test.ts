@@ -174,7 +174,7 @@ describe.concurrent('delivery', () => {
       await stop('STOP')
       const report = world.pool.explain(await world.inspect(target), DEV, LIMIT())
       await until('the holder to come', () => seen.length > 0)
-      expect(seen[0]?.limits).toBe(`${32 * MIB} ${32 * MIB} 4 25000/100000 [ALL] true [hold 2000]`)
+      expect(seen[0]?.limits).toBe(`${32 * MIB} ${32 * MIB} 4 25000/100000 [ALL] true [hold 22000]`)
       expect(seen[0]?.status).toMatch(/^Seccomp:\t2$/m)
       await until('the holder to be gone', async () => (await holdersOf(target)) === '', 15_000)
       await stop('CONT')
