@@ -81,8 +81,8 @@ test('leaving before it has started does not hide it', async () => {
     const gone = () => lines(plain).filter(({ code, session }) => code === 'CLIENT_GONE' && session !== undefined)
     await until('lines about them', () => gone().length > 0)
     for (const { session } of gone()) {
-      // By its start where it has started, else by its end.
-      const told = lines(plain).filter((line) => line.session === session && line.start !== undefined)
+      // By the line of its start if it has started, else by the line of its end, which has a "start" in either case.
+      const told = lines(plain).filter((line) => line.session === session && line.command !== undefined)
       expect(told).toEqual([expect.objectContaining({ start: 'exec', command: 'echo hidden' })])
     }
     peer.close()
