@@ -26,7 +26,7 @@ export default defineConfig({
           // They mostly wait: for engines, real clients and clocks.
           maxWorkers: 4,
           sequence: { groupOrder: 1 },
-          // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than eight fail the run.
+          // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than three fail the run.
           retry: 1,
         },
       },

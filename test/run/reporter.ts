@@ -6,8 +6,8 @@ import type { Reporter, TestCase, TestModule, TestRunEndReason } from 'vitest/no
 import { testFiles } from './kinds.ts'
 import { referenceIsDue, referenceStamp, rememberReference } from './reference.ts'
 
-/** Three is what it shall be: five were seen on two busy cores (2026-11), and each is a fault of its test or of ours. */
-const MAX_SECOND_TRIES = 8
+/** Each is a fault of its test or of ours; these few are what a machine with two busy cores may cost. */
+const MAX_SECOND_TRIES = 3
 const SLOWEST = 10
 
 export default class RunReporter implements Reporter {
