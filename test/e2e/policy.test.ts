@@ -168,7 +168,9 @@ describe('sftp to read only', () => {
   /** All of them in one session, which goes on after each. */
   const changesNothing = async (client: SshClient) => {
     const { stderr } = await client.sftp(CHANGES.map((change) => `-${change}\n`).join(''))
-    expect(stderr.toString().match(/permission denied/gi), stderr.toString()).toHaveLength(CHANGES.length)
+    // A server that only reads does not offer the extension for hard links.
+    const refused = stderr.toString().match(/(permission denied|does not support hardlink\S+ extension)$/gim)
+    expect(refused, stderr.toString()).toHaveLength(CHANGES.length)
   }
   beforeAll(async () => {
     await containers[0]?.inside('cd /home/dev && echo content > file && mkdir -p empty && chown dev file empty', 'root')
