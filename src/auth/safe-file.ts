@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { messageOf } from '../base/errors.ts'
+import { isErrno, messageOf } from '../base/errors.ts'
 import { unsafe } from './strict-modes.ts'
 import { mustBeOfTheFile } from './undecided.ts'
 
@@ -43,7 +43,7 @@ export async function readSafeFile<T>(
     // Non-blocking: a FIFO of that name must not stop every login.
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined
     mustBeOfTheFile(path, error)
     return { path, version: 'unreadable', unsafe: messageOf(error) }
   }
@@ -70,8 +70,4 @@ export async function readSafeFile<T>(
   } finally {
     await file.close()
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 }

@@ -4,6 +4,7 @@
  */
 import { mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isErrno } from '../base/errors.ts'
 
 export interface UsedSteps {
   /** Returns true for the first claim of a step later than all before. @throws if the claim cannot be written */
@@ -22,7 +23,7 @@ export function createUsedSteps(directory: string): UsedSteps {
       try {
         await (await open(join(directory, `${prefix}${step}`), 'wx', 0o600)).close()
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+        if (isErrno(error, 'EEXIST')) return false
         throw error
       }
       for (const used of before) await unlink(join(directory, `${prefix}${used}`)).catch(() => {})

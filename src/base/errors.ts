@@ -65,6 +65,11 @@ export function undefinedIf(code: FailureCode): (error: unknown) => undefined {
   }
 }
 
+/** Whether a system call failed, and so: by the names of errno(3). */
+export function isErrno(error: unknown, ...names: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && names.some((name) => name === error.code)
+}
+
 /** What the cause of a failure says; "" where there is none. */
 export function causeText(failure: unknown): string {
   return failure instanceof HatchwayError && failure.cause instanceof Error ? failure.cause.message : ''

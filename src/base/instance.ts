@@ -5,13 +5,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { isErrno } from './errors.ts'
+import { socketAnswers } from './socket-answers.ts'
 import { makeFile } from './whole-file.ts'
 
 const ID = /^[0-9a-f]{32}$/
-const ANSWER_MS = 2000
 /** It may be there and not listen yet. */
 const YOUNG_MS = 60_000
 
@@ -46,7 +47,7 @@ export async function openInstance(stateFolder: string): Promise<Instance> {
   async function lives(other: string): Promise<boolean> {
     if (other === id) return true
     if (!ID.test(other)) return false
-    const answered = await answers(path(other))
+    const answered = await socketAnswers(path(other))
     if (!answered) await rm(join(folder, other), { force: true })
     return answered
   }
@@ -95,23 +96,7 @@ async function installationId(file: string): Promise<string> {
   if (known !== undefined) return known.trim()
   // Of two that start at once the first one's id is both's.
   await makeFile(file, `${fresh}\n`, 0o600).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (!isErrno(error, 'EEXIST')) throw error
   })
   return (await readFile(file, 'utf8')).trim()
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    const done = (lives: boolean) => {
-      socket.destroy()
-      resolve(lives)
-    }
-    socket.setTimeout(ANSWER_MS, () => done(true))
-    socket.once('connect', () => done(true))
-    socket.once('error', (error) => {
-      const code = 'code' in error ? error.code : undefined
-      done(!(code === 'ECONNREFUSED' || code === 'ENOENT'))
-    })
-  })
 }

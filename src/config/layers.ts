@@ -125,7 +125,13 @@ export function flagLayer(flags: readonly Flag[], home: string): Layer {
 function namedLayer(tree: Record<string, unknown>, names: ReadonlyMap<string, string>, home: string): Layer {
   return {
     tree: withPaths(tree, { home, directory: process.cwd() }),
-    where: (key) => whereIn(names, key),
+    where(key) {
+      for (let length = key.length; length > 0; length--) {
+        const name = names.get(key.slice(0, length).join('.'))
+        if (name !== undefined) return name
+      }
+      return undefined
+    },
     problems: [],
   }
 }
@@ -164,14 +170,6 @@ function fromText(text: string, type: string): unknown {
   const document = Yaml.parseDocument(text)
   const value: unknown = document.errors.length > 0 ? text : document.toJS()
   return value
-}
-
-function whereIn(names: ReadonlyMap<string, string>, key: KeyPath): string | undefined {
-  for (let length = key.length; length > 0; length--) {
-    const name = names.get(key.slice(0, length).join('.'))
-    if (name !== undefined) return name
-  }
-  return undefined
 }
 
 function put(tree: Record<string, unknown>, path: readonly string[], value: unknown): void {

@@ -59,9 +59,12 @@ export function parseMaxStartups(text: string | number): { start: number; rate: 
   return start >= 1 && full >= start && rate >= 1 && rate <= 100 ? { start, rate, full } : undefined
 }
 
-type Alias =
+/** What a name of the operator's table stands for; it survives that the container is made again. */
+export type Alias =
   | { readonly kind: 'name'; readonly name: string }
+  /** Without a value: any. */
   | { readonly kind: 'label'; readonly key: string; readonly value?: string }
+  /** "service.project" */
   | { readonly kind: 'compose'; readonly service: string }
 
 const CONTAINER_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/

@@ -1,14 +1,7 @@
 /** What a container is called, in the order of trust: every kind of name that may stand in a login. Pure. */
 import path from 'node:path'
+import type { Alias } from '../config/values.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-
-/** What a name of the operator's table stands for; it survives that the container is made again. */
-export type Alias =
-  | { readonly kind: 'name'; readonly name: string }
-  /** Without a value: any. */
-  | { readonly kind: 'label'; readonly key: string; readonly value?: string }
-  /** "service.project" */
-  | { readonly kind: 'compose'; readonly service: string }
 
 export type Aliases = Readonly<Record<string, Alias>>
 

@@ -5,10 +5,10 @@
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
+import { socketAnswers } from '../base/socket-answers.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type { ControlKill, ControlReload, ControlSessions, ControlStatus } from './protocol.ts'
 
@@ -91,21 +91,7 @@ function makePrivate(directory: string): void {
 
 /** A gateway that was killed leaves its socket. One that answers is not ours to remove. */
 async function removeStale(path: string): Promise<void> {
-  const answers = await new Promise<boolean>((resolve) => {
-    const socket = connect(path)
-    socket.setTimeout(1_000, () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', (error) =>
-      resolve('code' in error && error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED'),
-    )
-  })
-  if (answers) throw unusable(path, 'is in use by another gateway')
+  if (await socketAnswers(path)) throw unusable(path, 'is in use by another gateway')
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) await unlink(path)
 }
 

@@ -10,6 +10,7 @@ import { readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
+import { isErrno } from '../../base/errors.ts'
 import type { WindowSize } from '../../base/program.ts'
 import { unreachable } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
@@ -148,7 +149,7 @@ function terminalWriter(fd: number, gone: () => boolean): Writable {
         try {
           while (at < chunk.length && !gone()) at += writeSync(fd, chunk, at)
         } catch (error) {
-          if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') {
+          if (isErrno(error, 'EAGAIN')) {
             setTimeout(attempt, RETRY_FULL_MS)
             return
           }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import { HatchwayError } from '../../base/errors.ts'
+import { HatchwayError, isErrno } from '../../base/errors.ts'
 
 export interface TlsFiles {
   readonly ca?: Buffer
@@ -46,7 +46,7 @@ export function tlsFiles(directory: string, verify: boolean): TlsFiles {
     try {
       return readFileSync(join(directory, name))
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+      if (isErrno(error, 'ENOENT')) return undefined
       throw new HatchwayError('CONFIG_INVALID', `cannot read ${join(directory, name)}`, { cause: error })
     }
   }

@@ -1,7 +1,7 @@
 /** Calls of the Docker API over node:http: kept-alive sockets, a deadline on every call, bounded bodies, failures by code. */
 import http from 'node:http'
 import type { Readable } from 'node:stream'
-import { HatchwayError } from '../../base/errors.ts'
+import { HatchwayError, isErrno } from '../../base/errors.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import { engineLost, engineTimeout, unreachable } from '../messages.ts'
 import { connectTo, type DockerAddress, formatAddress } from './address.ts'
@@ -145,8 +145,7 @@ export function createDockerHttp(address: DockerAddress, deadline: number): Dock
 const STALE_SOCKET = new Error('a kept-alive socket was closed by the engine')
 
 function retryable(request: http.ClientRequest, error: Error): Error | undefined {
-  const code = 'code' in error ? error.code : undefined
-  return request.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE') ? STALE_SOCKET : undefined
+  return request.reusedSocket && isErrno(error, 'ECONNRESET', 'EPIPE') ? STALE_SOCKET : undefined
 }
 
 /** A socket's or parser's error as a sentence. The endpoint goes to the log (cause), not to the SSH client. */
