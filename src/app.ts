@@ -20,7 +20,7 @@ import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
 import { opened, type Scope } from './lifetime/scope.ts'
-import { createEventBus, type EventBus } from './observe/events.ts'
+import type { EventReader } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
@@ -70,18 +70,13 @@ async function openGateway(
   log: Logger,
   where: LoadedConfig['where'] | undefined,
 ): Promise<Gateway> {
-  const events = createEventBus((error) => log.error({ err: error }, 'an event listener failed'))
-  events.listen(logEvents(log), { files: config.log.files })
+  const observe = logEvents(log)
   const ground = await openGround(scope, config, log)
   const { engine, hostKeys } = ground
   const inside = openInside(scope, config, ground, log)
   const inForce = createInForce(config, ground, where, log)
-  const registry = new SessionRegistry({
-    created: (session) => events.emit({ type: 'session-created', session }),
-    running: (session) => events.emit({ type: 'session-running', session }),
-    stopped: (session) => events.emit({ type: 'session-stopped', session }),
-  })
-  const server = openServer(scope, config, { ground, inside, inForce, registry, events }, log)
+  const registry = new SessionRegistry()
+  const server = openServer(scope, config, { ground, inside, inForce, registry, observe }, log)
   const stopped = openRounds(scope, inForce.review, log)
   inside.containers.follow(stopped).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   withDeadline(engineLimit('its version', ENGINE_LIMIT_MS), [stopped], (limit) => engine.info(limit)).catch(
@@ -99,7 +94,7 @@ async function openGateway(
     reload: (next) => inForce.reload(stopped, next),
     async drain(signal) {
       await server.close()
-      events.emit({ type: 'draining', sessions: registry.size })
+      observe({ type: 'draining', sessions: registry.size })
       return registry.drained(signal)
     },
     close: scope.close,
@@ -154,10 +149,10 @@ function openInside(scope: Scope, config: FixedConfig, { engine, state, instance
 function openServer(
   scope: Scope,
   config: FixedConfig,
-  parts: { ground: Ground; inside: Inside; inForce: InForce; registry: SessionRegistry; events: EventBus },
+  parts: { ground: Ground; inside: Inside; inForce: InForce; registry: SessionRegistry; observe: EventReader },
   log: Logger,
 ): SshServer<Identity> {
-  const { ground, inside, inForce, registry, events } = parts
+  const { ground, inside, inForce, registry, observe } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
   const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log })
@@ -173,7 +168,7 @@ function openServer(
     logCommands: config.log.commands,
     pickLines: config.picker === 'lines',
     tapSftp: (session) =>
-      events.wantsFiles ? createSftpTap((operation) => events.emit({ type: 'sftp', session, operation })) : undefined,
+      config.log.files ? createSftpTap((operation) => observe({ type: 'sftp', session, operation })) : undefined,
     limits: () => current().limits,
     motd: async () => {
       const { motd } = current()
@@ -191,7 +186,7 @@ function openServer(
     authenticator: { ...followed(people), admit: createAdmit(destinations, log) },
     ...(ground.banner !== undefined && { banner: ground.banner }),
     connection: createConnections(dependencies, log),
-    observe: (event) => events.emit(event),
+    observe,
   })
   return scope.add(server, async () => {
     await server.close()

@@ -1,4 +1,4 @@
-/** The log as a reader of the event stream. Sessions are not here: session/serve.ts logs those, with their causes. */
+/** Events as lines of the log. Sessions are not here: session/serve.ts logs those, with their causes. */
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
 import type { EventReader, GatewayEvent } from './events.ts'
 import type { Logger } from './log.ts'
@@ -8,14 +8,17 @@ import { at, type LogLine } from './log-line.ts'
 export function logEvents(log: Logger): EventReader {
   const drop = createDropLines()
   return (event) => {
-    const facts = event.type === 'drop' ? drop(event) : line(event)
-    if (!facts) return
-    const { level, msg, ...fields } = facts
-    log[level](fields, msg)
+    try {
+      const { level, msg, ...fields } = event.type === 'drop' ? drop(event) : line(event)
+      log[level](fields, msg)
+    } catch (error) {
+      // A fact about a session must not end the session.
+      log.error({ err: error }, 'an event could not be logged')
+    }
   }
 }
 
-function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine | undefined {
+function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
   switch (event.type) {
     case 'connect':
       return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
@@ -71,10 +74,6 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine | undefin
         connection: event.connectionId,
         reason: event.reason,
       }
-    case 'session-created':
-    case 'session-running':
-    case 'session-stopped':
-      return undefined
     case 'sftp': {
       const { session, operation } = event
       const { name, ...facts } = operation

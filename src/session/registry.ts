@@ -53,12 +53,6 @@ export interface SessionRecord {
   snapshot(): SessionSnapshot
 }
 
-export interface RegistryEvents {
-  readonly created?: (session: SessionSnapshot) => void
-  readonly running?: (session: SessionSnapshot) => void
-  readonly stopped?: (session: SessionSnapshot) => void
-}
-
 const HISTORY = 200
 /** A 256 KB command a session would be a lot of memory for a table cell. */
 const MAX_COMMAND_CHARACTERS = 4096
@@ -68,12 +62,7 @@ export class SessionRegistry {
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
   readonly #perIdentity = new Counts()
-  readonly #events: RegistryEvents
   #closed = false
-
-  constructor(events: RegistryEvents = {}) {
-    this.#events = events
-  }
 
   get size(): number {
     return this.#live.size
@@ -100,15 +89,11 @@ export class SessionRegistry {
     }
     const kept =
       facts.command === undefined ? facts : { ...facts, command: facts.command.slice(0, MAX_COMMAND_CHARACTERS) }
-    const entry = new Entry(this.#freshId(), kept, {
-      running: (session) => this.#events.running?.(session),
-      stopped: (session) => {
-        leave()
-        this.#remember(session)
-      },
+    const entry = new Entry(this.#freshId(), kept, (session) => {
+      leave()
+      this.#remember(session)
     })
     this.#live.set(entry.id, entry)
-    this.#events.created?.(entry.snapshot())
     return entry
   }
 
@@ -146,7 +131,6 @@ export class SessionRegistry {
     this.#live.delete(session.id)
     this.#stopped.push(session)
     if (this.#stopped.length > HISTORY) this.#stopped.shift()
-    this.#events.stopped?.(session)
     if (this.#live.size === 0) for (const idle of [...this.#idle]) idle()
   }
 
@@ -162,7 +146,7 @@ export class SessionRegistry {
 class Entry implements SessionRecord {
   readonly id: string
   readonly #facts: SessionFacts
-  readonly #events: RegistryEvents
+  readonly #stopped: (session: SessionSnapshot) => void
   readonly #createdAt = Date.now()
   #runningAt: number | undefined
   #stoppedAt: number | undefined
@@ -172,16 +156,15 @@ class Entry implements SessionRecord {
   #killed: string | undefined
   #onKill: ((reason: string) => void) | undefined
 
-  constructor(id: string, facts: SessionFacts, events: RegistryEvents) {
+  constructor(id: string, facts: SessionFacts, stopped: (session: SessionSnapshot) => void) {
     this.id = id
     this.#facts = facts
-    this.#events = events
+    this.#stopped = stopped
   }
 
   running(): void {
     if (this.#runningAt !== undefined || this.#end !== undefined) return
     this.#runningAt = Date.now()
-    this.#events.running?.(this.snapshot())
   }
 
   addIn(bytes: number): void {
@@ -197,7 +180,7 @@ class Entry implements SessionRecord {
     this.#end = end
     this.#stoppedAt = Date.now()
     this.#onKill = undefined
-    this.#events.stopped?.(this.snapshot())
+    this.#stopped(this.snapshot())
   }
 
   onKill(callback: (reason: string) => void): void {

@@ -1,4 +1,4 @@
-/** What a client does to files over SFTP, for the event stream. Paths are the client's claim, as it wrote them. */
+/** What a client does to files over SFTP, for the log. Paths are the client's claim, as it wrote them. */
 
 /** "OK", or the server's refusal in the names of draft-ietf-secsh-filexfer-02 §7; "UNKNOWN" without an answer. */
 export type SftpResult =

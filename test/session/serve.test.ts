@@ -131,10 +131,20 @@ function world(wanted: Wanted = {}) {
     running: (container, _entrance, signal) => step('bring up', container, signal),
     close() {},
   }
-  const registry = new SessionRegistry({
-    running: () => calls.push('running'),
-    stopped: () => calls.push('stopped'),
-  })
+  const registry = new SessionRegistry()
+  const open: SessionRegistry['open'] = (...given) => {
+    const record = registry.open(...given)
+    const { running, end } = record
+    record.running = () => {
+      calls.push('running')
+      running.call(record)
+    }
+    record.end = (how) => {
+      calls.push('stopped')
+      end.call(record, how)
+    }
+    return record
+  }
   const guest = {
     async spawn(_spec, _sink, signal) {
       await step('start', undefined, wanted.hang === 'start' ? undefined : signal)
@@ -205,7 +215,7 @@ function world(wanted: Wanted = {}) {
     road: {} as PlainRoad,
     policy,
     registry: {
-      open: (...asked: Parameters<SessionRegistry['open']>) => now('registry', registry).open(...asked),
+      open: (...asked: Parameters<SessionRegistry['open']>) => now('registry', { open }).open(...asked),
     },
     environment: () => now('env', {}),
     killTree: () => false,
