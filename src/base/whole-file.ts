@@ -24,7 +24,7 @@ async function drafted(
   place: (draft: string) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(file)
-  await removeStale(folder)
+  await removeDrafts(folder)
   const draft = join(folder, `.${basename(file)}.hatchway-${randomBytes(6).toString('hex')}`)
   try {
     await writeFile(draft, content, { mode, flag: 'wx' })
@@ -34,7 +34,8 @@ async function drafted(
   }
 }
 
-async function removeStale(folder: string): Promise<void> {
+/** What killed ones were writing in this folder. */
+export async function removeDrafts(folder: string): Promise<void> {
   const drafts = (await readdir(folder).catch(() => [])).filter((name) => DRAFT.test(name))
   for (const draft of drafts.map((name) => join(folder, name))) {
     const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Date.now() }))

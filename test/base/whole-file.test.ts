@@ -45,6 +45,14 @@ describe('a file', () => {
   })
 })
 
+it('a note that a gateway was killed over is gone when the next one reads its journal', async () => {
+  const draft = join(folder, `.put-${'0'.repeat(32)}.hatchway-00112233aabb`)
+  await writeFile(draft, '')
+  await utimes(draft, 1, 1)
+  expect(await openJournal(folder, undefined).unfinished()).toEqual([])
+  expect(await readdir(folder)).toEqual([])
+})
+
 // A file system of its own is mounted.
 describe.runIf(process.getuid?.() === 0)('on a disk that is full', () => {
   beforeEach(async () => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Instance } from '../../base/instance.ts'
-import { makeFile } from '../../base/whole-file.ts'
+import { makeFile, removeDrafts } from '../../base/whole-file.ts'
 
 export interface JournalEntry {
   readonly containerId: string
@@ -36,6 +36,7 @@ export function openJournal(folder: string | undefined, instance: Pick<Instance,
       return finish(name)
     },
     async unfinished() {
+      await removeDrafts(folder)
       const names = await readdir(folder).catch(() => [])
       const found = await Promise.all(
         names.map(async (name) => {
