@@ -120,12 +120,13 @@ describe.skipIf(cannotHave())('a gateway killed -9, on an engine of its own', { 
   afterAll(() => engine?.remove(), 60_000)
 
   // One after the other, because of that.
-  it.sequential.each([
+  it.sequential.for([
     ['copy', []],
     ['holder', ['--read-only']],
-  ])(
+  ] as const)(
     'in the middle of a delivery by %s leaves nothing that the next start does not remove',
-    async (_way, args) => {
+    { timeout: 180_000 },
+    async ([, args], { expect }) => {
       const run = (image: string, ...options: string[]) =>
         engine.docker('run', '-d', '--network', 'none', ...options, image)
       // No shell.
@@ -143,14 +144,13 @@ describe.skipIf(cannotHave())('a gateway killed -9, on an engine of its own', { 
         const isClean = async () => !(await engine.docker('diff', id)).includes('hatchway')
         await until('the files to be gone', isClean, SWEEP_MS)
         const notes = () => readdir(join(settings.stateFolder, 'guest')).catch(() => [])
-        await until('the journal to be empty', async () => (await notes()).length === 0, SWEEP_MS)
+        await expect.poll(notes, { timeout: SWEEP_MS }).toEqual([])
         const holders = () => engine.docker('ps', '-aq', '--filter', `label=hatchway.holder=${id}`)
         await until('holders to be gone', async () => (await holders()) === '', SWEEP_MS)
       } finally {
         await next.kill()
       }
     },
-    180_000,
   )
 })
 
