@@ -39,6 +39,12 @@ static int start_connect(struct chan *c, const union socket_address *address, u3
   return error;
 }
 
+/* That the container has no such network says less than another address' refusal: "localhost" is ::1, too. */
+static void note_error(struct connecting *t, int error) {
+  bool tells = error != EADDRNOTAVAIL && error != ENETUNREACH && error != EAFNOSUPPORT;
+  if (tells || !t->error) t->error = error;
+}
+
 /* The next of its addresses that does not refuse at once. */
 static void try_addresses(struct chan *c) {
   struct connecting *t = &c->connecting;
@@ -48,9 +54,9 @@ static void try_addresses(struct chan *c) {
     int error = start_connect(c, &address, length);
     if (error == 0) return socket_connected(c);
     if (error == EINPROGRESS) return;
-    t->error = error;
+    note_error(t, error);
   }
-  socket_failed(c, t->error, STAGE_CONNECT);
+  socket_failed(c, t->error ? t->error : EHOSTUNREACH, STAGE_CONNECT);
 }
 
 void socket_event(struct chan *c) {
@@ -62,7 +68,7 @@ void socket_event(struct chan *c) {
   u32 size = sizeof peer;
   if (!error && sys_getpeername(c->out, &peer, &size) < 0) return; /* the event of the descriptor's registration */
   if (!error) return socket_connected(c);
-  c->connecting.error = error;
+  note_error(&c->connecting, error);
   chan_close_in(c);
   chan_close_out(c);
   try_addresses(c);
@@ -92,7 +98,6 @@ void socket_connect(u32 id, u32 credit, u8 kind, u16 port, const char *name) {
   memset(t, 0, sizeof *t);
   c->credit = credit;
   t->port = port;
-  t->error = EHOSTUNREACH;
   if (kind == KIND_UNIX) {
     struct text path = text_in(t->path, sizeof t->path);
     text_add(&path, name);

@@ -7,7 +7,7 @@ export function sleep(milliseconds: number): Promise<void> {
 export async function until<T>(
   what: string,
   ask: () => Promise<T | false | undefined> | T | false | undefined,
-  limit = 10_000,
+  limit = 20_000,
   pause = 50,
 ): Promise<T> {
   const end = Date.now() + limit
