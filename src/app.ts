@@ -7,6 +7,7 @@ import { Lockout } from './auth/lockout.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { openInstance } from './base/instance.ts'
+import { listenAdvice } from './base/listen-advice.ts'
 import type { LoadedConfig } from './config/load.ts'
 import type { Config, FixedConfig } from './config/schema.ts'
 import { Containers } from './container/containers.ts'
@@ -205,13 +206,19 @@ function openRounds(scope: Scope, review: (signal: AbortSignal) => Promise<unkno
   return scope.add(stopped, () => stopped.abort()).signal
 }
 
+async function listenAt(server: SshServer<Identity>, host: string, port: number): Promise<Endpoint> {
+  try {
+    return await server.listen(host, port)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    const advice = listenAdvice(code, port)
+    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}: ${advice}`, { cause: error })
+  }
+}
+
 async function listenOn(server: SshServer<Identity>, addresses: Config['listen']): Promise<Endpoint[]> {
   const endpoints: Endpoint[] = []
-  try {
-    for (const { host, port } of addresses) endpoints.push(await server.listen(host, port))
-  } catch (error) {
-    throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}`, { cause: error })
-  }
+  for (const { host, port } of addresses) endpoints.push(await listenAt(server, host, port))
   return endpoints
 }
 

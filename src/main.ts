@@ -16,6 +16,7 @@ import { registerHashPassword, registerTotpSecret } from './cli/commands/secrets
 import { registerServe } from './cli/commands/serve.ts'
 import { registerKill, registerReload, registerSessions } from './cli/commands/sessions.ts'
 import { registerStdio } from './cli/commands/stdio.ts'
+import { registerVersion } from './cli/commands/version.ts'
 
 /** In the order of --help and of the manual page. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
@@ -33,12 +34,17 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerConfigSsh,
   registerConnect,
   registerMan,
+  registerVersion,
 ]
+
+const FIRST_STEPS = `
+To begin: \`hatchway doctor\`, \`hatchway serve\`, and in another terminal \`hatchway config-ssh\`, then \`ssh CONTAINER\`.`
 
 const program = new Command('hatchway')
   .description('SSH into any running container, with nothing installed inside it')
   .version(version())
   .showHelpAfterError('(hatchway --help shows the commands)')
+  .addHelpText('after', FIRST_STEPS)
 for (const register of COMMANDS) register(program)
 
 // Loaded where it is asked for or listed: every other command starts without it.
@@ -49,6 +55,9 @@ if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[
 
 // `hatchway ls | head`: a reader that has enough is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1))
+
+// Not commander's: an error, on standard error.
+if (process.argv.length <= 2) program.help()
 
 try {
   await program.parseAsync()

@@ -1,4 +1,6 @@
 /** Times for people: "15 minutes", "1 hour 30 minutes". */
+import { plural } from './plural.ts'
+
 const UNITS = [
   ['day', 86_400_000],
   ['hour', 3_600_000],
@@ -13,7 +15,7 @@ export function inWords(milliseconds: number): string {
   for (const [name, size] of UNITS) {
     const count = Math.floor(left / size)
     left -= count * size
-    if (count > 0) words.push(`${count} ${name}${count === 1 ? '' : 's'}`)
+    if (count > 0) words.push(plural(count, name))
   }
   return words.slice(0, 2).join(' ')
 }

@@ -5,6 +5,8 @@ import { dirname } from 'node:path'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { asHatchwayError, messageOf } from '../base/errors.ts'
+import { listenAdvice } from '../base/listen-advice.ts'
+import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions } from '../control/client.ts'
@@ -59,7 +61,7 @@ async function engine({ engine: settings }: Config): Promise<Finding[]> {
     try {
       const { product, version, arch } = await opened.info(signal)
       const running = (await opened.list(signal)).filter(({ state }) => state === 'running').length
-      const found = `${product} ${version} (${arch}) at ${opened.endpoint}, ${running} running containers`
+      const found = `${product} ${version} (${arch}) at ${opened.endpoint}, ${plural(running, 'running container')}`
       return [{ check: 'engine', state: 'ok', found }]
     } finally {
       await opened.close()
@@ -101,7 +103,7 @@ async function loginKeys(config: Config): Promise<Finding[]> {
       return { check, state: 'warn', found: `${path} is ignored: ${unsafe}`, advice: 'sshd ignores it, too' }
     })
   const keys = files.flatMap(({ parsed }) => parsed?.keys ?? []).length
-  if (keys > 0) return [{ check, state: 'ok', found: `${keys} in ${files.length} files` }, ...bad]
+  if (keys > 0) return [{ check, state: 'ok', found: `${keys} in ${plural(files.length, 'file')}` }, ...bad]
   if (config.authorizedKeys === undefined) {
     return [{ check, state: 'ok', found: `none yet: serve makes one in ${config.keysDirectory}` }, ...bad]
   }
@@ -145,13 +147,7 @@ async function port(address: { readonly host: string; readonly port: number }, c
   const gateways = problem === 'EADDRINUSE' ? await allSessions(config.controlSocket, false).catch(() => []) : []
   const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
   if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
-  const advice =
-    problem === 'EADDRINUSE'
-      ? `another program has it (ss -ltnp 'sport = :${address.port}'); end that or choose another port with --listen`
-      : problem === 'EACCES'
-        ? 'ports below 1024 are for root: choose a higher one with --listen'
-        : 'this machine has no such address: see `ip address`, choose another with --listen'
-  return { check, state: 'fail', found: `${where}: ${problem}`, advice }
+  return { check, state: 'fail', found: `${where}: ${problem}`, advice: listenAdvice(problem, address.port) }
 }
 
 function tryToListen({ host, port }: { readonly host: string; readonly port: number }): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 /** `hatchway policy explain | check | schema`: applies the rules without a gateway. */
 import type { Identity } from '../auth/identity.ts'
+import { plural } from '../base/plural.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { Containers } from '../container/containers.ts'
 import type { EnvInfo } from '../container/envinfo.ts'
@@ -144,7 +145,7 @@ export function policyCheck({ config, file, warnings, where }: LoadedConfig): st
     const place = rule === undefined ? file : (where(['rules', rule]) ?? file)
     return `${place === undefined ? '' : `${place}: `}${rule === undefined ? '' : `rules.${rule}: `}${text}`
   })
-  const count = config.rules === undefined ? 'no rules' : `${config.rules.length} rules`
+  const count = config.rules === undefined ? 'no rules' : plural(config.rules.length, 'rule')
   return `${[...warnings, ...said, `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
 }
 

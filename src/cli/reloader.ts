@@ -5,11 +5,11 @@ import { setTimeout as later } from 'node:timers/promises'
 import type { Gateway } from '../app.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
-import type { ControlReload } from '../control/protocol.ts'
+import type { ReloadOutcome } from '../control/protocol.ts'
 import type { Logger } from '../observe/log.ts'
 
 export interface Reloader {
-  reload(): Promise<ControlReload>
+  reload(): Promise<ReloadOutcome>
   close(): void
 }
 
@@ -24,13 +24,13 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
   let closed = false
 
   /** Reloads one after the other: the newest file wins. */
-  function reload(): Promise<ControlReload> {
+  function reload(): Promise<ReloadOutcome> {
     const next = last.then(once, once)
     last = next
     return next
   }
 
-  async function once(): Promise<ControlReload> {
+  async function once(): Promise<ReloadOutcome> {
     let problems: readonly string[] = []
     try {
       const next = loaded.again()

@@ -1,9 +1,11 @@
 /** `hatchway sessions`, `kill` and `reload`: the running gateways of this user, and their sessions. */
+import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { allSessions, killSession, reloadGateways } from '../control/client.ts'
-import type { SessionRow } from '../control/protocol.ts'
+import type { ControlReload, ControlStatus, SessionRow } from '../control/protocol.ts'
+import { at } from '../observe/log-line.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {
@@ -33,14 +35,24 @@ export async function kill(config: Config, id: string): Promise<string> {
 
 export async function reload(config: Config): Promise<string> {
   const answers = await reloadGateways(config.controlSocket)
-  const problems = answers.flatMap((answer) => answer.problems)
-  if (problems.length > 0) throw new ConfigError([...problems, 'the configuration stays as it was; keys were reloaded'])
-  return answers
-    .map(({ keys, restart, ended }) => {
-      const later = restart.length > 0 ? `, needs a restart: ${restart.join(', ')}` : ''
-      return `reloaded: ${keys} keys may log in${ended > 0 ? `, ${ended} sessions and forwards ended` : ''}${later}\n`
-    })
-    .join('')
+  const problems = answers.flatMap((answer) =>
+    answer.problems.length === 0
+      ? []
+      : [...answer.problems, `${gatewayName(answer)}: the configuration stays as it was; keys were reloaded`],
+  )
+  if (problems.length > 0) throw new ConfigError(problems)
+  return answers.map((answer) => `${gatewayName(answer)}: ${reloadSentence(answer)}\n`).join('')
+}
+
+function reloadSentence({ keys, restart, ended }: ControlReload): string {
+  const over = ended > 0 ? `, ${plural(ended, 'session or forward', 'sessions and forwards')} ended` : ''
+  const later = restart.length > 0 ? `, needs a restart: ${restart.join(', ')}` : ''
+  return `reloaded, ${plural(keys, 'key')} may log in${over}${later}`
+}
+
+/** Several gateways of a person may run: their pids and addresses tell which one it is. */
+function gatewayName({ pid, endpoints }: ControlStatus): string {
+  return `gateway ${pid} (${endpoints.map(at).join(', ')})`
 }
 
 const COLUMNS: readonly Column<SessionRow>[] = [

@@ -1,5 +1,6 @@
 /** `hatchway totp-secret NAME`: prints a new secret for totpSecret, and for the phone that shows the codes. */
 import { randomBytes } from 'node:crypto'
+import { fstatSync } from 'node:fs'
 import { renderUnicodeCompact } from 'uqr'
 import { otpauthUri } from '../auth/totp.ts'
 import { USER_NAME } from '../base/login-name.ts'
@@ -8,9 +9,22 @@ import { CliFailure } from '../control/cli-failure.ts'
 /** RFC 4226 §4 R6. */
 const SECRET_BYTES = 20
 
-/** Returns a URI, which is a valid totpSecret; with `picture` also as a QR code, for a terminal. */
-export function totpSecretCommand(name: string, picture: boolean): string {
+export interface NewTotpSecret {
+  /** A valid totpSecret. */
+  readonly uri: string
+  /** The same as a QR code, for a terminal. */
+  readonly picture: string
+}
+
+export function totpSecretCommand(name: string): NewTotpSecret {
   if (!USER_NAME.test(name)) throw new CliFailure(`${JSON.stringify(name)} cannot be the name of a user`, 2)
   const uri = otpauthUri(randomBytes(SECRET_BYTES), name)
-  return picture ? `${renderUnicodeCompact(uri)}\n\n${uri}\n` : `${uri}\n`
+  return { uri, picture: renderUnicodeCompact(uri) }
+}
+
+/** Returns what to do where standard output is a file that others may read; the gateway refuses to read such a secret. */
+export function advisedMode(descriptor = 1): string | undefined {
+  const stats = fstatSync(descriptor)
+  const isSafe = !stats.isFile() || (stats.mode & 0o077) === 0
+  return isSafe ? undefined : 'others may read the file this is written to: chmod 600 it, or the gateway refuses it'
 }

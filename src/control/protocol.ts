@@ -43,7 +43,7 @@ export const sessionsAnswer = statusAnswer.extend({ sessions: z.array(session).r
 export const killAnswer = z.object({ killed: z.boolean() })
 
 /** POST /reload */
-export const reloadAnswer = z.object({
+export const reloadAnswer = statusAnswer.extend({
   /** Keys that may log in. */
   keys: z.number(),
   /** Why the configuration stays as it was; empty: it was taken over. */
@@ -58,4 +58,6 @@ export type ControlStatus = Readonly<z.output<typeof statusAnswer>>
 export type ControlSessions = Readonly<z.output<typeof sessionsAnswer>>
 export type ControlKill = Readonly<z.output<typeof killAnswer>>
 export type ControlReload = Readonly<z.output<typeof reloadAnswer>>
+/** What a reload did; the answer also says whose it is. */
+export type ReloadOutcome = Omit<ControlReload, keyof ControlStatus>
 export type SessionRow = ControlSessions['sessions'][number]

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import { socketAnswers } from '../base/socket-answers.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
-import type { ControlKill, ControlReload, ControlSessions, ControlStatus } from './protocol.ts'
+import type { ControlKill, ControlReload, ControlSessions, ControlStatus, ReloadOutcome } from './protocol.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
 const MAX_SOCKET_PATH_BYTES = 107
@@ -20,7 +20,7 @@ export interface ControlHandlers {
   status(): ControlStatus
   sessions(options: { readonly stopped: boolean }): readonly SessionSnapshot[]
   kill(id: string): boolean
-  reload(): Promise<ControlReload>
+  reload(): Promise<ReloadOutcome>
 }
 
 export interface Control {
@@ -109,7 +109,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     case 'POST /sessions/ID/kill':
       return send<ControlKill>(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
     case 'POST /reload':
-      return send<ControlReload>(response, 200, await handlers.reload())
+      return send<ControlReload>(response, 200, { ...handlers.status(), ...(await handlers.reload()) })
     default:
       return send(response, 404, { error: 'no such call' })
   }

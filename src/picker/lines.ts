@@ -1,5 +1,6 @@
 /** The picker for a screen reader, a braille line, a teletype: numbered lines, and an answer that is typed. */
 import type { Writable } from 'node:stream'
+import { plural } from '../base/plural.ts'
 import { printable } from '../base/printable.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
@@ -26,7 +27,7 @@ export async function numberedLines(
     const narrowed = matching(entries, answer)
     if (narrowed.length > 0 && answer !== '') {
       shown = narrowed
-      output.write(`${narrowed.length} match ${printable(answer)}\n`)
+      output.write(`${plural(narrowed.length, 'matches', 'match')} ${printable(answer)}\n`)
     } else {
       shown = entries
       if (answer !== '') output.write(`nothing matches ${printable(answer)}\n`)

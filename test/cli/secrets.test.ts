@@ -1,8 +1,11 @@
 /** `hatchway hash-password` and `hatchway totp-secret`, as a person and as a script use them. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { verifyPassword } from '../../src/auth/password-hash.ts'
 import { parsePasswordHash, parseTotp } from '../../src/config/secrets.ts'
-import { MAIN } from '../support/gateway.ts'
+import { MAIN } from '../support/program.ts'
 import { openTerminal } from '../support/pty.ts'
 import { run } from '../support/run.ts'
 
@@ -67,6 +70,24 @@ describe('totp-secret', () => {
     const terminal = openTerminal(process.execPath, [MAIN, 'totp-secret', 'alice'])
     expect(await terminal.exit()).toBe(0)
     expect(terminal.output()).toMatch(/█▀▀▀▀▀▀▀█[\s\S]*otpauth:/)
+  })
+
+  it('into a file the secret only, with the picture on the terminal and a word about the mode', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hw-test-totp-'))
+    const file = join(folder, 'alice.totp')
+    const written = async (mask: string) => {
+      const script = `umask ${mask}; rm -f '${file}'; '${process.execPath}' '${MAIN}' totp-secret alice >'${file}'`
+      const terminal = openTerminal('/bin/sh', ['-c', script])
+      expect(await terminal.exit()).toBe(0)
+      return terminal.output()
+    }
+    try {
+      expect(await written('022')).toMatch(/█▀▀▀▀▀▀▀█[\s\S]*hatchway: others may read the file .*chmod 600/)
+      expect(readFileSync(file, 'utf8')).toMatch(/^otpauth:\S+\n$/)
+      expect(await written('077')).not.toContain('chmod')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('refuses what cannot be a name', async () => {

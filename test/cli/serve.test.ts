@@ -248,7 +248,7 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
       { env: { HATCHWAY_CONFIG: '/dev/null' } },
     )
     expect(second.code).toBe(2)
-    expect(second.stderr.toString()).toMatch(/hatchway: cannot listen: .*EADDRINUSE/)
+    expect(second.stderr.toString()).toMatch(/hatchway: cannot listen: .*EADDRINUSE.*sport = :\d+.*--listen/)
   })
 })
 

@@ -43,6 +43,16 @@ describe.each(GATEWAY_ROADS)('login names on %s', (name) => {
     expect(stderr).toContain('no container')
   })
 
+  test('a quiet client hides what is said at the login, and never what is said in a session', async () => {
+    const quiet = async (user: string, level: string) => {
+      const { code, stderr } = await (await road.as(user, [`LogLevel ${level}`])).exec('true')
+      return [code, stderr.toString().trim()]
+    }
+    const nobody = `nobodyhere@${road.container.name}`
+    expect(await quiet(nobody, 'ERROR')).toEqual([255, expect.stringMatching(/^\S+: Permission denied \([^\n]*\)\.$/)])
+    expect(await quiet('@', 'QUIET')).toEqual([255, expect.stringContaining('hatchway: no container named')])
+  })
+
   test("a name alone enters as the container's own user", async () => {
     expect(await answer(road.container.name)).toMatchObject({ code: 0, stdout: 'dev' })
   })

@@ -3,14 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { sharedHostKeys } from '../run/shared.ts'
+import { MAIN } from './program.ts'
 import { run } from './run.ts'
 import type { Keys, Target } from './ssh.ts'
 import { until } from './wait.ts'
 
-export const MAIN = resolve(import.meta.dirname, '../../dist/main.js')
+export { MAIN }
 
 export interface GatewayOptions {
   readonly keys: Keys

@@ -31,7 +31,12 @@ export function registerPolicy(program: Command): void {
     .addOption(jsonOption())
     .addOption(configOption())
     .addOption(engineOption())
+    // `exec rm -rf /`: the words of a command are no options of ours. Not -h, either.
+    .allowUnknownOption()
+    .helpOption('--help', 'display help for command')
     .action(async (who: string, login: string, action: string[], options: ExplainFlags) => {
+      const unknown = action[0] === 'exec' ? undefined : [who, login, ...action].find((word) => /^-./.test(word))
+      if (unknown !== undefined) return program.error(`error: unknown option '${unknown}'`, { exitCode: 1 })
       const { from, at, key, group = [], principal = [], json, ...flags } = options
       const [{ explain }, { configFrom }] = await Promise.all([import('../policy.ts'), import('../flags.ts')])
       const more = { from, at, key, groups: group, principals: principal, json }

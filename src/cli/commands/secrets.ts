@@ -14,7 +14,13 @@ export function registerTotpSecret(program: Command): void {
     .command('totp-secret')
     .description("make a secret for a user's verification codes: an otpauth:// URI for totpSecret and for the phone")
     .argument('<name>', 'the user')
-    .action(async (name: string) =>
-      print((await import('../totp-secret.ts')).totpSecretCommand(name, process.stdout.isTTY)),
-    )
+    .action(async (name: string) => {
+      const { advisedMode, totpSecretCommand } = await import('../totp-secret.ts')
+      const { uri, picture } = totpSecretCommand(name)
+      // On standard error: `totp-secret alice >alice.totp` shows it to the phone, and the file has the secret only.
+      if (process.stderr.isTTY) process.stderr.write(`${picture}\n\n`)
+      print(`${uri}\n`)
+      const advice = advisedMode()
+      if (advice !== undefined) process.stderr.write(`hatchway: ${advice}\n`)
+    })
 }

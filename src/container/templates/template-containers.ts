@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { inWords } from '../../base/duration.ts'
 import { asHatchwayError, HatchwayError, undefinedIf } from '../../base/errors.ts'
 import type { Instance } from '../../base/instance.ts'
+import { plural } from '../../base/plural.ts'
 import type { Template } from '../../config/schema.ts'
 import type { Container, Engine, Lifecycle, PullProgress } from '../../engine/engine.ts'
 import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
@@ -76,7 +77,7 @@ export function createMadeContainers(
     if ([...fresh.values()].filter((other) => other === whose).length >= plan.template.perIdentity) {
       throw new HatchwayError(
         'NOT_PERMITTED',
-        `you have ${plan.template.perIdentity} containers from template ${plan.templateName} already`,
+        `you have ${plural(plan.template.perIdentity, 'container')} from template ${plan.templateName} already`,
       )
     }
     const { name } = plan.spec

@@ -1,0 +1,9 @@
+/** What a person can do about an address that the gateway cannot listen on. */
+
+/** @param code as node has it: EADDRINUSE */
+export function listenAdvice(code: string | undefined, port: number): string {
+  if (code === 'EADDRINUSE')
+    return `another program has it (ss -ltnp 'sport = :${port}'), perhaps a gateway of yours (\`hatchway sessions\`); end that or choose another port with --listen`
+  if (code === 'EACCES') return 'ports below 1024 are for root: choose a higher one with --listen'
+  return 'this machine has no such address: see `ip address`, choose another with --listen'
+}
