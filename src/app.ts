@@ -167,7 +167,8 @@ function openServer(
     killTree: () => current().onDisconnect === 'killTree',
     unrestrictedShells: () => current().unrestrictedShells,
     logCommands: config.log.commands,
-    pickLines: config.picker === 'lines',
+    pickLines: config.picker.style === 'lines',
+    pickAgain: config.picker.again,
     tapSftp: (session) =>
       config.log.files ? createSftpTap((operation) => observe({ type: 'sftp', session, operation })) : undefined,
     limits: () => current().limits,

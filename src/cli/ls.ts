@@ -13,6 +13,8 @@ const ENGINE_MS = 20_000
 export interface LsOptions {
   readonly json: boolean
   readonly running: boolean
+  /** Also what few ask for: volumes and labels. */
+  readonly wide: boolean
 }
 
 export async function ls(config: Config, options: LsOptions): Promise<string> {
@@ -24,13 +26,19 @@ export async function ls(config: Config, options: LsOptions): Promise<string> {
     rows.sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || (a.name < b.name ? -1 : 1))
     if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
     if (rows.length === 0) return 'no containers\n'
-    return table(COLUMNS, rows, terminalWidth())
+    return lsTable(rows, options.wide, terminalWidth())
   } finally {
     await engine.close()
   }
 }
 
-function lsRow(container: ContainerSummary) {
+export type LsRow = ReturnType<typeof lsRow>
+
+export function lsTable(rows: readonly LsRow[], wide: boolean, width: number | undefined): string {
+  return table(wide ? [...COLUMNS, ...WIDE_COLUMNS] : COLUMNS, rows, width)
+}
+
+export function lsRow(container: ContainerSummary) {
   const { name, id, image, state, status, createdAt, labels, mounts } = container
   return {
     name,
@@ -46,15 +54,17 @@ function lsRow(container: ContainerSummary) {
   }
 }
 
-const COLUMNS: readonly Column<ReturnType<typeof lsRow>>[] = [
+const COLUMNS: readonly Column<LsRow>[] = [
   { head: 'NAME', cell: (row) => row.name, keep: true },
-  { head: 'ID', cell: (row) => row.id.slice(0, 12), keep: true },
-  { head: 'IMAGE', cell: (row) => row.image },
-  { head: 'STATE', cell: (row) => row.status || row.state },
-  { head: 'PORTS', cell: (row) => row.ports.join(', ') },
-  { head: 'VOLUMES', cell: (row) => row.volumes.join(', ') },
-  { head: 'LABELS', cell: (row) => labelCell(row.labels) },
-  { head: 'WARNINGS', cell: (row) => row.warnings.join('; ') },
+  { head: 'STATE', cell: (row) => row.status || row.state, least: 8 },
+  { head: 'IMAGE', cell: (row) => row.image, least: 8 },
+  { head: 'PORTS', cell: (row) => row.ports.join(', '), least: 12 },
+  { head: 'WARNINGS', cell: (row) => row.warnings.join('; '), least: 12 },
+]
+const WIDE_COLUMNS: readonly Column<LsRow>[] = [
+  { head: 'ID', cell: (row) => row.id.slice(0, 12), keep: true, least: 12 },
+  { head: 'VOLUMES', cell: (row) => row.volumes.join(', '), least: 12 },
+  { head: 'LABELS', cell: (row) => labelCell(row.labels), least: 12 },
 ]
 
 /** Skips the dozen labels by which an image describes itself; --json has them all. */

@@ -27,26 +27,28 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string
   /** Not cut while another column can be: a name or id that is cut cannot be typed. */
   readonly keep?: boolean
+  /** Characters below which it is of no use: where they are not to be had it is left out, the last column first. */
+  readonly least?: number
 }
 
-/** Leaves out empty columns. If `width` is undefined nothing is cut. */
+/** Leaves out empty columns. No line is wider than `width`; undefined: nothing is cut. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string {
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
   const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
-  const shown = columns.filter((_, index) => used[index])
-  const heads = shown.map((column) => column.head)
-  const body = cells.map((row) => row.filter((_, index) => used[index]))
-  const wanted = heads.map((head, index) => Math.max(head.length, ...body.map((row) => (row[index] ?? '').length)))
+  const filled = columns.flatMap((column, index) => {
+    if (!used[index]) return []
+    const texts = cells.map((row) => row[index] ?? '')
+    return [{ column, texts, wanted: texts.reduce((most, { length }) => Math.max(most, length), column.head.length) }]
+  })
+  const shown = width === undefined ? filled : fitting(filled, width)
+  const heads = shown.map(({ column }) => column.head)
+  const body = cells.map((_, row) => shown.map(({ texts }) => texts[row] ?? ''))
   const drawn = new Table({
     head: heads,
     chars: NO_LINES,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
     ...(width !== undefined && {
-      colWidths: columnWidths(
-        wanted,
-        shown.map((column) => column.keep === true),
-        width,
-      ),
+      colWidths: columnWidths(shown, width),
       wordWrap: false,
       truncate: '…',
     }),
@@ -59,16 +61,39 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .join('')
 }
 
+interface Sized {
+  readonly column: Pick<Column<never>, 'keep' | 'least'>
+  /** Characters of its longest cell, or of its head. */
+  readonly wanted: number
+}
+
+const leastOf = ({ column, wanted }: Sized) => Math.min(wanted, column.least ?? MIN_WIDTH)
+
+/** Leaves out columns from the right until each of the others can have what it needs at least. */
+function fitting<S extends Sized>(columns: readonly S[], width: number): S[] {
+  const shown = [...columns]
+  // Rather a column less than a name that cannot be typed, but for a very long one.
+  const need = (sized: S) => (sized.column.keep ? Math.min(sized.wanted, Math.floor(width / 2)) : leastOf(sized))
+  const needed = () => shown.reduce((sum, sized) => sum + need(sized) + GAP, -GAP)
+  while (shown.length > 1 && needed() > width) shown.pop()
+  return shown
+}
+
 /** Narrows the widest columns first, and those to keep last. */
-function columnWidths(wanted: readonly number[], keep: readonly boolean[], width: number): number[] {
-  const widths = [...wanted]
-  const total = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1)
-  const widest = (kept: boolean) => Math.max(0, ...widths.filter((_, index) => keep[index] === kept))
-  while (total() > width) {
-    const kept = widest(false) <= MIN_WIDTH
-    if (widest(kept) <= MIN_WIDTH) break
-    const index = widths.findIndex((each, at) => keep[at] === kept && each === widest(kept))
-    widths[index] = widest(kept) - 1
+function columnWidths(columns: readonly Sized[], width: number): number[] {
+  const widths = columns.map(({ wanted }) => wanted)
+  let excess = widths.reduce((sum, each) => sum + each + GAP, -GAP) - width
+  for (const kept of [false, true]) {
+    const narrow = () =>
+      columns.reduce<number | undefined>((best, sized, index) => {
+        const has = widths[index] ?? 0
+        if ((sized.column.keep === true) !== kept || has <= leastOf(sized)) return best
+        return best === undefined || has > (widths[best] ?? 0) ? index : best
+      }, undefined)
+    for (let index = narrow(); excess > 0 && index !== undefined; index = narrow()) {
+      widths[index] = (widths[index] ?? 0) - 1
+      excess--
+    }
   }
   return widths
 }

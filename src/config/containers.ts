@@ -1,5 +1,6 @@
 /** How containers are reached, chosen, started and made. */
 import { z } from 'zod'
+import { picker } from './picker.ts'
 import { duration, text } from './primitives.ts'
 import { templates } from './templates.ts'
 
@@ -51,11 +52,10 @@ export const containers = z.strictObject({
         'Stop a container that the gateway started, that long after the last connection to it ended. Default: it runs on.',
       examples: ['15m'],
     }),
-  picker: z
-    .enum(['search', 'lines'])
-    .default('search')
+  picker: picker
+    .prefault('search')
     .describe(
-      'How a terminal asks for the container if the login names none. lines: numbered lines and a typed answer, for everybody; else only for TERM=dumb and clients that send HATCHWAY_PICKER=lines.',
+      'How a terminal asks for the container if the login names none. lines: numbered lines and a typed answer, for everybody; else only for TERM=dumb and clients that send HATCHWAY_PICKER=lines. With { style: search, again: true } it asks again when the session has ended, so that a second factor is typed once.',
     ),
   templates: templates.optional().meta({
     description:

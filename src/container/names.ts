@@ -59,6 +59,12 @@ function isMeant(alias: Alias, container: ContainerSummary): boolean {
   return value !== undefined && (alias.value === undefined || alias.value === value)
 }
 
+/** Returns the name by which compose's own user would call it: "web.shop", of several "web.shop.2". */
+export function composeName(container: ContainerSummary): string | undefined {
+  const [service, numbered] = composeNames(container)
+  return container.labels['com.docker.compose.container-number'] === '1' ? service : (numbered ?? service)
+}
+
 function composeNames({ labels }: ContainerSummary): readonly string[] {
   const project = labels['com.docker.compose.project']
   const service = labels['com.docker.compose.service']

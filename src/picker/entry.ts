@@ -2,36 +2,49 @@
 
 import { printable } from '../base/printable.ts'
 import { nearestNames } from '../container/find.ts'
+import { composeName } from '../container/names.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
 
-/** Texts of container and image are hostile: escaped here, once. */
+/** Texts of container, compose and image are hostile: escaped here, once. */
 export interface PickerEntry {
   /** As one would have named it in the login. */
   readonly ref: string
   readonly name: string
+  /** "web.shop"; "": not made by compose. */
+  readonly compose: string
   /** "Up 3 minutes", "Exited (0) 2 hours ago". */
   readonly status: string
   readonly image: string
   readonly running: boolean
+  /** Why it cannot be chosen; undefined: it can. */
+  readonly closed?: string
 }
 
-export function containerEntry({ name, image, state, status }: ContainerSummary): PickerEntry {
+/** @param mayStart whether it would be started for them if it does not run */
+export function containerEntry(container: ContainerSummary, mayStart: boolean): PickerEntry {
+  const { name, image, state } = container
+  const running = state === 'running'
+  const status = printable(container.status || state)
+  const common = { ref: name, name: printable(name), compose: printable(composeName(container) ?? ''), running }
+  const row = { ...common, image: printable(image) }
+  if (running || mayStart) return { ...row, status }
   return {
-    ref: name,
-    name: printable(name),
-    status: printable(status || state),
-    image: printable(image),
-    running: state === 'running',
+    ...row,
+    status: `not to be started: ${status}`,
+    closed: `${row.name} does not run, and is not started for you`,
   }
 }
 
 export function templateEntry(name: string, kind: 'fresh' | 'personal', image: string): PickerEntry {
   const ref = `${kind === 'fresh' ? '+' : '~'}${name}`
   const status = kind === 'fresh' ? 'made for this connection' : 'your own, kept'
-  return { ref, name: ref, status, image: printable(image), running: false }
+  return { ref, name: ref, compose: '', status, image: printable(image), running: false }
 }
 
-/** Those that the word may have meant first, then what runs, then by name; what is yet to be made comes last. */
+/**
+ * Those that the word may have meant first, then what runs, then by name; then what is yet to be made, and last what cannot
+ * be chosen.
+ */
 export function sorted(entries: readonly PickerEntry[], word: string | undefined): PickerEntry[] {
   const meant =
     word === undefined
@@ -40,32 +53,22 @@ export function sorted(entries: readonly PickerEntry[], word: string | undefined
           word,
           entries.map((entry) => entry.ref),
         )
-  const rank = ({ ref, running }: PickerEntry) =>
-    meant.includes(ref) ? meant.indexOf(ref) - meant.length : /^[+~]/.test(ref) ? 2 : running ? 0 : 1
+  const rank = ({ ref, running, closed }: PickerEntry) =>
+    meant.includes(ref)
+      ? meant.indexOf(ref) - meant.length
+      : closed !== undefined
+        ? 3
+        : /^[+~]/.test(ref)
+          ? 2
+          : running
+            ? 0
+            : 1
   return [...entries].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))
 }
 
 /** Every word typed is somewhere in the row. */
 export function matching(entries: readonly PickerEntry[], typed: string): PickerEntry[] {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean)
-  const text = ({ name, status, image }: PickerEntry) => `${name} ${status} ${image}`.toLowerCase()
+  const text = ({ name, compose, status, image }: PickerEntry) => `${name} ${compose} ${status} ${image}`.toLowerCase()
   return entries.filter((entry) => words.every((word) => text(entry).includes(word)))
-}
-
-/** Below this an image's name has no room beside name and state. */
-const WIDE = 60
-
-/** Cut and filled to `width`, the image left out where there is no room. */
-export function row(entry: PickerEntry, width: number): string {
-  if (width < WIDE) {
-    const status = Math.min(14, Math.floor(width / 3))
-    return `${cell(entry.name, width - status - 1)} ${cell(entry.status, status)}`.trimEnd()
-  }
-  const status = Math.min(24, Math.floor(width / 4))
-  const image = Math.floor(width / 3)
-  return `${cell(entry.name, width - status - image - 2)} ${cell(entry.status, status)} ${cell(entry.image, image)}`.trimEnd()
-}
-
-function cell(text: string, width: number): string {
-  return text.length > width ? `${text.slice(0, Math.max(0, width - 2))}..` : text.padEnd(width)
 }

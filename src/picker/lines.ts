@@ -23,6 +23,10 @@ export async function numberedLines(
     output.write('number or name: ')
     const answer = (await readLine(input, output, signal)).trim()
     const entry = answered(shown, entries, answer)
+    if (entry?.closed !== undefined) {
+      output.write(`${entry.closed}\n`)
+      continue
+    }
     if (entry) return entry
     const narrowed = matching(entries, answer)
     if (narrowed.length > 0 && answer !== '') {
@@ -44,8 +48,8 @@ function answered(shown: readonly PickerEntry[], all: readonly PickerEntry[], an
   return found.length === 1 ? found[0] : undefined
 }
 
-function spoken({ name, status, image }: PickerEntry): string {
-  return [name, status, image].filter(Boolean).join(', ')
+function spoken({ name, compose, status, image }: PickerEntry): string {
+  return [name, compose, status, image].filter(Boolean).join(', ')
 }
 
 /** The client's terminal is raw: the gateway echoes. Only what a teletype can do: characters, and one backspace. */

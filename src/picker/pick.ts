@@ -42,8 +42,8 @@ export async function pick(
   }
 }
 
-/** For a client without a terminal: a line each, name, state and image between tabs. */
+/** For a client without a terminal: a line each, name, state, image and compose's name between tabs. */
 export function list(session: SshSession, entries: readonly PickerEntry[]): void {
-  const lines = entries.map(({ name, status, image }) => `${name}\t${status}\t${image}\n`)
+  const lines = entries.map(({ name, status, image, compose }) => `${name}\t${status}\t${image}\t${compose}\n`)
   session.write(1, Buffer.from(lines.join('')))
 }

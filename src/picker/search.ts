@@ -10,7 +10,8 @@ import {
   usePagination,
   useState,
 } from '@inquirer/core'
-import { matching, type PickerEntry, row } from './entry.ts'
+import { drawRows } from './columns.ts'
+import { matching, type PickerEntry } from './entry.ts'
 import type { PromptTerminal } from './terminal.ts'
 
 interface Question {
@@ -21,13 +22,14 @@ interface Question {
 }
 
 const POINTER = '> '
-const NOTHING: PickerEntry = { ref: '', name: '', status: '', image: '', running: false }
+const NOTHING: PickerEntry = { ref: '', name: '', compose: '', status: '', image: '', running: false }
 
 const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal, colours }, done) => {
   const [typed, setTyped] = useState('')
   const [active, setActive] = useState(0)
   const [chosen, setChosen] = useState<PickerEntry | undefined>(undefined)
   const [size, setSize] = useState(sizeOf(terminal))
+  const [note, setNote] = useState('')
   const found = matching(entries, typed)
 
   useEffect(() => {
@@ -37,9 +39,15 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
   }, [])
 
   useKeypress((key, line) => {
-    if (isEnterKey(key)) {
+    setNote('')
+    if (key.name === 'escape') {
+      terminal.leave()
+    } else if (isEnterKey(key)) {
       const entry = found[active]
-      if (entry) {
+      if (entry?.closed !== undefined) {
+        setNote(entry.closed)
+        line.write(typed)
+      } else if (entry) {
         setChosen(entry)
         done(entry)
       } else {
@@ -59,6 +67,7 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
 
   const [columns, rows] = size.split(' ').map(Number)
   const width = Math.max(20, (columns ?? 80) - POINTER.length - 1)
+  const draw = drawRows(entries, width)
   const page = usePagination({
     items: found.length > 0 ? found : [NOTHING],
     active: found.length > 0 ? active : 0,
@@ -66,12 +75,13 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
     loop: false,
     renderItem({ item, isActive }) {
       if (item === NOTHING) return '  nothing matches'
-      const line = `${isActive ? POINTER : '  '}${row(item, width)}`
-      return isActive && colours ? `\x1b[1;36m${line}\x1b[0m` : line
+      const line = `${isActive ? POINTER : '  '}${draw(item)}`
+      if (!colours || !(isActive || item.closed)) return line
+      return `${isActive ? '\x1b[1;36m' : '\x1b[2m'}${line}\x1b[0m`
     },
   })
   if (chosen) return `${message} ${chosen.name}`
-  const keys = `${found.length} of ${entries.length}; arrows, Enter, Ctrl-C`
+  const keys = note.slice(0, width) || `${found.length} of ${entries.length}; arrows, Enter, Esc`
   return [`${message}\nsearch: ${typed}`, `${page}\n${colours ? `\x1b[2m${keys}\x1b[0m` : keys}`]
 })
 

@@ -12,8 +12,9 @@ export interface PromptTerminal {
   readonly input: Readable
   /** With `columns` and `rows` as a tty.WriteStream has them; emits 'resize'. */
   readonly output: Writable & { readonly columns: number; readonly rows: number }
-  /** Aborts when they leave: Ctrl-C, Ctrl-D, the end of their input. */
+  /** Aborts when they leave: Ctrl-C, Ctrl-D, the end of their input, or `leave`. */
   readonly left: AbortSignal
+  leave(): void
   /** The pty as it is now: its size may have changed. */
   pty(): PtyRequest
   /** Hands input back to the session. */
@@ -75,11 +76,14 @@ export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTe
   const onEnd = () => left.abort()
   stdin.on('data', onData)
   stdin.once('end', onEnd)
+  // Where the picker was here before, it has paused it.
+  stdin.resume()
 
   return {
     input,
     output,
     left: left.signal,
+    leave: () => left.abort(),
     pty: () => pty,
     close() {
       closed = true

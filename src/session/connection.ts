@@ -23,6 +23,7 @@ import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from '../ss
 import { originOf } from './admit.ts'
 import type { Destinations } from './destination.ts'
 import { PerIdentity } from './per-identity.ts'
+import { serveRounds } from './rounds.ts'
 import { type SessionDependencies, type SessionLimits, serveSession } from './serve.ts'
 
 export interface ConnectionDependencies extends SessionDependencies {
@@ -33,6 +34,8 @@ export interface ConnectionDependencies extends SessionDependencies {
   /** What is remembered of this container is wrong now. */
   readonly forget: (containerId: string) => void
   readonly binds: BindSettings
+  /** The picker comes back when the session in what was picked has ended. */
+  readonly pickAgain: boolean
   readonly limits: () => ConnectionLimits
   /** Would what somebody was proved by let them in at this login, too, and on the same terms? */
   readonly holds: (identity: Identity, context: AuthContext) => Promise<boolean>
@@ -63,8 +66,14 @@ export function createConnections(
     const log = gatewayLog.child({ connection: connection.id, identity: identity.name })
     const spool = spools.enter(identity.name)
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
-    const destination = deps.destinations.open(who, connection.closed, prove)
-    const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
+    const { destination, gate, inward } = openPlace()
+
+    /** Where one thing after the other goes on this connection; with `picker.again` each round has one of its own. */
+    function openPlace() {
+      const destination = deps.destinations.open(who, connection.closed, prove)
+      const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
+      return { destination, gate, inward: createInward(connection, log) }
+    }
 
     /** What was chosen after the login is as if it had been asked for there: on no other terms. */
     async function prove(login: string): Promise<void> {
@@ -105,7 +114,7 @@ export function createConnections(
       connection,
       destination,
       gate,
-      inward: createInward(connection, log),
+      inward,
       guestFor,
       space: spool.budget,
       log,
@@ -141,7 +150,9 @@ export function createConnections(
       allow: async (action) => (deps.guests || !INWARD.includes(action.kind) ? gate.allow(action) : false),
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
-        void serveSession(session, places, deps)
+        if (deps.pickAgain && session.start.kind === 'shell' && session.pty) {
+          void serveRounds(session, places, () => ({ ...places, ...openPlace() }), deps)
+        } else void serveSession(session, places, deps)
       },
       ...remoteForwards(forwarding),
       direct: async (target, signal) => ((await destination.toGateway) ? jump(target, signal) : direct(target, signal)),

@@ -136,7 +136,12 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   }
 
   async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
-    for await (const container of containers.visible(mayEnter(who), signal)) yield containerEntry(container)
+    for await (const container of containers.visible(mayEnter(who), signal)) {
+      const mayStart =
+        deps.starter.canStart(container.state) &&
+        (await policy({ ...who, container, action: { kind: 'start' } })).allowed
+      yield containerEntry(container, mayStart)
+    }
     for (const name of made?.names ?? []) {
       for (const kind of ['fresh', 'personal'] as const) {
         const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)

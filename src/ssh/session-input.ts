@@ -54,13 +54,22 @@ export class SessionInput {
     this.stream.destroy()
   }
 
-  pour(sink: InputSink): { resume(): void } {
+  pour(sink: InputSink): { resume(): void; stop(): void } {
     this.#sink = sink
     this.#flow(sink)
     return {
       resume: () => {
         this.#stalled = false
-        this.#flow(sink)
+        if (this.#sink === sink) this.#flow(sink)
+      },
+      stop: () => {
+        if (this.#sink !== sink) return
+        this.#sink = undefined
+        this.#stalled = false
+        // The stream may have asked before, and what came since waits in the channel.
+        if (!this.#wanted) return
+        this.#wanted = false
+        this.#read()
       },
     }
   }

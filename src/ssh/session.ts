@@ -61,8 +61,8 @@ export interface SshSession {
   readonly env: ReadonlyMap<string, string>
   /** The client's bytes, buffered up to the SSH window until read; ends with the client's EOF; destroyed on close. */
   readonly stdin: Readable
-  /** From now on `sink` gets them, with what `stdin` still holds. */
-  pour(sink: InputSink): { resume(): void }
+  /** From now on `sink` gets them, with what `stdin` still holds; after `stop`, `stdin` again. */
+  pour(sink: InputSink): { resume(): void; stop(): void }
   /** Aborts when the channel or the connection is gone, whoever closed it. */
   readonly closed: AbortSignal
   /** Answer the start request with success; nothing may be written before. Idempotent. */

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startContainer, type TestContainer } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
+import { openTerminal } from '../support/pty.ts'
 import { run } from '../support/run.ts'
 
 let directory: string
@@ -97,9 +98,18 @@ describe('hatchway ls', () => {
     })
   })
 
+  it.each([40, 80])('keeps to a terminal of %i columns', async (cols) => {
+    const env = { HOME: directory, HATCHWAY_CONFIG: '/dev/null' }
+    const terminal = openTerminal(process.execPath, [MAIN, 'ls', '--wide'], { cols, env })
+    expect(await terminal.exit()).toBe(0)
+    const lines = terminal.output().split('\r\n')
+    expect(lines[0]).toMatch(/^NAME +STATE +IMAGE/)
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(cols)
+  })
+
   it('does not let a label write to the terminal', async () => {
-    const { out } = await hatchway(['ls', '--running'])
-    expect(out).toMatch(/^NAME +ID +IMAGE/)
+    const { out } = await hatchway(['ls', '--running', '--wide'])
+    expect(out).toMatch(/^NAME +STATE +IMAGE/)
     const row = out.split('\n').find((line) => line.startsWith(container.name))
     expect(row).toContain('team=\\x1b[31mred')
     expect(out).not.toContain('\u001b')

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { nodeVersion } from '../../src/cli/examine.ts'
+import { lsRow, lsTable } from '../../src/cli/ls.ts'
 import { portList } from '../../src/cli/ports.ts'
 import { warningsOf } from '../../src/cli/warnings.ts'
 import type { ContainerSummary, PortBinding } from '../../src/engine/engine.ts'
@@ -53,6 +54,41 @@ describe('warnings', () => {
     ['the host root', { mounts: [mount('/')] }, ['host directory: /']],
     ['an sshd of its own', { ports: [port(22, '0.0.0.0', 2200)] }, ['has an SSH server of its own']],
   ])('%s', (_, change, expected) => expect(warningsOf({ ...healthy, ...change })).toEqual(expected))
+})
+
+describe('the list', () => {
+  const web: ContainerSummary = {
+    id: 'a'.repeat(64),
+    name: 'shop-frontend-1',
+    image: 'registry.example/shop/frontend:2027-01-12',
+    state: 'running',
+    status: 'Up 3 minutes (unhealthy)',
+    createdAt: 0,
+    labels: { team: 'blue' },
+    ports: [port(80, '0.0.0.0', 8080), port(443, '0.0.0.0', 8443)],
+    mounts: [{ type: 'bind', source: '/srv/data', destination: '/data', readOnly: false }],
+  }
+  const stopped: ContainerSummary = { ...web, name: 'db', state: 'exited', status: 'Exited (0) 2 hours ago', ports: [] }
+  const rows = [web, stopped].map(lsRow)
+  const lines = (wide: boolean, width?: number) => lsTable(rows, wide, width).trimEnd().split('\n')
+
+  it.each([20, 40, 60, 80, 120])('fits %i columns, a line each', (width) => {
+    for (const wide of [false, true]) {
+      expect(lines(wide, width)).toHaveLength(3)
+      for (const line of lines(wide, width)) expect(line.length).toBeLessThanOrEqual(width)
+    }
+  })
+
+  it('has name, state and image first, also at 40 columns, and the name is whole', () => {
+    expect(lines(false, 40)[0]).toMatch(/^NAME +STATE +IMAGE/)
+    expect(lines(false, 40)[1]).toMatch(/^shop-frontend-1 {2}Up 3 /)
+    expect(lines(false, 80)[0]).toMatch(/^NAME +STATE +IMAGE +PORTS +WARNINGS$/)
+  })
+
+  it('has ids, volumes and labels only where they are asked for', () => {
+    expect(lines(false).join()).not.toMatch(/team=blue|\/srv\/data|aaaaaaaaaaaa/)
+    expect(lines(true)[1]).toMatch(/aaaaaaaaaaaa +\/srv\/data:\/data +team=blue$/)
+  })
 })
 
 it.each([

@@ -191,6 +191,7 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
   test.each([
     ['Ctrl-C', '\x03'],
     ['Ctrl-D', '\x04'],
+    ['Esc', ESC],
   ])(
     '%s leaves, and nothing was entered',
     async (_name, key) => {
@@ -198,6 +199,67 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
       await it.expect('arrows, Enter')
       it.send(key)
       expect(await it.exit()).toBe(130)
+    },
+    LONG,
+  )
+
+  test(
+    'what does not run and would not be started is shown, and cannot be chosen',
+    async () => {
+      const stopped = await startContainer('busybox', { name: `${P}-stopped` })
+      try {
+        await docker('stop', '-t', '0', stopped.id)
+        const it = await terminal('alice')
+        await it.expect('arrows, Enter')
+        it.send('stopped\r')
+        await it.expect(`${P}-stopped does not run, and is not started for you`)
+        it.send('\x03')
+        expect(await it.exit()).toBe(130)
+        const lines = await terminal('alice', { term: 'dumb' })
+        await lines.expect('number or name: ')
+        lines.send(`${P}-stopped\r`)
+        await lines.expect('does not run, and is not started for you\r\nnumber or name: ')
+        lines.send('\x03')
+        await lines.exit()
+      } finally {
+        await stopped.remove()
+      }
+    },
+    LONG,
+  )
+
+  test.each(['search', 'lines'])(
+    'again (%s): the picker comes back after a session, in another container, with the size of now; who leaves has the last status',
+    async (style) => {
+      const again = await start(
+        `again-${style}`,
+        `rules: [{ containers: { names: ['${P}-*'] }, users: [root, dev] }]\npicker: { style: ${style}, again: true }\n`,
+      )
+      try {
+        const ready = style === 'lines' ? 'number or name: ' : 'arrows, Enter'
+        const it = (await as('alice', [], again)).terminal(['-t', 't'], { cols: 80 })
+        closers.push(() => it.kill())
+        await it.expect(ready)
+        it.send('web\r')
+        it.send('echo "<$HATCHWAY_IMAGE $(id -un)>"; exit 6\r')
+        await it.expect('<busybox dev>')
+        await it.expect(`${P}-web: the session ended (6)`)
+        await it.expect(ready)
+        it.resize(100, 30)
+        it.send('data\r')
+        it.send('echo "<$HATCHWAY_IMAGE>"; stty size; cat\r')
+        await it.expect('<debian>')
+        await it.expect('30 100')
+        // The end of input inside is not the end of the channel.
+        it.send('abc\r\x04')
+        it.send('exit 7\r')
+        await it.expect(`${P}-data: the session ended (7)`)
+        await it.expect(ready)
+        it.send('\x03')
+        expect(await it.exit()).toBe(7)
+      } finally {
+        await again.stop()
+      }
     },
     LONG,
   )

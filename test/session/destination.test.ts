@@ -59,6 +59,7 @@ function world(login: string, container: Container | 'none' = web) {
       if (!state.starts) throw new HatchwayError('CONTAINER_NOT_RUNNING', 'container web is stopped')
       return state.starts()
     },
+    canStart: () => true,
     close() {},
   }
   const made = {

@@ -129,6 +129,7 @@ function world(wanted: Wanted = {}) {
   } as unknown as Containers
   const starter: Starter = {
     running: (container, _entrance, signal) => step('bring up', container, signal),
+    canStart: () => true,
     close() {},
   }
   const registry = new SessionRegistry()
@@ -183,7 +184,7 @@ function world(wanted: Wanted = {}) {
     accept: () => now('accept', undefined),
     reject: () => now('reject', undefined),
     listen: () => now('listen', undefined),
-    pour: () => now('pour', { resume() {} }),
+    pour: () => now('pour', { resume() {}, stop() {} }),
     stopReading() {},
     write: (_fd, chunk) => told.push(chunk.toString()) > 0,
     exit: async (status) => now(`exit ${'code' in status ? status.code : status.signal}`, undefined),

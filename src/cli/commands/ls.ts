@@ -3,16 +3,23 @@ import type { Command } from 'commander'
 import type { ConfigFlags } from '../flags.ts'
 import { configOption, engineOption, jsonOption, print } from './options.ts'
 
+interface LsFlags {
+  readonly json: boolean
+  readonly running: boolean
+  readonly wide: boolean
+}
+
 export function registerLs(program: Command): void {
   program
     .command('ls')
     .description('containers that can be entered')
     .option('--running', 'only those that run', false)
+    .option('--wide', 'also ids, volumes and labels', false)
     .addOption(jsonOption())
     .addOption(configOption())
     .addOption(engineOption())
-    .action(async ({ json, running, ...flags }: ConfigFlags & { json: boolean; running: boolean }) => {
+    .action(async ({ json, running, wide, ...flags }: ConfigFlags & LsFlags) => {
       const [{ ls }, { configFrom }] = await Promise.all([import('../ls.ts'), import('../flags.ts')])
-      print(await ls(configFrom(flags).config, { json, running }))
+      print(await ls(configFrom(flags).config, { json, running, wide }))
     })
 }

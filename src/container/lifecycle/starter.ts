@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import { HatchwayError, undefinedIf } from '../../base/errors.ts'
-import type { Container, Engine, Lifecycle } from '../../engine/engine.ts'
+import type { Container, ContainerState, Engine, Lifecycle } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
@@ -42,6 +42,8 @@ export interface Starter {
    * @throws HatchwayError CONTAINER_NOT_RUNNING, CONTAINER_START_FAILED, NOT_PERMITTED, ENGINE_*
    */
   running(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container>
+  /** Whether a container in that state would be started for a login that may have it started. */
+  canStart(state: ContainerState): boolean
   /** No container is stopped from now on. */
   close(): void
 }
@@ -158,6 +160,7 @@ export function createStarter(
 
   return {
     running,
+    canStart: (state) => settings.startOnConnect && engine.lifecycle !== undefined && STARTABLE.includes(state),
     close() {
       for (const { timer } of runs.values()) clearTimeout(timer)
       runs.clear()
