@@ -140,13 +140,18 @@ function parseAction([kind = 'enter', ...rest]: readonly string[], ports: BindSe
 }
 
 /** Loading has thrown already if anything is wrong. */
-export function policyCheck({ config, file, warnings, where }: LoadedConfig): string {
-  const said = advice(config).map(({ rule, text }) => {
+export function policyCheck(loaded: LoadedConfig): string {
+  const { config, file, warnings } = loaded
+  const count = config.rules === undefined ? 'no rules' : plural(config.rules.length, 'rule')
+  return `${[...warnings, ...policyWarnings(loaded), `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
+}
+
+/** What of the rules may not be meant, with file and line. */
+export function policyWarnings({ config, file, where }: LoadedConfig): string[] {
+  return advice(config).map(({ rule, text }) => {
     const place = rule === undefined ? file : (where(['rules', rule]) ?? file)
     return `${place === undefined ? '' : `${place}: `}${rule === undefined ? '' : `rules.${rule}: `}${text}`
   })
-  const count = config.rules === undefined ? 'no rules' : plural(config.rules.length, 'rule')
-  return `${[...warnings, ...said, `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
 }
 
 export function policySchema(): string {

@@ -13,7 +13,7 @@ import type { SessionSnapshot } from '../session/registry.ts'
 import type { ControlKill, ControlReload, ControlSessions, ControlStatus, ReloadOutcome } from './protocol.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
-const MAX_SOCKET_PATH_BYTES = 107
+export const MAX_SOCKET_PATH_BYTES = 107
 const PRIVATE_UMASK = 0o177
 
 export interface ControlHandlers {

@@ -1,0 +1,161 @@
+/**
+ * `hatchway config check`: all that a start reads, opened as the start does it, short of listening. Nothing is made and
+ * nothing is changed, so that it can run beside a gateway.
+ */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, isAbsolute, join } from 'node:path'
+import pino from 'pino'
+import { splitArguments } from '../auth/argv.ts'
+import { whyUnsafe } from '../auth/helper-program.ts'
+import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
+import { keyFilePaths } from '../auth/key-files.ts'
+import { Lockout } from '../auth/lockout.ts'
+import { createUsedSteps } from '../auth/used-steps.ts'
+import { asHatchwayError, messageOf } from '../base/errors.ts'
+import type { KeyPath } from '../config/layers.ts'
+import type { LoadedConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../control/server.ts'
+import { chooseEngine } from '../engine/choose.ts'
+import type { Logger } from '../observe/log.ts'
+import { openExternal } from '../policy/open-external.ts'
+import { openPeople } from '../session/people.ts'
+import { parseHostKeys } from '../ssh/hostkeys.ts'
+import { checkLogins } from './check-logins.ts'
+import type { Complaints } from './complaints.ts'
+
+/** pino's levels. */
+const [WARN, ERROR] = [40, 50]
+
+export interface StartReport {
+  readonly problems: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+export async function checkStart({ config, where }: LoadedConfig): Promise<StartReport> {
+  const problems: string[] = []
+  const warnings: string[] = []
+  const sentence = (key: KeyPath, text: string) => {
+    const place = where(key)
+    return `${place === undefined ? '' : `${place}: `}${key.length === 0 ? '' : `${key.join('.')}: `}${text}`
+  }
+  const complaints: Complaints = {
+    problem: (key, text) => void problems.push(sentence(key, text)),
+    warn: (key, text) => void warnings.push(sentence(key, text)),
+  }
+  const log = listeningLog(complaints)
+  await Promise.all([
+    attempt(['hostKeys'], complaints, () => checkHostKeys(config, complaints)),
+    attempt([], complaints, () => checkPeople(config, complaints, log)),
+    attempt(['engine'], complaints, () => chooseEngine(config.engine)),
+    attempt(['authorization'], complaints, async () => {
+      openExternal(config.authorization, { acceptEnv: [], engine: '' }, log)
+    }),
+    ...(['banner', 'motd'] as const).map((key) => checkText(key, config[key], complaints)),
+  ])
+  checkPrograms(config, complaints)
+  checkPlaces(config, complaints)
+  return { problems: [...new Set(problems)], warnings: [...new Set(warnings)] }
+}
+
+async function attempt(key: KeyPath, { problem }: Complaints, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    problem(key, asHatchwayError(error).message)
+  }
+}
+
+/** Keys that a start would make are none to check; that it can make them is checkPlaces(). */
+async function checkHostKeys(config: Config, { problem, warn }: Complaints): Promise<void> {
+  const own = ownHostKeys(config.keysDirectory).flatMap(({ file }) => (existsSync(file) ? [file] : []))
+  const files = config.hostKeys.length > 0 ? config.hostKeys : own
+  const keys =
+    files.length === 0 ? [] : await loadHostKeys({ ...config, hostKeys: files }, (text) => warn(['hostKeys'], text))
+  if (keys.length === 0) return
+  const certificates: { file: string; bytes: Buffer }[] = []
+  for (const file of config.hostCertificates) {
+    const bytes = await readFile(file).catch((error: unknown) => problem(['hostCertificates'], messageOf(error)))
+    if (bytes) certificates.push({ file, bytes })
+  }
+  parseHostKeys(
+    keys.map(({ file, privateKey }) => ({ file, bytes: privateKey })),
+    certificates,
+  )
+}
+
+async function checkPeople(config: Config, complaints: Complaints, log: Logger): Promise<void> {
+  const tried = { usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')), lockout: new Lockout() }
+  // With the files by name: where there is no key at all a start makes one, and a check does not.
+  await openPeople({ ...config, authorizedKeys: await keyFilePaths(config) }, tried, log)
+  await checkLogins(config, complaints)
+}
+
+/** What opens the parts says in the log what is wrong with a file, and goes on. */
+function listeningLog({ problem, warn }: Complaints): Logger {
+  return pino(
+    { base: null },
+    {
+      write(line: string) {
+        const { level, msg, file, program, reason } = JSON.parse(line) as Record<string, unknown>
+        const text = [file ?? program, msg, reason].filter((part) => typeof part === 'string').join(': ')
+        if (Number(level) >= ERROR) problem([], text)
+        // Who could log in is asked by checkLogins(), which knows more.
+        else if (Number(level) >= WARN && file !== undefined) warn([], text)
+      },
+    },
+  )
+}
+
+async function checkText(key: 'banner' | 'motd', file: string | undefined, { warn }: Complaints): Promise<void> {
+  if (file === undefined) return
+  await readFile(file).catch((error: unknown) => warn([key], `cannot be read, none is shown (${messageOf(error)})`))
+}
+
+/** Without its program, what it is asked about is refused. */
+function checkPrograms(config: Config, { problem }: Complaints): void {
+  for (const key of ['authorizedKeysCommand', 'authorizedPrincipalsCommand'] as const) {
+    const command = config[key]
+    const [program] = (typeof command === 'string' ? splitArguments(command) : command) ?? []
+    // One that is not absolute is refused where it is opened.
+    const reason = program !== undefined && isAbsolute(program) ? whyUnsafe(program) : undefined
+    if (reason !== undefined) problem([key], `it would not be run: ${reason}`)
+  }
+  const [program] = config.authorization.command ?? []
+  const reason = program !== undefined && isAbsolute(program) ? whyUnsafe(program) : undefined
+  if (reason !== undefined) problem(['authorization', 'command'], `everything would be refused: ${reason}`)
+}
+
+function checkPlaces(config: Config, { problem, warn }: Complaints): void {
+  const { keysDirectory, controlSocket, log } = config
+  const keys = whyNotWritable(nearestPath(keysDirectory), true)
+  if (keys !== undefined) {
+    const needed = config.hostKeys.length === 0 || Object.keys(config.templates ?? {}).length > 0
+    if (needed && !ownHostKeys(keysDirectory).every(({ file }) => existsSync(file))) problem(['keysDirectory'], keys)
+    else warn(['keysDirectory'], keys)
+  }
+  if (controlSocket !== undefined) {
+    const tooLong = Buffer.byteLength(controlSocket) > MAX_SOCKET_PATH_BYTES
+    const reason = tooLong ? `longer than ${MAX_SOCKET_PATH_BYTES} bytes` : whyNotWritable(dirname(controlSocket), true)
+    if (reason !== undefined) problem(['controlSocket'], reason)
+  }
+  if (log.file !== undefined) {
+    const reason = whyNotWritable(existsSync(log.file) ? log.file : dirname(log.file), !existsSync(log.file))
+    if (reason !== undefined) warn(['log', 'file'], `the gateway would run without a log: ${reason}`)
+  }
+}
+
+function whyNotWritable(path: string, asDirectory: boolean): string | undefined {
+  try {
+    if (statSync(path).isDirectory() !== asDirectory) return `${path} is ${asDirectory ? 'no' : 'a'} directory`
+    accessSync(path, asDirectory ? constants.W_OK | constants.X_OK : constants.W_OK)
+    return undefined
+  } catch (error) {
+    return `${path} cannot be written to (${error instanceof Error && 'code' in error ? error.code : messageOf(error)})`
+  }
+}
+
+function nearestPath(path: string): string {
+  return existsSync(path) || path === dirname(path) ? path : nearestPath(dirname(path))
+}
