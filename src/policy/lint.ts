@@ -1,9 +1,11 @@
 /** Rules that are well written and may still not be what somebody meant. */
 
-import { globMatches } from '../base/glob.ts'
+import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
+import { planContainer, plannedContainer } from '../container/templates/template.ts'
 import { grants } from './actions.ts'
+import { containerMatches } from './rules.ts'
 
 export interface Advice {
   /** From 0; absent: the table as a whole. */
@@ -11,10 +13,12 @@ export interface Advice {
   readonly text: string
 }
 
-export function advice({ rules, users }: Pick<Config, 'rules' | 'users'>): Advice[] {
+export function advice({ rules, users, templates = {} }: Pick<Config, 'rules' | 'users' | 'templates'>): Advice[] {
   if (!rules) return [{ text: 'there are no rules: whoever may log in may do everything, everywhere, as root, too' }]
   const groups = Object.values(users).flatMap((user) => user.groups)
-  return rules.flatMap((rule, index) => oneRule(rule, groups).map((text) => ({ rule: index, text })))
+  return rules.flatMap((rule, index) =>
+    [...oneRule(rule, groups), ...aboutCreate(rule, templates)].map((text) => ({ rule: index, text })),
+  )
 }
 
 function oneRule(rule: Rule, groups: readonly string[]): string[] {
@@ -36,5 +40,25 @@ function oneRule(rule: Rule, groups: readonly string[]): string[] {
     if (!groups.some((known) => globMatches(group, known)))
       said.push(`no user of the configuration is in a group ${group}`)
   }
+  return said
+}
+
+/** `create` is asked of the container that would be made: its name, image and labels are what the template gives it. */
+function aboutCreate(rule: Rule, templates: NonNullable<Config['templates']>): string[] {
+  const { create } = rule.actions ?? {}
+  if (create === undefined || create === false) return []
+  const known = Object.keys(templates)
+  const unknown = create === true ? [] : create.filter((pattern) => !known.some((name) => globMatches(pattern, name)))
+  const said = unknown.map((pattern) => `there is no template ${pattern} to create from`)
+  const named = create === true ? known : known.filter((name) => anyGlobMatches(create, name))
+  const { engines: _anywhere, ...containers } = rule.containers ?? {}
+  const matches = (name: string, kind: 'fresh' | 'personal') => {
+    const made = planContainer(templates, { template: { name, kind } }, '', {})
+    return containerMatches({ containers }, { container: plannedContainer(made) }, '')
+  }
+  if (named.length > 0 && !named.some((name) => matches(name, 'fresh') || matches(name, 'personal')))
+    said.push(
+      `no container made from ${named.join(', ')} is one of its containers: create never applies (labels: { hatchway.template: ${named[0]} } is one)`,
+    )
   return said
 }

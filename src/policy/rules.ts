@@ -114,7 +114,11 @@ function whoMatches({ who }: Rule, { identity }: Request): boolean {
   )
 }
 
-function containerMatches({ containers }: Rule, { container }: Request, engine: string): boolean {
+export function containerMatches(
+  { containers }: Pick<Rule, 'containers'>,
+  { container }: Pick<Request, 'container'>,
+  engine: string,
+): boolean {
   if (!containers) return true
   const any = (patterns: readonly string[] | undefined, value: string | undefined) =>
     patterns === undefined || (value !== undefined && anyGlobMatches(patterns, value))

@@ -25,6 +25,9 @@ rules:
     who: { groups: [dev] }
     users: ['*']
     actions: { exec: ['id', 'id *'], sftp: read-only, forwardLocal: ['localhost:5432'] }
+  - who: { groups: [dev] }
+    actions: { create: [node] }
+templates: { node: { image: 'hatchway-busybox:latest' } }
 `
 
 beforeAll(async () => {
@@ -79,7 +82,10 @@ test('commands, forwards and bad words', async () => {
   const option = await explain('alice', 'dev', 'sftp', '-rf')
   expect([option.code, option.err]).toEqual([1, expect.stringContaining("unknown option '-rf'")])
   const bad = await explain('alice', 'dev', 'dance')
-  expect([bad.code, bad.err]).toEqual([2, expect.stringContaining('"dance" is none of enter, start, shell')])
+  expect([bad.code, bad.err]).toEqual([
+    2,
+    expect.stringContaining('"dance" is none of create (of +TEMPLATE), enter, start, shell'),
+  ])
 })
 
 test('the options of a key that goes by the name count', async () => {
@@ -103,4 +109,27 @@ test('check says what may not be meant; schema is JSON', async () => {
   expect(out).toContain(`${config}:8: rules.1: sftp is to read only, but shell or exec can write all the same`)
   const schema = await run(process.execPath, [MAIN, 'policy', 'schema'])
   expect(JSON.parse(schema.stdout.toString())).toMatchObject({ question: { type: 'object' }, answer: { anyOf: {} } })
+})
+
+test('without a container: who may do what where', async () => {
+  const { code, out } = await hatchway('explain', 'alice', '--at', '2027-01-12T12:00:00Z')
+  expect(code).toBe(0)
+  expect(out).toMatch(
+    /^alice, groups dev, no key of that name was found\nfrom 127.0.0.1 at 2027-01-12T12:00:00.000Z\n\nCONTAINER +AS +SHELL/,
+  )
+  expect(out).toMatch(new RegExp(`^${container.name} +\\* +- +some +read +some +- `, 'm'))
+  const night = await hatchway('explain', 'alice', '--at', '2027-01-12T23:00:00Z')
+  expect([night.code, night.out]).toEqual([1, expect.stringContaining('nothing, nowhere')])
+})
+
+test('create is asked of a template, before there is a container', async () => {
+  const allowed = await hatchway('explain', 'alice', '+node', '--at', '2027-01-12T12:00:00Z')
+  expect([allowed.code, allowed.out]).toEqual([
+    0,
+    expect.stringMatching(/^allowed by rule 3[\s\S]*where +hatchway-node-/),
+  ])
+  expect((await hatchway('explain', 'bob', '+node', 'create')).code).toBe(1)
+  const shell = await hatchway('explain', 'alice', 'dev@+node', 'shell')
+  expect([shell.code, shell.err]).toEqual([2, expect.stringContaining('only create can be asked')])
+  expect((await hatchway('explain', 'alice', '+nothing')).err).toContain('no template')
 })

@@ -18,10 +18,10 @@ export function registerPolicy(program: Command): void {
     .command('explain')
     .description('which rule decides, and why; exit code 0: allowed, 1: refused')
     .argument('<who>', 'a user of the configuration, or the comment of a key')
-    .argument('<user@container>')
+    .argument('[user@container]', 'without it: what they may do where, as a table')
     .argument(
       '[action...]',
-      'enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, ...',
+      'create (of +TEMPLATE), enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, ...',
     )
     .option('--from <address>', "the client's address", '127.0.0.1')
     .option('--at <time>', 'when, such as 2027-01-12T12:00:00Z (default: now)')
@@ -34,13 +34,19 @@ export function registerPolicy(program: Command): void {
     // `exec rm -rf /`: the words of a command are no options of ours. Not -h, either.
     .allowUnknownOption()
     .helpOption('--help', 'display help for command')
-    .action(async (who: string, login: string, action: string[], options: ExplainFlags) => {
-      const unknown = action[0] === 'exec' ? undefined : [who, login, ...action].find((word) => /^-./.test(word))
+    .action(async (who: string, login: string | undefined, action: string[], options: ExplainFlags) => {
+      const unknown = action[0] === 'exec' ? undefined : [who, login ?? '', ...action].find((word) => /^-./.test(word))
       if (unknown !== undefined) return program.error(`error: unknown option '${unknown}'`, { exitCode: 1 })
       const { from, at, key, group = [], principal = [], json, ...flags } = options
-      const [{ explain }, { configFrom }] = await Promise.all([import('../policy.ts'), import('../flags.ts')])
+      const [{ explain, explainAll }, { configFrom }] = await Promise.all([
+        import('../policy.ts'),
+        import('../flags.ts'),
+      ])
       const more = { from, at, key, groups: group, principals: principal, json }
-      const { text, allowed } = await explain(configFrom(flags), who, login, action, more)
+      const loaded = configFrom(flags)
+      const { text, allowed } = await (login === undefined
+        ? explainAll(loaded, who, more)
+        : explain(loaded, who, login, action, more))
       print(text)
       process.exitCode = allowed ? 0 : 1
     })
