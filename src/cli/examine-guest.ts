@@ -2,9 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { asHatchwayError } from '../base/errors.ts'
+import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import { Containers } from '../container/containers.ts'
+import { stateWord } from '../container/lifecycle/start.ts'
 import { parseRoute } from '../container/route.ts'
 import { openEngine } from '../engine/choose.ts'
 import { engineLimit } from '../engine/messages.ts'
@@ -31,6 +32,10 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     try {
       const containers = new Containers(engine, config.aliases)
       const container = await containers.resolve(route.container, async () => true, signal)
+      if (container.state !== 'running') {
+        const stopped = `container ${container.name} is ${stateWord(container.state)}`
+        throw new HatchwayError('CONTAINER_NOT_RUNNING', stopped)
+      }
       const info = await containers.envInfo(container, route.user, '', signal)
       const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
       const { way, failed, dataPath } = await pool.explain(container, user, signal)
@@ -54,10 +59,22 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     }
   } catch (error) {
     const { code, message: found } = asHatchwayError(error)
-    const isOfEngine = code.startsWith('ENGINE_') || code === 'CONFIG_INVALID'
-    const advice = isOfEngine ? 'see the engine check above' : '`hatchway ls` shows what there is'
-    return [{ check: 'helper in', state: 'fail', found, advice }]
+    return [{ check: 'helper in', state: 'fail', found, advice: containerAdvice(code, route.container) }]
   } finally {
     await rm(stateFolder, { recursive: true, force: true })
+  }
+}
+
+function containerAdvice(code: FailureCode, name: string): string {
+  if (code.startsWith('ENGINE_') || code === 'CONFIG_INVALID') return 'see the engine check above'
+  switch (code) {
+    case 'CONTAINER_NOT_RUNNING':
+      return `start it (docker start ${name}); with startOnConnect: true a login does`
+    case 'USER_NOT_FOUND':
+      return `name one that its /etc/passwd has (docker exec ${name} cat /etc/passwd), a uid, or none: the container's own user`
+    case 'USER_BROKEN':
+      return `mend that line of its /etc/passwd or /etc/group`
+    default:
+      return '`hatchway ls` shows what there is'
   }
 }

@@ -5,6 +5,7 @@ import { execa } from 'execa'
 import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Finding } from './finding.ts'
+import { proxyFiles } from './ssh-config/entries.ts'
 import { hasInclude } from './ssh-config/include.ts'
 
 const ANSWER_MS = 5_000
@@ -36,7 +37,12 @@ function containersAsHosts(folder: string): Finding {
     if (!existsSync(own) || !hasInclude(readFileSync(own, 'utf8'), entries)) {
       return { check, state: 'ok', found: '`hatchway config-ssh` makes `ssh dev@CONTAINER` work; it has not been run' }
     }
-    if (existsSync(entries)) return { check, state: 'ok', found: `${own} includes ${entries}` }
+    if (existsSync(entries)) {
+      const missing = proxyFiles(readFileSync(entries, 'utf8')).find((file) => !existsSync(file))
+      if (missing === undefined) return { check, state: 'ok', found: `${own} includes ${entries}` }
+      const found = `${entries} has a ProxyCommand of ${missing}, which is not there any more`
+      return { check, state: 'fail', found, advice: 'run `hatchway config-ssh` again: hatchway or node has moved' }
+    }
     const found = `${own} includes ${entries}, which is not there`
     return { check, state: 'warn', found, advice: '`hatchway config-ssh` writes it, --uninstall takes the line out' }
   } catch (error) {

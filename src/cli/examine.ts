@@ -1,5 +1,5 @@
 /** The checks of `hatchway doctor`. Each checks one thing, changes nothing, and does not stop the others. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
@@ -10,18 +10,15 @@ import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions } from '../control/client.ts'
-import { type ChosenEngine, chooseEngine, formatAddress, openEngine } from '../engine/choose.ts'
-import { engineLimit } from '../engine/messages.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
-import { deadline } from '../lifetime/deadline.ts'
 import { at } from '../observe/log-line.ts'
 import { examineClock } from './examine-clock.ts'
+import { examineEngine } from './examine-engine.ts'
 import { examineGuest } from './examine-guest.ts'
 import { examineSsh } from './examine-ssh.ts'
 import type { Finding } from './finding.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
-const ENGINE_MS = 20_000
 const NODE_NEEDED = [20, 19] as const
 
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
@@ -36,7 +33,7 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     return [node, ...error.problems.map((found) => ({ check: 'config', state: 'fail' as const, found, advice }))]
   }
   const groups = await Promise.all([
-    engine(config),
+    examineEngine(config),
     loginKeys(config),
     hostKeys(config),
     Promise.all(config.listen.map((address) => port(address, config))),
@@ -54,54 +51,20 @@ export function nodeVersion(version: string): Finding {
   return { check: 'node', state: 'fail', found: version, advice: `install Node.js ${NODE_NEEDED.join('.')} or newer` }
 }
 
-async function engine({ engine: settings }: Config): Promise<Finding[]> {
-  const signal = deadline(engineLimit('listing containers', ENGINE_MS))
-  try {
-    const opened = await openEngine(settings, signal)
-    try {
-      const { product, version, arch } = await opened.info(signal)
-      const running = (await opened.list(signal)).filter(({ state }) => state === 'running').length
-      const found = `${product} ${version} (${arch}) at ${opened.endpoint}, ${plural(running, 'running container')}`
-      return [{ check: 'engine', state: 'ok', found }]
-    } finally {
-      await opened.close()
-    }
-  } catch (error) {
-    const advice = await chooseEngine(settings).then(
-      engineAdvice,
-      () => 'put engine.endpoint, DOCKER_HOST or the docker context right',
-    )
-    return [{ check: 'engine', state: 'fail', found: asHatchwayError(error).message, advice }]
-  }
-}
-
-function engineAdvice(chosen: ChosenEngine): string {
-  if (chosen.kind === 'cli') return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself`
-  const { address } = chosen
-  if (address.kind === 'tcp')
-    return `see that the engine listens at ${formatAddress(address)} and that this machine may reach it`
-  const { path } = address
-  if (!existsSync(path)) return `no socket at ${path}: install and start Docker or Podman, or set engine.endpoint`
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK)
-    return `${path} is there but nobody answers: is the engine running? (systemctl status docker)`
-  } catch {
-    const { gid } = statSync(path)
-    return `you may not open ${path}: join the group that owns it (gid ${gid}, usermod -aG) and log in again`
-  }
-}
-
 async function loginKeys(config: Config): Promise<Finding[]> {
   const check = 'login keys'
-  const paths = await keyFilePaths(config)
+  const usersFiles = Object.values(config.users).flatMap(({ authorizedKeys }) => authorizedKeys)
+  const paths = [...usersFiles, ...(await keyFilePaths(config))]
   const files = (await Promise.all(paths.map((path) => readKeyFile(path, undefined)))).filter(
     (file) => file !== undefined,
   )
-  const bad = files
-    .filter(({ unsafe }) => unsafe !== undefined)
-    .map(({ path, unsafe }): Finding => {
-      return { check, state: 'warn', found: `${path} is ignored: ${unsafe}`, advice: 'sshd ignores it, too' }
+  const bad = files.flatMap(({ path, unsafe, parsed }): Finding[] => {
+    if (unsafe !== undefined)
+      return [{ check, state: 'warn', found: `${path} is ignored: ${unsafe}`, advice: 'sshd ignores it, too' }]
+    return (parsed?.refused ?? []).map(({ line, reason }) => {
+      return { check, state: 'warn', found: `${path}:${line} is ignored: ${reason}`, advice: 'correct that line' }
     })
+  })
   const keys = files.flatMap(({ parsed }) => parsed?.keys ?? []).length
   if (keys > 0) return [{ check, state: 'ok', found: `${keys} in ${plural(files.length, 'file')}` }, ...bad]
   if (config.authorizedKeys === undefined) {
@@ -131,8 +94,16 @@ async function hostKeys(config: Config): Promise<Finding[]> {
       ...skipped.map((found): Finding => ({ check, state: 'warn', found, advice: 'take it out of hostKeys' })),
     ]
   } catch (error) {
-    return [{ check, state: 'fail', found: asHatchwayError(error).message, advice: 'see sshd(8), FILES, on host keys' }]
+    const found = asHatchwayError(error).message
+    return [{ check, state: 'fail', found, advice: hostKeyAdvice(config, found) }]
   }
+}
+
+function hostKeyAdvice({ hostKeys }: Config, found: string): string {
+  if (/chmod/.test(found)) return 'run that chmod'
+  return hostKeys.length > 0
+    ? 'name another file in hostKeys, or none: then keys are made'
+    : 'put the file back from a backup; or remove it: another key is made, and every client asks about it'
 }
 
 function nearestDirectory(path: string): string {

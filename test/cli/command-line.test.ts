@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startContainer, type TestContainer } from '../support/containers.ts'
+import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { MAIN } from '../support/gateway.ts'
 import { openTerminal } from '../support/pty.ts'
 import { run } from '../support/run.ts'
@@ -132,6 +132,23 @@ describe('hatchway doctor', () => {
     ).toEqual(Array(7).fill('ok'))
     const { code: missing } = await run('ls', [join(directory, 'keys')])
     expect(missing).not.toBe(0)
+  })
+
+  it('has a hint that fits a container that is stopped, and a user who is not there', async () => {
+    const container = await startContainer('busybox')
+    try {
+      const user = await findings([`nobodyhere@${container.name}`])
+      expect(user.of('helper in')).toMatchObject({ state: 'fail', advice: expect.stringContaining('/etc/passwd') })
+      await docker('stop', '-t', '0', container.id)
+      const stopped = await findings([container.name])
+      expect(stopped.of('helper in')).toMatchObject({
+        state: 'fail',
+        found: expect.stringContaining('is stopped'),
+        advice: expect.stringContaining(`docker start ${container.name}`),
+      })
+    } finally {
+      await container.remove()
+    }
   })
 
   it('says what to do when the engine is away, the port taken, the keys unusable', async () => {

@@ -1,11 +1,15 @@
 /** Checks of `hatchway doctor` that no run of the whole can bring about. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { examineClock } from '../../src/cli/examine-clock.ts'
+import { examineEngine } from '../../src/cli/examine-engine.ts'
 import { examineSsh } from '../../src/cli/examine-ssh.ts'
+import { entries as connectEntries } from '../../src/cli/ssh-config/entries.ts'
 import { withInclude } from '../../src/cli/ssh-config/include.ts'
+import { hatchway } from '../support/program.ts'
+import { run } from '../support/run.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -32,9 +36,68 @@ it('the ssh configuration: not set up, set up, and half taken away', async () =>
   await mkdir(join(folder, 'hatchway'))
   await writeFile(entries, '')
   expect(await config()).toMatchObject({ state: 'ok', found: expect.stringContaining('includes') })
+
+  const written = (program: string) =>
+    writeFile(
+      entries,
+      connectEntries({
+        connect: [process.execPath, program, 'connect'],
+        hosts: ['web'],
+        suffixes: [],
+        knownHosts: '/x',
+      }),
+    )
+  const program = join(folder, "100% Kim's main.js")
+  await writeFile(program, '')
+  await written(program)
+  expect(await config()).toMatchObject({ state: 'ok' })
+  await rm(program)
+  expect(await config()).toMatchObject({
+    state: 'fail',
+    found: expect.stringContaining(`${program}, which is not there any more`),
+    advice: expect.stringContaining('config-ssh'),
+  })
 })
 
 it('the ssh client is named with its version', async () => {
   const client = (await examineSsh(folder)).find(({ check }) => check === 'ssh client')
   expect(client).toMatchObject({ state: 'ok', found: expect.stringMatching(/^OpenSSH_/) })
+})
+
+it('the engine that a start would use, also where it does not answer', async () => {
+  const engine = { kind: 'docker', endpoint: 'unix:///nonexistent/docker.sock' } as const
+  expect(await examineEngine({ engine })).toEqual([
+    {
+      check: 'engine',
+      state: 'fail',
+      found: expect.stringContaining('it would be used at unix:///nonexistent/docker.sock, named by engine.endpoint'),
+      advice: expect.stringContaining('no socket at /nonexistent/docker.sock'),
+    },
+  ])
+})
+
+it('lines of key files that are ignored, and a host key that is broken, with what to do', async () => {
+  const keys = join(folder, 'keys')
+  const made = await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')])
+  expect(made.code).toBe(0)
+  const line = await readFile(join(folder, 'key.pub'), 'utf8')
+  await writeFile(keys, `${line}frob ${line}`, { mode: 0o600 })
+  await writeFile(join(folder, 'hatchway.yaml'), 'hostKeys: [broken]\n')
+  await writeFile(join(folder, 'broken'), 'half a key', { mode: 0o600 })
+  const args = ['doctor', '--json', '--config', join(folder, 'hatchway.yaml'), '--authorized-keys', keys]
+  const away = { HOME: folder, DOCKER_HOST: 'unix:///nonexistent.sock' }
+  const { code, out } = await hatchway([...args, '--engine', 'docker', '--listen', '127.0.0.1:0'], away)
+  expect(code).toBe(1)
+  const findings: { check: string; state: string; found: string; advice?: string }[] = JSON.parse(out)
+  const of = (check: string) => findings.filter((finding) => finding.check === check)
+  expect(of('login keys')).toEqual([
+    { check: 'login keys', state: 'ok', found: '1 in 1 file' },
+    {
+      check: 'login keys',
+      state: 'warn',
+      found: expect.stringContaining(`${keys}:2 is ignored: `),
+      advice: 'correct that line',
+    },
+  ])
+  expect(of('host keys')).toMatchObject([{ state: 'fail', advice: expect.stringContaining('hostKeys') }])
 })

@@ -1,4 +1,5 @@
 /** The text of our ssh_config file and its known_hosts. Others choose the names in it, so each is checked. */
+import { splitArguments } from '../../auth/argv.ts'
 import type { HostKey } from '../../auth/hostkeys.ts'
 
 export interface EntrySettings {
@@ -46,6 +47,13 @@ function block(pattern: string, name: string, { connect, knownHosts, identityFil
 
 export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>[]): string {
   return hostKeys.map(({ type, blob }) => `${ALIAS} ${type} ${blob.toString('base64')}\n`).join('')
+}
+
+/** Returns the programs (node and ours) that the ProxyCommands of such a text run. */
+export function proxyFiles(text: string): string[] {
+  const commands = [...text.matchAll(/^ {2}ProxyCommand (.*)$/gm)].map(([, command = '']) => command)
+  const words = commands.flatMap((command) => (splitArguments(command) ?? []).slice(0, 2))
+  return [...new Set(words)].map((path) => path.replaceAll('%%', '%'))
 }
 
 /** Quotes for any shell that may run the ProxyCommand; ssh itself expands "%". */
