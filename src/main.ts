@@ -49,8 +49,8 @@ for (const register of COMMANDS) register(program)
 
 // Loaded where it is asked for or listed: every other command starts without it.
 if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[2]))) {
-  const { default: completion } = await import('@bomb.sh/tab/commander')
-  completion(program, { completionCommandName: 'completion' })
+  const { addCompletion } = await import('./cli/completion.ts')
+  addCompletion(program)
 }
 
 // `hatchway ls | head`: a reader that has enough is no failure.

@@ -15,13 +15,13 @@ const fingerprint = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'expected a f
 
 const who = z.strictObject({
   identities: patterns.optional().describe('Names of people: of a configured user, else the comment of the key.'),
-  groups: patterns.optional(),
+  groups: patterns.optional().describe('Groups of configured users.'),
   keys: z.array(fingerprint).min(1).max(256).optional().describe('SHA256:..., as ssh-keygen -l prints it.'),
   principals: patterns.optional().describe('Of the certificate that let them in.'),
 })
 
 const containers = z.strictObject({
-  names: patterns.optional(),
+  names: patterns.optional().describe('Names of containers.'),
   images: patterns.optional().describe('As docker ps shows them: alpine, registry.example/app:*.'),
   labels: z.record(z.string().min(1), z.string().max(256)).optional().describe('All of them; the value is a pattern.'),
   projects: patterns.optional().describe('Compose projects.'),
@@ -36,11 +36,14 @@ const hostPorts = z
 const or = <T extends z.ZodType>(list: T, error: string) => z.union([z.boolean(), list], { error })
 
 const actions = z.strictObject({
-  shell: z.boolean().optional(),
+  shell: z.boolean().optional().describe('A login shell.'),
   exec: or(patterns, 'expected true, false or a list of command patterns')
     .optional()
     .describe('Commands. In patterns * and ? match no character that means something to a shell.'),
-  sftp: z.union([z.boolean(), z.literal('read-only')], { error: 'expected true, false or read-only' }).optional(),
+  sftp: z
+    .union([z.boolean(), z.literal('read-only')], { error: 'expected true, false or read-only' })
+    .optional()
+    .describe('sftp, and scp by it; read-only: nothing is changed.'),
   forwardLocal: or(hostPorts, 'expected true, false or a list of HOST:PORT').optional().describe('ssh -L, -D, -W.'),
   forwardRemote: or(hostPorts, 'expected true, false or a list of HOST:PORT')
     .optional()
@@ -48,8 +51,8 @@ const actions = z.strictObject({
   forwardSocket: or(patterns, 'expected true, false or a list of path patterns')
     .optional()
     .describe('Unix sockets, -L and -R.'),
-  agent: z.boolean().optional(),
-  x11: z.boolean().optional(),
+  agent: z.boolean().optional().describe('ssh -A.'),
+  x11: z.boolean().optional().describe('ssh -X.'),
   pty: z.boolean().optional().describe('A terminal; without the key: where shell or exec are allowed.'),
   env: or(patterns, 'expected true, false or a list of variable names')
     .optional()
@@ -81,7 +84,8 @@ const rule = z
       .array(parsed(z.string(), parseWindow, 'days, hours and a time zone such as "Mon-Fri 08:00-18:00 Europe/Berlin"'))
       .min(1)
       .max(64)
-      .optional(),
+      .optional()
+      .describe('Days, hours and time zone.'),
     message: z.string().min(1).max(300).optional().describe('What the user reads if this rule refuses.'),
   })
   .superRefine((value, context) => {

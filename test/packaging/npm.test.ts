@@ -52,6 +52,7 @@ describe('the npm package', () => {
     const page = await run('man', ['--warnings', '-l', join(root, 'dist/hatchway.1')], { env: { MANWIDTH: '80' } })
     expect([page.code, page.stderr.toString()]).toEqual([0, ''])
     expect(page.stdout.toString()).toMatch(/hatchway serve[\s\S]*--authorized-keys/)
+    expect(await readdir(join(root, 'dist'))).toContain('hatchway.yaml.5')
   })
 
   it(
