@@ -28,6 +28,8 @@ export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTe
   let closed = false
   let drained: (() => void) | undefined
   let congested = false
+  /** What was typed and is not asked for yet. */
+  let ahead: Buffer = Buffer.alloc(0)
 
   const output = Object.defineProperties(
     new Writable({
@@ -58,15 +60,18 @@ export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTe
 
   /** A key at a time, so that nothing behind the answer is swallowed; and none while the screen is not taken. */
   async function feed(chunk: Buffer): Promise<void> {
-    for (let at = 0; at < chunk.length; at++) {
-      if (closed) return stdin.unshift(chunk.subarray(at))
-      const key = chunk[at]
+    ahead = chunk
+    while (ahead.length > 0) {
+      const [key] = ahead
       if (key === CTRL_C || key === CTRL_D) return left.abort()
       if (congested) await new Promise<void>((resolve) => (drained = resolve))
-      input.push(chunk.subarray(at, at + 1))
+      if (closed) return
+      input.push(ahead.subarray(0, 1))
+      ahead = ahead.subarray(1)
       if (key === CR || key === LF) await turn()
+      if (closed) return
     }
-    if (!closed) stdin.resume()
+    stdin.resume()
   }
 
   const onData = (chunk: Buffer) => {
@@ -90,6 +95,8 @@ export function promptTerminal(session: SshSession, asked: PtyRequest): PromptTe
       stdin.pause()
       stdin.off('data', onData)
       stdin.off('end', onEnd)
+      // At once: whoever reads next must have it before what comes later.
+      if (ahead.length > 0 && !stdin.readableEnded) stdin.unshift(ahead)
       // A resize or a signal from now on is for the program.
       session.listen(undefined)
       drained?.()

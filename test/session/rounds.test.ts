@@ -1,0 +1,96 @@
+/** `picker.again`: what a round leaves to the next, and what ends them all. The engine and the sessions' programs are fakes. */
+import { PassThrough } from 'node:stream'
+import pino from 'pino'
+import { expect, test } from 'vitest'
+import { HatchwayError } from '../../src/base/errors.ts'
+import type { ExitStatus } from '../../src/base/program.ts'
+import type { PickerEntry } from '../../src/picker/entry.ts'
+import { serveRounds } from '../../src/session/rounds.ts'
+import type { SessionDependencies, SessionPlaces } from '../../src/session/serve.ts'
+import type { InputSink, SessionEvents, SshSession } from '../../src/ssh/session.ts'
+import { anna } from '../support/people-and-places.ts'
+
+const web: PickerEntry = { ref: 'web', name: 'web', compose: '', status: 'Up', image: 'busybox', running: true }
+
+/** A session on a dumb terminal; each round's `enter` fails as `failures` say, in turn. */
+function world(failures: readonly HatchwayError[]) {
+  const stdin = new PassThrough()
+  const closed = new AbortController()
+  const told: string[] = []
+  const exits: ExitStatus[] = []
+  const destinations: number[] = []
+  const failed: string[] = []
+  const session: SshSession = {
+    start: { kind: 'shell' },
+    pty: { term: 'dumb', cols: 80, rows: 24, width: 0, height: 0, modes: Buffer.alloc(0) },
+    agentForwarding: false,
+    env: new Map(),
+    stdin,
+    closed: closed.signal,
+    accept() {},
+    reject() {},
+    listen(_events: SessionEvents | undefined) {},
+    pour: (_sink: InputSink) => ({ resume() {}, stop() {} }),
+    stopReading() {},
+    write: (_fd, chunk) => told.push(chunk.toString()) > 0,
+    async exit(status) {
+      exits.push(status)
+      closed.abort()
+    },
+  }
+  const rest = [...failures]
+  const places = (): SessionPlaces => {
+    destinations.push(destinations.length)
+    return {
+      connection: { id: '1', identity: anna },
+      destination: {
+        unknown: async () => ({ entries: async () => [web], choose: async () => {} }),
+        enter: async () => {
+          throw rest.shift() ?? new HatchwayError('CONTAINER_GONE', 'gone')
+        },
+      },
+      gate: {},
+      log: pino({ enabled: false }),
+      failed: ({ code }: HatchwayError) => void failed.push(code),
+    } as unknown as SessionPlaces
+  }
+  const deps = {
+    policy: { today: async () => anna },
+    pickLines: true,
+    limits: () => ({ sessionMaxTime: 0, sessionIdleTimeout: 0, sessionTimeoutWarning: 0 }),
+  } as unknown as SessionDependencies
+  const served = serveRounds(session, places(), places, deps)
+  return { stdin, told, exits, destinations, failed, served }
+}
+
+test('a container that fails is told, and the next is asked for, at a destination of its own', async () => {
+  const { stdin, told, exits, destinations, served } = world([
+    new HatchwayError('CONTAINER_NOT_RUNNING', 'container web is paused'),
+    new HatchwayError('NOT_PERMITTED', 'not for you'),
+  ])
+  stdin.write('1\rweb\r')
+  stdin.end('\x03')
+  await served
+  const screen = told.join('')
+  expect(screen).toMatch(/container web is paused[\s\S]*number or name: [\s\S]*not for you[\s\S]*number or name: /)
+  expect(destinations).toHaveLength(3)
+  // Nothing ran inside: it is as if the picker had been left at once, but the last failure is what there is to say.
+  expect(exits).toEqual([{ code: 255 }])
+})
+
+test.each(['SESSION_KILLED', 'SESSION_EXPIRED', 'TOO_MANY_SESSIONS', 'CONTAINER_CHANGED'] as const)(
+  '%s ends them all, and the connection learns of it',
+  async (code) => {
+    const { stdin, exits, destinations, failed, served } = world([new HatchwayError(code, 'over')])
+    stdin.write('1\r1\r')
+    await served
+    expect([destinations.length, exits, failed]).toEqual([1, [{ code: 255 }], [code]])
+  },
+)
+
+test('who leaves at once has 130', async () => {
+  const { stdin, exits, failed, served } = world([])
+  stdin.write('\x03')
+  await served
+  expect([exits, failed]).toEqual([[{ code: 130 }], []])
+})
