@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { codeAt } from '../../src/auth/totp.ts'
+import { parseTotp } from '../../src/config/secrets.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import type { Terminal } from '../support/pty.ts'
@@ -259,6 +261,40 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
         expect(await it.exit()).toBe(7)
       } finally {
         await again.stop()
+      }
+    },
+    LONG,
+  )
+
+  test(
+    'again: a second factor is typed once for two containers',
+    async () => {
+      const secret = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
+      const totp = parseTotp(secret)
+      if (!totp) throw new Error('no secret')
+      const kim = `users: { kim: { authorizedKeys: [${keys.authorized}], totpSecret: ${secret} } }`
+      const rules = `rules: [{ containers: { names: ['${P}-*'] }, users: [root, dev] }]`
+      const methods = 'authenticationMethods: ["publickey,keyboard-interactive:totp"]'
+      const both = await start('both', `${kim}\n${rules}\n${methods}\npicker: { style: lines, again: true }\n`)
+      try {
+        const it = (
+          await as('@', ['BatchMode no', 'PreferredAuthentications publickey,keyboard-interactive'], both)
+        ).terminal(['-t', 't'])
+        closers.push(() => it.kill())
+        await it.expect('Verification code: ')
+        it.send(`${codeAt(totp, Math.floor(Date.now() / 30_000))}\r`)
+        for (const name of ['web', 'data']) {
+          await it.expect('number or name: ')
+          it.send(`${name}\r`)
+          it.send('exit 0\r')
+          await it.expect(`${P}-${name}: the session ended (0)`)
+        }
+        await it.expect('number or name: ')
+        it.send('\x03')
+        expect(await it.exit()).toBe(0)
+        expect(it.output().split('Verification code: ')).toHaveLength(2)
+      } finally {
+        await both.stop()
       }
     },
     LONG,
