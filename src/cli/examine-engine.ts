@@ -20,7 +20,7 @@ export async function examineEngine({ engine: settings }: Pick<Config, 'engine'>
     const advice = 'put engine.endpoint, DOCKER_HOST or the docker context right'
     return [{ check, state: 'fail', found: asHatchwayError(error).message, advice }]
   }
-  const named = chosen.by === undefined ? '' : `, named by ${chosen.by}`
+  const named = chosen.by === undefined ? '' : ` (${chosen.by})`
   // As a start does it, which does not insist on an answer, and may then fall back to another way.
   const opened = await openEngine({ ...settings, lazy: true }, signal)
   const { endpoint } = opened

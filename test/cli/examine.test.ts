@@ -70,7 +70,7 @@ it('the engine that a start would use, also where it does not answer', async () 
     {
       check: 'engine',
       state: 'fail',
-      found: expect.stringContaining('it would be used at unix:///nonexistent/docker.sock, named by engine.endpoint'),
+      found: expect.stringContaining('it would be used at unix:///nonexistent/docker.sock (engine.endpoint)'),
       advice: expect.stringContaining('no socket at /nonexistent/docker.sock'),
     },
   ])
