@@ -8,6 +8,7 @@ import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { openInstance } from './base/instance.ts'
 import { listenAdvice } from './base/listen-advice.ts'
+import { checkLending } from './bytes/shared-read-buffer.ts'
 import type { LoadedConfig } from './config/load.ts'
 import type { Config, FixedConfig } from './config/schema.ts'
 import { Containers } from './container/containers.ts'
@@ -125,6 +126,10 @@ async function openGround(scope: Scope, config: Config, log: Logger) {
     Promise.all(config.hostCertificates.map(async (file) => ({ file, bytes: await readConfigured(file) }))),
     openPeople(config, tried, log),
     config.banner === undefined ? undefined : readBanner(config.banner, log),
+    checkLending().then((lends) => {
+      if (!lends)
+        log.warn({ node: process.version }, 'this node cannot read into a shared buffer: each byte costs more CPU')
+    }),
   ])
   return { engine: await opening, state, instance, hostKeys, hostCertificates, tried, people, banner }
 }

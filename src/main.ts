@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { PACKAGE_ROOT } from './base/package-root.ts'
+import { part } from './base/parts.ts'
 import { registerConfig } from './cli/commands/config.ts'
 import { registerConfigSsh } from './cli/commands/config-ssh.ts'
 import { registerConnect } from './cli/commands/connect.ts'
@@ -40,6 +41,15 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 const FIRST_STEPS = `
 To begin: \`hatchway doctor\`, \`hatchway serve\`, and in another terminal \`hatchway config-ssh\`, then \`ssh CONTAINER\`.`
 
+const loadFailures = part(() =>
+  Promise.all([
+    import('./base/errors.ts'),
+    import('./control/cli-failure.ts'),
+    import('./config/load.ts'),
+    import('./base/printable.ts'),
+  ]),
+)
+
 const program = new Command('hatchway')
   .description('SSH into any running container, with nothing installed inside it')
   .version(version())
@@ -68,12 +78,7 @@ try {
 }
 
 async function sentenceOf(error: unknown): Promise<{ message: string; exitCode: number }> {
-  const [{ HatchwayError }, { CliFailure }, { ConfigError }, { printable }] = await Promise.all([
-    import('./base/errors.ts'),
-    import('./control/cli-failure.ts'),
-    import('./config/load.ts'),
-    import('./base/printable.ts'),
-  ])
+  const [{ HatchwayError }, { CliFailure }, { ConfigError }, { printable }] = await loadFailures()
   const said = (text: string) => `hatchway: ${printable(text)}\n`
   if (error instanceof ConfigError) return { message: error.problems.map(said).join(''), exitCode: error.exitCode }
   if (error instanceof HatchwayError || error instanceof CliFailure) {

@@ -27,7 +27,7 @@ const ROOMS: Record<string, readonly string[]> = {
   session: ['auth', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
   observe: ['config', 'session', 'sftp', 'ssh'],
   control: ['session'],
-  'app.ts': ['auth', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],
+  'app.ts': ['auth', 'bytes', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],
   cli: [
     'app.ts',
     'auth',
@@ -123,6 +123,21 @@ test('only one module loads ssh2, only the choice of an engine names a driver', 
   }
   expect(loads.filter((name) => !name.startsWith('ssh/'))).toEqual([])
   expect(drivers).toEqual(['engine/choose.ts'])
+})
+
+/** What is read before a gateway listens, and by commands that end soon. */
+const LOADS_AT_ONCE = ['observe/log.ts']
+
+test('what a gateway loads late is a part that it loads as a whole after its start', () => {
+  const loose = sources(src).filter((file) => {
+    const name = path.relative(src, file)
+    const text = readFileSync(file, 'utf8').replaceAll(
+      /typeof import\(|part\(\(\) =>\s*(?:Promise\.all\(\[[^\]]*\]|import\()/g,
+      '',
+    )
+    return !name.startsWith('cli/') && !LOADS_AT_ONCE.includes(name) && text.includes("import('")
+  })
+  expect(loose.map((file) => path.relative(src, file))).toEqual(['main.ts'])
 })
 
 test('the drivers of engines do not import each other', () => {

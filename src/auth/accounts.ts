@@ -1,6 +1,7 @@
 /** Finds an account of this machine by its name: in /etc/passwd, else by getent, which also asks LDAP or SSSD. */
 import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
+import { part } from '../base/parts.ts'
 import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
 
 export interface Account {
@@ -10,6 +11,8 @@ export interface Account {
   readonly home: string
 }
 
+const loadExeca = part(() => import('execa'))
+
 const PASSWD = '/etc/passwd'
 const LOOKUP_MS = 5_000
 
@@ -17,8 +20,7 @@ export async function findAccount(name: string): Promise<Account | undefined> {
   const local = (await readPasswd()).split('\n').map((line) => accountOf(line))
   const found = local.find((account) => account?.name === name)
   if (found) return found
-  // Loaded on first use: clients start `hatchway stdio` for every connection.
-  const { execa } = await import('execa')
+  const { execa } = await loadExeca()
   const asked = await execa('getent', ['passwd', '--', name], { reject: false, timeout: LOOKUP_MS, stdin: 'ignore' })
   if (asked.exitCode === undefined) mustBeOfTheProgram('getent', asked.cause)
   // Without a getent on this machine stdout is undefined.

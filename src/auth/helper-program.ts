@@ -8,6 +8,7 @@ import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import type { Logger } from 'pino'
 import { HatchwayError, messageOf } from '../base/errors.ts'
+import { part } from '../base/parts.ts'
 import { printable } from '../base/printable.ts'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
@@ -16,6 +17,8 @@ import { splitArguments } from './argv.ts'
 import { unsafe } from './strict-modes.ts'
 import { checkTokens, expand, type Tokens } from './tokens.ts'
 import { mustBeOfTheFile, mustBeOfTheProgram } from './undecided.ts'
+
+const loadExeca = part(() => import('execa'))
 
 export interface HelperSettings {
   /** The configuration key, for messages. */
@@ -94,8 +97,7 @@ export function whyUnsafe(program: string): string | undefined {
 }
 
 async function run(program: string, args: readonly string[], account: Account, limit: number, signal: AbortSignal) {
-  // Loaded on first use: clients start `hatchway stdio` for every connection.
-  const { execa } = await import('execa')
+  const { execa } = await loadExeca()
   const { name, uid, gid, home } = account
   const lang = process.env.LANG
   // A process group of its own: what the program started is killed with it.

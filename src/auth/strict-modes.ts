@@ -8,6 +8,8 @@ import { PACKAGE_ROOT } from '../base/package-root.ts'
 import { mustBeOfTheFile } from './undecided.ts'
 
 const STICKY = 0o1000
+/** Read once: the program's files may be replaced under a running gateway. */
+const PROGRAM_OWNER = statSync(PACKAGE_ROOT).uid
 
 /** Returns why `path` (resolved, no links) cannot be trusted, or undefined. @throws stat(2)'s error for a directory above */
 export function unsafe(path: string, stats: Stats, home: string): string | undefined {
@@ -33,7 +35,7 @@ function badness(path: string, stats: Stats): string | undefined {
 
 /** The gateway's user, root, and the owner of the gateway's program files, who could do worse than add a key. */
 function trustedOwners(): ReadonlySet<number> {
-  return new Set([0, process.getuid?.() ?? 0, statSync(PACKAGE_ROOT).uid])
+  return new Set([0, process.getuid?.() ?? 0, PROGRAM_OWNER])
 }
 
 /** The group of one person (umask 002): a file writable by it is not writable by others, as for Debian's sshd. */

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
-import { asHatchwayError, messageOf } from '../base/errors.ts'
+import { asHatchwayError, isErrno, messageOf } from '../base/errors.ts'
 import { listenAdvice } from '../base/listen-advice.ts'
 import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
@@ -37,7 +37,7 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     loginKeys(config),
     hostKeys(config),
     Promise.all(config.listen.map((address) => port(address, config))),
-    Promise.all([nativeCrypto(), pty(), helper(config), examineClock()]),
+    Promise.all([nativeCrypto(), pty(config), helper(config), examineClock()]),
     examineSsh(),
     login === undefined ? [] : examineGuest(config, login),
   ])
@@ -141,15 +141,19 @@ async function nativeCrypto(): Promise<Finding> {
   }
 }
 
-async function pty(): Promise<Finding> {
+/** Only terminals of the cli engine need it, and only where the guest helper does not run. */
+async function pty({ engine }: Config): Promise<Finding> {
   const check = 'node-pty'
   try {
     await import('node-pty')
     return { check, state: 'ok', found: 'loads' }
   } catch (error) {
-    const advice = 'install a C++ compiler and make, then `npm rebuild node-pty`; only the cli engine needs it'
-    const reason = messageOf(error).split('\n')[0]
-    return { check, state: 'warn', found: `does not load: ${reason}`, advice }
+    const missing = isErrno(error, 'ERR_MODULE_NOT_FOUND')
+    if (missing && engine.kind !== 'cli') return { check, state: 'ok', found: 'not installed, and not needed' }
+    const found = missing ? 'not installed' : `does not load: ${messageOf(error).split('\n')[0]}`
+    const step = missing ? 'npm install node-pty@1.1.0` beside hatchway' : 'npm rebuild node-pty`'
+    const advice = `install a C++ compiler and make, then \`${step}: for terminals of the cli engine without the guest helper`
+    return { check, state: 'warn', found, advice }
   }
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
 import { asHatchwayError } from '../base/errors.ts'
+import { loadAllParts } from '../base/parts.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Control, openControl } from '../control/server.ts'
@@ -136,6 +137,9 @@ function announce(gateway: Gateway, config: Config, log: Logger): void {
   commandToType(gateway, config)
     .then((command) => log.info(process.stderr.isTTY ? `to enter a container: ${command}` : { command }, 'ready'))
     .catch((error: unknown) => log.debug({ err: error }, 'no command to show'))
+    .then(loadAllParts)
+    .then(() => log.debug('the whole program is loaded'))
+    .catch((error: unknown) => log.error({ err: error }, 'a part of the program cannot be loaded: install it anew'))
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import path from 'node:path'
 import { HatchwayError } from '../base/errors.ts'
+import { part } from '../base/parts.ts'
 import { isUtf8Text } from '../bytes/byte-text.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { GuestRefusal } from '../guest/guest.ts'
@@ -14,6 +15,8 @@ import type { EnvInfo } from './envinfo.ts'
 import { runOwnScript } from './own-script.ts'
 import { sessionProgram } from './program.ts'
 import { runProgram, type SessionPlace } from './run.ts'
+
+const loadOwnServer = part(() => Promise.all([import('../sftp/archive-files.ts'), import('../sftp/server.ts')]))
 
 /** Where distributions keep it: Debian, Fedora, Arch and Alpine, SUSE. */
 const SERVERS: readonly [string, ...string[]] = [
@@ -52,11 +55,7 @@ export async function runSftp(
       if (!(error instanceof GuestRefusal)) throw error
     }
   }
-  // Only where they are needed: they are a good part of a start.
-  const [{ archiveFiles }, { serveSftp }] = await Promise.all([
-    import('../sftp/archive-files.ts'),
-    import('../sftp/server.ts'),
-  ])
+  const [{ archiveFiles }, { serveSftp }] = await loadOwnServer()
   const closed = new AbortController()
   onAbort(signal, (reason) => closed.abort(reason))
   const files = archiveFiles(place.road.engine, place.container.id, closed.signal)

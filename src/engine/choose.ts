@@ -6,6 +6,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
+import { part } from '../base/parts.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { FLAVOURS } from './cli/flavour.ts'
 import { type DockerAddress, parseEngineAddress } from './docker/address.ts'
@@ -13,6 +14,8 @@ import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
 import type { Engine } from './engine.ts'
 import { engineLimit } from './messages.ts'
+
+const loadCli = part(() => import('./cli/cli.ts'))
 
 export { formatAddress } from './docker/address.ts'
 
@@ -146,10 +149,9 @@ function isProgram(file: string): boolean {
   }
 }
 
-/** The CLI is loaded where it is needed. */
 async function open(chosen: ChosenEngine): Promise<Engine> {
   if (chosen.kind === 'api') return createDockerEngine({ endpoint: chosen.address })
-  const { createCliEngine } = await import('./cli/cli.ts')
+  const { createCliEngine } = await loadCli()
   return createCliEngine({ binary: chosen.binary })
 }
 

@@ -67,7 +67,6 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
   const winners = new BoundedMap<string, string>(REMEMBERED)
   const closed = new AbortController()
   const journal = openJournal(settings.stateFolder && join(settings.stateFolder, 'guest'), settings.instance)
-  const binaries = new Map<string, Promise<GuestBinary | undefined>>()
   const serve = createServe(engine, settings, log)
   const direct = createDirectPath(engine, settings, log)
   const swept =
@@ -77,9 +76,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
 
   async function binaryFor(signal: AbortSignal): Promise<GuestBinary | undefined> {
     const { arch } = await engine.info(signal)
-    const known = binaries.get(arch) ?? loadBinary(arch)
-    binaries.set(arch, known)
-    return known
+    return loadBinary(arch)
   }
 
   async function arrive(

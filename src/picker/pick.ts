@@ -1,9 +1,13 @@
 /** Which container, asked on the session's own terminal. */
+import { part } from '../base/parts.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 import type { PickerEntry } from './entry.ts'
 import { numberedLines } from './lines.ts'
 import { promptTerminal } from './terminal.ts'
+
+/** The prompt library. */
+const loadSearch = part(() => import('./search.ts'))
 
 /** Nobody is asked for ever. */
 const CHOICE_MS = 10 * 60_000
@@ -28,10 +32,9 @@ export async function pick(
   try {
     const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
     const colours = !session.env.get('NO_COLOR')
-    // The prompt library is loaded where it is needed: `hatchway stdio` starts for every connection.
     const entry = plain
       ? await numberedLines(message, entries, terminal, limit)
-      : await (await import('./search.ts')).search({ message, entries, terminal, colours }, limit)
+      : await (await loadSearch()).search({ message, entries, terminal, colours }, limit)
     return { entry, pty: terminal.pty() }
   } catch (error) {
     signal.throwIfAborted()

@@ -2,9 +2,13 @@
 import { isAbsolute } from 'node:path'
 import { killGroup, whyUnsafe } from '../auth/helper-program.ts'
 import { HatchwayError } from '../base/errors.ts'
+import { part } from '../base/parts.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { MAX_ANSWER_BYTES } from './ask-webhook.ts'
 import type { Ask } from './external.ts'
+
+/** A hundred files that most gateways never need. */
+const loadExeca = part(() => import('execa'))
 
 /** Nothing of the gateway's own environment, which may hold secrets. */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }
@@ -16,8 +20,7 @@ export function commandAsker([program = '', ...args]: readonly string[]): Ask {
   return async (question, signal) => {
     const reason = whyUnsafe(program)
     if (reason !== undefined) throw new Error(reason)
-    // Here, and not above: a hundred files that most gateways never need, at every start of `hatchway stdio`.
-    const { execa } = await import('execa')
+    const { execa } = await loadExeca()
     signal.throwIfAborted()
     const child = execa(program, args, {
       input: question,

@@ -19,6 +19,8 @@ export interface GatewayOptions {
   readonly guest?: 'auto' | 'off' | 'require'
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Another copy of the program: its dist/main.js. */
+  readonly main?: string
   /** prlimit(1)'s options, such as --nofile=64. */
   readonly limits?: readonly string[]
 }
@@ -63,7 +65,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     program ?? '',
     [
       ...before,
-      MAIN,
+      options.main ?? MAIN,
       'serve',
       ...['--listen', '127.0.0.1:0', '--authorized-keys', options.keys.authorized, '--keys', state],
       ...['--engine', options.engine, '--guest', options.guest ?? 'auto'],

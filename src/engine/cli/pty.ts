@@ -10,7 +10,7 @@ import { readSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 import { ReadStream } from 'node:tty'
-import { isErrno } from '../../base/errors.ts'
+import { HatchwayError, isErrno } from '../../base/errors.ts'
 import type { WindowSize } from '../../base/program.ts'
 import { unreachable } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
@@ -105,12 +105,22 @@ export function spawnOnTerminal(
 }
 
 function start(binary: string, args: string[], size: WindowSize) {
+  const { spawn } = loadNodePty()
   try {
-    // Only now: it is compiled at install, and the API engine works where it could not be.
-    const { spawn }: typeof import('node-pty') = load('node-pty')
     return spawn(binary, args, { ...size, name: 'xterm', encoding: null, env: process.env })
   } catch (cause) {
     throw unreachable(`${binary} cannot be run`, cause)
+  }
+}
+
+/** Only now: it is compiled where it is installed, and nothing else needs it. */
+function loadNodePty(): typeof import('node-pty') {
+  try {
+    return load('node-pty')
+  } catch (cause) {
+    const why = isErrno(cause, 'MODULE_NOT_FOUND') ? 'is not installed' : 'does not load'
+    const message = `node-pty ${why} at the gateway, so it has no terminal to give (its \`hatchway doctor\` says more)`
+    throw new HatchwayError('TERMINAL_MISSING', message, { cause })
   }
 }
 

@@ -1,5 +1,8 @@
 /** Short calls of the CLI: one child each, bounded in time and output, its errors as HatchwayErrors. */
+import { part } from '../../base/parts.ts'
 import { type About, engineError, engineTimeout, unreachable } from '../messages.ts'
+
+const loadExeca = part(() => import('execa'))
 
 export interface CliResult {
   readonly code: number
@@ -31,8 +34,7 @@ export function createCli(binary: string): Cli {
   async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
     options.signal.throwIfAborted()
     const deadline = options.deadline ?? DEADLINE_MS
-    // Loaded where it is needed: with an API socket it never is.
-    const { execa } = await import('execa')
+    const { execa } = await loadExeca()
     const result = await execa(binary, args, {
       reject: false,
       encoding: 'buffer',

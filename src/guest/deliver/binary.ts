@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PACKAGE_ROOT } from '../../base/package-root.ts'
+import { part } from '../../base/parts.ts'
 import { tarball } from './tar.ts'
 
 /** Every name the helper gets in a container's file system begins so. */
@@ -19,8 +20,19 @@ export interface GuestBinary {
   readonly holderImage: { readonly repository: string; readonly tag: string; readonly tar: Buffer }
 }
 
-/** Undefined: no helper was built for this machine. */
-export async function loadBinary(arch: string): Promise<GuestBinary | undefined> {
+const loaded = new Map<string, Promise<GuestBinary | undefined>>()
+
+// A helper of another version than the program would not understand it.
+part(() => Promise.all(['x64', 'arm64'].map(loadBinary)))
+
+/** Undefined: no helper was built for this machine. Read once. */
+export function loadBinary(arch: string): Promise<GuestBinary | undefined> {
+  const known = loaded.get(arch) ?? readBinary(arch)
+  loaded.set(arch, known)
+  return known
+}
+
+async function readBinary(arch: string): Promise<GuestBinary | undefined> {
   if (!/^[a-z0-9]+$/.test(arch)) return undefined
   const bytes = await readFile(join(PACKAGE_ROOT, 'guest', 'bin', `hatchway-guest-${arch}`)).catch(() => undefined)
   if (bytes === undefined) return undefined
