@@ -12,8 +12,8 @@ const SALT_BYTES = 16
 const HASH_BYTES = 32
 
 /**
- * One at a time: each takes a whole core, 32 MiB and one of the four threads that also read files. Only connections
- * before their login wait, and maxStartups limits those.
+ * One at a time: each takes a whole core, 32 MiB and one of the four threads that also read files. Those of one source
+ * (perSourceMaxStartups) can all wait: for half a minute.
  */
 const hashing = createSemaphore({ atOnce: 1, waiting: 128 })
 

@@ -15,13 +15,15 @@ export const limits = z.strictObject({
   maxAuthTries: z.int().min(1).max(100).default(6).describe('Authentication attempts in one connection.'),
   loginGraceTime: duration().prefault('120s').describe('A connection must have authenticated by then; 0: no limit.'),
   maxStartups: maxStartups
-    .prefault('10:30:100')
+    .prefault('150:30:300')
     .describe(
-      'start:rate:full: from `start` unauthenticated connections on, new ones are dropped with rate %, all at `full`.',
+      "start:rate:full: from `start` unauthenticated connections on, new ones are dropped with rate %, all at `full`. sshd's default is 10:30:100, for each of its connections is a process; `ansible -f 50` begins fifty at once.",
     ),
   perSourceMaxStartups: count()
-    .prefault('none')
-    .describe('The same for one source alone: how many of its connections may be unauthenticated at a time.'),
+    .prefault(100)
+    .describe(
+      "The same for one source alone: how many of its connections may be unauthenticated at a time. sshd's default is none; with fewer than `start` of maxStartups one source keeps nobody else out.",
+    ),
   perSourceNetBlockSize: netBlockSize
     .prefault('32:64')
     .describe(

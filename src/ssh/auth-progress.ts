@@ -11,6 +11,8 @@ export interface MethodProof<Identity> {
   /** As the client offered it, for the log. */
   readonly fingerprint?: string
   readonly key?: UserKey
+  /** Nothing was to be proved: the client asked whether a key would do. */
+  readonly query?: true
 }
 
 export interface MethodVerdict<Identity> {

@@ -85,7 +85,10 @@ export class AuthVerifier<Identity> {
     const { algorithm, blob, signature, signedLength } = readPublicKey(reader)
     const key = parseUserKey(algorithm, blob)
     const print = key?.fingerprint ?? fingerprint(blob)
-    const refused: MethodProof<Identity> = { method: 'publickey', identity: undefined, fingerprint: print }
+    const refused: MethodProof<Identity> = {
+      ...{ method: 'publickey', identity: undefined, fingerprint: print },
+      ...(!signature && { query: true }),
+    }
     if (!key || progress.used(key)) return refused
     const identity = await authenticator.publicKey({ algorithm, blob }, context)
     if (identity === undefined) return refused

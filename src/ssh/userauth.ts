@@ -19,8 +19,18 @@ const MAX_PENDING = 10
 const MAX_BYTES = 64 * 1024
 /** sshd's bound on requests, of which not all count as tries (auth2.c). */
 const MAX_REQUESTS = 1024
+/**
+ * Keys that a client may ask about, which sshd counts as tries (auth2.c): an agent offers all it has, expired certificates
+ * among them, and nobody guesses a key.
+ */
+const MAX_KEY_QUERIES = 64
 /** A user name is longer than a Unix one: it may name a container, too. */
 const MAX_USER_LENGTH = 1024
+
+const TRY_FEWER = 'with IdentitiesOnly=yes and -i ssh tries one key alone'
+
+/** How a refusal counts: a question about a key, a try, or a proof of somebody who may not log in by this name. */
+type Failure = 'query' | 'try' | 'turned away'
 
 /** How one try ended. */
 export interface AuthResult {
@@ -59,6 +69,7 @@ export class UserAuth<Identity> {
   #attempted = false
   #turnedAway = false
   #failures = 0
+  #queries = 0
   #done = false
 
   constructor(options: UserAuthOptions<Identity>) {
@@ -191,7 +202,7 @@ export class UserAuth<Identity> {
     const { method } = request
     // What had been answered was a try: uncounted, a client could guess passwords for ever by turning away before the
     // last question.
-    if (this.#verifier.abandon()) this.#count(context, { method: 'keyboard-interactive', result: 'refused' })
+    if (this.#verifier.abandon()) this.#count(context, { method: 'keyboard-interactive', result: 'refused' }, 'try')
     if (this.#options.transport.closed) return undefined
     if (++this.#requests > MAX_REQUESTS) {
       this.#options.transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'too many authentication requests')
@@ -224,13 +235,13 @@ export class UserAuth<Identity> {
       return
     }
     if (result === 'refused' || identity === undefined)
-      return this.#fail(context, { ...told, result: 'refused' }, began)
+      return this.#fail(context, { ...told, result: 'refused' }, began, proof.query ? 'query' : 'try')
     const refusal = await authenticator.admit?.(identity, context)
     if (transport.closed) return
     if (refusal !== undefined) {
       transport.send(packet(Message.USERAUTH_BANNER, `${refusal}\r\n`, ''))
       this.#progress.startOver()
-      return this.#fail(context, { ...told, result: 'refused' }, began, true)
+      return this.#fail(context, { ...told, result: 'refused' }, began, 'turned away')
     }
     this.#done = true
     transport.authenticated()
@@ -248,22 +259,27 @@ export class UserAuth<Identity> {
       : { result: 'complete', identity }
   }
 
-  async #fail(context: AuthContext, result: AuthResult, began: number, turnedAway = false): Promise<void> {
+  async #fail(context: AuthContext, result: AuthResult, began: number, kind: Failure): Promise<void> {
     const { transport } = this.#options
     await sleep(refusalDelay(performance.now() - began), undefined, { ref: false })
     if (transport.closed) return
-    this.#count(context, result, turnedAway)
+    this.#count(context, result, kind)
     if (!transport.closed) this.#refuse(false)
   }
 
-  #count(context: AuthContext, result: AuthResult, turnedAway = false): void {
+  #count(context: AuthContext, result: AuthResult, kind: Failure): void {
     const { transport, decided, maxAuthTries } = this.#options
     // Nobody guesses a key: a client offers all it has.
-    this.#turnedAway = turnedAway || (this.#turnedAway && result.method === 'publickey')
+    this.#turnedAway = kind === 'turned away' || (this.#turnedAway && result.method === 'publickey')
     decided(context, result)
-    this.#failures++
-    if (this.#failures < maxAuthTries) return
-    transport.disconnect(DisconnectReason.PROTOCOL_ERROR, 'Too many authentication failures')
+    if (kind === 'query') this.#queries++
+    else this.#failures++
+    const queriesLeft = Math.max(MAX_KEY_QUERIES, maxAuthTries) - this.#queries
+    if (this.#failures < maxAuthTries && queriesLeft > 0) return
+    // OpenSSH's client shows the sentence, which begins as sshd's.
+    const keys =
+      this.#queries === 0 ? '' : `: ${this.#queries} keys were tried, and none of them lets you in; ${TRY_FEWER}`
+    transport.disconnect(DisconnectReason.PROTOCOL_ERROR, `Too many authentication failures${keys}`)
   }
 
   #refuse(partial: boolean): undefined {

@@ -34,8 +34,8 @@ describe('configuration', () => {
     expect(config.limits).toEqual({
       maxAuthTries: 6,
       loginGraceTime: 120_000,
-      maxStartups: { start: 10, rate: 30, full: 100 },
-      perSourceMaxStartups: 0,
+      maxStartups: { start: 150, rate: 30, full: 300 },
+      perSourceMaxStartups: 100,
       perSourceNetBlockSize: { ipv4: 32, ipv6: 64 },
       perSourcePenalties: {
         enabled: true,

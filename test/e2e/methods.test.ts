@@ -150,7 +150,6 @@ test('many who try passwords keep each other waiting, and nobody with a key', as
   const connection = { port: target.port, privateKey: readFileSync(keys.ed25519) }
   const username = login('alice=')
   const peers = await Promise.all(
-    // One less than maxStartups begins to drop at, with the login that follows.
     Array.from({ length: 8 }, () =>
       connectPeer(connection, { authenticate: false, hide: [51, 52], username, readyTimeout: 0 }),
     ),

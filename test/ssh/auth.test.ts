@@ -200,13 +200,40 @@ test('an authenticator that throws ends the login, tells the log, and tells the 
   expect(server.events).toContainEqual(expect.objectContaining({ type: 'fault', error }))
 })
 
-test('MaxAuthTries: the sixth failure ends the connection, with a sentence', async () => {
-  server = await startServer({ publicKey: async () => undefined })
-  const keys = Array.from({ length: 8 }, (_, i) => ['-i', server.folder.key(`k${i}`)]).flat()
-  const result = await ssh(server, ['true'], { first: keys })
-  expect(result.code).toBe(255)
-  expect(result.stderr.toString()).toContain('Too many authentication failures')
-  expect(server.events.filter((event) => event.type === 'auth')).toHaveLength(6)
+describe('MaxAuthTries', () => {
+  const refused = () => server.events.filter((event) => event.type === 'auth' && !event.accepted).length
+  const reason = async () => {
+    const { reader } = (await peer?.next(Message.DISCONNECT)) ?? {}
+    return [reader?.u32(), reader?.text()]
+  }
+
+  test('the sixth signature of a key that is not let in ends the connection, with a sentence', async () => {
+    await stranger({ publicKey: async () => undefined })
+    const blob = publicBlob(server.folder.key('other'))
+    const signed = request('publickey', true, 'ssh-ed25519', blob, fields('ssh-ed25519', Buffer.alloc(64)))
+    for (let i = 1; i < 6; i++) expect(await answer(signed)).toBe('publickey false')
+    peer?.send(signed)
+    expect(await reason()).toEqual([2, 'Too many authentication failures'])
+    expect(refused()).toBe(6)
+  })
+
+  test('asking about a key is no try: the eleventh of an agent gets in', async () => {
+    server = await startServer({ session: ok })
+    const keys = Array.from({ length: 10 }, (_, i) => ['-i', server.folder.key(`k${i}`)]).flat()
+    const result = await ssh(server, ['true'], { first: keys })
+    expect([result.code, result.stderr.toString(), refused()]).toEqual([0, '', 10])
+  })
+
+  test('nobody asks for ever, and reads how many keys were tried and what helps', async () => {
+    await stranger({ publicKey: async () => undefined })
+    const query = request('publickey', false, 'ssh-ed25519', publicBlob(server.folder.key('other')))
+    for (let i = 1; i < 64; i++) expect(await answer(query)).toBe('publickey false')
+    peer?.send(query)
+    expect(await reason()).toEqual([
+      2,
+      'Too many authentication failures: 64 keys were tried, and none of them lets you in; with IdentitiesOnly=yes and -i ssh tries one key alone',
+    ])
+  })
 })
 
 test('a banner is shown before the login', async () => {
