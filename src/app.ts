@@ -15,9 +15,9 @@ import { Containers } from './container/containers.ts'
 import { createStarter } from './container/lifecycle/starter.ts'
 import { createPlainRoad } from './container/plain.ts'
 import { createMadeContainers } from './container/templates/template-containers.ts'
+import { engineAdvice } from './engine/advice.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
-import { engineLimit } from './engine/messages.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
@@ -28,6 +28,7 @@ import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { createDestinations } from './session/destination.ts'
+import { createEngineWatch } from './session/engine-watch.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
 import { readMotd } from './session/motd.ts'
 import { followed, openPeople } from './session/people.ts'
@@ -37,7 +38,7 @@ import type { Endpoint } from './ssh/connection.ts'
 import { createApproach } from './ssh/preamble/preamble.ts'
 import { createSshServer, type SshServer } from './ssh/server.ts'
 
-/** How long the engine may take to answer at start; later it may come and go. */
+/** How long the choice of an engine may take at start; later it may come and go. */
 const ENGINE_LIMIT_MS = 20_000
 
 export interface Gateway {
@@ -58,19 +59,25 @@ export interface Gateway {
   close(): Promise<void>
 }
 
+export interface GatewayStart {
+  readonly where?: LoadedConfig['where']
+  /** How many ports after a configured one are tried where another program has that. */
+  readonly nextPorts?: number
+}
+
 /** Hours of rules, ends of keys and changes of their files come without an event. */
 const REVIEW_EVERY_MS = 30_000
 
 /** @throws HatchwayError CONFIG_INVALID (keys, addresses); an engine that is down is no error */
-export function startGateway(config: Config, log: Logger, where?: LoadedConfig['where']): Promise<Gateway> {
-  return opened((scope) => openGateway(scope, config, log, where))
+export function startGateway(config: Config, log: Logger, start: GatewayStart = {}): Promise<Gateway> {
+  return opened((scope) => openGateway(scope, config, log, start))
 }
 
 async function openGateway(
   scope: Scope,
   config: Config,
   log: Logger,
-  where: LoadedConfig['where'] | undefined,
+  { where, nextPorts = 0 }: GatewayStart,
 ): Promise<Gateway> {
   const observe = logEvents(log)
   const ground = await openGround(scope, config, log)
@@ -80,15 +87,13 @@ async function openGateway(
   const registry = new SessionRegistry()
   const server = openServer(scope, config, { ground, inside, inForce, registry, observe }, log)
   const stopped = openRounds(scope, inForce.review, log)
-  inside.containers.follow(stopped).catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
-  withDeadline(engineLimit('its version', ENGINE_LIMIT_MS), [stopped], (limit) => engine.info(limit)).catch(
-    (error: unknown) => {
-      if (stopped.aborted) return
-      log.warn({ endpoint: engine.endpoint, err: error }, `sessions must wait: ${messageOf(error)}`)
-    },
-  )
+  const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
+  inside.containers
+    .follow(stopped, watch.heard)
+    .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
+  void watch.begin()
   return {
-    endpoints: await listenOn(server, config.listen),
+    endpoints: await listenOn(server, config.listen, nextPorts),
     hostKeys,
     engine,
     registry,
@@ -212,20 +217,25 @@ function openRounds(scope: Scope, review: (signal: AbortSignal) => Promise<unkno
   return scope.add(stopped, () => stopped.abort()).signal
 }
 
-async function listenAt(server: SshServer<Identity>, host: string, port: number): Promise<Endpoint> {
+async function listenOn(
+  server: SshServer<Identity>,
+  addresses: Config['listen'],
+  nextPorts: number,
+): Promise<Endpoint[]> {
+  const endpoints: Endpoint[] = []
+  for (const { host, port } of addresses) endpoints.push(await listenNear(server, host, port, port + nextPorts))
+  return endpoints
+}
+
+async function listenNear(server: SshServer<Identity>, host: string, port: number, last: number): Promise<Endpoint> {
   try {
     return await server.listen(host, port)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    if (code === 'EADDRINUSE' && port < last) return listenNear(server, host, port + 1, last)
     const advice = listenAdvice(code, port)
     throw new HatchwayError('CONFIG_INVALID', `cannot listen: ${messageOf(error)}: ${advice}`, { cause: error })
   }
-}
-
-async function listenOn(server: SshServer<Identity>, addresses: Config['listen']): Promise<Endpoint[]> {
-  const endpoints: Endpoint[] = []
-  for (const { host, port } of addresses) endpoints.push(await listenAt(server, host, port))
-  return endpoints
 }
 
 function makesContainers({ templates = {} }: FixedConfig): boolean {

@@ -50,7 +50,7 @@ export async function checkStart({ config, where }: LoadedConfig): Promise<Start
     attempt([], complaints, () => checkPeople(config, complaints, log)),
     attempt(['engine'], complaints, () => chooseEngine(config.engine)),
     attempt(['authorization'], complaints, async () => {
-      openExternal(config.authorization, { acceptEnv: [], engine: '' }, log)
+      openExternal(config.authorization, { acceptEnv: [], engine: { endpoint: '' } }, log)
     }),
     ...(['banner', 'motd'] as const).map((key) => checkText(key, config[key], complaints)),
   ])

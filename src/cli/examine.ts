@@ -7,7 +7,7 @@ import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { asHatchwayError, isErrno, messageOf } from '../base/errors.ts'
 import { listenAdvice } from '../base/listen-advice.ts'
 import { plural } from '../base/plural.ts'
-import { ConfigError } from '../config/load.ts'
+import { ConfigError, isUsualAddress, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions } from '../control/client.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
@@ -23,20 +23,20 @@ const NODE_NEEDED = [20, 19] as const
 
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
   const node = nodeVersion(process.versions.node)
-  let config: Config
-  let file: string | undefined
+  let loaded: LoadedConfig
   try {
-    ;({ config, file } = configFrom(flags))
+    loaded = configFrom(flags)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const advice = 'put that right; `hatchway config example` shows every key'
     return [node, ...error.problems.map((found) => ({ check: 'config', state: 'fail' as const, found, advice }))]
   }
+  const { config, file } = loaded
   const groups = await Promise.all([
     examineEngine(config),
     loginKeys(config),
     hostKeys(config),
-    Promise.all(config.listen.map((address) => port(address, config))),
+    Promise.all(config.listen.map((address) => port(address, loaded))),
     Promise.all([nativeCrypto(), pty(config), helper(config), examineClock()]),
     examineSsh(),
     login === undefined ? [] : examineGuest(config, login),
@@ -110,14 +110,16 @@ function nearestDirectory(path: string): string {
   return existsSync(path) || path === dirname(path) ? path : nearestDirectory(dirname(path))
 }
 
-async function port(address: { readonly host: string; readonly port: number }, config: Config): Promise<Finding> {
+async function port(address: { readonly host: string; readonly port: number }, loaded: LoadedConfig): Promise<Finding> {
   const check = 'port'
   const where = at({ address: address.host, port: address.port })
   const problem = await tryToListen(address)
   if (problem === undefined) return { check, state: 'ok', found: `${where} is free` }
-  const gateways = problem === 'EADDRINUSE' ? await allSessions(config.controlSocket, false).catch(() => []) : []
+  const gateways = problem === 'EADDRINUSE' ? await allSessions(loaded.config.controlSocket, false).catch(() => []) : []
   const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
   if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
+  if (problem === 'EADDRINUSE' && isUsualAddress(loaded))
+    return { check, state: 'ok', found: `${where} is another program's: serve takes the next one that is free` }
   return { check, state: 'fail', found: `${where}: ${problem}`, advice: listenAdvice(problem, address.port) }
 }
 

@@ -48,7 +48,7 @@ const ANYBODY = '*'
 
 export function policyMatrix(question: MatrixQuestion): MatrixRow[] {
   const { config, identity, engine } = question
-  const settings = { acceptEnv: config.environment.accept, engine }
+  const settings = { acceptEnv: config.environment.accept, engine: { endpoint: engine } }
   const exact = compilePolicy({ ...settings, rules: config.rules })
   const generous = compilePolicy({ ...settings, rules: config.rules?.map(withoutLists) })
   const origin = { connectionId: '', login: '', remote: { address: question.from, port: 0 } }

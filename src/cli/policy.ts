@@ -54,7 +54,7 @@ export async function explain(
   const origin = { connectionId: '', login, remote: { address: options.from, port: 0 } }
   const { endpoint, ...about } = asked
   const request: Request = { identity, origin, ...about }
-  const settings = { acceptEnv: config.environment.accept, engine: endpoint, rules: config.rules }
+  const settings = { acceptEnv: config.environment.accept, engine: { endpoint }, rules: config.rules }
   const steps: { by: string; why: string }[] = []
   const decide = compilePolicy({ ...settings, where: (index) => where(['rules', index]) })
   const decision = decide(request, now, (by, why) => steps.push({ by, why }))

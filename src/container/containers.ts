@@ -149,7 +149,7 @@ export class Containers {
   /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
   forget(event: EngineEvent): void {
     // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
-    if (event.type === 'container' && UNCHANGING.test(event.action)) return
+    if (event.type === 'lost' || (event.type === 'container' && UNCHANGING.test(event.action))) return
     this.#inspected.clear()
     this.#listed.clear()
     for (const [key, entry] of this.#envInfos) {
@@ -157,9 +157,12 @@ export class Containers {
     }
   }
 
-  /** Follow the engine's events until the signal aborts. */
-  async follow(signal: AbortSignal): Promise<void> {
-    for await (const event of this.#engine.events(signal)) this.forget(event)
+  /** Follow the engine's events until the signal aborts; `heard` is told each of them. */
+  async follow(signal: AbortSignal, heard: (event: EngineEvent) => void = () => {}): Promise<void> {
+    for await (const event of this.#engine.events(signal)) {
+      this.forget(event)
+      heard(event)
+    }
   }
 
   /** One probe for concurrent callers, so none of them may abort it: it has its own limit. No failure is kept but an engine's hanging. */

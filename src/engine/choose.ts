@@ -1,15 +1,17 @@
 /**
  * Which engine: the one that was named (configuration, DOCKER_HOST, docker context), else the first that is there, be it a
- * socket in its usual place or a CLI that is installed. It is that one for good: an engine that refuses or is slow is
- * waited for, or its failure is told. Another in its place would be an empty one, where no container is what it was.
+ * socket in its usual place or a CLI that is installed. An engine that refuses or is slow is waited for, or its failure is
+ * told. Another in its place would be an empty one, where no container is what it was. Where none was named a gateway
+ * takes a likelier one that comes up later, as every command does that is started then.
  */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { part } from '../base/parts.ts'
 import { deadline } from '../lifetime/deadline.ts'
+import { createChangingEngine } from './choose-again.ts'
 import { FLAVOURS } from './cli/flavour.ts'
-import { type DockerAddress, parseEngineAddress } from './docker/address.ts'
+import { type DockerAddress, formatAddress, parseEngineAddress } from './docker/address.ts'
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
 import type { Engine } from './engine.ts'
@@ -17,7 +19,7 @@ import { engineLimit } from './messages.ts'
 
 const loadCli = part(() => import('./cli/cli.ts'))
 
-export { formatAddress } from './docker/address.ts'
+export { formatAddress }
 
 export interface EngineChoice {
   readonly kind: 'auto' | 'docker' | 'cli'
@@ -59,11 +61,11 @@ export async function openEngine(
   const chosen = await chooseEngine(choice, env)
   const engine = await open(chosen)
   const isGuess = chosen.kind === 'cli' && chosen.by === undefined && choice.kind === 'auto'
-  if (choice.lazy && !(isGuess && chosen.binary === 'docker')) return engine
+  if (choice.lazy && !(isGuess && chosen.binary === 'docker')) return untilBetter(chosen, engine, choice.kind, env)
   const limit = choice.lazy ? deadline(engineLimit('its version', CLI_PROBE_MS), signal) : signal
   try {
     await engine.info(limit)
-    return engine
+    return choice.lazy ? untilBetter(chosen, engine, choice.kind, env) : engine
   } catch (error) {
     await engine.close()
     // The docker CLI has no socket to talk to yet: once that is there it is the better way.
@@ -114,6 +116,33 @@ async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
   if (host) return { text: host, address: parseEngineAddress(host, 'DOCKER_HOST', env), by: 'DOCKER_HOST' }
   const context = await currentContext(env)
   return context && { text: context.host, address: context.address, by: `docker context ${context.name}` }
+}
+
+/** A likelier one may come up. */
+function untilBetter(chosen: ChosenEngine, engine: Engine, kind: EngineChoice['kind'], env: NodeJS.ProcessEnv): Engine {
+  if (kind === 'cli' || chosen.by !== undefined) return engine
+  const places = [...usualSockets(env).map((path) => `unix://${path}`), ...Object.keys(FLAVOURS)]
+  const place = (one: ChosenEngine) => places.indexOf(one.kind === 'api' ? formatAddress(one.address) : one.binary)
+  let taken = isThere(chosen) ? place(chosen) : places.length
+  if (taken === 0) return engine
+  return createChangingEngine(engine, async (limit) => {
+    const now = unnamed(kind, env)
+    if (!isThere(now) || place(now) >= taken) return undefined
+    const found = await open(now)
+    try {
+      await found.info(limit)
+    } catch {
+      await found.close()
+      return undefined
+    }
+    taken = place(now)
+    return found
+  })
+}
+
+/** Where nothing is there, Docker's usual place is the choice nonetheless. */
+function isThere(chosen: ChosenEngine): boolean {
+  return chosen.kind === 'cli' || chosen.address.kind !== 'unix' || existsSync(chosen.address.path)
 }
 
 function unnamed(kind: 'auto' | 'docker', env: NodeJS.ProcessEnv): ChosenEngine {

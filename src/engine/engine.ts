@@ -6,6 +6,7 @@
  */
 
 import type { Readable, Writable } from 'node:stream'
+import type { HatchwayError } from '../base/errors.ts'
 import type { ExitStatus, WindowSize } from '../base/program.ts'
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead'
@@ -235,6 +236,8 @@ export type EngineEvent =
   | { readonly type: 'container'; readonly action: string; readonly id: string }
   /** The stream broke and is up again: whatever was known of containers must be asked anew. */
   | { readonly type: 'reconnected' }
+  /** The engine cannot be reached, with a HatchwayError of ENGINE_*; told once, until 'reconnected'. */
+  | { readonly type: 'lost'; readonly error: HatchwayError }
 
 export interface Engine {
   /** "docker" or "cli". */

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { printable } from '../base/printable.ts'
+import type { Engine } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { byRules } from './by-rules.ts'
@@ -23,7 +24,7 @@ export interface ExternalSettings {
   readonly ask: Ask
   readonly timeout: number
   readonly acceptEnv: readonly string[]
-  readonly engine: string
+  readonly engine: Pick<Engine, 'endpoint'>
 }
 
 export type External = (request: Request) => Promise<Decision>
@@ -60,7 +61,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     const whole = inForce(memory)
     if (whole) return whole
     const now = Date.now()
-    const question = questionOf(request, engine)
+    const question = questionOf(request, engine.endpoint)
     const key = createHash('sha256').update(JSON.stringify(question)).digest('base64')
     const known = memory.answers.get(key)
     if (known && known.until > now) return known.verdict

@@ -2,6 +2,7 @@
 
 import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
+import type { Engine } from '../engine/engine.ts'
 import { contains, parseAddress } from '../net/address.ts'
 import { covers, PURPOSES, type Purpose, wholly } from './actions.ts'
 import { compileHours, type Hours } from './hours.ts'
@@ -13,8 +14,8 @@ export interface RuleTable {
   readonly rules: readonly CompiledRule[]
   /** Names a client may send where a rule does not say: AcceptEnv. */
   readonly acceptEnv: readonly string[]
-  /** Where the engine is. */
-  readonly engine: string
+  /** Where the engine is, now. */
+  readonly engine: Pick<Engine, 'endpoint'>
 }
 
 export interface CompiledRule {
@@ -36,7 +37,7 @@ export interface RuleVerdict {
 export function compileRules(
   rules: readonly Rule[],
   acceptEnv: readonly string[],
-  engine: string,
+  engine: Pick<Engine, 'endpoint'>,
   where: (index: number) => string | undefined = () => undefined,
 ): RuleTable {
   return {
@@ -94,7 +95,7 @@ function verdict(by: CompiledRule, { action }: Request): RuleVerdict {
 
 function mismatch({ rule, hours }: CompiledRule, request: Request, table: RuleTable, now: Date): Mismatch | undefined {
   if (!whoMatches(rule, request)) return 'who'
-  if (!containerMatches(rule, request, table.engine)) return 'containers'
+  if (!containerMatches(rule, request, table.engine.endpoint)) return 'containers'
   if (request.user && !userMatches(rule.users, request.user, rule.effect)) return 'users'
   if (request.action.kind !== 'enter' && !covers(rule, request.action, table.acceptEnv)) return 'actions'
   if (!fromMatches(rule, request)) return 'from'

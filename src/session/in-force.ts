@@ -51,7 +51,7 @@ export function createInForce(
   // Of what says who may log in these two need a restart.
   const { hostSuffixes, keysDirectory } = first
   const settingsOf = (of: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
-    const common = { acceptEnv: of.environment.accept, engine: engine.endpoint }
+    const common = { acceptEnv: of.environment.accept, engine }
     const external = openExternal(of.authorization, common, log)
     return { ...common, rules: of.rules, where: (index) => where?.(['rules', index]), external }
   }

@@ -49,7 +49,7 @@ describe('who may do what', () => {
   const tests: Who = { principals: ['test'] }
 
   function allowed(file: string, who: Who, request: Request): boolean {
-    const policy = compilePolicy({ rules: load(file).rules, acceptEnv: [], engine: ENGINE })
+    const policy = compilePolicy({ rules: load(file).rules, acceptEnv: [], engine: { endpoint: ENGINE } })
     return policy({ ...request, identity: { ...request.identity, groups: [], ...who } }, NOON).allowed
   }
 

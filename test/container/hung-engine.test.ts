@@ -65,7 +65,7 @@ async function session(
   const instance = { gateway: testName('g'), id: 'i', lives: async () => true, close: async () => {} }
   const limits = { stepMs: limitMs, silentPullMs: limitMs }
   const made = createMadeContainers(engine, templates, instance, log, limits)
-  const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: 'any' })
+  const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: { endpoint: 'any' } })
   const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
   const identity = {
     ...{ name: 'me', method: 'publickey', fingerprint: 'SHA256:x', source: 'test', groups: [] },

@@ -83,7 +83,7 @@ test(
     const counts = { allowed: 0, refused: 0 }
     for (let round = 0; round < 2_000 * TIMES; round++) {
       const table = rules.parse(Array.from({ length: 1 + below(4) }, () => randomRule(random)))
-      const settings = { rules: table, acceptEnv: ['LANG', 'LC_*'], engine: ENGINE }
+      const settings = { rules: table, acceptEnv: ['LANG', 'LC_*'], engine: { endpoint: ENGINE } }
       const decide = compilePolicy(settings)
       const shut = compilePolicy({ ...settings, rules: [...rules.parse([{ effect: 'deny' }]), ...table] })
       for (let turn = 0; turn < 50; turn++) {

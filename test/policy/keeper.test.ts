@@ -16,7 +16,7 @@ function world(external: External, count = 0) {
   const errors: object[] = []
   const ended: number[] = []
   const log = { info() {}, warn() {}, error: (fields: object) => errors.push(fields) }
-  const settings = { acceptEnv: [], engine: 'e', external }
+  const settings = { acceptEnv: [], engine: { endpoint: 'e' }, external }
   const keeper = createPolicyKeeper(settings, async (identity) => identity, log as never)
   const request = (index: number): Request => ({
     identity: PEOPLE.alice as Request['identity'],

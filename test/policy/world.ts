@@ -120,7 +120,7 @@ function action(what: string, rest: string): Action {
 }
 
 export function decide(table: readonly RuleInput[] | undefined, line: string, from?: string, now = NOON): Decision {
-  const settings = { rules: table && rules.parse(table), acceptEnv: ['LANG', 'LC_*'], engine: ENGINE }
+  const settings = { rules: table && rules.parse(table), acceptEnv: ['LANG', 'LC_*'], engine: { endpoint: ENGINE } }
   return compilePolicy(settings)(request(line, from), now)
 }
 

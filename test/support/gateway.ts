@@ -23,6 +23,8 @@ export interface GatewayOptions {
   readonly main?: string
   /** prlimit(1)'s options, such as --nofile=64. */
   readonly limits?: readonly string[]
+  /** Program and arguments that replace themselves by what follows them: unshare(1) and such. */
+  readonly within?: readonly string[]
 }
 
 export interface Gateway {
@@ -60,7 +62,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   hostKeys ??= makeHostKeys()
   await cp(await hostKeys, state, { recursive: true })
   // It replaces itself by the gateway: the pid stays.
-  const [program, ...before] = [...(options.limits ? ['prlimit', ...options.limits] : []), process.execPath]
+  const limited = options.limits ? ['prlimit', ...options.limits] : []
+  const [program, ...before] = [...(options.within ?? []), ...limited, process.execPath]
   const child = spawn(
     program ?? '',
     [

@@ -15,6 +15,8 @@ export interface Hosts {
   readonly served: readonly string[]
   /** Names of containers that are known already as hosts. */
   readonly taken: readonly string[]
+  /** One of `served` that runs now. */
+  readonly example: string | undefined
 }
 
 /** Each check runs two processes. */
@@ -22,7 +24,7 @@ const AT_ONCE = 8
 
 export async function createHosts(config: Config, engine: Engine, sshFolder: string, log: Logger) {
   const { rules, aliases, environment, hostSuffixes } = config
-  const policy = createPolicy({ rules, acceptEnv: environment.accept, engine: engine.endpoint })
+  const policy = createPolicy({ rules, acceptEnv: environment.accept, engine })
   const identities = await ownIdentities(config, sshFolder, log)
   if (identities.length === 0) {
     throw new CliFailure(`this gateway lets in none of the public keys in ${sshFolder}: see authorizedKeys`)
@@ -51,8 +53,12 @@ export async function createHosts(config: Config, engine: Engine, sshFolder: str
     }
     const [suffix] = hostSuffixes
     const own = (name: string) => bare.includes(name) && !taken.includes(name)
-    const served = meant.flatMap((name) => (own(name) ? [name] : suffix === undefined ? [] : [`${name}${suffix}`]))
-    return { served, taken }
+    const hostsOf = (name: string) => (own(name) ? [name] : suffix === undefined ? [] : [`${name}${suffix}`])
+    const running = visible
+      .filter(({ state }) => state === 'running')
+      .flatMap((container) => namesOf(container, aliases))
+    const [example] = meant.filter((name) => running.includes(name)).flatMap(hostsOf)
+    return { served: meant.flatMap(hostsOf), taken, example }
   }
 }
 

@@ -5,6 +5,7 @@ import { onAbort } from '../../lifetime/on-abort.ts'
 import type { EngineEvent } from '../engine.ts'
 import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
+import { unreachable } from '../messages.ts'
 import type { CliFlavour } from './flavour.ts'
 import type { Cli } from './run.ts'
 
@@ -14,27 +15,38 @@ const LONGEST_PAUSE_MS = 5000
 const SETTLED_MS = 1000
 
 export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-  let lost = false
+  let state: 'up' | 'broken' | 'away' = 'up'
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
     const stop = () => child.kill('SIGKILL')
     child.on('error', () => {})
     const remove = onAbort(signal, stop)
+    const started = Date.now()
     try {
-      if (lost && (await lives(child))) yield { type: 'reconnected' }
-      const started = Date.now()
+      if (state !== 'up' && (await lives(child))) {
+        yield { type: 'reconnected' }
+        state = 'up'
+      }
       for await (const line of readLines(child.stdout)) {
         const event = parseEvent(line)
         if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
       }
-      if (Date.now() - started > SETTLED_MS) pause = FIRST_PAUSE_MS
     } catch {
       // Whatever broke it, the cure is the same: wait, and start it again.
     } finally {
       remove()
       stop()
     }
-    lost = true
+    if (signal.aborted) return
+    if (Date.now() - started > SETTLED_MS) pause = FIRST_PAUSE_MS
+    else if (state !== 'away') {
+      state = 'away'
+      yield {
+        type: 'lost',
+        error: unreachable(undefined, new Error(`${cli.binary} ${flavour.events.join(' ')} ended`)),
+      }
+    }
+    if (state === 'up') state = 'broken'
     await delay(pause, undefined, { signal }).catch(() => {})
   }
 }

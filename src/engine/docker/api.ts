@@ -12,6 +12,8 @@ export interface DockerApi {
   readonly http: DockerHttp
   /** Asked once; asked anew after the engine was away, since it may have come back as another version. */
   version(signal: AbortSignal): Promise<ApiVersion>
+  /** The engine was away. */
+  forget(): void
   /** A call that must answer 2xx, parsed by `parse`; everything else is a HatchwayError about `about`. */
   json<T>(
     method: string,
@@ -66,6 +68,9 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
     address,
     http,
     version,
+    forget() {
+      known = undefined
+    },
     async json(method, path, options, parse) {
       const { prefix } = await version(options.signal)
       try {

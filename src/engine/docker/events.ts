@@ -1,5 +1,6 @@
 /** GET /events: what happens to containers, as a stream that comes back after an engine's restart. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { HatchwayError } from '../../base/errors.ts'
 import type { EngineEvent } from '../engine.ts'
 import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
@@ -9,15 +10,18 @@ const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 5000
 
 export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-  let lost = false
+  let state: 'up' | 'broken' | 'away' = 'up'
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    let open = false
     try {
       const { prefix } = await api.version(signal)
       const response = await api.http.open('GET', `${prefix}/events?${filter({ type: ['container'] })}`, signal)
       try {
         if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
+        open = true
         // The listener lists the containers now: the stream is open already, so nothing falls in between.
-        if (lost) yield { type: 'reconnected' }
+        if (state !== 'up') yield { type: 'reconnected' }
+        state = 'up'
         pause = FIRST_PAUSE_MS
         for await (const line of readLines(response)) {
           const event = parseEvent(line)
@@ -26,10 +30,15 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
       } finally {
         response.destroy()
       }
-    } catch {
-      // Whatever broke it, the cure is the same: wait, and connect again.
+    } catch (error) {
+      // Whatever broke it, the cure is the same: wait, and connect again. A stream that only ended is no engine that is away.
+      if (!open && state !== 'away' && !signal.aborted && error instanceof HatchwayError) {
+        state = 'away'
+        yield { type: 'lost', error }
+      }
     }
-    lost = true
+    api.forget()
+    if (state === 'up') state = 'broken'
     await delay(pause, undefined, { signal }).catch(() => {})
   }
 }

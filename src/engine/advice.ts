@@ -1,0 +1,30 @@
+/** What to do about an engine that does not answer, for `doctor` and the log. */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { type ChosenEngine, chooseEngine, type EngineChoice, formatAddress } from './choose.ts'
+
+export const NAME_IT = 'put engine.endpoint, DOCKER_HOST or the docker context right'
+
+/** @param endpoint of the engine that is used for this choice */
+export function engineAdvice(choice: EngineChoice, endpoint: string): Promise<string> {
+  return chooseEngine(choice).then(
+    (chosen) => adviceOnEngine(chosen, endpoint),
+    () => NAME_IT,
+  )
+}
+
+export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
+  if (chosen.kind === 'cli' && !endpoint.startsWith('unix://'))
+    return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself`
+  if (chosen.kind === 'api' && chosen.address.kind === 'tcp')
+    return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it`
+  const path =
+    chosen.kind === 'api' && 'path' in chosen.address ? chosen.address.path : endpoint.slice('unix://'.length)
+  if (!existsSync(path)) return `no socket at ${path}: install and start Docker or Podman, or set engine.endpoint`
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return `${path} is there but nobody answers: is the engine running? (systemctl status docker)`
+  } catch {
+    const { gid } = statSync(path)
+    return `you may not open ${path}: join the group that owns it (gid ${gid}, usermod -aG) and log in again`
+  }
+}
