@@ -4,14 +4,14 @@ import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { loadHostKeys } from '../auth/hostkeys.ts'
+import { type HostKey, loadHostKeys } from '../auth/hostkeys.ts'
 import { ownKey } from '../auth/key-files.ts'
 import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
 import { PACKAGE_ROOT } from '../base/package-root.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
-import { allSessions } from '../control/client.ts'
+import { runningGateways } from '../control/running.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { Engine } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
@@ -52,7 +52,7 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
   try {
     const write = await createWriter(config, engine, sshConfig, files, options, log)
     const own = await plannedChange(sshConfig, (text) => withInclude(text, files.entries))
-    const { planned: ours, report } = await write.plan()
+    const { planned: ours, report, next } = await write.plan()
     if (options.dryRun) {
       const differences = await Promise.all([...ours, own].filter(changes).map(difference))
       print(differences.length === 0 ? 'nothing would change\n' : differences.join('\n'))
@@ -62,6 +62,7 @@ export async function configSsh(config: Config, options: ConfigSshOptions, print
     for (const change of ours.filter(changes)) await apply(change)
     print(report)
     if (changes(own)) await include(own, files.entries, options, print)
+    print(next)
     if (options.watch) await watch(engine, write, print)
   } finally {
     await engine.close()
@@ -94,7 +95,7 @@ async function agrees(question: string): Promise<boolean> {
 }
 
 interface Writer {
-  plan(): Promise<{ readonly planned: readonly Change[]; readonly report: string }>
+  plan(): Promise<{ readonly planned: readonly Change[]; readonly report: string; readonly next: string }>
 }
 
 async function createWriter(
@@ -106,12 +107,15 @@ async function createWriter(
   log: Logger,
 ): Promise<Writer> {
   const sshFolder = join(sshConfig, '..')
-  const [hostKeys, gateway] = await Promise.all([loadHostKeys(config, () => {}), gatewayAddress(config)])
+  const hostKeys = await loadHostKeys(config, () => {})
+  const gateway = await gatewayAddress(config, hostKeys)
   const hosts = await createHosts(config, engine, sshFolder, log)
   const key = ownKey(config.keysDirectory)
-  const connect = [process.execPath, join(PACKAGE_ROOT, 'dist', 'main.js'), 'connect', '--gateway', gateway]
+  const program = [process.execPath, join(PACKAGE_ROOT, 'dist', 'main.js'), 'connect']
+  const own = ['--gateway', gateway, '--known-hosts', files.knownHosts]
+  const socket = config.controlSocket === undefined ? [] : ['--control-socket', config.controlSocket]
   const settings = {
-    connect: [...connect, ...options.again, '--'],
+    connect: [...program, ...own, ...socket, ...options.again, '--'],
     suffixes: config.hostSuffixes,
     knownHosts: files.knownHosts,
     identityFile: config.authorizedKeys === undefined && existsSync(key) ? key : undefined,
@@ -124,13 +128,14 @@ async function createWriter(
         const copy = join(copyFolder, 'config')
         await writeFile(copy, withoutInclude(before, files.entries), { mode: 0o600 })
         const isTaken = await createTaken(copy, join(sshFolder, 'known_hosts'))
-        const { served, taken } = await hosts(isTaken, deadline(engineLimit('listing containers', ENGINE_MS)))
+        const { served, taken, example } = await hosts(isTaken, deadline(engineLimit('listing containers', ENGINE_MS)))
         return {
           planned: await Promise.all([
             plannedChange(files.knownHosts, () => knownHostsText(hostKeys)),
             plannedChange(files.entries, () => entries({ ...settings, hosts: served })),
           ]),
           report: summary(served, taken, config.hostSuffixes),
+          next: whatToType(example, sshConfig),
         }
       } finally {
         await rm(copyFolder, { recursive: true, force: true })
@@ -146,15 +151,22 @@ function summary(served: readonly string[], taken: readonly string[], suffixes: 
   return `${hosts}${any}\n${left}`
 }
 
-/** Returns where the gateway of this configuration listens, or would if it ran. */
-async function gatewayAddress(config: Config): Promise<string> {
-  const running = await allSessions(config.controlSocket, false).catch(() => [])
+function whatToType(host: string | undefined, sshConfig: string): string {
+  if (host === undefined) return 'No container runs that you may enter: start one, and run this again.\n'
+  const file = sshConfig === join(home(), '.ssh', 'config') ? '' : `-F ${sshConfig} `
+  return `Type: ssh ${file}${host}, or ssh ${file}USER@${host}\n`
+}
+
+/** Returns where the person's own gateway with these host keys listens, at whatever port; or where it would if it ran. */
+async function gatewayAddress(config: Config, hostKeys: readonly HostKey[]): Promise<string> {
+  const own = hostKeys.map(({ type, blob }) => `${type} ${blob.toString('base64')}`)
+  const running = await runningGateways(config.controlSocket)
+  const endpoints = running.flatMap(({ hostKeys, endpoints }) =>
+    hostKeys.some((key) => own.includes(key)) ? endpoints : [],
+  )
   const [wanted = { host: '127.0.0.1', port: 2222 }] = config.listen
-  const endpoints = running.flatMap((gateway) => gateway.endpoints)
-  const found = endpoints.find(({ port }) => port === wanted.port) ?? (wanted.port === 0 ? endpoints[0] : undefined)
-  const { host, port } = found ? { host: found.address, port: found.port } : wanted
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return at({ address: reachable, port })
+  const { host, port } = endpoints.find(({ port }) => port === wanted.port) ?? endpoints[0] ?? wanted
+  return at({ address: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port })
 }
 
 async function watch(engine: Engine, writer: Writer, print: Print): Promise<void> {
@@ -170,6 +182,11 @@ async function watch(engine: Engine, writer: Writer, print: Print): Promise<void
     if (changed.length > 0) print(report)
   }
   for await (const event of engine.events(stop.signal)) {
+    // An engine that cannot be asked removes no host.
+    if (event.type === 'lost') {
+      print(`${event.error.message}: the hosts stay as they are\n`)
+      continue
+    }
     // An exec changes no container, and every session begins with one.
     if (event.type === 'container' && event.action.startsWith('exec')) continue
     due ??= setTimeout(() => {

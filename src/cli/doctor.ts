@@ -14,7 +14,14 @@ export async function doctor(flags: ConfigFlags, json: boolean, login?: string):
   const findings = await examine(flags, login)
   const exitCode = findings.some(({ state }) => state === 'fail') ? 1 : 0
   if (json) return { text: `${JSON.stringify(findings, null, 2)}\n`, exitCode }
-  return { text: findings.map(lines).join(''), exitCode }
+  return { text: `${findings.map(lines).join('')}\n${whatToDo(findings)}\n`, exitCode }
+}
+
+function whatToDo(findings: readonly Finding[]): string {
+  if (findings.some(({ state }) => state === 'fail'))
+    return 'Do what stands behind "->" after each FAIL, and run this again.'
+  const runs = findings.some(({ check, found }) => check === 'port' && found.includes('your gateway listens'))
+  return runs ? 'Type: hatchway config-ssh, then ssh USER@CONTAINER' : 'Type: hatchway serve'
 }
 
 function lines({ check, state, found, advice }: Finding): string {

@@ -25,7 +25,7 @@ export async function ls(config: Config, options: LsOptions): Promise<string> {
     const rows = containers.filter(({ state }) => !options.running || state === 'running').map(lsRow)
     rows.sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || (a.name < b.name ? -1 : 1))
     if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
-    if (rows.length === 0) return 'no containers\n'
+    if (rows.length === 0) return `no containers at ${engine.endpoint}\n`
     return lsTable(rows, options.wide, terminalWidth())
   } finally {
     await engine.close()

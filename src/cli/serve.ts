@@ -3,7 +3,7 @@ import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { loadAllParts } from '../base/parts.ts'
-import type { LoadedConfig } from '../config/load.ts'
+import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Control, openControl } from '../control/server.ts'
 import { deadline } from '../lifetime/deadline.ts'
@@ -11,7 +11,7 @@ import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { createLog, type Logger } from '../observe/log.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
-import { commandToType } from './command-to-type.ts'
+import { commandToType, writeKnownHosts } from './command-to-type.ts'
 import { hangUp } from './hang-up.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 
@@ -19,6 +19,9 @@ import { createReloader, type Reloader } from './reloader.ts'
 const LAST_WORDS_MS = 1_000
 /** Whatever hangs in close(), the process ends. */
 const CLOSE_MS = 5_000
+
+/** From the usual port on, where nobody has chosen one: Vagrant begins there, too, and a gateway of one's own may run. */
+const NEXT_PORTS = 10
 
 export async function serve(loaded: LoadedConfig): Promise<number> {
   const { config, file, warnings } = loaded
@@ -32,14 +35,17 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   const signals = listenToSignals()
   let gateway: Gateway
   try {
-    gateway = await startGateway(config, log, loaded.where)
+    gateway = await startGateway(config, log, {
+      where: loaded.where,
+      nextPorts: isUsualAddress(loaded) ? NEXT_PORTS : 0,
+    })
   } catch (error) {
     await closeLog()
     throw error
   }
   const reloader = createReloader(loaded, gateway, log)
   const control = await openControlSocket(config, gateway, reloader, log)
-  announce(gateway, config, log)
+  announce(gateway, config, await writeKnownHosts(gateway, config), log)
 
   signals.onReload(() => {
     reopen()
@@ -112,9 +118,10 @@ async function openControlSocket(
   log: Logger,
 ): Promise<Control | undefined> {
   const startedAt = Date.now()
+  const hostKeys = gateway.hostKeys.map(({ type, blob }) => `${type} ${blob.toString('base64')}`)
   try {
     const control = await openControl(config.controlSocket, {
-      status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints }),
+      status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints, hostKeys }),
       sessions: (options) => gateway.registry.list(options),
       kill: (id) => gateway.registry.kill(id),
       reload: () => reloader.reload(),
@@ -131,10 +138,15 @@ async function openControlSocket(
   }
 }
 
-function announce(gateway: Gateway, config: Config, log: Logger): void {
+function announce(gateway: Gateway, config: Config, knownHosts: string | undefined, log: Logger): void {
   for (const { type, fingerprint, file } of gateway.hostKeys) log.info({ type, fingerprint, file }, 'host key')
-  for (const { address, port } of gateway.endpoints) log.info({ host: address, port }, 'listening')
-  commandToType(gateway, config)
+  gateway.endpoints.forEach(({ address, port }, index) => {
+    log.info({ host: address, port }, 'listening')
+    const wanted = config.listen[index]?.port
+    if (wanted !== undefined && wanted !== 0 && wanted !== port)
+      log.warn({ wanted, port }, 'another program has the usual port: listening at the next one that is free')
+  })
+  commandToType(gateway, config, knownHosts)
     .then((command) => log.info(process.stderr.isTTY ? `to enter a container: ${command}` : { command }, 'ready'))
     .catch((error: unknown) => log.debug({ err: error }, 'no command to show'))
     .then(loadAllParts)

@@ -18,11 +18,14 @@ import {
   leaves,
 } from './layers.ts'
 import { nearestWord } from './nearest.ts'
-import { type Config, configSchema } from './schema.ts'
+import { type Config, configSchema, USUAL_ADDRESS } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
 const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/
+
+/** Comes with the program: every key with its default. */
+const OWN_FILE = join(PACKAGE_ROOT, 'config', 'hatchway.yaml')
 
 /** One line for each problem; `message` has them all. */
 export class ConfigError extends HatchwayError {
@@ -81,11 +84,19 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   }
 }
 
+/** Nobody has chosen where the gateway listens: it is where the program itself says, or its own file as it comes. */
+export function isUsualAddress({ config, where }: Pick<LoadedConfig, 'config' | 'where'>): boolean {
+  const by = where(['listen'])
+  const [only, ...others] = config.listen
+  const usual = only?.host === USUAL_ADDRESS.host && only.port === USUAL_ADDRESS.port && others.length === 0
+  return usual && (by === undefined || by.startsWith(`${OWN_FILE}:`))
+}
+
 function usualPlaces(env: NodeJS.ProcessEnv, home: string): string[] {
   return [
     join(env.XDG_CONFIG_HOME || join(home, '.config'), 'hatchway', 'hatchway.yaml'),
     '/etc/hatchway/hatchway.yaml',
-    join(PACKAGE_ROOT, 'config', 'hatchway.yaml'),
+    OWN_FILE,
   ]
 }
 

@@ -27,6 +27,8 @@ const CIPHERS = [
   'chacha20-poly1305@openssh.com',
 ] as const
 
+export const USUAL_ADDRESS = { host: '127.0.0.1', port: 2222 }
+
 const listen = parsed(z.string(), parseListen, 'HOST:PORT or [V6ADDRESS]:PORT')
 
 const proxyProtocol = z.strictObject({
@@ -42,8 +44,10 @@ export const configSchema = z.strictObject({
   listen: z
     .array(listen)
     .min(1)
-    .prefault(['127.0.0.1:2222'])
-    .describe('Addresses to listen on. Port 0: any free port. An address beyond loopback lets the network in.'),
+    .prefault([`${USUAL_ADDRESS.host}:${USUAL_ADDRESS.port}`])
+    .describe(
+      'Addresses to listen on. Port 0: any free port. An address beyond loopback lets the network in. Where this default is taken, as by Vagrant, the next free port up to 2232 is.',
+    ),
   keysDirectory: fileName.optional().meta({
     description:
       'Where keys that Hatchway makes are kept, mode 0700. Default: keys/ of the checkout it runs from, else ~/.local/state/hatchway/keys.',

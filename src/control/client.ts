@@ -1,11 +1,10 @@
 /** The client of the control socket: asks every running gateway of this user. */
-import { readdirSync, unlinkSync } from 'node:fs'
+import { unlinkSync } from 'node:fs'
 import { request } from 'node:http'
-import { join } from 'node:path'
 import type { z } from 'zod'
 import { CliFailure } from './cli-failure.ts'
 import { type ControlReload, type ControlSessions, killAnswer, reloadAnswer, sessionsAnswer } from './protocol.ts'
-import { controlDirectories } from './server.ts'
+import { controlDirectories, controlSockets } from './sockets.ts'
 
 const ANSWER_MS = 5_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -31,7 +30,7 @@ async function ask<T>(
   path: string,
   schema: z.ZodType<T>,
 ): Promise<T[]> {
-  const sockets = configured === undefined ? socketsHere() : [configured]
+  const sockets = controlSockets(configured)
   const answers = await Promise.all(sockets.map((socket) => call(socket, method, path, configured === undefined)))
   const alive = answers.filter((answer) => answer !== undefined)
   if (alive.length === 0) {
@@ -39,17 +38,6 @@ async function ask<T>(
     throw new CliFailure(`no gateway of yours is running (looked in ${where}): hatchway serve`)
   }
   return alive.map((answer) => schema.parse(answer))
-}
-
-function socketsHere(): string[] {
-  return controlDirectories().flatMap((directory) => {
-    try {
-      const names = readdirSync(directory).filter((name) => /^\d+\.sock$/.test(name))
-      return names.map((name) => join(directory, name))
-    } catch {
-      return []
-    }
-  })
 }
 
 /** Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way. */

@@ -34,6 +34,8 @@ const statusAnswer = z.object({
   /** Milliseconds since the epoch. */
   startedAt: z.number(),
   endpoints: z.array(endpoint).readonly(),
+  /** "ssh-ed25519 AAAA...": which gateway it is, to who has these pinned. */
+  hostKeys: z.array(z.string()).readonly(),
 })
 
 /** GET /sessions */

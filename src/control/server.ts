@@ -5,12 +5,12 @@
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import { socketAnswers } from '../base/socket-answers.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type { ControlKill, ControlReload, ControlSessions, ControlStatus, ReloadOutcome } from './protocol.ts'
+import { controlDirectories } from './sockets.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
 export const MAX_SOCKET_PATH_BYTES = 107
@@ -26,15 +26,6 @@ export interface ControlHandlers {
 export interface Control {
   readonly path: string
   close(): Promise<void>
-}
-
-/** Where gateways of this user may have their sockets, the preferred one first. */
-export function controlDirectories(): string[] {
-  // Root's daemon is started without XDG_RUNTIME_DIR and root's shell has it: one place for both.
-  if (process.getuid?.() === 0) return ['/run/hatchway/control']
-  const own = join(process.env.HOME || homedir(), '.hatchway')
-  const runtime = process.env.XDG_RUNTIME_DIR
-  return runtime ? [join(runtime, 'hatchway'), own] : [own]
 }
 
 /** @throws HatchwayError CONFIG_INVALID */

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 function handlers(): ControlHandlers {
   return {
-    status: () => ({ pid: 42, startedAt: 1, endpoints: [{ address: '127.0.0.1', port: 2222 }] }),
+    status: () => ({ pid: 42, startedAt: 1, hostKeys: [], endpoints: [{ address: '127.0.0.1', port: 2222 }] }),
     sessions: (options) => registry.list(options),
     kill: (id) => registry.kill(id),
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),

@@ -1,6 +1,7 @@
 /** `hatchway config-ssh`, then plain `ssh dev@NAME`, with the real client and a home of its own: issue 8, points 3 and 4. */
 import { spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +9,7 @@ import { docker, startContainer, type TestContainer, testName } from '../support
 import { type Gateway, MAIN, startGateway } from '../support/gateway.ts'
 import { run } from '../support/run.ts'
 import { type Keys, makeKeys } from '../support/ssh.ts'
+import { startSshd } from '../support/sshd.ts'
 import { until } from '../support/wait.ts'
 
 // Many containers of other tests make it slow; no promise is about its time.
@@ -31,13 +33,17 @@ describe('config-ssh', { timeout: 120_000 }, () => {
     }
     config = join(home, '.ssh', 'config')
     await writeFile(config, mine, { mode: 0o600 })
-    gateway = await startGateway({ keys, engine: 'docker' })
-    const hostKey = /"file":"([^"]+)\/ssh_host_ed25519_key"/.exec(gateway.log())?.[1] ?? ''
-    // Its host keys are those of the machine, for a gateway that runs and for one that is started for a connection.
+    const made = await startGateway({ keys, engine: 'docker' })
+    const hostKey = /"file":"([^"]+)\/ssh_host_ed25519_key"/.exec(made.log())?.[1] ?? ''
     await cp(hostKey, state, { recursive: true, filter: (path) => path === hostKey || path.includes('ssh_host_') })
+    await made.stop()
+    // Its host keys are the person's, for a gateway that runs and for one that is started for a connection.
+    gateway = await startGateway({ keys, engine: 'docker', args: ['--keys', state] })
     web = await startContainer('debian', { name: testName('web'), args: ['--hostname', 'hw-web'] })
   })
+  const after: (() => Promise<unknown>)[] = []
   afterAll(async () => {
+    for (const close of after) await close()
     await gateway?.stop()
     await web?.remove()
     await keys?.close()
@@ -165,6 +171,46 @@ describe('config-ssh', { timeout: 120_000 }, () => {
       child.kill('SIGTERM')
     }
     expect(await ended).toBe(0)
+  })
+
+  const logins = () => gateway.log().match(/"msg":"authenticated"/g)?.length ?? 0
+  const IN = { code: 0, out: 'dev\n', err: '' }
+
+  test('the person’s own gateway is found at whatever port, and what has the usual one is not asked', async () => {
+    const vagrant = await startSshd(keys)
+    let asked = 0
+    const port = await new Promise<number>((resolve) => {
+      const forward = createServer((client) => {
+        asked++
+        const upstream = connect(22, vagrant.target.host)
+        for (const socket of [client, upstream]) socket.on('error', () => {})
+        client.pipe(upstream).pipe(client)
+      }).listen(0, '127.0.0.1', () => resolve((forward.address() as AddressInfo).port))
+      after.push(async () => {
+        forward.close()
+        await vagrant.close()
+      })
+    })
+    const { code, out } = await configSsh(['--yes'], port)
+    expect([code, out]).toEqual([0, expect.stringMatching(/^Type: ssh \S+, or ssh USER@\S+$/m)])
+    const entries = await readFile(join(home, '.ssh', 'hatchway', 'config'), 'utf8')
+    expect(entries).toContain(`--gateway 127.0.0.1:${gateway.port} `)
+    const before = logins()
+    expect(await client('ssh', `dev@${web.name}`, 'id -un')).toEqual(IN)
+    expect(logins()).toBe(before + 1)
+
+    // It starts again elsewhere: what was written before still leads there.
+    await gateway.stop()
+    gateway = await startGateway({ keys, engine: 'docker', args: ['--keys', state] })
+    expect(await client('ssh', `dev@${web.name}`, 'id -un')).toEqual(IN)
+    expect(logins()).toBe(1)
+
+    // And with none of the person's own, at a port that is another server's, ssh serves itself, with the same host key.
+    await gateway.stop()
+    expect((await configSsh(['--yes'], port)).code).toBe(0)
+    expect(await readFile(join(home, '.ssh', 'hatchway', 'config'), 'utf8')).toContain(`--gateway 127.0.0.1:${port} `)
+    expect(await client('ssh', `dev@${web.name}`, 'id -un')).toEqual(IN)
+    expect(asked).toBe(0)
   })
 
   test('with no gateway running, each connection is served by its own process', async () => {

@@ -21,5 +21,7 @@ export function registerLs(program: Command): void {
     .action(async ({ json, running, wide, ...flags }: ConfigFlags & LsFlags) => {
       const [{ ls }, { configFrom }] = await Promise.all([import('../ls.ts'), import('../flags.ts')])
       print(await ls(configFrom(flags).config, { json, running, wide }))
+      // For a person; a program reads the table or the JSON.
+      if (!json && process.stdout.isTTY) print('\nTo enter one: hatchway config-ssh, once, then ssh USER@NAME\n')
     })
 }

@@ -45,8 +45,8 @@ function block(pattern: string, name: string, { connect, knownHosts, identityFil
   return `\nHost ${pattern}\n${lines.map((line) => `  ${line}\n`).join('')}`
 }
 
-export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>[]): string {
-  return hostKeys.map(({ type, blob }) => `${ALIAS} ${type} ${blob.toString('base64')}\n`).join('')
+export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>[], host = ALIAS): string {
+  return hostKeys.map(({ type, blob }) => `${host} ${type} ${blob.toString('base64')}\n`).join('')
 }
 
 /** Returns the programs (node and ours) that the ProxyCommands of such a text run. */
@@ -60,6 +60,12 @@ export function proxyFiles(text: string): string[] {
 function word(text: string): string {
   const escaped = text.replaceAll('%', '%%')
   return /^[\w@+:,./%-]+$/.test(escaped) ? escaped : `'${escaped.replaceAll("'", "'\\''")}'`
+}
+
+/** A file name as a value of ssh's options. */
+export function optionPath(path: string): string {
+  const escaped = path.replaceAll('%', '%%')
+  return /\s/.test(escaped) ? `"${escaped}"` : escaped
 }
 
 /** A file name as ssh_config quotes it. */

@@ -1,0 +1,26 @@
+/** Where the control sockets of this user's gateways are. */
+import { readdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** Where gateways of this user may have their sockets, the preferred one first. */
+export function controlDirectories(): string[] {
+  // Root's daemon is started without XDG_RUNTIME_DIR and root's shell has it: one place for both.
+  if (process.getuid?.() === 0) return ['/run/hatchway/control']
+  const own = join(process.env.HOME || homedir(), '.hatchway')
+  const runtime = process.env.XDG_RUNTIME_DIR
+  return runtime ? [join(runtime, 'hatchway'), own] : [own]
+}
+
+/** Those that may be there: the configured one, else one for each gateway that runs or was killed. */
+export function controlSockets(configured: string | undefined): string[] {
+  if (configured !== undefined) return [configured]
+  return controlDirectories().flatMap((directory) => {
+    try {
+      const names = readdirSync(directory).filter((name) => /^\d+\.sock$/.test(name))
+      return names.map((name) => join(directory, name))
+    } catch {
+      return []
+    }
+  })
+}
