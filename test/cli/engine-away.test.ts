@@ -1,5 +1,8 @@
 /** Commands that ask the engine, while the one that was named is away and another one, which is empty, would answer. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -41,6 +44,45 @@ const SENTENCE = () =>
 test('ls fails with a sentence that names the engine, and says nothing of containers', async () => {
   expect(await hatchway('ls')).toEqual({ code: 255, out: '', err: SENTENCE() })
 })
+
+test('so it does with an engine of the configuration, and with one of a docker context', async () => {
+  const file = join(home, 'hatchway.yaml')
+  await writeFile(file, `engine: { endpoint: '${away()}' }\n`)
+  const err = (by: string) => SENTENCE().replace('DOCKER_HOST', by)
+  expect(await hatchway('ls', '--config', file)).toEqual({ code: 255, out: '', err: err('engine.endpoint') })
+  const id = createHash('sha256').update('far').digest('hex')
+  await mkdir(join(home, 'contexts', 'meta', id), { recursive: true })
+  const meta = JSON.stringify({ Name: 'far', Endpoints: { docker: { Host: away() } } })
+  await writeFile(join(home, 'contexts', 'meta', id, 'meta.json'), meta)
+  const env = { DOCKER_HOST: '', DOCKER_CONTEXT: 'far', DOCKER_CONFIG: home, PATH: `${home}/bin:${process.env.PATH}` }
+  const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'ls'], { env })
+  expect([code, stdout.toString(), stderr.toString()]).toEqual([255, '', err('docker context far')])
+})
+
+test.skipIf(process.getuid?.() !== 0)(
+  'a socket that refuses is said, and not replaced by an empty Podman',
+  async () => {
+    const path = join(home, 'private.sock')
+    const server = createServer().listen(path)
+    await once(server, 'listening')
+    await Promise.all([chmod(path, 0o600), chmod(home, 0o711), chmod(join(home, 'bin'), 0o755)])
+    const env = {
+      DOCKER_HOST: `unix://${path}`,
+      HOME: home,
+      HATCHWAY_CONFIG: '/dev/null',
+      PATH: `${home}/bin:/usr/bin:/bin`,
+    }
+    const nobody = join(home, 'nobody.mjs')
+    await writeFile(nobody, 'process.setgroups([]); process.setgid(65534); process.setuid(65534)')
+    const result = await run(process.execPath, ['--import', nobody, MAIN, 'ls'], { env })
+    server.close()
+    expect([result.code, result.stdout.toString(), result.stderr.toString()]).toEqual([
+      255,
+      '',
+      `hatchway: unix://${path} (DOCKER_HOST): the container engine is not reachable (permission denied)\n`,
+    ])
+  },
+)
 
 test('config-ssh leaves the hosts that are there', async () => {
   const flags = ['--keys', join(home, 'state'), '--authorized-keys', keys.authorized]
