@@ -33,11 +33,14 @@ describe.skipIf(process.getuid?.() !== 0)(
 
         const watching = new AbortController()
         closers.push(async () => watching.abort())
-        const seen: EngineEvent[] = []
-        const [api] = engines
-        void (async () => {
-          for await (const event of api!.events(watching.signal)) seen.push(event)
-        })()
+        /** Of each driver, what it tells of the engine itself. */
+        const told = engines.map((): EngineEvent['type'][] => [])
+        engines.forEach((engine, index) => {
+          void (async () => {
+            for await (const { type } of engine.events(watching.signal))
+              if (type !== 'container') told[index]?.push(type)
+          })()
+        })
 
         const programs = engines.map(async (engine) => {
           const argv = ['sh', '-c', 'echo ready; sleep 1000'] as const
@@ -68,12 +71,18 @@ describe.skipIf(process.getuid?.() !== 0)(
           expect((await runIn(engine, id, ['true'])).error?.code).toMatch(/^ENGINE_(UNAVAILABLE|LOST)$/)
         }
 
+        await until('it is told', () => told.every((types) => types.length > 0), 15_000)
+
         await dockerd.start()
         if (!liveRestore) await dockerd.control('start', id)
         for (const engine of engines) {
           expect((await runIn(engine, id, ['echo', 'again'])).text).toBe('again\n')
         }
-        await until('the event stream is back', () => seen.some((event) => event.type === 'reconnected'), 15_000)
+        await until('the event stream is back', () => told.every((types) => types.length > 1), 15_000)
+        expect(told).toEqual([
+          ['lost', 'reconnected'],
+          ['lost', 'reconnected'],
+        ])
       }, 120_000)
     }
   },
