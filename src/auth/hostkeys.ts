@@ -19,6 +19,11 @@ export interface HostKey {
   readonly privateKey: Buffer
 }
 
+/** "ssh-ed25519 AAAA...", as known_hosts has it. */
+export function publicLine({ type, blob }: Pick<HostKey, 'type' | 'blob'>): string {
+  return `${type} ${blob.toString('base64')}`
+}
+
 /** sshd's order of preference. */
 const KINDS: readonly KeyKind[] = ['ed25519', 'ecdsa', 'rsa']
 

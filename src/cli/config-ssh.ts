@@ -4,7 +4,7 @@ import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { type HostKey, loadHostKeys } from '../auth/hostkeys.ts'
+import { type HostKey, loadHostKeys, publicLine } from '../auth/hostkeys.ts'
 import { ownKey } from '../auth/key-files.ts'
 import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
@@ -159,7 +159,7 @@ function whatToType(host: string | undefined, sshConfig: string): string {
 
 /** Returns where the person's own gateway with these host keys listens, at whatever port; or where it would if it ran. */
 async function gatewayAddress(config: Config, hostKeys: readonly HostKey[]): Promise<string> {
-  const own = hostKeys.map(({ type, blob }) => `${type} ${blob.toString('base64')}`)
+  const own = hostKeys.map(publicLine)
   const running = await runningGateways(config.controlSocket)
   const endpoints = running.flatMap(({ hostKeys, endpoints }) =>
     hostKeys.some((key) => own.includes(key)) ? endpoints : [],

@@ -3,7 +3,6 @@
  * running gateway, at whatever port. If none runs, this process is the gateway of this connection. Whatever else listens
  * at a gateway's usual port (Vagrant, another person's gateway) is not asked: ssh would see a host key that is not ours.
  */
-import { readFile } from 'node:fs/promises'
 import { connect as dial, type Socket } from 'node:net'
 import { messageOf } from '../base/errors.ts'
 import { CliFailure } from '../control/cli-failure.ts'
@@ -11,6 +10,7 @@ import { runningGateways } from '../control/running.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { parseHost } from '../ssh/preamble/host-name.ts'
 import { take } from '../ssh/preamble/take-bytes.ts'
+import { readPinned } from './pinned-keys.ts'
 
 const DIAL_MS = 10_000
 const ANSWER_MS = 10_000
@@ -45,11 +45,8 @@ export async function connect(gateways: Gateways, host: string, serveHere: () =>
 
 /** A gateway of this person's with a key that ssh expects; one that goes meanwhile is none. */
 async function reachOwn({ gateway, controlSocket }: Gateways, knownHosts: string, host: string) {
-  const [pinned, running] = await Promise.all([
-    readFile(knownHosts, 'utf8').catch(() => ''),
-    runningGateways(controlSocket),
-  ])
-  const own = running.filter(({ hostKeys }) => hostKeys.some((key) => pinned.includes(` ${key}\n`)))
+  const [isPinned, running] = await Promise.all([readPinned(knownHosts), runningGateways(controlSocket)])
+  const own = running.filter(({ hostKeys }) => isPinned(hostKeys))
   const isFirst = (address: Address) => address.port === gateway?.port
   for (const address of own
     .flatMap(({ endpoints }) => endpoints)

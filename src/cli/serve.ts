@@ -1,6 +1,7 @@
 /** `hatchway serve`: runs the gateway, from start to the last session's end. Resolves with the exit code. */
 import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
+import { publicLine } from '../auth/hostkeys.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { loadAllParts } from '../base/parts.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
@@ -118,7 +119,7 @@ async function openControlSocket(
   log: Logger,
 ): Promise<Control | undefined> {
   const startedAt = Date.now()
-  const hostKeys = gateway.hostKeys.map(({ type, blob }) => `${type} ${blob.toString('base64')}`)
+  const hostKeys = gateway.hostKeys.map(publicLine)
   try {
     const control = await openControl(config.controlSocket, {
       status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints, hostKeys }),

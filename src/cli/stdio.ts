@@ -3,19 +3,23 @@
  * Nothing but the protocol may go to stdout.
  */
 import { setTimeout as later } from 'node:timers/promises'
+import { CliFailure } from '../control/cli-failure.ts'
 import { GREETING } from '../ssh/greeting.ts'
 import type { ConfigFlags } from './flags.ts'
+import { readPinned } from './pinned-keys.ts'
 import { stdioEnds } from './stdio-peer.ts'
 import { joinStdio } from './stdio-stream.ts'
 
 const CLOSE_MS = 3_000
 const NOT_SERVED = 255
 
-export async function stdio(flags: ConfigFlags, host?: string): Promise<number> {
+/** @param knownHosts has the host keys that ssh expects of this process */
+export async function stdio(flags: ConfigFlags, host?: string, knownHosts?: string): Promise<number> {
   // First of all: the client makes its keys while the rest of this program loads.
   process.stdout.write(GREETING)
-  const [{ startGateway }, { configFrom }, { createLog }, { hangUp }] = await Promise.all([
+  const [{ startGateway }, { publicLine }, { configFrom }, { createLog }, { hangUp }] = await Promise.all([
     import('../app.ts'),
+    import('../auth/hostkeys.ts'),
     import('./flags.ts'),
     import('../observe/log.ts'),
     import('./hang-up.ts'),
@@ -25,6 +29,12 @@ export async function stdio(flags: ConfigFlags, host?: string): Promise<number> 
   for (const warning of warnings) log.warn(warning)
   try {
     const gateway = await startGateway({ ...config, listen: [] }, log)
+    // Before ssh sees the keys: it would tell of an attack.
+    if (knownHosts !== undefined && !(await readPinned(knownHosts))(gateway.hostKeys.map(publicLine)))
+      throw new CliFailure(
+        `these host keys are not those in ${knownHosts}: run \`hatchway config-ssh\` again`,
+        NOT_SERVED,
+      )
     const stream = joinStdio(process.stdin, process.stdout)
     const ended = new Promise<void>((resolve) => {
       stream.once('close', resolve)

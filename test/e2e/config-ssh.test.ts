@@ -124,7 +124,12 @@ describe('config-ssh', { timeout: 120_000 }, () => {
     await writeFile(known, `hatchway ${stranger}\n`)
     try {
       const { code, err } = await client('ssh', `dev@${web.name}`, 'true')
-      expect([code, err]).toEqual([255, expect.stringContaining('Host key verification failed')])
+      expect([code, err]).toEqual([255, expect.stringContaining('run `hatchway config-ssh` again')])
+      expect(err).not.toContain('REMOTE HOST IDENTIFICATION')
+      // Past that check it is ssh itself that refuses.
+      const past = `ProxyCommand ${process.execPath} ${MAIN} connect --gateway 127.0.0.1:${gateway.port} ${web.name}`
+      const refused = await client('ssh', '-o', past, `dev@${web.name}`, 'true')
+      expect([refused.code, refused.err]).toEqual([255, expect.stringContaining('Host key verification failed')])
     } finally {
       await writeFile(known, right)
     }

@@ -25,6 +25,7 @@ export function registerConnect(program: Command): void {
       if (gateway !== undefined && !address)
         return program.error('error: --gateway: expected HOST:PORT', { exitCode: 2 })
       const gateways = { gateway: address, knownHosts, controlSocket: flags.controlSocket }
-      exit(await connect(gateways, container, async () => (await import('../stdio.ts')).stdio(flags, container)))
+      const serveHere = async () => (await import('../stdio.ts')).stdio(flags, container, knownHosts)
+      exit(await connect(gateways, container, serveHere))
     })
 }

@@ -1,6 +1,6 @@
 /** The text of our ssh_config file and its known_hosts. Others choose the names in it, so each is checked. */
 import { splitArguments } from '../../auth/argv.ts'
-import type { HostKey } from '../../auth/hostkeys.ts'
+import { type HostKey, publicLine } from '../../auth/hostkeys.ts'
 
 export interface EntrySettings {
   /** The `hatchway connect` command: program and arguments, which the container's name follows. */
@@ -46,7 +46,7 @@ function block(pattern: string, name: string, { connect, knownHosts, identityFil
 }
 
 export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>[], host = ALIAS): string {
-  return hostKeys.map(({ type, blob }) => `${host} ${type} ${blob.toString('base64')}\n`).join('')
+  return hostKeys.map((key) => `${host} ${publicLine(key)}\n`).join('')
 }
 
 /** Returns the programs (node and ours) that the ProxyCommands of such a text run. */
