@@ -90,7 +90,8 @@ describe('hatchway serve', { timeout: TIMEOUT }, () => {
     const printed = lines(running.log()).filter(({ msg }) => msg === 'host key')
     expect(printed.map(({ type }) => type)).toEqual(['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ssh-rsa'])
     for (const { fingerprint } of printed) expect(scanned).toContain(fingerprint)
-    await until('the command', () => running.log().includes(`"command":"ssh -p ${running.port} `))
+    const command = `"command":"ssh -o UserKnownHostsFile=${directory}/keys/known_hosts -p ${running.port} `
+    await until('the command', () => running.log().includes(command))
   })
 
   it('starts without the banner that cannot be read, and says so', async () => {
