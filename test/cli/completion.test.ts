@@ -69,7 +69,7 @@ describe('what is offered', () => {
       },
     ]
     const control: Control = await openControl(path, {
-      status: () => ({ pid: 42, startedAt: 1, endpoints: [] }),
+      status: () => ({ pid: 42, startedAt: 1, endpoints: [], hostKeys: [] }),
       sessions: () => sessions as never,
       kill: () => false,
       reload: async () => ({ keys: 0, problems: [], restart: [], ended: 0 }),
