@@ -12,6 +12,7 @@ import type { Carried, Endpoint } from './connection.ts'
 import { shortageOf } from './descriptors.ts'
 import { ExchangeShares } from './exchange-share.ts'
 import { parseHostKeys } from './hostkeys.ts'
+import { createLastWords } from './last-words.ts'
 import { LoginExchanges } from './login-exchanges.ts'
 import type { Misdeed } from './penalties.ts'
 import { CONNECTION_GONE, type ServerConnection, serveConnection } from './server-connection.ts'
@@ -46,6 +47,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
   const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
+  const sayLastWords = createLastWords()
   const budgets = new Budgets(options.maxBytesPerIdentity)
   const { approach } = options
 
@@ -120,16 +122,18 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     const place = stream.destroyed ? undefined : admission.enter(remote)
     if (place && !('reason' in place)) serve({ stream, remote, local }, place, carried, over.resolve)
     else over.resolve(false)
-    if (place && 'reason' in place) drop({ stream, remote, local }, place)
+    if (place && 'reason' in place) drop({ stream, remote, local }, place, carried.greeted)
     return over.promise
   }
 
-  function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop): void {
+  function drop({ stream, remote }: Arrival, { reason, detail, text }: Drop, greeted = false): void {
     server.observe({ type: 'drop', remote, reason, ...(detail !== undefined && { detail }) })
+    stream.on('error', () => {})
+    const isCrowd = reason === 'max-startups' || reason === 'per-source-max-startups'
+    if (isCrowd && !greeted && sayLastWords(stream, text)) return
     const timer = setTimeout(() => stream.destroy(), REFUSAL_MS)
     timer.unref()
     stream.once('close', () => clearTimeout(timer))
-    stream.on('error', () => {})
     stream.end(text, () => stream.destroy())
   }
 

@@ -40,7 +40,13 @@ test('MaxStartups counts only connections that are not yet logged in', async () 
   await Promise.all(silent.map((socket) => once(socket, 'data')))
   const third = dial()
   const [text] = await once(third, 'data')
-  expect(String(text)).toBe('Exceeded MaxStartups\r\n')
+  expect(String(text)).toMatch(/^Exceeded MaxStartups\r\nSSH-2\.0-/)
+  // What a person reads, who has not asked for more.
+  const refused = await ssh(server, ['true'], { first: ['-o', 'LogLevel=INFO'] })
+  expect(refused.code).toBe(255)
+  expect(refused.stderr.toString()).toMatch(
+    /^Received disconnect from 127\.0\.0\.1 port \d+:12: Exceeded MaxStartups\r?$/m,
+  )
   expect(server.events).toContainEqual(expect.objectContaining({ type: 'drop', reason: 'max-startups' }))
   for (const socket of silent) socket.destroy()
   await expect.poll(() => server.server.connections()).toBe(1)
