@@ -34,7 +34,9 @@ export function createChangingEngine(
       } finally {
         await rounds.stop()
       }
-      if (!signal.aborted) yield { type: 'reconnected' }
+      // Ended otherwise, the engine was closed.
+      if (signal.aborted || !change.signal.aborted) return
+      yield { type: 'reconnected' }
     }
   }
 

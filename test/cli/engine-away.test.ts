@@ -59,6 +59,16 @@ test('so it does with an engine of the configuration, and with one of a docker c
   expect([code, stdout.toString(), stderr.toString()]).toEqual([255, '', err('docker context far')])
 })
 
+test('ls says of an engine that answers, and is empty, which one it is', async () => {
+  const file = join(home, 'podman.yaml')
+  await writeFile(file, `engine: { cli: '${home}/bin/podman' }\n`)
+  expect(await hatchway('ls', '--config', file)).toEqual({
+    code: 0,
+    out: `no containers at ${home}/bin/podman exec\n`,
+    err: '',
+  })
+})
+
 test.skipIf(process.getuid?.() !== 0)(
   'a socket that refuses is said, and not replaced by an empty Podman',
   async () => {

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ChosenEngine, chooseEngine, type EngineChoice, openEngine } from '../../src/engine/choose.ts'
+import { createChangingEngine } from '../../src/engine/choose-again.ts'
+import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import { type HangingEngine, startHangingEngine } from '../support/hanging-engine.ts'
 
 let home: string
@@ -168,4 +170,17 @@ test('a lazy start goes on with what was named, at once and whatever its signal 
     expect(opened.endpoint).toBe(endpoint)
     await opened.close()
   }
+})
+
+test('the events of an engine that may change end when it is closed', async () => {
+  const engine = createChangingEngine(
+    createDockerEngine({ endpoint: `unix://${home}/none.sock` }),
+    async () => undefined,
+  )
+  const told: string[] = []
+  for await (const { type } of engine.events(soon())) {
+    told.push(type)
+    await engine.close()
+  }
+  expect(told).toEqual(['lost'])
 })
