@@ -36,7 +36,7 @@ describe('without a command', () => {
 
   it.each(['--help', '-h'])('demo %s says what it would do, and does nothing', async (flag) => {
     const { code, stdout } = await run(resolve('hatchway'), ['demo', flag])
-    expect([code, stdout.toString()]).toEqual([0, expect.stringContaining('usage: ./hatchway demo [--stay]')])
+    expect([code, stdout.toString()]).toEqual([0, expect.stringContaining('usage: ./hatchway demo [--stay | --stop]')])
   })
 })
 
