@@ -1,7 +1,7 @@
 /** The composition root: a configuration becomes an engine, what a connection may do, and a listening server. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type HostKey, loadHostKeys } from './auth/hostkeys.ts'
+import { type HostKey, loadHostKeys, publicLine } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
 import { Lockout } from './auth/lockout.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
@@ -185,6 +185,10 @@ function openServer(
     motd: async () => {
       const { motd } = current()
       return motd === undefined ? undefined : readMotd(motd)
+    },
+    facts: {
+      hostKeys: ground.hostKeys.map(publicLine),
+      hostSuffixes,
     },
     holds: (identity, context) => people().login.holds(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),

@@ -1,12 +1,14 @@
 /** Returns the ssh command that works here and now, with a usable key and a running container. */
+
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Gateway } from '../app.ts'
 import { ownKey } from '../auth/key-files.ts'
 import { replaceFile } from '../base/whole-file.ts'
 import type { Config } from '../config/schema.ts'
+import { isHostName } from '../container/host-names.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import { isHostName, knownHostsText, optionPath } from './ssh-config/entries.ts'
+import { knownHostsText, optionPath } from './ssh-config/entries.ts'
 
 const ENGINE_MS = 5_000
 const UNSPECIFIED = new Set(['0.0.0.0', '::'])

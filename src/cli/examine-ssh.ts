@@ -6,7 +6,7 @@ import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Finding } from './finding.ts'
 import { proxyFiles } from './ssh-config/entries.ts'
-import { hasInclude } from './ssh-config/include.ts'
+import { hasInclude, hasInline } from './ssh-config/include.ts'
 
 const ANSWER_MS = 5_000
 
@@ -34,7 +34,9 @@ function containersAsHosts(folder: string): Finding {
   const own = join(folder, 'config')
   const entries = join(folder, 'hatchway', 'config')
   try {
-    if (!existsSync(own) || !hasInclude(readFileSync(own, 'utf8'), entries)) {
+    const text = existsSync(own) ? readFileSync(own, 'utf8') : ''
+    if (hasInline(text, entries)) return { check, state: 'ok', found: `${own} has the containers as hosts` }
+    if (!hasInclude(text, entries)) {
       return { check, state: 'ok', found: '`hatchway config-ssh` makes `ssh dev@CONTAINER` work; it has not been run' }
     }
     if (existsSync(entries)) {

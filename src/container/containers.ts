@@ -13,6 +13,7 @@ import { unlessAborted } from '../lifetime/on-abort.ts'
 import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
+import { type ContainerHost, containerHosts } from './host-names.ts'
 import { unchanged } from './inside-file.ts'
 import type { Aliases } from './names.ts'
 
@@ -112,7 +113,19 @@ export class Containers {
     mayEnter: (container: ContainerSummary) => Promise<boolean>,
     signal: AbortSignal,
   ): AsyncGenerator<ContainerSummary> {
-    for (const container of await this.#engine.list(signal)) if (await mayEnter(container)) yield container
+    const limit = engineLimit('listing containers', this.#probeMs)
+    const all = await withDeadline(limit, [signal], (limited) => this.#engine.list(limited))
+    for (const container of all) if (await mayEnter(container)) yield container
+  }
+
+  /** The names under which this identity may enter one, as of now. @throws HatchwayError ENGINE_* */
+  async hosts(
+    mayEnter: (container: ContainerSummary) => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<ContainerHost[]> {
+    const visible: ContainerSummary[] = []
+    for await (const container of this.visible(mayEnter, signal)) visible.push(container)
+    return containerHosts(visible, this.#aliases)
   }
 
   /**

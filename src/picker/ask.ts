@@ -3,7 +3,7 @@ import { HatchwayError } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 import { type PickerEntry, sorted } from './entry.ts'
-import { list, pick } from './pick.ts'
+import { pick, pickerList } from './pick.ts'
 
 export interface PickerQuestion {
   /** The word that named no container; absent: nothing was named. */
@@ -33,7 +33,7 @@ export async function askWhere(
   const why = word === undefined ? 'no container named' : `no container "${printable(word.slice(0, 80))}"`
   if (entries.length === 0) throw new HatchwayError('CONTAINER_NOT_FOUND', `${why}, and none that you may enter`)
   if (!session.pty) {
-    list(session, entries)
+    session.write(1, Buffer.from(pickerList(entries)))
     session.write(2, Buffer.from(`hatchway: ${why}; name one of these: ssh USER@CONTAINER@GATEWAY\n`))
     return { code: NOT_NAMED }
   }

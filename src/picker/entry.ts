@@ -15,6 +15,8 @@ export interface PickerEntry {
   /** "Up 3 minutes", "Exited (0) 2 hours ago". */
   readonly status: string
   readonly image: string
+  /** "running", "exited", ...; "template": it is yet to be made. */
+  readonly state: string
   readonly running: boolean
   /** Why it cannot be chosen; undefined: it can. */
   readonly closed?: string
@@ -25,8 +27,8 @@ export function containerEntry(container: ContainerSummary, mayStart: boolean): 
   const { name, image, state } = container
   const running = state === 'running'
   const status = printable(container.status || state)
-  const common = { ref: name, name: printable(name), compose: printable(composeName(container) ?? ''), running }
-  const row = { ...common, image: printable(image) }
+  const common = { ref: name, name: printable(name), compose: printable(composeName(container) ?? '') }
+  const row = { ...common, image: printable(image), state: printable(state), running }
   if (running || mayStart) return { ...row, status }
   return {
     ...row,
@@ -38,7 +40,7 @@ export function containerEntry(container: ContainerSummary, mayStart: boolean): 
 export function templateEntry(name: string, kind: 'fresh' | 'personal', image: string): PickerEntry {
   const ref = `${kind === 'fresh' ? '+' : '~'}${name}`
   const status = kind === 'fresh' ? 'made for this connection' : 'your own, kept'
-  return { ref, name: ref, compose: '', status, image: printable(image), running: false }
+  return { ref, name: ref, compose: '', status, image: printable(image), state: 'template', running: false }
 }
 
 /**

@@ -46,7 +46,6 @@ export async function pick(
 }
 
 /** For a client without a terminal: a line each, name, state, image and compose's name between tabs. */
-export function list(session: SshSession, entries: readonly PickerEntry[]): void {
-  const lines = entries.map(({ name, status, image, compose }) => `${name}\t${status}\t${image}\t${compose}\n`)
-  session.write(1, Buffer.from(lines.join('')))
+export function pickerList(entries: readonly PickerEntry[]): string {
+  return entries.map(({ name, status, image, compose }) => `${name}\t${status}\t${image}\t${compose}\n`).join('')
 }

@@ -22,7 +22,7 @@ interface Question {
 }
 
 const POINTER = '> '
-const NOTHING: PickerEntry = { ref: '', name: '', compose: '', status: '', image: '', running: false }
+const NOTHING: PickerEntry = { ref: '', name: '', compose: '', status: '', image: '', state: '', running: false }
 
 const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal, colours }, done) => {
   const [typed, setTyped] = useState('')

@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
 import type { Containers, Target } from '../container/containers.ts'
 import { brief, notFound } from '../container/find.ts'
+import type { ContainerHost } from '../container/host-names.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
 import type { Starter } from '../container/lifecycle/starter.ts'
 import {
@@ -53,13 +54,18 @@ export interface Destinations {
   open(who: Requester, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
 }
 
+export interface GatewayQuestion extends PickerQuestion {
+  /** The names of containers that this identity may enter. @throws HatchwayError ENGINE_* */
+  hosts(signal: AbortSignal): Promise<readonly ContainerHost[]>
+}
+
 export interface Destination {
   /**
    * The login names nothing, or a word that is no container: it can jump and pick. Decided once: containers come and go.
    */
   readonly toGateway: Promise<boolean>
   /** The question that asks for the container; undefined: the container is known. */
-  unknown(): Promise<PickerQuestion | undefined>
+  unknown(): Promise<GatewayQuestion | undefined>
   /** Container and user, running or not, for what is asked before a session starts; undefined: not known before it does. */
   now(): Promise<Target | undefined>
   /**
@@ -157,7 +163,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     let first: Container | undefined
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
 
-    async function unknown(): Promise<PickerQuestion | undefined> {
+    async function unknown(): Promise<GatewayQuestion | undefined> {
       if (first || !asked() || !(await toGateway)) return undefined
       return {
         ...('container' in route && { word: route.container }),
@@ -166,6 +172,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
           for await (const entry of entries(who, signal)) found.push(entry)
           return found
         },
+        hosts: (signal) => containers.hosts(mayEnter(who), signal),
         async choose(ref) {
           // A leading "=": no name of the gateway's before it.
           const chosen = routeOf({ login: `=${route.user ?? ''}@${ref}` })
@@ -281,5 +288,8 @@ function changed(route: Route, was: Container, now?: Container): HatchwayError {
 
 function namesNoContainer(route: Route): HatchwayError {
   if ('template' in route) return noTemplate(route.template.name)
-  return new HatchwayError('CONTAINER_NOT_FOUND', 'no container named: ssh USER@CONTAINER@GATEWAY, see `hatchway ls`')
+  return new HatchwayError(
+    'CONTAINER_NOT_FOUND',
+    'no container named: ssh USER@CONTAINER@GATEWAY, see `ssh GATEWAY ls`',
+  )
 }

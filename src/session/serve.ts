@@ -27,6 +27,7 @@ import type { SshConnection } from '../ssh/connection.ts'
 import type { PtyRequest, SessionStart, SshSession } from '../ssh/session.ts'
 import type { Destination } from './destination.ts'
 import { createEnding } from './ending.ts'
+import { answerCommand, type GatewayFacts, gatewayCommand } from './gateway-command.ts'
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
@@ -50,6 +51,8 @@ export interface SessionDependencies {
   readonly limits: () => SessionLimits
   /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
+  /** For a command that is the gateway's own. */
+  readonly facts: GatewayFacts
 }
 
 export interface SessionLimits extends TimeLimits {
@@ -59,7 +62,7 @@ export interface SessionLimits extends TimeLimits {
 
 /** What the sessions of one connection share. */
 export interface SessionPlaces {
-  readonly connection: Pick<SshConnection<Identity>, 'id' | 'identity' | 'remote' | 'local'>
+  readonly connection: Pick<SshConnection<Identity>, 'id' | 'identity' | 'user' | 'remote' | 'local'>
   readonly destination: Pick<Destination, 'unknown' | 'enter'>
   readonly gate: Gate
   readonly inward: Inward
@@ -92,13 +95,21 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
 
   session.accept()
   try {
-    const question = session.start.kind === 'shell' ? await destination.unknown() : undefined
-    const answer = question ? await askWhere(session, question, deps.pickLines, signal) : { pty: session.pty }
+    const command = gatewayCommand(session.start)
+    const question = command || session.start.kind === 'shell' ? await destination.unknown() : undefined
+    const answer =
+      question && !command ? await askWhere(session, question, deps.pickLines, signal) : { pty: session.pty }
     if ('code' in answer) return await session.exit(answer)
     const { pty } = answer
     const today = await deps.policy.today(connection.identity)
     if (!today) throw new HatchwayError('NOT_PERMITTED', NOT_ACCEPTED_ANY_MORE.reason)
     const { restrictions } = today
+    // What is forced is not for the gateway.
+    if (command && question && restrictions.command === undefined) {
+      await answerCommand(session, command, question, connection, deps.facts, signal)
+      log.info({ asked: command.name }, 'answered by the gateway itself')
+      return await session.exit({ code: 0 })
+    }
     const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
     const actions = sessionActions(start, pty)
     const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))

@@ -44,6 +44,7 @@ it('the ssh configuration: not set up, set up, and half taken away', async () =>
         connect: [process.execPath, program, 'connect'],
         hosts: ['web'],
         suffixes: [],
+        options: [],
         knownHosts: '/x',
       }),
     )

@@ -10,7 +10,15 @@ import type { SessionDependencies, SessionPlaces } from '../../src/session/serve
 import type { InputSink, SessionEvents, SshSession } from '../../src/ssh/session.ts'
 import { anna } from '../support/people-and-places.ts'
 
-const web: PickerEntry = { ref: 'web', name: 'web', compose: '', status: 'Up', image: 'busybox', running: true }
+const web: PickerEntry = {
+  ref: 'web',
+  name: 'web',
+  compose: '',
+  status: 'Up',
+  image: 'busybox',
+  state: 'running',
+  running: true,
+}
 
 /** A session on a dumb terminal; each round's `enter` fails as `failures` say, in turn. */
 function world(failures: readonly HatchwayError[]) {

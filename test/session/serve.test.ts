@@ -203,7 +203,7 @@ function world(wanted: Wanted = {}) {
   const destination = destinations.open(who, connectionClosed, async () => {})
   const gate = createGate(policy, who, destination.now, connectionClosed, log)
   const places = {
-    connection: { id: '1', identity: anna, remote: here, local: here },
+    connection: { id: '1', identity: anna, user: 'dev@web', remote: here, local: here },
     destination,
     gate: { ...gate, sift: (...asked: Parameters<typeof gate.sift>) => step('sift', asked[0]) },
     inward: { environment: () => step('inward', []) },
@@ -231,6 +231,7 @@ function world(wanted: Wanted = {}) {
       maxSessionsPerIdentity: 0,
     }),
     motd: () => step('motd', Buffer.from('welcome\r\n')),
+    facts: { hostKeys: [], hostSuffixes: [] },
   }
   const served = serveSession(session, places, dependencies)
   return { calls, told, lines, closed, ended, started, registry, served }

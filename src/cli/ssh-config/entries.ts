@@ -1,6 +1,8 @@
-/** The text of our ssh_config file and its known_hosts. Others choose the names in it, so each is checked. */
+/** The text of our ssh_config file and its known_hosts; whoever calls has checked the names in it. */
+import { homedir } from 'node:os'
 import { splitArguments } from '../../auth/argv.ts'
 import { type HostKey, publicLine } from '../../auth/hostkeys.ts'
+import { CliFailure } from '../../control/cli-failure.ts'
 
 export interface EntrySettings {
   /** The `hatchway connect` command: program and arguments, which the container's name follows. */
@@ -11,38 +13,60 @@ export interface EntrySettings {
   readonly suffixes: readonly string[]
   readonly knownHosts: string
   readonly identityFile?: string | undefined
+  /** Lines that win over ours. */
+  readonly options: readonly string[]
 }
 
+export const WRITTEN = '# Written by `hatchway config-ssh`, which overwrites it.\n'
 /** One host key for all containers: the gateway's. */
 const ALIAS = 'hatchway'
-/** Names that engines accept, without pattern characters, blanks and quotes. */
-const PLAIN_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/
-
-export function isHostName(name: string): boolean {
-  return PLAIN_NAME.test(name)
-}
+const OPTION = /^([a-z][a-z0-9]*)(?:\s*=\s*|\s+)(\S.*)$/i
+/** They begin another block, or another file. */
+const STRUCTURE = /^(?:host|match|include)$/i
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
+const CONTROL = /[\u0000-\u001f\u007f]/
 
 export function entries(settings: EntrySettings): string {
   const blocks = [
     ...settings.hosts.map((host) => block(host, word(host), settings)),
     ...settings.suffixes.map((suffix) => block(`*${suffix}`, "'%h'", settings)),
   ]
-  return `# Written by \`hatchway config-ssh\`, which overwrites it.\n${blocks.join('')}`
+  return `${WRITTEN}${blocks.join('')}`
 }
 
-function block(pattern: string, name: string, { connect, knownHosts, identityFile }: EntrySettings): string {
+function block(pattern: string, name: string, settings: EntrySettings): string {
+  const { connect, knownHosts, identityFile, options } = settings
   const lines = [
+    ...options,
     `ProxyCommand ${connect.map(word).join(' ')} ${name}`,
     'Port 22',
     // The container's own user, if none is typed.
     'User @',
+    ...pinned(knownHosts),
+    ...(identityFile === undefined ? [] : [`IdentityFile ${quoted(identityFile)}`]),
+  ]
+  return `\nHost ${pattern}\n${lines.map((line) => `  ${line}\n`).join('')}`
+}
+
+/** Settings with which ssh takes the gateway's keys and no others, and asks nobody. */
+export function pinned(knownHosts: string): string[] {
+  return [
     `HostKeyAlias ${ALIAS}`,
     `UserKnownHostsFile ${quoted(knownHosts)}`,
     'StrictHostKeyChecking yes',
     'UpdateHostKeys no',
-    ...(identityFile === undefined ? [] : [`IdentityFile ${quoted(identityFile)}`]),
   ]
-  return `\nHost ${pattern}\n${lines.map((line) => `  ${line}\n`).join('')}`
+}
+
+/** Returns the lines of `-o` options as ssh takes them. @throws CliFailure */
+export function optionLines(options: readonly string[]): string[] {
+  return options.map((option) => {
+    const [, key = '', value = ''] = OPTION.exec(option.trim()) ?? []
+    if (key === '' || CONTROL.test(option) || STRUCTURE.test(key)) {
+      throw new CliFailure(`no option of a host: ${JSON.stringify(option)}; expected one such as ForwardAgent=yes`)
+    }
+    return `${key} ${value}`
+  })
 }
 
 export function knownHostsText(hostKeys: readonly Pick<HostKey, 'type' | 'blob'>[], host = ALIAS): string {
@@ -70,5 +94,12 @@ export function optionPath(path: string): string {
 
 /** A file name as ssh_config quotes it. */
 function quoted(path: string): string {
-  return `"${path.replaceAll('%', '%%')}"`
+  return `"${portablePath(path).replaceAll('%', '%%')}"`
+}
+
+/** As every OpenSSH reads it: Windows' own takes no backslash in quotes, and knows "~". */
+export function portablePath(path: string, platform = process.platform, home = homedir()): string {
+  if (platform !== 'win32') return path
+  const under = path.startsWith(`${home}\\`) ? `~${path.slice(home.length)}` : path
+  return under.replaceAll('\\', '/')
 }
