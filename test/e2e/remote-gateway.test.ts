@@ -100,6 +100,21 @@ describe('a gateway on another machine', { timeout: 120_000 }, () => {
     ])
   })
 
+  test('other clients are answered as well', async () => {
+    const [ppk, dropbear] = [join(home, 'key.ppk'), join(home, 'key.dropbear')]
+    await finished('puttygen', [keys.ed25519, '-o', ppk])
+    await finished('dropbearconvert', ['openssh', 'dropbear', keys.ed25519, dropbear])
+    const scan = await finished('ssh-keyscan', ['-t', 'ed25519', '-p', String(gateway.port), '127.0.0.1'])
+    await writeFile(join(home, 'scanned'), scan.out)
+    const [, print = ''] = (await finished('ssh-keygen', ['-lf', join(home, 'scanned')])).out.split(' ')
+    const at = ['-l', '@', gateway.host, 'ls']
+    const plink = ['-batch', '-hostkey', print, '-i', ppk, '-P', String(gateway.port)]
+    const listed = expect.stringContaining(`${web.name}\t`)
+    expect(await finished('plink', [...plink, ...at])).toMatchObject({ code: 0, out: listed })
+    const dbclient = ['-y', '-y', '-i', dropbear, '-p', String(gateway.port)]
+    expect(await finished('dbclient', [...dbclient, ...at])).toMatchObject({ code: 0, out: listed })
+  })
+
   test('any other command without a container is refused, and so is each word with a forced command', async () => {
     const other = await ssh('gw', 'ls -la')
     expect([other.code, other.out]).toEqual([255, ''])
