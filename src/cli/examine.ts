@@ -20,6 +20,8 @@ import type { Finding } from './finding.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
 
 const NODE_NEEDED = [20, 19] as const
+/** The binding of ssh2 1.17 uses Context::GetIsolate(), which V8 has no more: it cannot be compiled. */
+const WITHOUT_BINDING = 26
 
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
   const node = nodeVersion(process.versions.node)
@@ -136,11 +138,17 @@ async function nativeCrypto(): Promise<Finding> {
   try {
     const { nativeCryptoAvailable } = await import('../ssh/ssh2.ts')
     if (nativeCryptoAvailable()) return { check, state: 'ok', found: "ssh2's native binding" }
-    const advice = 'install a C++ compiler and make, then `npm rebuild ssh2`'
+    const advice = bindingAdvice(process.versions.node)
     return { check, state: 'warn', found: 'no native binding of ssh2: ciphers take twice the CPU', advice }
   } catch (error) {
     return { check, state: 'fail', found: messageOf(error), advice: 'npm ci' }
   }
+}
+
+export function bindingAdvice(node: string): string {
+  return Number.parseInt(node, 10) < WITHOUT_BINDING
+    ? 'install a C++ compiler and make, then `npm rebuild ssh2`'
+    : `ssh2's cannot be compiled for node ${WITHOUT_BINDING}: use node 24`
 }
 
 /** Only terminals of the cli engine need it, and only where the guest helper does not run. */

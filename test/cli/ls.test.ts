@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nodeVersion } from '../../src/cli/examine.ts'
+import { bindingAdvice, nodeVersion } from '../../src/cli/examine.ts'
 import { lsRow, lsTable } from '../../src/cli/ls.ts'
 import { portList } from '../../src/cli/ports.ts'
 import { warningsOf } from '../../src/cli/warnings.ts'
@@ -97,3 +97,10 @@ it.each([
   ['18.30.0', 'fail'],
   ['22.1.0', 'ok'],
 ])('doctor says of node %s: %s', (version, state) => expect(nodeVersion(version).state).toBe(state))
+
+it.each([
+  ['24.22.3', 'npm rebuild ssh2'],
+  ['26.12.1', 'use node 24'],
+])('doctor says of node %s what gives ssh2 its binding: %s', (version, advice) =>
+  expect(bindingAdvice(version)).toContain(advice),
+)
