@@ -39,7 +39,8 @@ copy_checkout() { # TREE
 compile() { # TREE NODE
   cmp -s "$top/package-lock.json" "$1/node_modules/.compiled-for" && return 0
   rm -rf "$1/node_modules"
-  cp -a "$top/node_modules" "$1/node_modules"
+  # Links where they can be: nothing of it is written again, what was compiled is made anew.
+  cp -al "$top/node_modules" "$1/node_modules" 2>/dev/null || { rm -rf "$1/node_modules" && cp -a "$top/node_modules" "$1/node_modules"; }
   rm -rf "$1/node_modules/ssh2/lib/protocol/crypto/build" "$1/node_modules/node-pty/build" "$1/node_modules/cpu-features/build"
   (cd "$1" && npm_config_nodedir=$2 quietly "$log" npm rebuild --foreground-scripts ssh2 node-pty cpu-features)
   node -e 'require(process.argv[1])' "$1/node_modules/node-pty/build/Release/pty.node"
