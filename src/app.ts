@@ -27,6 +27,7 @@ import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
+import { ConnectionRegistry } from './session/connection-registry.ts'
 import { createDestinations } from './session/destination.ts'
 import { createEngineWatch } from './session/engine-watch.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
@@ -46,6 +47,7 @@ export interface Gateway {
   readonly hostKeys: readonly HostKey[]
   readonly engine: Engine
   readonly registry: SessionRegistry
+  readonly connections: ConnectionRegistry
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
   inject: SshServer<Identity>['inject']
   /**
@@ -64,6 +66,8 @@ export interface GatewayStart {
   /** How many ports after a configured one are tried where another program has that. */
   readonly nextPorts?: number
 }
+
+const ENGINE_WENT = 'the container engine has gone away, perhaps to restart: this session may end'
 
 /** Hours of rules, ends of keys and changes of their files come without an event. */
 const REVIEW_EVERY_MS = 30_000
@@ -84,12 +88,19 @@ async function openGateway(
   const { engine, hostKeys } = ground
   const inside = openInside(scope, config, ground, log)
   const inForce = createInForce(config, ground, where, log)
-  const registry = new SessionRegistry()
-  const server = openServer(scope, config, { ground, inside, inForce, registry, observe }, log)
+  const registry: SessionRegistry = new SessionRegistry({
+    opened: (session) => connections.sessionOpened(session),
+    ended: (session) => connections.sessionEnded(session),
+  })
+  const connections = new ConnectionRegistry(registry, observe)
+  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, observe }, log)
   const stopped = openRounds(scope, inForce.review, log)
   const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
   inside.containers
-    .follow(stopped, watch.heard)
+    .follow(stopped, (event) => {
+      watch.heard(event)
+      if (event.type === 'lost') registry.tellAll(ENGINE_WENT)
+    })
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void watch.begin()
   return {
@@ -97,6 +108,7 @@ async function openGateway(
     hostKeys,
     engine,
     registry,
+    connections,
     inject: server.inject,
     reload: (next) => inForce.reload(stopped, next),
     async drain(signal) {
@@ -160,10 +172,17 @@ function openInside(scope: Scope, config: FixedConfig, { engine, state, instance
 function openServer(
   scope: Scope,
   config: FixedConfig,
-  parts: { ground: Ground; inside: Inside; inForce: InForce; registry: SessionRegistry; observe: EventReader },
+  parts: {
+    ground: Ground
+    inside: Inside
+    inForce: InForce
+    registry: SessionRegistry
+    connections: ConnectionRegistry
+    observe: EventReader
+  },
   log: Logger,
 ): SshServer<Identity> {
-  const { ground, inside, inForce, registry, observe } = parts
+  const { ground, inside, inForce, registry, connections, observe } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
   const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log })
@@ -172,6 +191,7 @@ function openServer(
     destinations,
     policy,
     registry,
+    connections,
     environment: () => current().environment.set,
     binds: config,
     killTree: () => current().onDisconnect === 'killTree',

@@ -15,7 +15,7 @@ import { exit } from './cli/commands/options.ts'
 import { registerPolicy } from './cli/commands/policy.ts'
 import { registerHashPassword, registerTotpSecret } from './cli/commands/secrets.ts'
 import { registerServe } from './cli/commands/serve.ts'
-import { registerKill, registerReload, registerSessions } from './cli/commands/sessions.ts'
+import { registerConnections, registerKill, registerReload, registerSessions } from './cli/commands/sessions.ts'
 import { registerStdio } from './cli/commands/stdio.ts'
 import { registerVersion } from './cli/commands/version.ts'
 
@@ -25,6 +25,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerStdio,
   registerLs,
   registerSessions,
+  registerConnections,
   registerKill,
   registerReload,
   registerDoctor,

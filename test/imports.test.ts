@@ -24,7 +24,7 @@ const ROOMS: Record<string, readonly string[]> = {
   picker: ['container', 'engine', 'ssh'],
   policy: ['auth', 'bytes', 'config', 'container', 'engine', 'net', 'ssh'],
   forward: ['bytes', 'container', 'engine', 'guest', 'net', 'policy', 'ssh'],
-  session: ['auth', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
+  session: ['auth', 'bytes', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
   observe: ['config', 'session', 'sftp', 'ssh'],
   control: ['session'],
   'app.ts': ['auth', 'bytes', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],

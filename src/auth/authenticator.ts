@@ -1,5 +1,6 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { isFailure, messageOf } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
@@ -116,9 +117,10 @@ export async function openAuthenticator(
     sources: readonly LineSource[],
   ): Promise<Identity | undefined> {
     const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
-    let facts: object = { connection: context.connectionId }
+    let facts: object = {}
     const refuse = (reason: string, via?: string) => {
-      log.info({ ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
+      const whose = { ...connectionFacts(context), fingerprint: fingerprint(blob) }
+      log.info({ ...whose, ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
     if (isCertificate(blob) && !certificate) {
       refuse('the certificate is malformed')
@@ -129,7 +131,7 @@ export async function openAuthenticator(
       refuse('the certificate’s signature is not the authority’s, or by an algorithm not allowed')
       return undefined
     }
-    if (certificate) facts = { ...facts, ...factsOf(certificate) }
+    if (certificate) facts = factsOf(certificate)
     const revoked = await revocations.why(certificate?.key ?? blob, certificate)
     if (revoked !== undefined) {
       refuse(revoked)

@@ -1,6 +1,7 @@
 /** All methods of authentication, for keys and configured users, as one Authenticator for the SSH server. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { splitLoginName } from '../base/login-name.ts'
 import { clientText } from '../base/printable.ts'
 import type { PasswordHash } from '../config/secrets.ts'
@@ -60,7 +61,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
 
   async function codeOf(user: User | undefined, code: Buffer, context: AuthContext): Promise<boolean> {
     if (!user?.totp) return false
-    const facts = { connection: context.connectionId, identity: user.name }
+    const facts = { ...connectionFacts(context), identity: user.name }
     if (lockout.locked(user.name)) {
       log.warn(facts, 'verification code refused: too many wrong ones')
       return false
@@ -101,7 +102,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
   function isClaimed(identity: Identity, context: AuthContext): boolean {
     const { claimed } = splitLoginName(context.user)
     if (claimed === undefined || claimed === identity.name) return true
-    const facts = { connection: context.connectionId, identity: identity.name, claimed: clientText(claimed) }
+    const facts = { ...connectionFacts(context, identity), claimed: clientText(claimed) }
     log.info(facts, 'the key is somebody else’s')
     return false
   }
@@ -186,6 +187,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     join,
 
     nameOf: (identity) => identity.name,
+    fingerprintOf: (identity) => identity.fingerprint,
   }
 }
 

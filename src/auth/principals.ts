@@ -5,6 +5,7 @@
  * three is set, principals that configured users and rules name count, too.
  */
 import type { Logger } from 'pino'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { anyGlobMatches } from '../base/glob.ts'
 import type { Config } from '../config/schema.ts'
 import type { AuthContext } from '../ssh/auth.ts'
@@ -114,7 +115,8 @@ function firstLine(
     const options = lineOptions(line.slice(0, -principal.length).trim())
     const reason = typeof options === 'string' ? options : whyNot(options, context.remote.address)
     if (typeof options !== 'string' && reason === undefined) return { options }
-    log.info({ connection: context.connectionId, line: `${source}:${index + 1}`, reason }, 'principal not accepted')
+    const facts = { ...connectionFacts(context), fingerprint: certificate.fingerprint }
+    log.info({ ...facts, line: `${source}:${index + 1}`, reason }, 'principal not accepted')
   }
   return undefined
 }

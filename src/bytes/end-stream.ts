@@ -1,9 +1,11 @@
 /** A node stream as an end of a forwarded connection, and an end as a stream, for what speaks only the one of them. */
 import { Duplex } from 'node:stream'
-import type { End, Heard } from './relay.ts'
+import type { End, Heard, InsideEnd } from './relay.ts'
+import { Traffic } from './traffic.ts'
 
 /** A stream that half-closes both ways as one end. */
-export class StreamEnd implements End {
+export class StreamEnd implements InsideEnd {
+  readonly traffic = new Traffic()
   readonly #stream: Duplex
 
   constructor(stream: Duplex) {
@@ -15,6 +17,7 @@ export class StreamEnd implements End {
   listen(heard: Heard): void {
     const stream = this.#stream
     stream.on('data', (bytes: Buffer) => {
+      this.traffic.addOut(bytes.length)
       if (!heard.data(bytes)) stream.pause()
     })
     stream.on('end', () => heard.ended())
@@ -24,7 +27,9 @@ export class StreamEnd implements End {
   }
 
   write(bytes: Buffer): boolean {
-    return !this.#stream.writable || this.#stream.write(Buffer.from(bytes))
+    if (!this.#stream.writable) return true
+    this.traffic.addIn(bytes.length)
+    return this.#stream.write(Buffer.from(bytes))
   }
 
   get unsent(): number {

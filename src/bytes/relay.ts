@@ -2,6 +2,7 @@
  * A forwarded connection: two ends, and the bytes between them. An end is no node stream: most forwards are short, and a
  * Duplex on either side with a pipe each way was a third of what one cost.
  */
+import type { Traffic } from './traffic.ts'
 
 /** For the last bytes to an end that reads slowly, once the other end is gone: some must leave within this time. */
 const STUCK_MS = 60_000
@@ -22,6 +23,11 @@ export interface End {
   destroy(): void
   /** Told once, when it is over both ways; now, if it is. */
   whenClosed(told: () => void): void
+}
+
+/** The end inside a container: it knows what has passed, both ways. */
+export interface InsideEnd extends End {
+  readonly traffic: Traffic
 }
 
 export interface Heard {

@@ -1,20 +1,17 @@
 /** The checks of `hatchway doctor`. Each checks one thing, changes nothing, and does not stop the others. */
 import { accessSync, constants, existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { asHatchwayError, isErrno, messageOf } from '../base/errors.ts'
-import { listenAdvice } from '../base/listen-advice.ts'
 import { plural } from '../base/plural.ts'
-import { ConfigError, isUsualAddress, type LoadedConfig } from '../config/load.ts'
+import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { allSessions } from '../control/client.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
-import { at } from '../observe/log-line.ts'
 import { examineClock } from './examine-clock.ts'
 import { examineEngine } from './examine-engine.ts'
 import { examineGuest } from './examine-guest.ts'
+import { examinePort } from './examine-port.ts'
 import { examineSsh } from './examine-ssh.ts'
 import type { Finding } from './finding.ts'
 import { type ConfigFlags, configFrom } from './flags.ts'
@@ -38,7 +35,7 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     examineEngine(config),
     loginKeys(config),
     hostKeys(config),
-    Promise.all(config.listen.map((address) => port(address, loaded))),
+    Promise.all(config.listen.map((address) => examinePort(address, loaded))),
     Promise.all([nativeCrypto(), pty(config), helper(config), examineClock()]),
     examineSsh(),
     login === undefined ? [] : examineGuest(config, login),
@@ -110,27 +107,6 @@ function hostKeyAdvice({ hostKeys }: Config, found: string): string {
 
 function nearestDirectory(path: string): string {
   return existsSync(path) || path === dirname(path) ? path : nearestDirectory(dirname(path))
-}
-
-async function port(address: { readonly host: string; readonly port: number }, loaded: LoadedConfig): Promise<Finding> {
-  const check = 'port'
-  const where = at({ address: address.host, port: address.port })
-  const problem = await tryToListen(address)
-  if (problem === undefined) return { check, state: 'ok', found: `${where} is free` }
-  const gateways = problem === 'EADDRINUSE' ? await allSessions(loaded.config.controlSocket, false).catch(() => []) : []
-  const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
-  if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
-  if (problem === 'EADDRINUSE' && isUsualAddress(loaded))
-    return { check, state: 'ok', found: `${where} is another program's: serve takes the next one that is free` }
-  return { check, state: 'fail', found: `${where}: ${problem}`, advice: listenAdvice(problem, address.port) }
-}
-
-function tryToListen({ host, port }: { readonly host: string; readonly port: number }): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)))
-  })
 }
 
 async function nativeCrypto(): Promise<Finding> {

@@ -1,5 +1,6 @@
 /** `hatchway ls`: lists the containers. */
 import type { Config } from '../config/schema.ts'
+import { LABELS } from '../container/templates/template.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
@@ -40,9 +41,12 @@ export function lsTable(rows: readonly LsRow[], wide: boolean, width: number | u
 
 export function lsRow(container: ContainerSummary) {
   const { name, id, image, state, status, createdAt, labels, mounts } = container
+  const owner = labels[LABELS.owner] === undefined ? undefined : labels[LABELS.ownerName]
   return {
     name,
     id,
+    // Of one that was made from a template: whom it was made for.
+    ...(owner !== undefined && { owner }),
     image,
     state,
     status,
@@ -57,6 +61,7 @@ export function lsRow(container: ContainerSummary) {
 const COLUMNS: readonly Column<LsRow>[] = [
   { head: 'NAME', cell: (row) => row.name, keep: true },
   { head: 'STATE', cell: (row) => row.status || row.state, least: 8 },
+  { head: 'OWNER', cell: (row) => row.owner ?? '', least: 6 },
   { head: 'IMAGE', cell: (row) => row.image, least: 8 },
   { head: 'PORTS', cell: (row) => row.ports.join(', '), least: 12 },
   { head: 'WARNINGS', cell: (row) => row.warnings.join('; '), least: 12 },

@@ -4,7 +4,7 @@ import type { Rule } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
 import { planContainer, plannedContainer } from '../container/templates/template.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { ownerOf } from '../policy/owner.ts'
+import { templateOwner } from '../policy/owner.ts'
 import { compilePolicy } from '../policy/policy.ts'
 import type { Action, Decision, Request } from '../policy/request.ts'
 import type { InsideUser } from '../policy/users.ts'
@@ -80,7 +80,7 @@ export function policyMatrix(question: MatrixQuestion): MatrixRow[] {
   const there = question.containers.flatMap((container) => rowsOf(container.name, container, users))
   const made = Object.entries(config.templates ?? {}).flatMap(([template, { user }]) => {
     const route = { template: { name: template, kind: 'fresh' } } as const
-    const container = plannedContainer(planContainer(config.templates ?? {}, route, ownerOf(identity), {}))
+    const container = plannedContainer(planContainer(config.templates ?? {}, route, templateOwner(identity), {}))
     if (!ask({ container, action: { kind: 'create', template, personal: false } }).allowed) return []
     return rowsOf(`+${template}`, container, user === undefined ? users : [insideUser(user)])
   })

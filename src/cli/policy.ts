@@ -16,7 +16,7 @@ import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
 import { advice } from '../policy/lint.ts'
 import { words } from '../policy/messages.ts'
-import { ownerOf } from '../policy/owner.ts'
+import { templateOwner } from '../policy/owner.ts'
 import { compilePolicy } from '../policy/policy.ts'
 import type { Action, Decision, Request } from '../policy/request.ts'
 import { matrixTable, policyMatrix } from './policy-matrix.ts'
@@ -124,7 +124,7 @@ function askedOfTemplate(
 ): Asked {
   if (kind !== 'create') throw new CliFailure(`there is no container yet: of a template only create can be asked`, 2)
   const { name: template, kind: keeping } = route.template
-  const container = plannedContainer(planContainer(templates, route, ownerOf(identity), {}))
+  const container = plannedContainer(planContainer(templates, route, templateOwner(identity), {}))
   return { container, action: { kind, template, personal: keeping === 'personal' }, endpoint }
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as later } from 'node:timers/promises'
 import { type Gateway, startGateway } from '../app.ts'
 import { publicLine } from '../auth/hostkeys.ts'
+import { inWords } from '../base/duration.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { loadAllParts } from '../base/parts.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
@@ -69,6 +70,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
 
 async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
   gateway.registry.refuseNew()
+  if (grace > 0) gateway.registry.tellAll(`the gateway is shutting down: this session ends in ${inWords(grace)}`)
   const farewell = gateway.registry.size > 0 ? LAST_WORDS_MS : 0
   const patience = deadline(grace, secondStop)
   const drained = await gateway.drain(patience).catch((error: unknown) => {
@@ -124,7 +126,9 @@ async function openControlSocket(
     const control = await openControl(config.controlSocket, {
       status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints, hostKeys }),
       sessions: (options) => gateway.registry.list(options),
+      connections: () => gateway.connections.list(),
       kill: (id) => gateway.registry.kill(id),
+      killConnection: (id) => gateway.connections.kill(id),
       reload: () => reloader.reload(),
     })
     log.debug({ path: control.path }, 'control socket')

@@ -1,11 +1,11 @@
-/** `hatchway sessions`, `kill` and `reload`: the running gateways of this user, and their sessions. */
+/** `hatchway sessions` and `reload`: the running gateways of this user, and their sessions. */
+import { at } from '../base/connection-facts.ts'
 import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { CliFailure } from '../control/cli-failure.ts'
-import { allSessions, killSession, reloadGateways } from '../control/client.ts'
+import { allSessions, reloadGateways } from '../control/client.ts'
 import type { ControlReload, ControlStatus, SessionRow } from '../control/protocol.ts'
-import { at } from '../observe/log-line.ts'
+import { bytes, span, when } from './amounts.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {
@@ -23,14 +23,9 @@ export async function printSessions(config: Config, options: SessionsOptions): P
   )
   rows.sort((a, b) => a.createdAt - b.createdAt)
   if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
-  return rows.length === 0 ? 'no sessions\n' : table(COLUMNS, rows, terminalWidth())
-}
-
-export async function kill(config: Config, id: string): Promise<string> {
-  if (!/^[0-9a-f]{1,32}$/.test(id)) throw new CliFailure(`"${id}" is no session id: \`hatchway sessions\` shows them`)
-  const killed = await killSession(config.controlSocket, id)
-  if (!killed) throw new CliFailure(`no live session ${id}: \`hatchway sessions\` shows them`)
-  return `session ${id} is being ended\n`
+  return rows.length === 0
+    ? 'no sessions\n'
+    : table(options.all ? [...COLUMNS, ...TIMES] : COLUMNS, rows, terminalWidth())
 }
 
 export async function reload(config: Config): Promise<string> {
@@ -65,8 +60,15 @@ const COLUMNS: readonly Column<SessionRow>[] = [
   { head: 'IN', cell: (row) => bytes(row.bytesIn) },
   { head: 'OUT', cell: (row) => bytes(row.bytesOut) },
   { head: 'TIME', cell: (row) => span((row.stoppedAt ?? Date.now()) - row.createdAt) },
+  { head: 'IDLE', cell: (row) => (row.stoppedAt === undefined ? span(Date.now() - row.activeAt) : '') },
   { head: 'END', cell: endCell },
   { head: 'COMMAND', cell: (row) => row.command ?? '' },
+]
+
+/** With those that ended, when is what tells them apart. */
+const TIMES: readonly Column<SessionRow>[] = [
+  { head: 'STARTED', cell: (row) => when(row.createdAt) },
+  { head: 'ENDED', cell: (row) => (row.stoppedAt === undefined ? '' : when(row.stoppedAt)) },
 ]
 
 function endCell({ end }: SessionRow): string {
@@ -74,23 +76,4 @@ function endCell({ end }: SessionRow): string {
   if ('code' in end) return `exit ${end.code}`
   if ('signal' in end) return `signal ${end.signal}`
   return end.failure
-}
-
-export function bytes(count: number): string {
-  const units = ['B', 'K', 'M', 'G', 'T']
-  let value = count
-  let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return unit === 0 ? `${value}B` : `${value.toFixed(value < 10 ? 1 : 0)}${units[unit]}`
-}
-
-export function span(milliseconds: number): string {
-  const seconds = Math.max(0, Math.floor(milliseconds / 1000))
-  if (seconds < 60) return `${seconds}s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${seconds % 60}s`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${Math.floor((seconds % 3600) / 60)}m`
-  return `${Math.floor(seconds / 86_400)}d${Math.floor((seconds % 86_400) / 3600)}h`
 }

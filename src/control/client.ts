@@ -1,10 +1,18 @@
-/** The client of the control socket: asks every running gateway of this user. */
+/** The client of the control socket: asks every running gateway of this user, and the one of the system's unit for who may. */
 import { unlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import type { z } from 'zod'
 import { CliFailure } from './cli-failure.ts'
-import { type ControlReload, type ControlSessions, killAnswer, reloadAnswer, sessionsAnswer } from './protocol.ts'
-import { controlDirectories, controlSockets } from './sockets.ts'
+import {
+  type ControlConnections,
+  type ControlReload,
+  type ControlSessions,
+  connectionsAnswer,
+  killAnswer,
+  reloadAnswer,
+  sessionsAnswer,
+} from './protocol.ts'
+import { controlDirectories, controlSockets, UNIT_SOCKET } from './sockets.ts'
 
 const ANSWER_MS = 5_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -14,9 +22,18 @@ export async function allSessions(configured: string | undefined, stopped: boole
   return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionsAnswer)
 }
 
-/** True when one of the gateways had a live session of that id. */
-export async function killSession(configured: string | undefined, id: string): Promise<boolean> {
-  const answers = await ask(configured, 'POST', `/sessions/${id}/kill`, killAnswer)
+/** @throws CliFailure when no gateway runs */
+export async function allConnections(configured: string | undefined): Promise<ControlConnections[]> {
+  return ask(configured, 'GET', '/connections', connectionsAnswer)
+}
+
+/** True when one of the gateways had a live session, or a connection, of that id. */
+export async function killOne(
+  configured: string | undefined,
+  what: 'sessions' | 'connections',
+  id: string,
+): Promise<boolean> {
+  const answers = await ask(configured, 'POST', `/${what}/${id}/kill`, killAnswer)
   return answers.some(({ killed }) => killed)
 }
 
@@ -32,13 +49,27 @@ async function ask<T>(
 ): Promise<T[]> {
   const sockets = controlSockets(configured)
   const answers = await Promise.all(sockets.map((socket) => call(socket, method, path, configured === undefined)))
-  const alive = answers.filter((answer) => answer !== undefined)
+  const alive = answers.filter((answer) => answer !== undefined && answer !== NOT_YOURS)
   if (alive.length === 0) {
-    const where = configured ?? controlDirectories().join(', ')
+    if (answers.includes(NOT_YOURS))
+      throw new CliFailure(
+        'no gateway of yours is running, but one of the system’s unit: sudo hatchway, or as its user',
+      )
+    const where = configured ?? [...controlDirectories(), UNIT_SOCKET].join(', ')
     throw new CliFailure(`no gateway of yours is running (looked in ${where}): hatchway serve`)
   }
-  return alive.map((answer) => schema.parse(answer))
+  return alive.map((answer) => {
+    const read = schema.safeParse(answer)
+    if (read.success) return read.data
+    // Its program was replaced while it ran; or another program listens there.
+    throw new CliFailure('the gateway that runs is of another version than this command: restart it', 1, {
+      cause: read.error,
+    })
+  })
 }
+
+/** A gateway of the system's unit, for a user who may not ask it. */
+const NOT_YOURS = Symbol('not yours')
 
 /** Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way. */
 function call(socketPath: string, method: string, path: string, tidy: boolean): Promise<unknown> {
@@ -64,9 +95,10 @@ function call(socketPath: string, method: string, path: string, tidy: boolean): 
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return resolve(undefined)
       if (error.code === 'ECONNREFUSED') {
-        if (tidy) remove(socketPath)
+        if (tidy && socketPath !== UNIT_SOCKET) remove(socketPath)
         return resolve(undefined)
       }
+      if (error.code === 'EACCES' && tidy && socketPath === UNIT_SOCKET) return resolve(NOT_YOURS)
       const reason = error.code === 'EACCES' ? `${socketPath} belongs to somebody else` : error.message
       reject(new CliFailure(`cannot ask the gateway: ${reason}`, 1, { cause: error }))
     })

@@ -16,6 +16,7 @@ const session = z.object({
   tty: z.boolean(),
   bytesIn: z.number(),
   bytesOut: z.number(),
+  activeAt: z.number(),
   createdAt: z.number(),
   runningAt: z.number().optional(),
   stoppedAt: z.number().optional(),
@@ -26,6 +27,28 @@ const session = z.object({
       z.object({ failure: z.string(), message: z.string() }),
     ])
     .optional(),
+})
+
+const listener = z.object({
+  kind: z.enum(['local', 'remote', 'agent', 'x11']),
+  place: z.string(),
+  container: z.object({ id: z.string(), name: z.string() }),
+  user: z.string(),
+  openedAt: z.number(),
+})
+
+const connection = z.object({
+  connectionId: z.string(),
+  identity: z.object({ name: z.string(), fingerprint: z.string() }),
+  remote: endpoint,
+  login: z.string(),
+  connectedAt: z.number(),
+  activeAt: z.number(),
+  bytesIn: z.number(),
+  bytesOut: z.number(),
+  sessions: z.array(session).readonly(),
+  forwards: z.array(listener.extend({ bytesIn: z.number(), bytesOut: z.number() })).readonly(),
+  listeners: z.array(listener).readonly(),
 })
 
 /** GET /status */
@@ -41,7 +64,10 @@ const statusAnswer = z.object({
 /** GET /sessions */
 export const sessionsAnswer = statusAnswer.extend({ sessions: z.array(session).readonly() })
 
-/** POST /sessions/ID/kill */
+/** GET /connections */
+export const connectionsAnswer = statusAnswer.extend({ connections: z.array(connection).readonly() })
+
+/** POST /sessions/ID/kill, POST /connections/ID/kill */
 export const killAnswer = z.object({ killed: z.boolean() })
 
 /** POST /reload */
@@ -58,8 +84,10 @@ export const reloadAnswer = statusAnswer.extend({
 
 export type ControlStatus = Readonly<z.output<typeof statusAnswer>>
 export type ControlSessions = Readonly<z.output<typeof sessionsAnswer>>
+export type ControlConnections = Readonly<z.output<typeof connectionsAnswer>>
 export type ControlKill = Readonly<z.output<typeof killAnswer>>
 export type ControlReload = Readonly<z.output<typeof reloadAnswer>>
 /** What a reload did; the answer also says whose it is. */
 export type ReloadOutcome = Omit<ControlReload, keyof ControlStatus>
 export type SessionRow = ControlSessions['sessions'][number]
+export type ConnectionRow = ControlConnections['connections'][number]

@@ -1,5 +1,6 @@
 /**
- * The control socket: HTTP on a unix socket that only its owner can reach, for `hatchway sessions`, `kill` and `reload`.
+ * The control socket: HTTP on a unix socket that only its owner can reach, for `hatchway sessions`, `connections`, `kill`
+ * and `reload`.
  * One socket for each gateway, named by its pid, so that two gateways of one person never fight for a name.
  */
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
@@ -8,8 +9,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import { socketAnswers } from '../base/socket-answers.ts'
+import type { ConnectionSnapshot } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
-import type { ControlKill, ControlReload, ControlSessions, ControlStatus, ReloadOutcome } from './protocol.ts'
+import type {
+  ControlConnections,
+  ControlKill,
+  ControlReload,
+  ControlSessions,
+  ControlStatus,
+  ReloadOutcome,
+} from './protocol.ts'
 import { controlDirectories } from './sockets.ts'
 
 /** sockaddr_un.sun_path, with its NUL. */
@@ -19,7 +28,9 @@ const PRIVATE_UMASK = 0o177
 export interface ControlHandlers {
   status(): ControlStatus
   sessions(options: { readonly stopped: boolean }): readonly SessionSnapshot[]
+  connections(): readonly ConnectionSnapshot[]
   kill(id: string): boolean
+  killConnection(id: string): boolean
   reload(): Promise<ReloadOutcome>
 }
 
@@ -89,16 +100,20 @@ async function removeStale(path: string): Promise<void> {
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ControlHandlers): Promise<void> {
   request.resume()
   const [path = '/', query] = (request.url ?? '/').split('?')
-  const kill = /^\/sessions\/([0-9a-f]{1,32})\/kill$/.exec(path)
-  switch (`${request.method} ${kill ? '/sessions/ID/kill' : path}`) {
+  const [, what, id = ''] = /^\/(sessions|connections)\/([0-9a-f]{1,32})\/kill$/.exec(path) ?? []
+  switch (`${request.method} ${what ? `/${what}/ID/kill` : path}`) {
     case 'GET /status':
       return send<ControlStatus>(response, 200, handlers.status())
     case 'GET /sessions': {
       const sessions = handlers.sessions({ stopped: query === 'stopped' })
       return send<ControlSessions>(response, 200, { ...handlers.status(), sessions })
     }
+    case 'GET /connections':
+      return send<ControlConnections>(response, 200, { ...handlers.status(), connections: handlers.connections() })
     case 'POST /sessions/ID/kill':
-      return send<ControlKill>(response, 200, { killed: handlers.kill(kill?.[1] ?? '') })
+      return send<ControlKill>(response, 200, { killed: handlers.kill(id) })
+    case 'POST /connections/ID/kill':
+      return send<ControlKill>(response, 200, { killed: handlers.killConnection(id) })
     case 'POST /reload':
       return send<ControlReload>(response, 200, { ...handlers.status(), ...(await handlers.reload()) })
     default:

@@ -3,6 +3,9 @@ import { readdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
+/** Where packaging/hatchway.service has its gateway's socket, which root and its user may open. */
+export const UNIT_SOCKET = '/run/hatchway/control.sock'
+
 /** Where gateways of this user may have their sockets, the preferred one first. */
 export function controlDirectories(): string[] {
   // Root's daemon is started without XDG_RUNTIME_DIR and root's shell has it: one place for both.
@@ -15,7 +18,7 @@ export function controlDirectories(): string[] {
 /** Those that may be there: the configured one, else one for each gateway that runs or was killed. */
 export function controlSockets(configured: string | undefined): string[] {
   if (configured !== undefined) return [configured]
-  return controlDirectories().flatMap((directory) => {
+  const own = controlDirectories().flatMap((directory) => {
     try {
       const names = readdirSync(directory).filter((name) => /^\d+\.sock$/.test(name))
       return names.map((name) => join(directory, name))
@@ -23,4 +26,5 @@ export function controlSockets(configured: string | undefined): string[] {
       return []
     }
   })
+  return [...own, UNIT_SOCKET]
 }

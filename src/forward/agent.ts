@@ -4,9 +4,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
-import type { SshConnection } from '../ssh/connection.ts'
+import { forwardFacts } from './book.ts'
 import { createInlet } from './join.ts'
-import { type Lent, lend } from './lent.ts'
+import { type Lent, type LentPlace, lend } from './lent.ts'
 
 /** Where a directory of one's own can be made: /tmp as sshd, then what a read-only container still has. */
 const PLACES = ['/tmp', '/dev/shm', '/var/tmp', '/run']
@@ -17,23 +17,21 @@ export interface AgentSocket extends Lent {
 }
 
 /** @throws HatchwayError, GuestRefusal where no directory can be written */
-export async function openAgentSocket(
-  connection: SshConnection<unknown>,
-  guest: Guest,
-  signal: AbortSignal,
-): Promise<AgentSocket> {
+export async function openAgentSocket(at: LentPlace, signal: AbortSignal): Promise<AgentSocket> {
+  const { connection, guest, book } = at
   let refused: unknown
   for (const place of PLACES) {
     // As sshd names them; the directory is 0700 and made by the helper, the name cannot be foreseen.
     const path = `${place}/ssh-${randomBytes(8).toString('hex')}/agent.sock`
-    const inlet = createInlet()
+    const facts = forwardFacts('agent', path, at.target)
+    const inlet = createInlet((traffic) => book.opened(facts, traffic))
     try {
       const listener = await guest.listen(
         { kind: 'unix', path, mode: 0o600, unlink: false, ownDirectory: true },
         ({ end }) => inlet.join(end, connection.openAgent()),
         signal,
       )
-      return { path, guest, ...lend(connection.closed, listener, inlet) }
+      return { path, guest, ...lend(connection.closed, listener, inlet, book.listening(facts)) }
     } catch (error) {
       if (!(error instanceof GuestRefusal)) throw error
       refused = error

@@ -2,13 +2,14 @@
 import type { Logger } from 'pino'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
-import type { End } from '../bytes/relay.ts'
+import type { InsideEnd } from '../bytes/relay.ts'
 import type { Target } from '../container/containers.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
 import { meantHost } from '../net/address.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/connection.ts'
+import { type ForwardBook, forwardFacts } from './book.ts'
 import { connectFromOutside } from './outside.ts'
 import { NO_HELPER, placeName, STRERROR } from './words.ts'
 
@@ -17,6 +18,7 @@ export interface DirectDependencies {
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
   readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
   readonly engine: Engine
+  readonly book: ForwardBook
   readonly guestFor: (target: Target, signal: AbortSignal) => Promise<Guest | undefined>
   /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
   readonly hold: (actions: readonly [Action], target: Target, end: () => void) => () => void
@@ -29,13 +31,13 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
     guest: Guest | undefined,
     { container }: Target,
     signal: AbortSignal,
-  ): Promise<End> {
+  ): Promise<InsideEnd> {
     if (guest) return guest.connect(target, signal)
     if (target.kind === 'unix') throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
     return connectFromOutside(deps.engine, container, target, signal)
   }
 
-  return async (asked, signal): Promise<End | OpenFailure> => {
+  return async (asked, signal): Promise<InsideEnd | OpenFailure> => {
     // The policy is asked for the address that is meant, whatever its spelling.
     const target = asked.kind === 'tcp' ? { ...asked, host: meantHost(asked.host) } : asked
     // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
@@ -44,7 +46,12 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
       const entered = await deps.enter(action, signal)
       const guest = await deps.guestFor(entered.target, signal)
       const end = await connect(target, guest, entered.target, signal)
-      end.whenClosed(deps.hold([action], entered.target, () => end.destroy()))
+      const letGo = deps.hold([action], entered.target, () => end.destroy())
+      const told = deps.book.opened(forwardFacts('local', placeName(target), entered.target), end.traffic)
+      end.whenClosed(() => {
+        letGo()
+        told()
+      })
       return end
     } catch (error) {
       if (error instanceof GuestRefusal)

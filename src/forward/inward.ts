@@ -1,12 +1,14 @@
 /** What a session asked to have forwarded from inside the container to its client, as environment for its program. */
 import type { Logger } from 'pino'
 import { asHatchwayError } from '../base/errors.ts'
+import type { Target } from '../container/containers.ts'
 import type { Guest } from '../guest/guest.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import type { Asked } from '../policy/gate.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import { openAgentSocket } from './agent.ts'
-import type { Lent } from './lent.ts'
+import type { ForwardBook } from './book.ts'
+import type { Lent, LentPlace } from './lent.ts'
 import { addCookie, displayName, openDisplay } from './x11.ts'
 
 /** What was granted goes on; `end` is called when it is withdrawn. Returns how to let go. */
@@ -18,7 +20,7 @@ export interface Inward {
     session: Asked,
     guest: Guest | undefined,
     env: readonly string[],
-    home: string,
+    target: Target,
     hold: HoldInward,
   ): Promise<string[]>
 }
@@ -26,20 +28,21 @@ export interface Inward {
 const LISTEN_MS = 15_000
 
 /** One agent socket and one display for the connection, made at the first need; made again when the helper was. */
-export function createInward(connection: SshConnection<unknown>, log: Logger): Inward {
+export function createInward(connection: SshConnection<unknown>, book: ForwardBook, log: Logger): Inward {
   const agent = shared(connection, 'agent', openAgentSocket)
   const display = shared(connection, 'x11', openDisplay)
 
   return {
-    async environment(session, guest, env, home, hold) {
+    async environment(session, guest, env, target, hold) {
       const added: string[] = []
       if (!guest) {
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
+      const at = { connection, guest, target, book }
       try {
         if (session.agentForwarding) {
-          const { path } = await agent(guest, hold)
+          const { path } = await agent(at, hold)
           added.push(`SSH_AUTH_SOCK=${path}`)
         }
       } catch (error) {
@@ -47,8 +50,8 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
       }
       try {
         if (session.x11) {
-          const opened = await display(guest, hold)
-          await addCookie(opened, session.x11, env, home)
+          const opened = await display(at, hold)
+          await addCookie(opened, session.x11, env, target.info.home)
           added.push(`DISPLAY=${displayName(opened, session.x11)}`)
         }
       } catch (error) {
@@ -62,14 +65,14 @@ export function createInward(connection: SshConnection<unknown>, log: Logger): I
 function shared<T extends Lent & { readonly guest: Guest }>(
   connection: SshConnection<unknown>,
   kind: 'agent' | 'x11',
-  open: (connection: SshConnection<unknown>, guest: Guest, signal: AbortSignal) => Promise<T>,
-): (guest: Guest, hold: HoldInward) => Promise<T> {
+  open: (at: LentPlace, signal: AbortSignal) => Promise<T>,
+): (at: LentPlace, hold: HoldInward) => Promise<T> {
   let current: Promise<T> | undefined
 
-  async function known(before: Promise<T> | undefined, guest: Guest, hold: HoldInward): Promise<T> {
+  async function known(before: Promise<T> | undefined, at: LentPlace, hold: HoldInward): Promise<T> {
     const made = await before?.catch(() => undefined)
     if (made && !made.guest.ended.aborted) return made
-    const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) => open(connection, guest, signal))
+    const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) => open(at, signal))
     const letGo = hold({ kind }, () => {
       current = undefined
       opened.withdraw()
@@ -78,8 +81,8 @@ function shared<T extends Lent & { readonly guest: Guest }>(
     return opened
   }
 
-  return (guest, hold) => {
-    current = known(current, guest, hold)
+  return (at, hold) => {
+    current = known(current, at, hold)
     return current
   }
 }

@@ -1,19 +1,21 @@
 /** What came from inside the container, joined to channels towards the client. */
-import { type End, relay } from '../bytes/relay.ts'
+import { type End, type InsideEnd, relay } from '../bytes/relay.ts'
+import type { Traffic } from '../bytes/traffic.ts'
 import type { GuestListener } from '../guest/guest.ts'
 import { deferred } from '../lifetime/deferred.ts'
 
 /** The connections of one listener inside. They may outlast it, and are to be withdrawn as it is. */
 export interface Inlet {
   /** `inside` was accepted; `channel` is the client's, if it takes it. */
-  join(inside: End, channel: Promise<End>): void
+  join(inside: InsideEnd, channel: Promise<End>): void
   /** Breaks those that there are. */
   destroy(): void
   /** Resolves when the listener has ended and no connection is left. */
   over(listener: Pick<GuestListener, 'ended'>): Promise<void>
 }
 
-export function createInlet(): Inlet {
+/** @param opened the client has taken a connection; returns how to tell that it is over */
+export function createInlet(opened: (traffic: Traffic) => () => void): Inlet {
   const ends = new Set<End>()
   const last = deferred()
   let isClosed = false
@@ -23,11 +25,19 @@ export function createInlet(): Inlet {
   return {
     join(inside, channel) {
       ends.add(inside)
+      let told = () => {}
       inside.whenClosed(() => {
         ends.delete(inside)
+        told()
         settle()
       })
-      void joinInward(inside, channel)
+      channel.then(
+        (taken) => {
+          if (ends.has(inside)) told = opened(inside.traffic)
+          relay(inside, taken)
+        },
+        () => inside.destroy(),
+      )
     },
     destroy() {
       for (const end of ends) end.destroy()
@@ -38,13 +48,5 @@ export function createInlet(): Inlet {
       settle()
       await last.promise
     },
-  }
-}
-
-async function joinInward(inside: End, channel: Promise<End>): Promise<void> {
-  try {
-    relay(inside, await channel)
-  } catch {
-    inside.destroy()
   }
 }

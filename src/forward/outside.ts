@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { connect, isIP } from 'node:net'
 import { HatchwayError } from '../base/errors.ts'
 import { StreamEnd } from '../bytes/end-stream.ts'
-import type { End } from '../bytes/relay.ts'
+import type { InsideEnd } from '../bytes/relay.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
@@ -20,7 +20,7 @@ export async function connectFromOutside(
   container: Container,
   target: { readonly host: string; readonly port: number },
   signal: AbortSignal,
-): Promise<End> {
+): Promise<InsideEnd> {
   if (!meansItself(target.host, container))
     throw unsupported(`${ONLY} only the container itself can be reached, as localhost`)
   // Another host's container addresses may be somebody else's here.
@@ -39,7 +39,7 @@ function isLoopback(host: string): boolean {
   return host === '::1' || (isIP(host) === 4 && (host.startsWith('127.') || host === '0.0.0.0'))
 }
 
-async function open(host: string, port: number, signal: AbortSignal): Promise<End> {
+async function open(host: string, port: number, signal: AbortSignal): Promise<InsideEnd> {
   const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
   try {
     await withDeadline(CONNECT_LIMIT_MS, [signal], (limit) => unlessAborted(once(socket, 'connect'), limit))

@@ -15,6 +15,7 @@ import { onAbort } from '../lifetime/on-abort.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, Endpoint, ForwardBind, SshConnection } from '../ssh/connection.ts'
 import { type BindSettings, bindInside, boundAddress } from './bind.ts'
+import { forwardFacts } from './book.ts'
 import type { DirectDependencies } from './direct.ts'
 import { createInlet } from './join.ts'
 import { NO_HELPER, placeName } from './words.ts'
@@ -67,15 +68,16 @@ interface Listening {
 export function remoteForwards(
   deps: RemoteForwardDependencies,
 ): Required<Pick<ConnectionHandlers, 'forward' | 'cancelForward'>> {
-  const { connection, log, binds, limits = LIMITS } = deps
+  const { connection, log, binds, book, limits = LIMITS } = deps
   /** By their names: how to end one; nobody can connect any more when that resolves. */
   const kept = new Map<string, () => Promise<void>>()
 
   async function listen(forward: RemoteForward, target: Target, signal: AbortSignal): Promise<Listening> {
-    const { asked, over, bound } = forward
+    const { asked, bound } = forward
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
-    const inlet = createInlet()
+    let facts = forwardFacts('remote', placeName(bound ?? asked), target)
+    const inlet = createInlet((traffic) => book.opened(facts, traffic))
     const open = (bind: GuestBind) =>
       withDeadline(limits.listenMs, [signal], (limit) =>
         guest.listen(bind, ({ end, address, port }) => inlet.join(end, openForwarded({ address, port })), limit),
@@ -86,12 +88,14 @@ export function remoteForwards(
     told.catch(() => {})
     const openForwarded = async (from: Endpoint) => connection.openForwarded(boundAs(asked, await told), from)
     const listener = await listening
-    const removeClose = onAbort(over.signal, () => void listener.close())
+    facts = { ...facts, place: placeName(boundAs(asked, listener.port)) }
+    const over = book.listening(facts)
+    const removeClose = onAbort(forward.over.signal, () => void listener.close())
     const letGo = deps.hold([actionOf(asked, binds)], target, () => {
-      over.abort()
+      forward.over.abort()
       inlet.destroy()
     })
-    void listener.ended.then(removeClose)
+    void listener.ended.then(removeClose).then(over)
     // A cancelled forward's connections go on, as sshd's do.
     void inlet.over(listener).then(letGo)
     return { target, listener }

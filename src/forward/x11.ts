@@ -6,10 +6,10 @@ import { OWN_PATH } from '../engine/own-path.ts'
 import { runToEnd, UNHEARD } from '../engine/own-program.ts'
 import { type Guest, GuestRefusal } from '../guest/guest.ts'
 import { deadline } from '../lifetime/deadline.ts'
-import type { SshConnection } from '../ssh/connection.ts'
 import type { X11Request } from '../ssh/session.ts'
+import { forwardFacts } from './book.ts'
 import { createInlet } from './join.ts'
-import { type Lent, lend } from './lent.ts'
+import { type Lent, type LentPlace, lend } from './lent.ts'
 
 /** X11DisplayOffset of sshd_config(5), and how many displays are tried (channels.c MAX_DISPLAYS is 1000). */
 const FIRST_DISPLAY = 10
@@ -23,20 +23,18 @@ export interface Display extends Lent {
 }
 
 /** @throws HatchwayError, GuestRefusal when no display is free */
-export async function openDisplay(
-  connection: SshConnection<unknown>,
-  guest: Guest,
-  signal: AbortSignal,
-): Promise<Display> {
+export async function openDisplay(at: LentPlace, signal: AbortSignal): Promise<Display> {
+  const { connection, guest, book } = at
   for (let number = FIRST_DISPLAY; ; number++) {
-    const inlet = createInlet()
+    const facts = forwardFacts('x11', `localhost:${X11_PORT + number}`, at.target)
+    const inlet = createInlet((traffic) => book.opened(facts, traffic))
     try {
       const listener = await guest.listen(
         { kind: 'tcp', host: 'localhost', port: X11_PORT + number },
         ({ end, address, port }) => inlet.join(end, connection.openX11({ address, port })),
         signal,
       )
-      return { number, guest, ...lend(connection.closed, listener, inlet) }
+      return { number, guest, ...lend(connection.closed, listener, inlet, book.listening(facts)) }
     } catch (error) {
       const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
       if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error

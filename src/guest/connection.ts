@@ -1,7 +1,7 @@
 /** The gateway's end of one helper, from HELLO to the end: requests, frames, the lease. */
 import type { Duplex } from 'node:stream'
 import { HatchwayError, messageOf } from '../base/errors.ts'
-import type { End } from '../bytes/relay.ts'
+import type { InsideEnd } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
@@ -143,9 +143,9 @@ export class GuestConnection implements Guest {
     })
   }
 
-  connect(address: GuestAddress, signal: AbortSignal): Promise<End> {
+  connect(address: GuestAddress, signal: AbortSignal): Promise<InsideEnd> {
     const what = address.kind === 'tcp' ? `${address.host} port ${address.port}` : address.path
-    return this.#ask<End>(
+    return this.#ask<InsideEnd>(
       FRAME_TYPE.CONNECT,
       () => connectRequest(address),
       signal,

@@ -2,7 +2,7 @@
 
 import { clientText } from '../base/printable.ts'
 import type { WindowSize } from '../base/program.ts'
-import type { End } from '../bytes/relay.ts'
+import type { InsideEnd } from '../bytes/relay.ts'
 import type { Exec, OutputSink } from '../engine/engine.ts'
 import type { STAGES } from './frames.ts'
 
@@ -61,7 +61,7 @@ export interface SftpSpawn {
 
 /** Someone inside connected to a listener. The peer's address is the container's claim; "" and 0 for unix. */
 export interface GuestAccepted {
-  readonly end: End
+  readonly end: InsideEnd
   readonly address: string
   readonly port: number
 }
@@ -82,7 +82,7 @@ export interface GuestListener {
 export interface Guest {
   /** Resolves once the program runs (execve succeeded). */
   spawn(spec: GuestSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>
-  connect(address: GuestAddress, signal: AbortSignal): Promise<End>
+  connect(address: GuestAddress, signal: AbortSignal): Promise<InsideEnd>
   listen(bind: GuestBind, onAccept: (accepted: GuestAccepted) => void, signal: AbortSignal): Promise<GuestListener>
   /** SFTP v3 spoken by the helper: stdin takes packets, the sink gets them on fd 1, log lines on 2. */
   sftp(options: SftpSpawn, sink: OutputSink, signal: AbortSignal): Promise<GuestExec>

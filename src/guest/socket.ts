@@ -1,13 +1,15 @@
 /** A CONNECT or ACCEPT channel: one end of a forwarded connection, inside. */
 import type { HatchwayError } from '../base/errors.ts'
-import type { End, Heard } from '../bytes/relay.ts'
+import type { Heard, InsideEnd } from '../bytes/relay.ts'
+import { Traffic } from '../bytes/traffic.ts'
 import { type ChannelLink, type GuestChannel, Opening } from './channel.ts'
 import { ReceiveFlow, SendFlow } from './flow.ts'
 import { CLOSE_MODE, closeFrame, ProtocolError, START_CREDIT } from './frames.ts'
 import { GuestRefusal, type GuestStage } from './guest.ts'
 
-export class Socket implements GuestChannel, End {
-  readonly opening = new Opening<End>()
+export class Socket implements GuestChannel, InsideEnd {
+  readonly traffic = new Traffic()
+  readonly opening = new Opening<InsideEnd>()
   readonly #link: ChannelLink
   readonly #what: string
   readonly #send: SendFlow
@@ -51,6 +53,7 @@ export class Socket implements GuestChannel, End {
 
   write(bytes: Buffer): boolean {
     if (this.#isOver || this.#ending) return true
+    this.traffic.addIn(bytes.length)
     this.#send.write(bytes, this.#sent)
     this.#stalled = this.#send.busy
     return !this.#stalled
@@ -97,6 +100,7 @@ export class Socket implements GuestChannel, End {
     if (this.#gotEnd) throw new ProtocolError('DATA after EOF')
     this.#receive.take(piece.length)
     if (this.#isOver) return
+    this.traffic.addOut(piece.length)
     if (!this.#heard) this.#early.push(Buffer.from(piece))
     const more = this.#heard?.data(piece) === true
     if (!this.#isOver) this.#receive.consumed(piece.length, more)

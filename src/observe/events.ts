@@ -1,4 +1,5 @@
 /** What happens in the gateway, for the log. */
+import type { ForwardEvent } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type { SftpOperation } from '../sftp/operations.ts'
 import type { SshServerEvent } from '../ssh/server-events.ts'
@@ -16,7 +17,7 @@ export interface SftpEvent {
   readonly operation: SftpOperation
 }
 
-export type GatewayEvent = SshServerEvent | DrainingEvent | SftpEvent
+export type GatewayEvent = SshServerEvent | ForwardEvent | DrainingEvent | SftpEvent
 
 /** Never throws. */
 export type EventReader = (event: GatewayEvent) => void

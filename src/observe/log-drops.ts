@@ -2,8 +2,9 @@
  * Dropped connections in the log. A flood of them must not fill the disk: of each reason one line a minute has its level,
  * the others are for debugging (sshd does so with MaxStartups).
  */
+import { at } from '../base/connection-facts.ts'
 import type { GatewayEvent } from './events.ts'
-import { at, type LogLine } from './log-line.ts'
+import type { LogLine } from './log-line.ts'
 
 type Drop = Extract<GatewayEvent, { type: 'drop' }>
 

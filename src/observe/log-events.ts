@@ -1,9 +1,11 @@
 /** Events as lines of the log. Sessions are not here: session/serve.ts logs those, with their causes. */
+import { connectionFacts } from '../base/connection-facts.ts'
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
+import type { ListenerSnapshot, LoginFacts } from '../session/connection-registry.ts'
 import type { EventReader, GatewayEvent } from './events.ts'
 import type { Logger } from './log.ts'
 import { createDropLines } from './log-drops.ts'
-import { at, type LogLine } from './log-line.ts'
+import type { LogLine } from './log-line.ts'
 
 export function logEvents(log: Logger): EventReader {
   const drop = createDropLines()
@@ -21,7 +23,7 @@ export function logEvents(log: Logger): EventReader {
 function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
   switch (event.type) {
     case 'connect':
-      return { level: 'debug', msg: 'connected', connection: event.connectionId, remote: at(event.remote) }
+      return { level: 'debug', msg: 'connected', ...connectionFacts(event) }
     case 'penalty':
       return {
         level: event.active ? 'info' : 'debug',
@@ -34,19 +36,20 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
       return {
         level: 'info',
         msg: 'channel closed: it was not used',
-        connection: event.connectionId,
+        ...connectionFacts(event, event.who),
         channel: event.channel,
         seconds: event.milliseconds / 1000,
       }
     case 'fault': {
-      const { connectionId: connection, error } = event
-      if (!(error instanceof HatchwayError)) return { level: 'error', msg: 'a fault of ours', connection, err: error }
+      const { error } = event
+      const whose = connectionFacts(event, event.who)
+      if (!(error instanceof HatchwayError)) return { level: 'error', msg: 'a fault of ours', ...whose, err: error }
       // It says what happened, and its stack says no more.
       const { code, message: msg, cause } = error
       return {
         level: FAILURES[code].level,
         msg,
-        connection,
+        ...whose,
         code,
         ...(cause !== undefined && { reason: messageOf(cause) }),
       }
@@ -54,34 +57,55 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
     case 'auth': {
       const { context, method, fingerprint, identity, accepted, partial } = event
       const fields = {
-        connection: context.connectionId,
+        ...connectionFacts(context),
         user: context.user,
-        remote: at(context.remote),
         method,
         fingerprint,
         identity,
       }
       if (accepted) return { level: 'info', msg: 'authenticated', ...fields }
       if (partial) return { level: 'info', msg: 'partly authenticated', ...fields }
-      // A client tries its keys one after the other: that is no news. Somebody's wrong password is.
-      const news = method === 'password' || method.startsWith('keyboard-interactive')
-      return { level: news ? 'info' : 'debug', msg: 'not authenticated', ...fields }
+      // By "none" a client asks which methods there are.
+      return { level: method === 'none' ? 'debug' : 'info', msg: 'not authenticated', ...fields }
     }
     case 'disconnect':
       return {
         level: event.authenticated ? 'info' : 'debug',
         msg: 'disconnected',
-        connection: event.connectionId,
+        ...connectionFacts(event, event.who),
         reason: event.reason,
+        durationMs: event.durationMs,
       }
+    case 'forward-opened':
+      return { level: 'info', msg: 'forward opened', ...forwardFields(event.connection, event.forward) }
+    case 'forward-ended': {
+      const { bytesIn, bytesOut, ...forward } = event.forward
+      const amounts = { bytesIn, bytesOut, durationMs: durationOf(forward) }
+      return { level: 'info', msg: 'forward ended', ...forwardFields(event.connection, forward), ...amounts }
+    }
+    case 'listener-opened':
+      return { level: 'info', msg: 'listener opened', ...forwardFields(event.connection, event.listener) }
+    case 'listener-ended': {
+      const fields = { ...forwardFields(event.connection, event.listener), durationMs: durationOf(event.listener) }
+      return { level: 'info', msg: 'listener ended', ...fields }
+    }
     case 'sftp': {
       const { session, operation } = event
       const { name, ...facts } = operation
-      const who = { connection: session.connectionId, identity: session.identity.name, session: session.id }
+      const who = { ...connectionFacts(session, session.identity), session: session.id }
       const where = { container: session.container.name, user: session.user }
       return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
     }
     case 'draining':
       return { level: 'info', msg: 'draining', sessions: event.sessions }
   }
+}
+
+function forwardFields(connection: LoginFacts, { kind, place, container, user }: ListenerSnapshot): object {
+  const where = { container: container.name, user, [kind === 'local' ? 'target' : 'bind']: place }
+  return { ...connectionFacts(connection, connection.identity), ...where, forward: kind }
+}
+
+function durationOf({ openedAt, endedAt = openedAt }: ListenerSnapshot): number {
+  return endedAt - openedAt
 }

@@ -1,7 +1,8 @@
 /**
  * How many lines one connection may have in the log. A client that is refused a thousand times a second must not fill the
  * disk, nor keep the gateway busy with writing about it. What was left out is told as a number. What the client was let
- * do is never left out: being refused often enough must not hide it.
+ * do is never left out: being refused often enough must not hide it. Forwards cost their client next to nothing: they have
+ * a quota of their own, so that refusals do not hide them, nor they a refusal.
  */
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 
@@ -16,10 +17,12 @@ const CONNECTION = /"connection":"([^"\\]+)"/
  * that was refused before a program could start has no "start". The dot is any character: U+2028 in a path is no line's end.
  */
 const DONE = /"session":"[^"\\]+".*("start":"[a-z]+"|"msg":"(session ended|sftp [^"\\]*)"\}\n$)|"msg":"withdrawn"\}\n$/s
+const FORWARD = /"msg":"(forward|listener) (opened|ended)"\}\n$/
 const LAST = /"msg":"disconnected"\}\n$/
 
+/** Lines that it may still have: of forwards, and of all else. */
 interface Quota {
-  left: number
+  readonly left: { forwards: number; others: number }
   at: number
   unsaid: number
 }
@@ -32,18 +35,22 @@ export function createLineQuota(now: () => number = () => performance.now()): (l
     const [, connection] = CONNECTION.exec(line) ?? []
     if (connection === undefined) return [line]
     const time = now()
-    const quota = quotas.get(connection) ?? { left: AT_ONCE, at: time, unsaid: 0 }
+    const quota = quotas.get(connection) ?? { left: { forwards: AT_ONCE, others: AT_ONCE }, at: time, unsaid: 0 }
     // Set anew each time, so that what makes room is a connection that says nothing any more.
     quotas.set(connection, quota)
-    quota.left = Math.min(AT_ONCE, quota.left + ((time - quota.at) / 1000) * A_SECOND)
+    const { left } = quota
+    const more = ((time - quota.at) / 1000) * A_SECOND
+    left.forwards = Math.min(AT_ONCE, left.forwards + more)
+    left.others = Math.min(AT_ONCE, left.others + more)
     quota.at = time
+    const kind = FORWARD.test(line) ? 'forwards' : 'others'
     const isLast = LAST.test(line)
     if (isLast) quotas.delete(connection)
-    else if (quota.left < 1) {
+    else if (left[kind] < 1) {
       quota.unsaid++
       return []
     }
-    quota.left--
+    left[kind]--
     const { unsaid } = quota
     quota.unsaid = 0
     return unsaid === 0 ? [line] : [leftOut(connection, unsaid), line]

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { printable } from '../base/printable.ts'
 import type { Engine } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
@@ -101,7 +102,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
       const known = inForce(memory)
       if (known && 'failed' in known) return known
       const { identity, origin, container, action } = request
-      const facts = { connection: origin.connectionId, identity: identity.name, container: container.name }
+      const facts = { ...connectionFacts(origin, identity), container: container.name }
       log.error({ ...facts, action: action.kind, err: brief(error) }, `the ${name} for authorization failed: refused`)
       memory.whole = { verdict: { failed: true }, until: Date.now() + FAILURE_HOLDS_MS }
       return { failed: true }

@@ -53,7 +53,7 @@ function aboutCreate(rule: Rule, templates: NonNullable<Config['templates']>): s
   const named = create === true ? known : known.filter((name) => anyGlobMatches(create, name))
   const { engines: _anywhere, ...containers } = rule.containers ?? {}
   const matches = (name: string, kind: 'fresh' | 'personal') => {
-    const made = planContainer(templates, { template: { name, kind } }, '', {})
+    const made = planContainer(templates, { template: { name, kind } }, { id: '', name: '' }, {})
     return containerMatches({ containers }, { container: plannedContainer(made) }, '')
   }
   if (named.length > 0 && !named.some((name) => matches(name, 'fresh') || matches(name, 'personal')))

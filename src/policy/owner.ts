@@ -1,7 +1,7 @@
 /** Whom a container is made for. */
 import { createHash } from 'node:crypto'
 import type { Identity } from '../auth/identity.ts'
-import { LABELS } from '../container/templates/template.ts'
+import { LABELS, type Owner } from '../container/templates/template.ts'
 
 export const OWNER_LABEL = LABELS.owner
 
@@ -16,4 +16,9 @@ export function ownerOf({ source, fingerprint, name }: Pick<Identity, 'source' |
       ? `${source}\0${name}`
       : fingerprint
   return createHash('sha256').update(who).digest('hex').slice(0, 32)
+}
+
+/** For whom a container is made from a template: nothing is decided by the name. */
+export function templateOwner(identity: Pick<Identity, 'source' | 'fingerprint' | 'name'>): Owner {
+  return { id: ownerOf(identity), name: identity.name }
 }

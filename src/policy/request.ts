@@ -1,5 +1,6 @@
 /** What the policy is asked, and what it answers. */
 import type { Identity } from '../auth/identity.ts'
+import { connectionFacts } from '../base/connection-facts.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 import type { InsideUser } from './users.ts'
 
@@ -45,8 +46,7 @@ export interface Request {
 /** For the log. */
 export function requestFacts({ identity, origin, container, user, action }: Request) {
   return {
-    connection: origin.connectionId,
-    identity: identity.name,
+    ...connectionFacts(origin, identity),
     container: container.name,
     user: user?.name,
     action: action.kind,

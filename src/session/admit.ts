@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { asHatchwayError, type FailureCode } from '../base/errors.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
@@ -41,7 +42,7 @@ export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check
       // An engine that is down or hangs is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
       if (!UNKNOWN.includes(failure.code)) return undefined
-      log.info({ connection: context.connectionId, identity: identity.name, code: failure.code }, failure.message)
+      log.info({ ...connectionFacts(context, identity), code: failure.code }, failure.message)
       return `hatchway: ${failure.message}`
     }
   }

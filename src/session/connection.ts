@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
+import { connectionFacts } from '../base/connection-facts.ts'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
@@ -21,6 +22,7 @@ import type { AuthContext } from '../ssh/auth.ts'
 import { Budgets } from '../ssh/budget.ts'
 import type { Carried, ConnectionHandlers, Endpoint, SshConnection } from '../ssh/connection.ts'
 import { originOf } from './admit.ts'
+import type { ConnectionRegistry } from './connection-registry.ts'
 import type { Destinations } from './destination.ts'
 import { PerIdentity } from './per-identity.ts'
 import { serveRounds } from './rounds.ts'
@@ -28,6 +30,7 @@ import { type SessionDependencies, type SessionLimits, serveSession } from './se
 
 export interface ConnectionDependencies extends SessionDependencies {
   readonly destinations: Destinations
+  readonly connections: Pick<ConnectionRegistry, 'open'>
   /** Absent with `guest: off`. */
   readonly guests: Pick<GuestPool, 'acquire'> | undefined
   readonly policy: PolicyKeeper
@@ -58,12 +61,14 @@ export function createConnections(
   deps: ConnectionDependencies,
   gatewayLog: Logger,
 ): (connection: SshConnection<Identity>) => ConnectionHandlers {
-  const connections = new PerIdentity()
+  const perIdentity = new PerIdentity()
   const spools = new Budgets(MAX_IDENTITY_BYTES)
 
   return (connection) => {
     const { identity } = connection
-    const log = gatewayLog.child({ connection: connection.id, identity: identity.name })
+    const { remote } = connection
+    const log = gatewayLog.child(connectionFacts({ connectionId: connection.id, remote }, identity))
+    const book = deps.connections.open(connection)
     const spool = spools.enter(identity.name)
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
     const { destination, gate, inward } = openPlace()
@@ -72,7 +77,7 @@ export function createConnections(
     function openPlace() {
       const destination = deps.destinations.open(who, connection.closed, prove)
       const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
-      return { destination, gate, inward: createInward(connection, log) }
+      return { destination, gate, inward: createInward(connection, book, log) }
     }
 
     /** What was chosen after the login is as if it had been asked for there: on no other terms. */
@@ -109,7 +114,7 @@ export function createConnections(
     }
 
     onAbort(connection.closed, spool.leave)
-    connections.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
+    perIdentity.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
     const places = {
       connection,
       destination,
@@ -132,6 +137,7 @@ export function createConnections(
         }),
       again: (action: Action, entered: Target, signal: AbortSignal) => destination.again(gate, action, entered, signal),
       guestFor,
+      book,
       hold: gate.hold,
     }
     const direct = directForwards(forwarding)

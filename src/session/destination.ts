@@ -24,7 +24,7 @@ import type { Container, ContainerSummary } from '../engine/engine.ts'
 import type { PickerQuestion } from '../picker/ask.ts'
 import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
 import { demandEntry, type Gate, type Granted } from '../policy/gate.ts'
-import { ownerOf } from '../policy/owner.ts'
+import { templateOwner } from '../policy/owner.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Action, Request } from '../policy/request.ts'
 
@@ -115,7 +115,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
   /** The container that a template would be made into. A template they may not use is not there. */
   async function plan(who: Requester, route: TemplateRoute): Promise<Plan> {
     const { name: template, kind } = route.template
-    const found = made?.plan(route, ownerOf(who.identity))
+    const found = made?.plan(route, templateOwner(who.identity))
     const action = { kind: 'create', template, personal: kind === 'personal' } as const
     const decision = found && (await policy({ ...who, container: plannedContainer(found), action }))
     if (!found || !decision?.allowed) throw noTemplate(template)

@@ -42,7 +42,8 @@ export function followed(people: () => People): Required<Omit<Authenticator<Iden
     join: (proven, next) => people().login.join(proven, next),
     again: (identity, context) => people().login.again(identity, context),
     nameOf: (identity) => people().login.nameOf(identity),
-    fido: (identity, shown) => people().keys.fido(identity, shown),
+    fingerprintOf: (identity) => people().login.fingerprintOf(identity),
+    fido: (identity, shown, context) => people().keys.fido(identity, shown, context),
   }
 }
 

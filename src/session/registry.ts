@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { Counts } from '../base/counts.ts'
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
 import type { ExitStatus } from '../base/program.ts'
+import { Traffic } from '../bytes/traffic.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint } from '../ssh/connection.ts'
@@ -34,6 +35,8 @@ export interface SessionSnapshot extends SessionFacts {
   /** Client to container. */
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Of the last byte, either way; at first, when it was opened. Milliseconds since the epoch. */
+  readonly activeAt: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   readonly runningAt?: number
@@ -48,9 +51,17 @@ export interface SessionRecord {
   addOut(bytes: number): void
   /** The first end counts; idempotent. */
   end(end: SessionEnd): void
+  /** Called with each sentence of the gateway's for the person at the terminal. */
+  onNotice(callback: (sentence: string) => void): void
   /** Called once when an administrator or the shutdown ends it; at once if that has happened already. */
   onKill(callback: (reason: string) => void): void
   snapshot(): SessionSnapshot
+}
+
+/** Who keeps account of sessions besides. */
+export interface SessionWatch {
+  readonly opened?: (session: SessionSnapshot) => void
+  readonly ended?: (session: SessionSnapshot) => void
 }
 
 const HISTORY = 200
@@ -62,7 +73,12 @@ export class SessionRegistry {
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
   readonly #perIdentity = new Counts()
+  readonly #watch: SessionWatch
   #closed = false
+
+  constructor(watch: SessionWatch = {}) {
+    this.#watch = watch
+  }
 
   get size(): number {
     return this.#live.size
@@ -94,6 +110,7 @@ export class SessionRegistry {
       this.#remember(session)
     })
     this.#live.set(entry.id, entry)
+    this.#watch.opened?.(entry.snapshot())
     return entry
   }
 
@@ -108,6 +125,11 @@ export class SessionRegistry {
     const entry = this.#live.get(id)
     entry?.kill(reason)
     return entry !== undefined
+  }
+
+  /** A sentence for who sits at a terminal, in the middle of whatever it shows. */
+  tellAll(sentence: string): void {
+    for (const entry of [...this.#live.values()]) entry.tell(sentence)
   }
 
   killAll(reason: string): void {
@@ -131,6 +153,7 @@ export class SessionRegistry {
     this.#live.delete(session.id)
     this.#stopped.push(session)
     if (this.#stopped.length > HISTORY) this.#stopped.shift()
+    this.#watch.ended?.(session)
     if (this.#live.size === 0) for (const idle of [...this.#idle]) idle()
   }
 
@@ -151,10 +174,10 @@ class Entry implements SessionRecord {
   #runningAt: number | undefined
   #stoppedAt: number | undefined
   #end: SessionEnd | undefined
-  #bytesIn = 0
-  #bytesOut = 0
+  readonly #traffic = new Traffic()
   #killed: string | undefined
   #onKill: ((reason: string) => void) | undefined
+  #onNotice: ((sentence: string) => void) | undefined
 
   constructor(id: string, facts: SessionFacts, stopped: (session: SessionSnapshot) => void) {
     this.id = id
@@ -168,11 +191,11 @@ class Entry implements SessionRecord {
   }
 
   addIn(bytes: number): void {
-    this.#bytesIn += bytes
+    this.#traffic.addIn(bytes)
   }
 
   addOut(bytes: number): void {
-    this.#bytesOut += bytes
+    this.#traffic.addOut(bytes)
   }
 
   end(end: SessionEnd): void {
@@ -180,6 +203,7 @@ class Entry implements SessionRecord {
     this.#end = end
     this.#stoppedAt = Date.now()
     this.#onKill = undefined
+    this.#onNotice = undefined
     this.#stopped(this.snapshot())
   }
 
@@ -187,6 +211,14 @@ class Entry implements SessionRecord {
     if (this.#end !== undefined) return
     if (this.#killed !== undefined) callback(this.#killed)
     else this.#onKill = callback
+  }
+
+  onNotice(callback: (sentence: string) => void): void {
+    if (this.#end === undefined) this.#onNotice = callback
+  }
+
+  tell(sentence: string): void {
+    this.#onNotice?.(sentence)
   }
 
   kill(reason: string): void {
@@ -202,8 +234,9 @@ class Entry implements SessionRecord {
       ...this.#facts,
       id: this.id,
       state: this.#end !== undefined ? 'stopped' : this.#runningAt !== undefined ? 'running' : 'created',
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
+      bytesIn: this.#traffic.bytesIn,
+      bytesOut: this.#traffic.bytesOut,
+      activeAt: this.#traffic.activeAt,
       createdAt: this.#createdAt,
       ...(this.#runningAt !== undefined && { runningAt: this.#runningAt }),
       ...(this.#stoppedAt !== undefined && { stoppedAt: this.#stoppedAt }),

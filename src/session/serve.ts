@@ -31,7 +31,7 @@ import { answerCommand, type GatewayFacts, gatewayCommand } from './gateway-comm
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
-import { say, tell } from './tell.ts'
+import { interrupt, say, tell } from './tell.ts'
 import { countingTraffic, type TimeLimits } from './time-limits.ts'
 
 /** What all sessions share. What is a function is asked at every use: it may change while sessions live. */
@@ -123,6 +123,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     }
     const readOnly = sftp.readOnly || granted.readOnly
     hold(actions, target, readOnly)
+    if (pty) opened.onNotice((sentence) => interrupt(session, `hatchway: ${sentence}`))
     opened.onKill((reason) => ending.end('SESSION_KILLED', `session ${reason}`))
     log = log.child({ session: opened.id, container: container.name, user: info.name })
     if (refusesLogin(info.shell)) throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
@@ -142,7 +143,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     })
     const guest = container.state === 'running' ? await at.guestFor(target, signal) : undefined
     const holdInward: HoldInward = (action, end) => gate.hold([action], target, end)
-    const lent = at.inward.environment(asked, guest, env, info.home, holdInward)
+    const lent = at.inward.environment(asked, guest, env, target, holdInward)
     env.push(...(await unlessAborted(lent, signal)))
 
     const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
@@ -187,13 +188,13 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     signal.throwIfAborted()
     await session.exit(status)
     opened.end(status)
-    const { bytesIn, bytesOut } = opened.snapshot()
-    log.info({ ...status, bytesIn, bytesOut }, 'session ended')
+    log.info({ ...status, ...amountsOf(opened) }, 'session ended')
   } catch (error) {
     const failure = asHatchwayError(signal.aborted ? signal.reason : error)
     record?.end({ failure: failure.code, message: failure.message })
     const ran = signal.aborted || !REFUSALS.has(failure.code) ? unsaid : {}
-    log[FAILURES[failure.code].level]({ code: failure.code, ...ran, err: failure.cause }, failure.message)
+    const amounts = record && amountsOf(record)
+    log[FAILURES[failure.code].level]({ code: failure.code, ...ran, ...amounts, err: failure.cause }, failure.message)
     await tell(session, failure)
     // Not before: a ControlMaster that is disconnected shows nothing more.
     onAbort(session.closed, () => at.failed(failure))
@@ -201,6 +202,11 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     ending.stop()
     for (const letGo of holds) letGo()
   }
+}
+
+function amountsOf(record: SessionRecord) {
+  const { bytesIn, bytesOut, createdAt, stoppedAt = Date.now() } = record.snapshot()
+  return { bytesIn, bytesOut, durationMs: stoppedAt - createdAt }
 }
 
 function factsOf(

@@ -100,7 +100,7 @@ export class AuthVerifier<Identity> {
     const signed = key.verify(data, signature)
     if (!signed) return refused
     const { fido } = signed
-    const enough = !fido || (authenticator.fido?.(identity, fido) ?? fido.touched)
+    const enough = !fido || (authenticator.fido?.(identity, fido, context) ?? fido.touched)
     return enough ? { ...refused, identity, key } : refused
   }
 

@@ -48,7 +48,7 @@ export interface Authenticator<Identity> {
    */
   publicKey(key: OfferedKey, context: AuthContext): Promise<Identity | undefined>
   /** A FIDO key has signed: does it show enough? Absent: it must have been touched. */
-  fido?(identity: Identity, shown: FidoSignature): boolean
+  fido?(identity: Identity, shown: FidoSignature, context: AuthContext): boolean
   /** Must take as long for a user that does not exist. */
   password?(password: Buffer, context: AuthContext, proven: Identity | undefined): Promise<Identity | undefined>
   /**
@@ -69,6 +69,8 @@ export interface Authenticator<Identity> {
   again?(identity: Identity, context: AuthContext): Promise<Identity | undefined>
   /** For events. */
   nameOf?(identity: Identity): string
+  /** For events: of the key that proved it; "" if none did. */
+  fingerprintOf?(identity: Identity): string
   /**
    * Asked once the client has proved its identity: may it log in under this user name at all? A sentence refuses, as sshd
    * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and a client that has proved nothing never

@@ -62,7 +62,7 @@ export interface ConnectionHandlers {
 }
 
 export interface SshConnection<Identity> {
-  /** Short and unique in this process, for logs. */
+  /** No other process repeats it; for logs. */
   readonly id: string
   readonly identity: Identity
   /** The SSH user name as the client sent it: "dev@web". */

@@ -11,6 +11,7 @@ import { announceHostKeys, type HostKeys } from './hostkeys.ts'
 import type { LoginExchanges } from './login-exchanges.ts'
 import { DisconnectReason, fields, isBug, Message, packet } from './packets.ts'
 import type { Misdeed } from './penalties.ts'
+import type { AboutConnection } from './server-events.ts'
 import type { SshServerOptions } from './server-options.ts'
 import { Transport } from './transport.ts'
 import { UserAuth } from './userauth.ts'
@@ -51,6 +52,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   let end: 'ours' | 'grace-exceeded' | 'crash' | undefined
   let layer: ConnectionLayer | undefined
   let leaveBudget: (() => void) | undefined
+  const since = performance.now()
+  let about: AboutConnection = { connectionId: id, remote }
 
   const transport = new Transport({
     stream: options.stream,
@@ -69,7 +72,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       layer?.end()
       leaveBudget?.()
       place.left(misdeed())
-      observe({ type: 'disconnect', connectionId: id, authenticated: layer !== undefined, reason })
+      const durationMs = Math.round(performance.now() - since)
+      observe({ type: 'disconnect', ...about, authenticated: layer !== undefined, reason, durationMs })
       options.ended(layer !== undefined)
     },
   })
@@ -97,6 +101,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
     clearTimeout(grace)
     place.loggedIn()
     const name = server.authenticator.nameOf?.(identity) ?? ''
+    about = { ...about, who: { name, fingerprint: server.authenticator.fingerprintOf?.(identity) ?? '' } }
     transport.charge(options.exchangeShares.of(name))
     const { budget, leave } = options.budgets.enter(name)
     leaveBudget = leave
@@ -105,8 +110,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
         ...{ transport, hostKeys: options.hostKeys, fault, budget },
         ...{ maxSessions: limits.maxSessions, channelTimeout: limits.channelTimeout },
         unusedConnectionTimeout: limits.unusedConnectionTimeout,
-        expired: (channel, milliseconds) =>
-          observe({ type: 'channel-timeout', connectionId: id, channel, milliseconds }),
+        expired: (channel, milliseconds) => observe({ type: 'channel-timeout', ...about, channel, milliseconds }),
       },
       abort.signal,
     )
@@ -180,7 +184,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   function fault(error: unknown): void {
     // Where a file or a service of ours failed, that is no client's doing.
     end ??= isBug(error) ? 'crash' : 'ours'
-    observe({ type: 'fault', connectionId: id, error })
+    observe({ type: 'fault', ...about, error })
   }
 
   function disconnect(message: string, reason?: 'too-many-connections'): void {

@@ -5,6 +5,13 @@ import type { AuthContext } from './auth.ts'
 import type { Endpoint } from './connection.ts'
 import type { Penalty } from './penalties.ts'
 
+/** Whose connection it is about; `who` once its client has logged in. */
+export interface AboutConnection {
+  readonly connectionId: string
+  readonly remote: Endpoint
+  readonly who?: { readonly name: string; readonly fingerprint: string }
+}
+
 /** Told as facts happen; the listener logs and counts. No secrets in them. */
 export type SshServerEvent =
   | { readonly type: 'connect'; readonly connectionId: string; readonly remote: Endpoint }
@@ -17,17 +24,13 @@ export type SshServerEvent =
     }
   | ({ readonly type: 'penalty' } & Penalty)
   /** ChannelTimeout closed it; `channel` is its type. */
-  | {
-      readonly type: 'channel-timeout'
-      readonly connectionId: string
-      readonly channel: string
-      readonly milliseconds: number
-    }
+  | ({ readonly type: 'channel-timeout'; readonly channel: string; readonly milliseconds: number } & AboutConnection)
   | {
       readonly type: 'auth'
       readonly context: AuthContext
       /** "keyboard-interactive:totp" where a device was used. */
       readonly method: string
+      /** Of the key that was shown; of an identity that another connection proved, the key there. */
       readonly fingerprint?: string
       /** Whom the methods so far have proved. */
       readonly identity?: string
@@ -35,11 +38,12 @@ export type SshServerEvent =
       /** Right, and more is asked for. */
       readonly partial: boolean
     }
-  | {
+  | ({
       readonly type: 'disconnect'
-      readonly connectionId: string
       readonly authenticated: boolean
       readonly reason: string
-    }
+      /** Since `connect`. */
+      readonly durationMs: number
+    } & AboutConnection)
   /** A handler of ours threw; the client was told nothing of it. */
-  | { readonly type: 'fault'; readonly connectionId: string; readonly error: unknown }
+  | ({ readonly type: 'fault'; readonly error: unknown } & AboutConnection)

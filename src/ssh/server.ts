@@ -1,7 +1,9 @@
 /** The SSH server: listeners, sshd's limits on new connections, and one serveConnection() for each. */
+import { randomBytes } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
+import { clientText } from '../base/printable.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { plainAddress } from '../net/address.ts'
 import { Admission, type AdmissionPlace, type Drop } from './admission.ts'
@@ -21,6 +23,8 @@ import type { SshServerOptions } from './server-options.ts'
 
 /** For a refusal to reach a client that reads slowly. */
 const REFUSAL_MS = 2_000
+/** Of a thousand million connections two have the same id with 3 %. */
+const CONNECTION_ID_BYTES = 8
 /** setTimeout() takes no more. */
 const MAX_TIME_MS = 2 ** 31 - 1
 
@@ -104,7 +108,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       if (refused) return drop({ ...arrival, remote }, refused)
       stream.destroy()
       const reason = error instanceof ArrivalError ? error.reason : 'arrival'
-      const detail = messageOf(error)
+      const detail = clientText(messageOf(error))
       server.observe({ type: 'drop', remote, reason, detail })
     } finally {
       clearTimeout(grace)
@@ -143,7 +147,8 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     carried: Carried<Identity>,
     over?: (loggedIn: boolean) => void,
   ): void {
-    const id = nextConnectionId()
+    // Random, not counted: logs of several processes, and of one after the other, are read together.
+    const id = randomBytes(CONNECTION_ID_BYTES).toString('hex')
     server.observe({ type: 'connect', connectionId: id, remote })
     const connection = serveConnection({
       id,
@@ -194,13 +199,6 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       for (const connection of connections) connection.disconnect(message)
     },
   }
-}
-
-let connectionCount = 0
-
-function nextConnectionId(): string {
-  connectionCount++
-  return `c${connectionCount.toString(36)}`
 }
 
 /** A listener that throws must not end a connection, or the process. */

@@ -100,7 +100,7 @@ export class Transport {
       disconnected: (reason, text) => this.#clientDisconnects(reason, text),
       // ssh2 has sent its own DISCONNECT by then.
       failed: (error) => {
-        this.#reason ??= error.message
+        this.#reason ??= clientText(error.message)
         this.#end()
       },
     })
@@ -282,7 +282,7 @@ export class Transport {
       this.#end()
       return
     }
-    this.#reason ??= text
+    this.#reason ??= clientText(text)
     this.disconnect(DisconnectReason.PROTOCOL_ERROR, error instanceof MalformedPacket ? text : 'protocol error')
   }
 

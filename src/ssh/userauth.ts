@@ -224,9 +224,10 @@ export class UserAuth<Identity> {
     const { transport, authenticator, decided, succeeded } = this.#options
     if (transport.closed) return
     const { result, identity } = proof.method === 'none' ? this.#asCarried(proof) : this.#progress.advance(proof)
+    const print = proof.fingerprint ?? ((identity && authenticator.fingerprintOf?.(identity)) || undefined)
     const told = {
       method: proof.device ? `${proof.method}:${proof.device}` : proof.method,
-      ...(proof.fingerprint !== undefined && { fingerprint: proof.fingerprint }),
+      ...(print !== undefined && { fingerprint: print }),
       ...(identity !== undefined && authenticator.nameOf && { identity: authenticator.nameOf(identity) }),
     }
     if (result === 'partial') {

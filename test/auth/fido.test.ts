@@ -4,10 +4,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createFidoCheck } from '../../src/auth/fido.ts'
 import type { Identity } from '../../src/auth/identity.ts'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
+import type { AuthContext } from '../../src/ssh/auth.ts'
 import { parseUserKey } from '../../src/ssh/public-key.ts'
 import { KeyFolder, type KeyServer, type LoginOptions, startKeyServer } from './key-server.ts'
 import { buildProvider, makeTokenKey, TOUCHED, type TokenKey, type TokenKind, VERIFIED } from './soft-token.ts'
 
+const endpoint = { address: '127.0.0.1', port: 1 }
+const CONTEXT: AuthContext = {
+  ...{ connectionId: 'c1', user: 'dev@web', remote: endpoint, local: endpoint },
+  signal: new AbortController().signal,
+}
 const KINDS: TokenKind[] = ['ed25519', 'ecdsa']
 const folder = new KeyFolder()
 const keys: Record<string, TokenKey> = {}
@@ -93,9 +99,9 @@ it('a key that asks for a PIN is asked for one by the client, and verified', asy
 it('PubkeyAuthOptions ask for more than a line does', () => {
   const check = createFidoCheck(['touch-required', 'verify-required'], pino({ level: 'silent' }))
   const identity = { restrictions: { ...UNRESTRICTED, touchRequired: false } } as Identity
-  expect(check(identity, { touched: true, verified: false, counter: 1 })).toBe(false)
-  expect(check(identity, { touched: false, verified: true, counter: 1 })).toBe(false)
-  expect(check(identity, { touched: true, verified: true, counter: 1 })).toBe(true)
+  expect(check(identity, { touched: true, verified: false, counter: 1 }, CONTEXT)).toBe(false)
+  expect(check(identity, { touched: false, verified: true, counter: 1 }, CONTEXT)).toBe(false)
+  expect(check(identity, { touched: true, verified: true, counter: 1 }, CONTEXT)).toBe(true)
 })
 
 describe('the counter of a token', () => {
@@ -114,7 +120,8 @@ describe('the counter of a token', () => {
   ])('that says %j is warned of %i times, and lets in', (counters, warnings) => {
     const check = createFidoCheck([], log)
     const identity = { name: 'a', fingerprint: 'SHA256:a', restrictions: UNRESTRICTED } as Identity
-    for (const counter of counters) expect(check(identity, { touched: true, verified: false, counter })).toBe(true)
+    for (const counter of counters)
+      expect(check(identity, { touched: true, verified: false, counter }, CONTEXT)).toBe(true)
     expect(lines).toHaveLength(warnings)
   })
 })

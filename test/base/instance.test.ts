@@ -61,7 +61,7 @@ test('a gateway with a copy of the folder removes what a dead process of its own
   const theirs = createMadeContainers(engine, templates, first, log)
   const closed = new AbortController()
   try {
-    const plan = theirs.plan({ template: { name: 't', kind: 'fresh' } }, 'me')
+    const plan = theirs.plan({ template: { name: 't', kind: 'fresh' } }, { id: 'me', name: 'me' })
     const { name } = await theirs.container(plan, closed.signal, () => {}, AbortSignal.timeout(20_000))
     const ours = createMadeContainers(engine, templates, second, log)
     try {

@@ -65,13 +65,15 @@ describe('what is offered', () => {
       {
         ...{ id: 'c0ffee01', state: 'running', connectionId: 'c1', user: 'dev', start: 'shell', tty: true },
         ...{ identity: { name: 'alice', fingerprint: 'SHA256:x' }, remote: { address: '::1', port: 1 } },
-        ...{ container: { id: 'a'.repeat(64), name: 'web' }, bytesIn: 0, bytesOut: 0, createdAt: 1 },
+        ...{ container: { id: 'a'.repeat(64), name: 'web' }, bytesIn: 0, bytesOut: 0, activeAt: 1, createdAt: 1 },
       },
     ]
     const control: Control = await openControl(path, {
       status: () => ({ pid: 42, startedAt: 1, endpoints: [], hostKeys: [] }),
       sessions: () => sessions as never,
+      connections: () => [],
       kill: () => false,
+      killConnection: () => false,
       reload: async () => ({ keys: 0, problems: [], restart: [], ended: 0 }),
     })
     try {

@@ -1,23 +1,27 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { createServer as createHttpServer, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { allSessions, killSession, reloadGateways } from '../../src/control/client.ts'
+import { Traffic } from '../../src/bytes/traffic.ts'
+import { allConnections, allSessions, killOne, reloadGateways } from '../../src/control/client.ts'
 import { type Control, type ControlHandlers, openControl } from '../../src/control/server.ts'
+import { ConnectionRegistry } from '../../src/session/connection-registry.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import { run } from '../support/run.ts'
 
 let directory: string
 let path: string
 let registry: SessionRegistry
+let connections: ConnectionRegistry
 let open: Control[]
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'hw-test-control-'))
   path = join(directory, 'c.sock')
   registry = new SessionRegistry()
+  connections = new ConnectionRegistry(registry)
   open = []
 })
 afterEach(async () => {
@@ -29,7 +33,9 @@ function handlers(): ControlHandlers {
   return {
     status: () => ({ pid: 42, startedAt: 1, hostKeys: [], endpoints: [{ address: '127.0.0.1', port: 2222 }] }),
     sessions: (options) => registry.list(options),
+    connections: () => connections.list(),
     kill: (id) => registry.kill(id),
+    killConnection: (id) => connections.kill(id),
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
   }
 }
@@ -71,9 +77,41 @@ describe('the control socket', () => {
     const live = session()
     const reasons: string[] = []
     live.onKill((reason) => reasons.push(reason))
-    expect(await killSession(path, live.id)).toBe(true)
+    expect(await killOne(path, 'sessions', live.id)).toBe(true)
     expect(reasons).toEqual(['ended by the administrator'])
-    expect(await killSession(path, 'ffffffff')).toBe(false)
+    expect(await killOne(path, 'sessions', 'ffffffff')).toBe(false)
+  })
+
+  it('lists connections with what each is used for, and ends one by its id', async () => {
+    await control()
+    const ended: string[] = []
+    const book = connections.open({
+      ...{ id: 'c1', user: 'dev@web', remote: { address: '::1', port: 1 }, closed: new AbortController().signal },
+      identity: { name: 'alice', fingerprint: 'SHA256:x' },
+      disconnect: (message) => void ended.push(message),
+    })
+    const live = session()
+    const forward = { container: { id: 'a'.repeat(64), name: 'web' }, user: 'dev' }
+    book.opened({ kind: 'local', place: 'db:5432', ...forward }, new Traffic())
+    book.listening({ kind: 'remote', place: 'localhost:8080', ...forward })
+    const [gateway] = await allConnections(path)
+    expect(gateway?.connections).toMatchObject([
+      {
+        ...{ connectionId: 'c1', login: 'dev@web', sessions: [{ id: live.id }] },
+        ...{ forwards: [{ kind: 'local', place: 'db:5432', bytesIn: 0 }], listeners: [{ place: 'localhost:8080' }] },
+      },
+    ])
+    live.onKill(() => live.end({ code: 255 }))
+    expect(await killOne(path, 'connections', 'c1')).toBe(true)
+    await expect.poll(() => ended).toHaveLength(1)
+    expect(await killOne(path, 'connections', 'ffffffff')).toBe(false)
+  })
+
+  it('says that a gateway is of another version', async () => {
+    const old = createHttpServer((_request, response) => void response.end('{"error":"no such call"}')).listen(path)
+    await new Promise((resolve) => old.once('listening', resolve))
+    await expect(allConnections(path)).rejects.toThrow('another version than this command')
+    old.close()
   })
 
   it('has keys read anew', async () => {

@@ -1,13 +1,18 @@
 /** Checks of `hatchway doctor` that no run of the whole can bring about. */
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { examineClock } from '../../src/cli/examine-clock.ts'
 import { examineEngine } from '../../src/cli/examine-engine.ts'
+import { examinePort } from '../../src/cli/examine-port.ts'
 import { examineSsh } from '../../src/cli/examine-ssh.ts'
 import { entries as connectEntries } from '../../src/cli/ssh-config/entries.ts'
 import { withInclude } from '../../src/cli/ssh-config/include.ts'
+import type { LoadedConfig } from '../../src/config/load.ts'
+import { GREETING } from '../../src/ssh/greeting.ts'
 import { hatchway } from '../support/program.ts'
 import { run } from '../support/run.ts'
 
@@ -101,4 +106,38 @@ it('lines of key files that are ignored, and a host key that is broken, with wha
     },
   ])
   expect(of('host keys')).toMatchObject([{ state: 'fail', advice: expect.stringContaining('hostKeys') }])
+})
+
+async function listening(answer: string): Promise<{ port: number; close(): void }> {
+  const server = createServer((socket) => {
+    // A gateway answers the client's identification, and says nothing before it.
+    socket.once('data', () => socket.write(answer))
+    socket.on('error', () => {})
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { port: address.port, close: () => server.close() }
+}
+
+it('a port that is taken: by a gateway that may not be asked, which is not to be ended, or by another program', async () => {
+  const config = {
+    config: { controlSocket: join(folder, 'nobody.sock'), listen: [] },
+    where: () => 'here',
+  } as unknown as LoadedConfig
+  const gateway = await listening(GREETING)
+  const found = await examinePort({ host: '127.0.0.1', port: gateway.port }, config)
+  expect(found).toMatchObject({
+    state: 'warn',
+    found: expect.stringContaining('a gateway listens that you may not ask'),
+  })
+  expect(found.advice).not.toContain('end')
+  const sshd = await listening('SSH-2.0-OpenSSH_9.9\r\n')
+  expect(await examinePort({ host: '127.0.0.1', port: sshd.port }, config)).toMatchObject({
+    state: 'fail',
+    advice: expect.stringContaining('another program has it'),
+  })
+  gateway.close()
+  sshd.close()
 })

@@ -104,3 +104,14 @@ it.each([
 ])('doctor says of node %s what gives ssh2 its binding: %s', (version, advice) =>
   expect(bindingAdvice(version)).toContain(advice),
 )
+
+it('a container from a template says whose it is, another one does not whatever its labels are', () => {
+  const made = { 'hatchway.owner': 'f'.repeat(32), 'hatchway.owner.name': 'alice' }
+  const container: ContainerSummary = {
+    ...{ id: 'a'.repeat(64), name: 'hatchway-node-1', image: 'node', state: 'running', status: 'Up', createdAt: 0 },
+    ...{ ports: [], mounts: [] },
+    labels: made,
+  }
+  expect(lsRow(container).owner).toBe('alice')
+  expect(lsRow({ ...container, labels: { 'hatchway.owner.name': 'alice' } })).not.toHaveProperty('owner')
+})

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bytes, span } from '../../src/cli/sessions.ts'
+import { bytes, span } from '../../src/cli/amounts.ts'
 import { type Column, table } from '../../src/cli/table.ts'
 
 interface Row {

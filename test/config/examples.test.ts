@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { planContainer, plannedContainer } from '../../src/container/templates/template.ts'
 import { advice } from '../../src/policy/lint.ts'
-import { ownerOf } from '../../src/policy/owner.ts'
+import { templateOwner } from '../../src/policy/owner.ts'
 import { compilePolicy } from '../../src/policy/policy.ts'
 import type { Request } from '../../src/policy/request.ts'
 import { ENGINE, NOON, request } from '../policy/world.ts'
@@ -75,7 +75,7 @@ describe('who may do what', () => {
   ])('%s: %j: a container from %s: %s', (file, who, template, expected) => {
     const { identity, origin } = request('alice web enter')
     const route = { template: { name: template, kind: 'fresh' } } as const
-    const container = plannedContainer(planContainer(load(file).templates ?? {}, route, ownerOf(identity), {}))
+    const container = plannedContainer(planContainer(load(file).templates ?? {}, route, templateOwner(identity), {}))
     const action = { kind: 'create', template, personal: false } as const
     expect(allowed(file, who, { identity, origin, container, action })).toBe(expected)
   })

@@ -8,6 +8,7 @@ import { remoteForwards } from '../../src/forward/remote.ts'
 import { FRAME_TYPE, frame } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
+import { NO_BOOK } from '../support/book.ts'
 
 const CREDIT = 256 * 1024
 const PEER = Buffer.from('10.0.0.9')
@@ -21,11 +22,12 @@ async function world(openForwarded: (bind: ForwardBind) => Promise<End>) {
   const handlers = remoteForwards({
     connection: connection as unknown as Dependencies['connection'],
     log: pino({ enabled: false }),
-    enter: async () => ({ target: { container: {} } }) as Awaited<ReturnType<Dependencies['enter']>>,
+    enter: async () => ({ target: { container: {}, info: {} } }) as Awaited<ReturnType<Dependencies['enter']>>,
     again: () => Promise.reject(new Error('not in these tests')),
     binds: { gatewayPorts: 'no', streamLocalBindUnlink: false, streamLocalBindMask: 0o177 },
     guestFor: async () => guest,
     hold: () => () => {},
+    book: NO_BOOK,
   })
   return { helper, guest, handlers }
 }

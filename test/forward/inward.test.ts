@@ -5,13 +5,16 @@
 import { getEventListeners } from 'node:events'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import type { Target } from '../../src/container/containers.ts'
 import { createInward } from '../../src/forward/inward.ts'
 import { FRAME_TYPE } from '../../src/guest/frames.ts'
 import type { SshConnection } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
+import { NO_BOOK } from '../support/book.ts'
 import { FakeEnd } from '../support/fake-end.ts'
 import { until } from '../support/wait.ts'
 
+const TARGET = { container: { id: 'x', name: 'web' }, info: { name: 'dev', home: '/' } } as Target
 const X11 = { singleConnection: false, protocol: 'none given', cookie: '', screen: 0 }
 
 const KINDS = [
@@ -21,13 +24,13 @@ const KINDS = [
 
 test.each(KINDS)('%s', async (kind, asked, variable) => {
   const closed = new AbortController()
-  const inward = createInward({ closed: closed.signal } as SshConnection<unknown>, pino({ enabled: false }))
+  const inward = createInward({ closed: closed.signal } as SshConnection<unknown>, NO_BOOK, pino({ enabled: false }))
   const held = new Set<string>()
   // As often as its user likes to kill it.
   for (let i = 0; i < 3; i++) {
     const helper = new FakeHelper()
     const guest = await helper.connect()
-    const environment = inward.environment(asked, guest, [], '/', (action) => {
+    const environment = inward.environment(asked, guest, [], TARGET, (action) => {
       held.add(action.kind)
       return () => held.delete(action.kind)
     })
@@ -50,11 +53,11 @@ test.each(KINDS)('%s that is withdrawn is lost to those who use it', async (_kin
   }
   const { signal } = new AbortController()
   const connection = { closed: signal, openAgent: open, openX11: open } as Partial<SshConnection<unknown>>
-  const inward = createInward(connection as SshConnection<unknown>, pino({ enabled: false }))
+  const inward = createInward(connection as SshConnection<unknown>, NO_BOOK, pino({ enabled: false }))
   const helper = new FakeHelper()
   const guest = await helper.connect()
   const held = new Set<() => void>()
-  const environment = inward.environment(asked, guest, [], '/', (_action, end) => {
+  const environment = inward.environment(asked, guest, [], TARGET, (_action, end) => {
     held.add(end)
     return () => held.delete(end)
   })

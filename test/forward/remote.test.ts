@@ -29,12 +29,14 @@ afterEach(() => {
 /** A connection with one helper after the other. `again` is asked for the container each time one was lost. */
 async function world(again: RemoteForwardDependencies['again'] = async (_action, lost) => lost, limits = LIMITS) {
   const closed = new AbortController()
-  const target = { container: { name: 'web' } } as Target
+  const target = { container: { name: 'web' }, info: {} } as Target
   const seen = {
     helpers: [] as FakeHelper[],
     /** What was said to the client at its end. */
     ended: [] as string[],
     asked: [] as unknown[],
+    /** What the book was told. */
+    told: [] as string[],
     held: 0,
     /** The client's, of what was accepted inside. */
     channels: [] as FakeEnd[],
@@ -65,6 +67,16 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
       },
     },
     log: pino({ enabled: false }),
+    book: {
+      opened({ place }, traffic) {
+        seen.told.push(`opened ${place}`)
+        return () => seen.told.push(`ended ${place} ${traffic.bytesIn} ${traffic.bytesOut}`)
+      },
+      listening({ place }) {
+        seen.told.push(`listens on ${place}`)
+        return () => seen.told.push(`listens no more on ${place}`)
+      },
+    },
     enter: async () => ({ target }),
     again(action, lost, signal) {
       seen.asked.push(action)
@@ -290,5 +302,8 @@ test('what a listener accepted outlasts its end, and is held until it is over or
     await until('the client loses it', () => towards.done.includes('destroy'), 2000, 5)
     if (end === 'withdrawn') await helper.frame(FRAME_TYPE.CLOSE, accepted)
     await until('it is let go', () => seen.held === 0, 2000, 5)
+    // By the port that its client was told, not the 0 that it asked for.
+    const told = ['listens on', 'opened', 'listens no more on'].map((what) => `${what} localhost:4000`)
+    expect(seen.told.splice(0)).toEqual([...told, 'ended localhost:4000 0 0'])
   }
 })

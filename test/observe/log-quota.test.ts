@@ -47,3 +47,17 @@ test('a session that was refused before it had a program is counted as any other
   const refused = `${JSON.stringify({ level: 'info', connection: 'c1', session: 's1', code: 'LOGIN_REFUSED', msg: 'no' })}\n`
   expect(Array.from({ length: 2000 }, () => within(refused)).flat()).toHaveLength(1000)
 })
+
+test('forwards have a quota of their own: refusals do not hide them, nor they a refusal', () => {
+  const within = createLineQuota(() => 0)
+  const forward = line('c1', 'forward opened', 'info')
+  const said = (each: string) => Array.from({ length: 1500 }, () => within(each)).flat()
+  expect(said(line('c1'))).toHaveLength(1000)
+  // With the one that tells of the 500.
+  expect(said(forward)).toHaveLength(1001)
+  expect(said(line('c2', 'forward ended', 'info'))).toHaveLength(1000)
+  expect(within(line('c2'))).toHaveLength(2)
+  // What a client calls its target is no forward's line.
+  const named = `${JSON.stringify({ level: 'info', connection: 'c1', target: '"msg":"forward opened"}\n', msg: 'forward refused' })}\n`
+  expect(within(named)).toEqual([])
+})

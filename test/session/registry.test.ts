@@ -53,6 +53,18 @@ describe('the session registry', () => {
     expect(registry.kill(one.id)).toBe(false)
   })
 
+  it('tells every live session a sentence, and none that ended', () => {
+    const registry = new SessionRegistry()
+    const [one, two] = [registry.open(facts), registry.open(facts)]
+    const told: string[] = []
+    one.onNotice((sentence) => told.push(`one ${sentence}`))
+    two.onNotice((sentence) => told.push(`two ${sentence}`))
+    registry.open(facts)
+    two.end({ code: 0 })
+    registry.tellAll('going')
+    expect(told).toEqual(['one going'])
+  })
+
   it('resolves a drain when the last session ends', async () => {
     const registry = new SessionRegistry()
     const [one, two] = [registry.open(facts), registry.open(facts)]

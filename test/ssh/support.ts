@@ -140,7 +140,9 @@ async function startIn(folder: Folder, options: TestServerOptions): Promise<Test
         allow: () => true,
         session: (session) => {
           const done = (options.session ?? echoSession)(session, connection)
-          done?.catch((error: unknown) => events.push({ type: 'fault', connectionId: connection.id, error }))
+          done?.catch((error: unknown) =>
+            events.push({ type: 'fault', connectionId: connection.id, remote: connection.remote, error }),
+          )
         },
         ...options.handlers?.(connection),
       }

@@ -7,6 +7,8 @@ export const engineOption = () =>
 export const socketOption = () => new Option('--control-socket <path>', "the gateway's control socket")
 export const jsonOption = () => new Option('--json', 'print JSON').default(false)
 
+export const watchOption = () => new Option('--watch', 'anew every two seconds, until Ctrl-C').default(false)
+
 /** Adds the options of a command that is a gateway, or acts as one. */
 export function gatewayOptions(command: Command): Command {
   return command
@@ -25,6 +27,13 @@ export function collect(value: string, before: string[] = []): string[] {
 
 export function print(text: string): void {
   process.stdout.write(text)
+}
+
+/** Prints what a command shows, once or for as long as its user watches. */
+export async function show(text: () => Promise<string>, watched: boolean): Promise<void> {
+  if (!watched) return print(await text())
+  const { watch } = await import('../watch.ts')
+  await watch(text, process.stdout)
 }
 
 /** Exits although a library may keep sockets and timers open. */

@@ -1,7 +1,7 @@
-/** The command lines of `hatchway sessions`, `kill` and `reload`; what they do is loaded when they run. */
+/** The command lines of `hatchway sessions`, `connections`, `kill` and `reload`; what they do is loaded when they run. */
 import type { Command } from 'commander'
 import type { ConfigFlags } from '../flags.ts'
-import { configOption, jsonOption, print, socketOption } from './options.ts'
+import { collect, configOption, jsonOption, print, show, socketOption, watchOption } from './options.ts'
 
 export function registerSessions(program: Command): void {
   program
@@ -9,26 +9,56 @@ export function registerSessions(program: Command): void {
     .description('sessions of your running gateways')
     .option('--all', 'also those that ended lately', false)
     .option('--commands', 'with the command text, which may hold secrets', false)
+    .addOption(watchOption())
     .addOption(jsonOption())
     .addOption(configOption())
     .addOption(socketOption())
-    .action(async (options: ConfigFlags & { json: boolean; all: boolean; commands: boolean }) => {
-      const { json, all, commands, ...flags } = options
+    .action(async (options: ConfigFlags & { json: boolean; all: boolean; commands: boolean; watch: boolean }) => {
+      const { json, all, commands, watch, ...flags } = options
       const [{ printSessions }, { configFrom }] = await Promise.all([import('../sessions.ts'), import('../flags.ts')])
-      print(await printSessions(configFrom(flags).config, { json, all, commands }))
+      const { config } = configFrom(flags)
+      await show(() => printSessions(config, { json, all, commands }), watch)
     })
+}
+
+export function registerConnections(program: Command): void {
+  program
+    .command('connections')
+    .description('logins to your running gateways, and what each is used for')
+    .addOption(watchOption())
+    .addOption(jsonOption())
+    .addOption(configOption())
+    .addOption(socketOption())
+    .action(async ({ json, watch, ...flags }: ConfigFlags & { json: boolean; watch: boolean }) => {
+      const [{ printConnections }, { configFrom }] = await Promise.all([
+        import('../connections.ts'),
+        import('../flags.ts'),
+      ])
+      const { config } = configFrom(flags)
+      await show(() => printConnections(config, json), watch)
+    })
+}
+
+interface KillFlags extends ConfigFlags {
+  readonly connection?: string[]
+  readonly identity?: string[]
+  readonly container?: string[]
 }
 
 export function registerKill(program: Command): void {
   program
     .command('kill')
-    .description('end a session')
-    .argument('<id>', 'as `hatchway sessions` shows it')
+    .description('end sessions, or whole connections')
+    .argument('[id...]', 'as `hatchway sessions` shows it, or its beginning')
+    .option('--connection <id>', 'all of a connection, as `hatchway connections` shows it (repeatable)', collect)
+    .option('--identity <name>', 'all connections of somebody (repeatable)', collect)
+    .option('--container <name>', 'all connections into a container (repeatable)', collect)
     .addOption(configOption())
     .addOption(socketOption())
-    .action(async (id: string, flags: ConfigFlags) => {
-      const [{ kill }, { configFrom }] = await Promise.all([import('../sessions.ts'), import('../flags.ts')])
-      print(await kill(configFrom(flags).config, id))
+    .action(async (ids: string[], options: KillFlags) => {
+      const { connection: connections = [], identity: identities = [], container: containers = [], ...flags } = options
+      const [{ kill }, { configFrom }] = await Promise.all([import('../kill.ts'), import('../flags.ts')])
+      await kill(configFrom(flags).config, { ids, connections, identities, containers }, print)
     })
 }
 

@@ -15,7 +15,7 @@ import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
 import { deadline, whileHeard } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
 import type { TemplateRoute } from '../route.ts'
-import { LABELS, type Plan, planContainer } from './template.ts'
+import { LABELS, type Owner, type Plan, planContainer } from './template.ts'
 
 export interface MakeLimits {
   /** Of each step but the pull. */
@@ -37,7 +37,7 @@ export interface MadeContainers {
   /** Of the templates. */
   readonly names: readonly string[]
   /** What would be made. @throws HatchwayError CONTAINER_NOT_FOUND */
-  plan(route: TemplateRoute, owner: string): Plan
+  plan(route: TemplateRoute, owner: Owner): Plan
   /**
    * The connection's container from this plan, made at the first call; it may not run yet.
    * @throws HatchwayError CONTAINER_START_FAILED, IMAGE_UNAVAILABLE, NOT_PERMITTED, ENGINE_*

@@ -1,6 +1,7 @@
 /** A template of the configuration and the identity that it is for → the container to be made. Pure. */
 import { createHash, randomBytes } from 'node:crypto'
 import { HatchwayError } from '../../base/errors.ts'
+import { clientText } from '../../base/printable.ts'
 import type { Template } from '../../config/schema.ts'
 import type { ContainerSpec, ContainerSummary } from '../../engine/engine.ts'
 import { brief } from '../find.ts'
@@ -11,6 +12,8 @@ export const LABELS = {
   kind: 'hatchway.kind',
   /** Whom it was made for; the policy lets nobody else in. */
   owner: 'hatchway.owner',
+  /** That person's name, for people: nothing is decided by it. */
+  ownerName: 'hatchway.owner.name',
   /** What it was made from; another hash: the template was changed since. */
   recipe: 'hatchway.recipe',
   gateway: 'hatchway.gateway',
@@ -19,6 +22,12 @@ export const LABELS = {
 
 /** Ends at once on TERM, also as process 1, and reaps what sessions leave behind. */
 const WAIT = ['/bin/sh', '-c', "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"] as const
+
+export interface Owner {
+  /** policy/owner.ts's ownerOf */
+  readonly id: string
+  readonly name: string
+}
 
 export interface Plan {
   readonly template: Template
@@ -35,13 +44,13 @@ export interface Plan {
 export function planContainer(
   templates: Readonly<Record<string, Template>>,
   { template: { name, kind } }: TemplateRoute,
-  owner: string,
+  owner: Owner,
   marks: Readonly<Record<string, string>>,
 ): Plan {
   const template = Object.hasOwn(templates, name) ? templates[name] : undefined
   if (!template) throw noTemplate(name)
   const personal = kind === 'personal'
-  const suffix = personal ? hash([owner, name]).slice(0, 12) : randomBytes(4).toString('hex')
+  const suffix = personal ? hash([owner.id, name]).slice(0, 12) : randomBytes(4).toString('hex')
   const argv = template.command ?? WAIT
   const [program, ...rest] = argv
   const { user, workdir, network, limits } = template
@@ -49,7 +58,7 @@ export function planContainer(
     template,
     templateName: name,
     personal,
-    owner,
+    owner: owner.id,
     spec: {
       name: `hatchway-${name}-${suffix}`,
       image: template.image,
@@ -66,14 +75,15 @@ export function planContainer(
         ...marks,
         [LABELS.template]: name,
         [LABELS.kind]: kind,
-        [LABELS.owner]: owner,
+        [LABELS.owner]: owner.id,
+        [LABELS.ownerName]: clientText(owner.name),
         [LABELS.recipe]: hash(template).slice(0, 16),
       },
       mounts: template.mounts.map(({ type, source, target, readOnly }) => ({
         type,
         target,
         readOnly,
-        ...(source !== undefined && { source: source.replaceAll('{owner}', owner) }),
+        ...(source !== undefined && { source: source.replaceAll('{owner}', owner.id) }),
       })),
       init: template.init,
     },

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { EngineEvent } from '../engine.ts'
+import { createGoingCheck } from '../going.ts'
 import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
 import { unreachable } from '../messages.ts'
@@ -11,11 +12,18 @@ import type { Cli } from './run.ts'
 
 const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 5000
+const VERSION_MS = 5000
 /** A child that lives this long has reached its engine: nothing else in its output tells. */
 const SETTLED_MS = 1000
 
 export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   let state: 'up' | 'broken' | 'away' = 'up'
+  const isGoing = createGoingCheck(() =>
+    cli.run(flavour.version, { signal, deadline: VERSION_MS }).then(
+      ({ code }) => code === 0,
+      () => true,
+    ),
+  )
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
     const stop = () => child.kill('SIGKILL')
@@ -29,7 +37,12 @@ export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSig
       }
       for await (const line of readLines(child.stdout)) {
         const event = parseEvent(line)
-        if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
+        if (event === undefined) continue
+        yield { type: 'container', action: event.action, id: event.id }
+        if (state !== 'away' && (await isGoing(event))) {
+          state = 'away'
+          yield { type: 'lost', error: unreachable(undefined, new Error('it stops its containers')) }
+        }
       }
     } catch {
       // Whatever broke it, the cure is the same: wait, and start it again.

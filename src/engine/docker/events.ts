@@ -2,15 +2,21 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { HatchwayError } from '../../base/errors.ts'
 import type { EngineEvent } from '../engine.ts'
+import { createGoingCheck } from '../going.ts'
 import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
+import { unreachable } from '../messages.ts'
+import { connectTo, type DockerAddress } from './address.ts'
 import type { DockerApi } from './api.ts'
 
 const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 5000
+const CONNECT_MS = 2000
+const GONE: readonly string[] = ['ENOENT', 'ECONNREFUSED']
 
 export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncGenerator<EngineEvent> {
   let state: 'up' | 'broken' | 'away' = 'up'
+  const isGoing = createGoingCheck(() => takesConnections(api.address))
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     let open = false
     try {
@@ -25,7 +31,12 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
         pause = FIRST_PAUSE_MS
         for await (const line of readLines(response)) {
           const event = parseEvent(line)
-          if (event !== undefined) yield { type: 'container', action: event.action, id: event.id }
+          if (event === undefined) continue
+          yield { type: 'container', action: event.action, id: event.id }
+          if (state !== 'away' && (await isGoing(event))) {
+            state = 'away'
+            yield { type: 'lost', error: unreachable(undefined, new Error('it stops its containers')) }
+          }
         }
       } finally {
         response.destroy()
@@ -41,6 +52,20 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
     if (state === 'up') state = 'broken'
     await delay(pause, undefined, { signal }).catch(() => {})
   }
+}
+
+/** False only where it surely does not: a socket that is gone, or that nobody listens on. */
+function takesConnections(address: DockerAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTo(address)
+    const answer = (takes: boolean) => {
+      socket.destroy()
+      resolve(takes)
+    }
+    socket.setTimeout(CONNECT_MS, () => answer(true))
+    socket.once('connect', () => answer(true))
+    socket.on('error', (error: NodeJS.ErrnoException) => answer(!GONE.includes(error.code ?? '')))
+  })
 }
 
 /** What happened to one container since; empty where the engine does not tell. */

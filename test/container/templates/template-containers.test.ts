@@ -63,7 +63,7 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
   const instance = { gateway: 'g', id: 'i', lives: async () => true, close: async () => {} }
   const made = createMadeContainers(engine, templates, instance, log, LIMITS)
   const closed = new AbortController()
-  const plan = made.plan({ template: { name: 't', kind } }, 'me')
+  const plan = made.plan({ template: { name: 't', kind } }, { id: 'me', name: 'me' })
   const container = made.container(plan, closed.signal, () => {}, new AbortController().signal)
   return { container, calls, closed }
 }

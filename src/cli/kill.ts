@@ -1,0 +1,87 @@
+/** `hatchway kill`: ends sessions by their ids, and whole connections by whose, where or which they are. */
+import type { Config } from '../config/schema.ts'
+import { CliFailure } from '../control/cli-failure.ts'
+import { allConnections, allSessions, killOne } from '../control/client.ts'
+import type { ConnectionRow } from '../control/protocol.ts'
+
+export interface KillOptions {
+  /** Of sessions; the beginning of an id is enough where no other begins so. */
+  readonly ids: readonly string[]
+  readonly connections: readonly string[]
+  readonly identities: readonly string[]
+  /** Names of containers, or beginnings of their ids. */
+  readonly containers: readonly string[]
+}
+
+interface Wanted {
+  readonly what: 'sessions' | 'connections'
+  readonly id: string
+}
+
+const HEX = /^[0-9a-f]{1,32}$/
+const MIN_CONTAINER_ID = 4
+
+/** Ends what can be found, and says so to `print`. @throws CliFailure about all that cannot */
+export async function kill(config: Config, options: KillOptions, print: (line: string) => void): Promise<void> {
+  const { ids, connections, identities, containers } = options
+  if ([ids, connections, identities, containers].every(({ length }) => length === 0))
+    throw new CliFailure('whom? a session id, --connection, --identity or --container', 2)
+  for (const id of ids)
+    if (!HEX.test(id)) throw new CliFailure(`"${id}" is no session id: \`hatchway sessions\` shows them`)
+  const problems: string[] = []
+  const wanted: Wanted[] = []
+  if (ids.length > 0) {
+    const live = (await allSessions(config.controlSocket, false)).flatMap(({ sessions }) => sessions)
+    for (const id of ids)
+      wanted.push(
+        ...byPrefix(
+          'sessions',
+          id,
+          live.map(({ id: each }) => each),
+          problems,
+        ),
+      )
+  }
+  if (connections.length + identities.length + containers.length > 0) {
+    const live = (await allConnections(config.controlSocket)).flatMap((gateway) => gateway.connections)
+    const known = live.map(({ connectionId }) => connectionId)
+    for (const id of connections) wanted.push(...byPrefix('connections', id, known, problems))
+    const these = (of: string, meant: (row: ConnectionRow) => boolean) => {
+      const found = live.filter(meant)
+      if (found.length === 0) problems.push(`no connection ${of}: \`hatchway connections\` shows them`)
+      for (const { connectionId: id } of found) wanted.push({ what: 'connections', id })
+    }
+    for (const name of identities) these(`of ${name}`, ({ identity }) => identity.name === name)
+    for (const container of containers) these(`into ${container}`, (row) => isInto(row, container))
+  }
+  for (const { what, id } of new Map(wanted.map((each) => [each.id, each])).values()) {
+    if (await killOne(config.controlSocket, what, id)) print(`${singular(what)} ${id} is being ended\n`)
+    else problems.push(`${singular(what)} ${id} has ended already`)
+  }
+  if (problems.length > 0) throw new CliFailure(problems.join('; '))
+}
+
+function byPrefix(what: Wanted['what'], id: string, live: readonly string[], problems: string[]): Wanted[] {
+  const found = live.includes(id) ? [id] : live.filter((each) => HEX.test(id) && each.startsWith(id))
+  const [only] = found
+  if (found.length === 1 && only !== undefined) return [{ what, id: only }]
+  problems.push(
+    found.length === 0
+      ? `no live ${singular(what)} ${id}: \`hatchway ${what}\` shows them`
+      : `several ${what} begin with ${id}: ${found.join(', ')}`,
+  )
+  return []
+}
+
+/** By what it uses; one that uses nothing yet, by what it logged in as. */
+function isInto({ sessions, forwards, listeners, login }: ConnectionRow, meant: string): boolean {
+  if (login === meant || login.endsWith(`@${meant}`)) return true
+  const isId = HEX.test(meant) && meant.length >= MIN_CONTAINER_ID
+  return [...sessions, ...forwards, ...listeners].some(
+    ({ container: { id, name } }) => name === meant || (isId && id.startsWith(meant)),
+  )
+}
+
+function singular(what: Wanted['what']): string {
+  return what.slice(0, -1)
+}

@@ -1,0 +1,23 @@
+/** What forwards tell of themselves: for the log, and for who asks what a connection is used for. */
+import type { Traffic } from '../bytes/traffic.ts'
+import type { Target } from '../container/containers.ts'
+
+export interface ForwardFacts {
+  readonly kind: 'local' | 'remote' | 'agent' | 'x11'
+  /** Of a local one what it leads to, of all others where its listener is. Client text. */
+  readonly place: string
+  readonly container: { readonly id: string; readonly name: string }
+  /** The user inside. */
+  readonly user: string
+}
+
+export interface ForwardBook {
+  /** A connection was forwarded. Returns how to tell that it is over (idempotent). */
+  opened(forward: ForwardFacts, traffic: Traffic): () => void
+  /** Something listens inside. Returns how to tell that it does so no more (idempotent). */
+  listening(forward: ForwardFacts): () => void
+}
+
+export function forwardFacts(kind: ForwardFacts['kind'], place: string, { container, info }: Target): ForwardFacts {
+  return { kind, place, container: { id: container.id, name: container.name }, user: info.name }
+}

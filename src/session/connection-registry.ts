@@ -1,0 +1,199 @@
+/** The logins that are connected now: whose, from where, since when, what each is used for, and how much has passed. */
+import { clientText } from '../base/printable.ts'
+import { Traffic } from '../bytes/traffic.ts'
+import type { ForwardBook, ForwardFacts } from '../forward/book.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
+import type { Endpoint, SshConnection } from '../ssh/connection.ts'
+import type { SessionRegistry, SessionSnapshot } from './registry.ts'
+
+/** What is known of a login from its beginning. */
+export interface LoginFacts {
+  readonly connectionId: string
+  readonly identity: { readonly name: string; readonly fingerprint: string }
+  readonly remote: Endpoint
+  /** What the client logged in as: "dev@web". Client text. */
+  readonly login: string
+  /** Milliseconds since the epoch. */
+  readonly connectedAt: number
+}
+
+export interface ListenerSnapshot extends ForwardFacts {
+  readonly openedAt: number
+  readonly endedAt?: number
+}
+
+export interface ForwardSnapshot extends ListenerSnapshot {
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+export interface ConnectionSnapshot extends LoginFacts {
+  /** The last byte of a session or forward, or when one began or ended. */
+  readonly activeAt: number
+  /** Of all its sessions and forwards, also those that ended. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly sessions: readonly SessionSnapshot[]
+  readonly forwards: readonly ForwardSnapshot[]
+  readonly listeners: readonly ListenerSnapshot[]
+}
+
+export type ForwardEvent =
+  | {
+      readonly type: 'forward-opened' | 'forward-ended'
+      readonly connection: LoginFacts
+      readonly forward: ForwardSnapshot
+    }
+  | {
+      readonly type: 'listener-opened' | 'listener-ended'
+      readonly connection: LoginFacts
+      readonly listener: ListenerSnapshot
+    }
+
+/** How long the sessions of a connection that is ended may take to tell their client why. */
+const END_MS = 3_000
+/** For a client to read why its session ended: a ControlMaster that is disconnected shows nothing more. */
+const READ_MS = 250
+
+export class ConnectionRegistry {
+  readonly #live = new Map<string, Login>()
+  readonly #emit: (event: ForwardEvent) => void
+  readonly #sessions: Pick<SessionRegistry, 'list' | 'kill'>
+
+  constructor(sessions: Pick<SessionRegistry, 'list' | 'kill'>, emit: (event: ForwardEvent) => void = () => {}) {
+    this.#sessions = sessions
+    this.#emit = emit
+  }
+
+  /** Until the connection is closed. */
+  open(connection: Pick<SshConnection<LoginFacts['identity']>, LoginKeys>): ForwardBook {
+    const login = new Login(connection, this.#emit)
+    this.#live.set(connection.id, login)
+    onAbort(connection.closed, () => this.#live.delete(connection.id))
+    return login
+  }
+
+  /** Oldest first. */
+  list(): ConnectionSnapshot[] {
+    const sessions = this.#sessions.list()
+    return [...this.#live.values()].map((login) =>
+      login.snapshot(sessions.filter(({ connectionId }) => connectionId === login.facts.connectionId)),
+    )
+  }
+
+  /** Its sessions are told why, then it ends. False: there is no such connection. */
+  kill(id: string): boolean {
+    const login = this.#live.get(id)
+    if (!login) return false
+    login.leave()
+    for (const session of this.#sessions.list()) if (session.connectionId === id) this.#sessions.kill(session.id)
+    return true
+  }
+
+  sessionOpened(session: SessionSnapshot): void {
+    this.#live.get(session.connectionId)?.sessionOpened()
+  }
+
+  sessionEnded(session: SessionSnapshot): void {
+    this.#live.get(session.connectionId)?.sessionEnded(session)
+  }
+}
+
+type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'closed' | 'disconnect'
+
+class Login implements ForwardBook {
+  readonly facts: LoginFacts
+  readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect'>
+  readonly #emit: (event: ForwardEvent) => void
+  /** Of what has ended. */
+  readonly #past = new Traffic()
+  readonly #forwards = new Map<ListenerSnapshot, Traffic>()
+  readonly #listeners = new Set<ListenerSnapshot>()
+  #sessions = 0
+  #isLeaving = false
+
+  constructor(connection: Pick<SshConnection<LoginFacts['identity']>, LoginKeys>, emit: (event: ForwardEvent) => void) {
+    const { id, identity, remote, user } = connection
+    const { name, fingerprint } = identity
+    const connectedAt = this.#past.activeAt
+    this.facts = {
+      ...{ connectionId: id, identity: { name, fingerprint }, remote },
+      ...{ login: clientText(user), connectedAt },
+    }
+    this.#connection = connection
+    this.#emit = emit
+  }
+
+  opened(forward: ForwardFacts, traffic: Traffic): () => void {
+    const opened = { ...forward, place: clientText(forward.place), openedAt: Date.now() }
+    this.#forwards.set(opened, traffic)
+    this.#past.activeAt = opened.openedAt
+    this.#emit({ type: 'forward-opened', connection: this.facts, forward: withTraffic(opened, traffic) })
+    return () => {
+      if (!this.#forwards.delete(opened)) return
+      this.#add(traffic)
+      const forward = withTraffic({ ...opened, endedAt: Date.now() }, traffic)
+      this.#emit({ type: 'forward-ended', connection: this.facts, forward })
+    }
+  }
+
+  listening(listener: ForwardFacts): () => void {
+    const opened = { ...listener, place: clientText(listener.place), openedAt: Date.now() }
+    this.#listeners.add(opened)
+    this.#emit({ type: 'listener-opened', connection: this.facts, listener: opened })
+    return () => {
+      if (!this.#listeners.delete(opened)) return
+      const listener = { ...opened, endedAt: Date.now() }
+      this.#emit({ type: 'listener-ended', connection: this.facts, listener })
+    }
+  }
+
+  sessionOpened(): void {
+    this.#sessions++
+    this.#past.activeAt = Date.now()
+  }
+
+  sessionEnded(session: SessionSnapshot): void {
+    this.#sessions--
+    this.#add(session)
+    if (this.#isLeaving && this.#sessions === 0) this.#disconnect(READ_MS)
+  }
+
+  leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    this.#disconnect(this.#sessions === 0 ? 0 : END_MS)
+  }
+
+  snapshot(sessions: readonly SessionSnapshot[]): ConnectionSnapshot {
+    const forwards = [...this.#forwards].map(([forward, traffic]) => withTraffic(forward, traffic))
+    const all = [...sessions, ...this.#forwards.values()]
+    const sum = (of: 'bytesIn' | 'bytesOut') => all.reduce((total, each) => total + each[of], this.#past[of])
+    return {
+      ...this.facts,
+      activeAt: Math.max(this.#past.activeAt, ...all.map(({ activeAt }) => activeAt)),
+      bytesIn: sum('bytesIn'),
+      bytesOut: sum('bytesOut'),
+      sessions,
+      forwards,
+      listeners: [...this.#listeners],
+    }
+  }
+
+  #add({ bytesIn, bytesOut }: Pick<Traffic, 'bytesIn' | 'bytesOut'>): void {
+    this.#past.addIn(bytesIn)
+    this.#past.addOut(bytesOut)
+  }
+
+  #disconnect(afterMs: number): void {
+    const timer = setTimeout(
+      () => this.#connection.disconnect('hatchway: connection ended by the administrator'),
+      afterMs,
+    ).unref()
+    onAbort(this.#connection.closed, () => clearTimeout(timer))
+  }
+}
+
+function withTraffic(forward: ListenerSnapshot, { bytesIn, bytesOut }: Traffic): ForwardSnapshot {
+  return { ...forward, bytesIn, bytesOut }
+}
