@@ -140,7 +140,10 @@ describe('a server whose share is spent', () => {
     await once(socket.resume(), 'close')
     await expect.poll(() => server.events.filter(({ type }) => type === 'disconnect').length).toBe(2)
     expect(server.events.filter(({ type }) => type === 'fault')).toEqual([])
-    expect(server.events.at(-1)).toMatchObject({ type: 'disconnect', reason: 'Bad packet length: -1' })
+    expect(server.events.at(-1)).toMatchObject({
+      type: 'disconnect',
+      reason: expect.stringMatching(/^Bad packet length/),
+    })
   })
 
   test('computes nothing for a client that went while it waited', async () => {

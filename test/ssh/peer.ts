@@ -66,6 +66,8 @@ export async function connectPeer(
     ...(authenticate ? {} : { authHandler: (_left, _partial, _next) => {} }),
     ...config,
   })
+  // Without its native binding ssh2 writes a packet in pieces, and the second would wait for an acknowledgement.
+  client.setNoDelay(true)
   const protocol = (client as unknown as { _protocol: StockProtocol })._protocol
   const original = protocol._onPayload
   protocol._onPayload = (payload) => {
