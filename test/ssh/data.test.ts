@@ -3,10 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { SshSession } from '../../src/ssh/session.ts'
 import { connectPeer, fields, HIDE_CHANNELS, Message, openSession, packet } from './peer.ts'
 import { program, start, startServer, type TestServer } from './support.ts'
+
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
 
 let server: TestServer | undefined
 const children: ChildProcess[] = []
@@ -39,6 +44,8 @@ async function layer(): Promise<Target> {
     options: server.options,
     keyFile: join(server.folder.path, 'user'),
     memory: () => {
+      // What is held, not what is not collected yet.
+      collect()
       const { heapUsed, external } = process.memoryUsage()
       return heapUsed + external
     },
