@@ -91,9 +91,13 @@ export function createGate(
       const x11 = display && (await may({ kind: 'x11' })) ? display : undefined
       return { env: await permitted(sent), agentForwarding: agent, ...(x11 && { x11 }) }
 
-      /** A record lives as long as passwd and the container's run do: for the same one each name was asked about already. */
+      /**
+       * A record lives as long as passwd and the container's run do: for the same one each name was asked about already.
+       * Not at a gate that no `allow` has come to, as a second round's: all requests came to the first one's.
+       */
       async function permitted(all: Asked['env']): Promise<Asked['env']> {
-        if ([...judged].every((info) => info === target.info)) return all
+        const isJudged = judged.size > 0 && [...judged].every((info) => info === target.info)
+        if (isJudged) return all
         const env = new Map<string, string>()
         for (const [name, value] of all) if (await may({ kind: 'env', name })) env.set(name, value)
         return env

@@ -13,10 +13,10 @@ const ASKING = { ...PLAIN, agentForwarding: true }
 
 function world(resolve: () => Promise<Target | undefined> = async () => TARGET) {
   const asked: string[] = []
-  const rules = { agent: true }
+  const rules = { agent: true, env: true }
   const decide = async ({ action }: Request): Promise<Decision> => {
-    asked.push(action.kind)
-    return action.kind === 'agent' && !rules.agent
+    asked.push(action.kind === 'env' ? `env ${action.name}` : action.kind)
+    return (action.kind === 'agent' && !rules.agent) || (action.kind === 'env' && !rules.env)
       ? { allowed: false, by: 'no rule', reason: 'no' }
       : { allowed: true, by: 'rule 1', readOnly: false }
   }
@@ -77,4 +77,25 @@ test('where nobody knew the user when it was granted, it is asked for with the u
   rules.agent = false
   expect((await gate.sift(PLAIN, TARGET)).agentForwarding).toBe(false)
   expect((await gate.sift(ASKING, TARGET)).agentForwarding).toBe(false)
+})
+
+test('a gate that no request came to asks for each variable and for the display: a session’s second container', async () => {
+  const { gate, asked, rules } = world()
+  const env = new Map([
+    ['LANG', 'C'],
+    ['BASH_ENV', '/tmp/x'],
+  ])
+  const x11 = { singleConnection: false, protocol: '', cookie: '', screen: 0 }
+  expect((await gate.sift({ ...PLAIN, env, x11 }, TARGET)).env).toEqual(env)
+  expect(asked.toSorted()).toEqual(['env BASH_ENV', 'env LANG', 'x11'])
+  rules.env = false
+  expect((await gate.sift({ ...PLAIN, env }, TARGET)).env).toEqual(new Map())
+})
+
+test('variables that were asked for with the same user are not asked for again', async () => {
+  const { gate, asked } = world()
+  expect(await gate.allow({ kind: 'env', name: 'LANG' })).toBe(true)
+  const env = new Map([['LANG', 'C']])
+  expect((await gate.sift({ ...PLAIN, env }, TARGET)).env).toEqual(env)
+  expect(asked).toEqual(['env LANG'])
 })
