@@ -18,7 +18,7 @@ export interface AgentSocket extends Lent {
 
 /** @throws HatchwayError, GuestRefusal where no directory can be written */
 export async function openAgentSocket(at: LentPlace, signal: AbortSignal): Promise<AgentSocket> {
-  const { connection, guest, book } = at
+  const { connection, closed, guest, book } = at
   let refused: unknown
   for (const place of PLACES) {
     // As sshd names them; the directory is 0700 and made by the helper, the name cannot be foreseen.
@@ -31,7 +31,7 @@ export async function openAgentSocket(at: LentPlace, signal: AbortSignal): Promi
         ({ end }) => inlet.join(end, connection.openAgent()),
         signal,
       )
-      return { path, guest, ...lend(connection.closed, listener, inlet, book.listening(facts)) }
+      return { path, guest, ...lend(closed, listener, inlet, book.listening(facts)) }
     } catch (error) {
       if (!(error instanceof GuestRefusal)) throw error
       refused = error

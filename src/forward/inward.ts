@@ -27,10 +27,19 @@ export interface Inward {
 
 const LISTEN_MS = 15_000
 
-/** One agent socket and one display for the connection, made at the first need; made again when the helper was. */
-export function createInward(connection: SshConnection<unknown>, book: ForwardBook, log: Logger): Inward {
-  const agent = shared(connection, 'agent', openAgentSocket)
-  const display = shared(connection, 'x11', openDisplay)
+/**
+ * One agent socket and one display, made at the first need; made again when the helper was.
+ *
+ * @param closed when they are withdrawn: the connection's end or an earlier one
+ */
+export function createInward(
+  connection: SshConnection<unknown>,
+  closed: AbortSignal,
+  book: ForwardBook,
+  log: Logger,
+): Inward {
+  const agent = shared('agent', openAgentSocket)
+  const display = shared('x11', openDisplay)
 
   return {
     async environment(session, guest, env, target, hold) {
@@ -39,7 +48,7 @@ export function createInward(connection: SshConnection<unknown>, book: ForwardBo
         if (session.agentForwarding || session.x11) log.info('agent and X11 forwarding need the guest helper')
         return added
       }
-      const at = { connection, guest, target, book }
+      const at = { connection, closed, guest, target, book }
       try {
         if (session.agentForwarding) {
           const { path } = await agent(at, hold)
@@ -63,7 +72,6 @@ export function createInward(connection: SshConnection<unknown>, book: ForwardBo
 }
 
 function shared<T extends Lent & { readonly guest: Guest }>(
-  connection: SshConnection<unknown>,
   kind: 'agent' | 'x11',
   open: (at: LentPlace, signal: AbortSignal) => Promise<T>,
 ): (at: LentPlace, hold: HoldInward) => Promise<T> {
@@ -72,7 +80,7 @@ function shared<T extends Lent & { readonly guest: Guest }>(
   async function known(before: Promise<T> | undefined, at: LentPlace, hold: HoldInward): Promise<T> {
     const made = await before?.catch(() => undefined)
     if (made && !made.guest.ended.aborted) return made
-    const opened = await withDeadline(LISTEN_MS, [connection.closed], (signal) => open(at, signal))
+    const opened = await withDeadline(LISTEN_MS, [at.closed], (signal) => open(at, signal))
     const letGo = hold({ kind }, () => {
       current = undefined
       opened.withdraw()

@@ -8,7 +8,7 @@ import { deferred } from '../lifetime/deferred.ts'
 export interface Inlet {
   /** `inside` was accepted; `channel` is the client's, if it takes it. */
   join(inside: InsideEnd, channel: Promise<End>): void
-  /** Breaks those that there are. */
+  /** Breaks those that there are, and any that was accepted before the listener heard of its end. */
   destroy(): void
   /** Resolves when the listener has ended and no connection is left. */
   over(listener: Pick<GuestListener, 'ended'>): Promise<void>
@@ -19,6 +19,7 @@ export function createInlet(opened: (traffic: Traffic) => () => void): Inlet {
   const ends = new Set<End>()
   const last = deferred()
   let isClosed = false
+  let isDestroyed = false
   const settle = () => {
     if (isClosed && ends.size === 0) last.resolve()
   }
@@ -38,8 +39,10 @@ export function createInlet(opened: (traffic: Traffic) => () => void): Inlet {
         },
         () => inside.destroy(),
       )
+      if (isDestroyed) inside.destroy()
     },
     destroy() {
+      isDestroyed = true
       for (const end of ends) end.destroy()
     },
     async over(listener) {

@@ -1,4 +1,4 @@
-/** What a client lends to programs inside for as long as its connection lasts, as its agent: a listener and who uses it. */
+/** What a client lends to programs inside for as long as its connection or its round lasts, as its agent: a listener and who uses it. */
 import type { Target } from '../container/containers.ts'
 import type { Guest, GuestListener } from '../guest/guest.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
@@ -16,24 +16,27 @@ export interface Lent {
 /** For whom it is, and where inside. */
 export interface LentPlace {
   readonly connection: SshConnection<unknown>
+  /** The connection's end, or an earlier one. */
+  readonly closed: AbortSignal
   readonly guest: Guest
   readonly target: Target
   readonly book: ForwardBook
 }
 
 /**
- * The listener's end comes with the connection's, also when that has come already.
+ * It is withdrawn when `closed` aborts, also when that has come already.
  *
- * @param told is called when it has ended
+ * @param told is called when the listener has ended
  */
 export function lend(closed: AbortSignal, listener: GuestListener, inlet: Inlet, told: () => void): Lent {
-  const stay = onAbort(closed, () => void listener.close())
-  void listener.ended.then(stay).then(told)
-  return {
-    over: inlet.over(listener),
-    withdraw() {
-      void listener.close()
-      inlet.destroy()
-    },
+  const over = inlet.over(listener)
+  function withdraw(): void {
+    void listener.close()
+    inlet.destroy()
   }
+  const stay = onAbort(closed, withdraw)
+  void listener.ended.then(told)
+  // Who is connected stays when the listener alone has ended, and loses it with `closed` all the same.
+  void over.then(stay)
+  return { over, withdraw }
 }

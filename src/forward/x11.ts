@@ -24,7 +24,7 @@ export interface Display extends Lent {
 
 /** @throws HatchwayError, GuestRefusal when no display is free */
 export async function openDisplay(at: LentPlace, signal: AbortSignal): Promise<Display> {
-  const { connection, guest, book } = at
+  const { connection, closed, guest, book } = at
   for (let number = FIRST_DISPLAY; ; number++) {
     const facts = forwardFacts('x11', `localhost:${X11_PORT + number}`, at.target)
     const inlet = createInlet((traffic) => book.opened(facts, traffic))
@@ -34,7 +34,7 @@ export async function openDisplay(at: LentPlace, signal: AbortSignal): Promise<D
         ({ end, address, port }) => inlet.join(end, connection.openX11({ address, port })),
         signal,
       )
-      return { number, guest, ...lend(connection.closed, listener, inlet, book.listening(facts)) }
+      return { number, guest, ...lend(closed, listener, inlet, book.listening(facts)) }
     } catch (error) {
       const busy = error instanceof GuestRefusal && error.errno === 'EADDRINUSE'
       if (!busy || number >= FIRST_DISPLAY + DISPLAYS) throw error

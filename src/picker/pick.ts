@@ -1,10 +1,10 @@
 /** Which container, asked on the session's own terminal. */
 import { part } from '../base/parts.ts'
-import { deadline } from '../lifetime/deadline.ts'
+import { openDeadline } from '../lifetime/deadline.ts'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 import type { PickerEntry } from './entry.ts'
 import { numberedLines } from './lines.ts'
-import { promptTerminal } from './terminal.ts'
+import { isDumb, promptTerminal } from './terminal.ts'
 
 /** The prompt library. */
 const loadSearch = part(() => import('./search.ts'))
@@ -28,9 +28,9 @@ export async function pick(
   signal: AbortSignal,
 ): Promise<Picked | undefined> {
   const terminal = promptTerminal(session, pty)
-  const limit = deadline(CHOICE_MS, signal, terminal.left)
+  const { signal: limit, release } = openDeadline(CHOICE_MS, signal, terminal.left)
   try {
-    const plain = linesOnly || /^(dumb)?$/.test(pty.term) || session.env.get('HATCHWAY_PICKER') === 'lines'
+    const plain = linesOnly || isDumb(pty) || session.env.get('HATCHWAY_PICKER') === 'lines'
     const colours = !session.env.get('NO_COLOR')
     const entry = plain
       ? await numberedLines(message, entries, terminal, limit)
@@ -41,6 +41,7 @@ export async function pick(
     if (limit.aborted) return undefined
     throw error
   } finally {
+    release()
     terminal.close()
   }
 }

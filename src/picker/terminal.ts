@@ -6,6 +6,26 @@ import { Readable, Writable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PtyRequest, SshSession } from '../ssh/session.ts'
 
+/**
+ * Takes back what a program may have left a terminal in. Not ?1049l to leave the alternate screen: where that is not shown it
+ * moves the cursor. In turn: the screen; the mouse and focus; bracketed paste; keys of kitty and xterm in other ways; a soft
+ * reset (cursor keys, origin, margins, insert); colours; line wrap; a cursor that is shown.
+ */
+export const RESET_MODES = [
+  '\x1b[?1047l',
+  '\x1b[?9;1000;1001;1002;1003;1004;1005;1006;1015;1016l',
+  '\x1b[?2004l',
+  '\x1b[=0u\x1b[>4m',
+  '\x1b[!p\x1b>',
+  '\x1b[m\x0f',
+  '\x1b[?7h\x1b[?25h',
+].join('')
+
+/** No control sequence is for one that may not know any. */
+export function isDumb({ term }: PtyRequest): boolean {
+  return /^(dumb)?$/.test(term)
+}
+
 const [CTRL_C, CTRL_D, LF, CR] = [3, 4, 10, 13]
 
 export interface PromptTerminal {

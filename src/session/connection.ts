@@ -71,13 +71,14 @@ export function createConnections(
     const book = deps.connections.open(connection)
     const spool = spools.enter(identity.name)
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
-    const { destination, gate, inward } = openPlace()
+    const inwardUntil = (closed: AbortSignal) => createInward(connection, closed, book, log)
+    const inward = inwardUntil(connection.closed)
+    const { destination, gate } = openPlace(connection.closed)
 
-    /** Where one thing after the other goes on this connection; with `picker.again` each round has one of its own. */
-    function openPlace() {
-      const destination = deps.destinations.open(who, connection.closed, prove)
-      const gate = createGate(deps.policy, who, destination.now, connection.closed, log)
-      return { destination, gate, inward: createInward(connection, book, log) }
+    /** Where one thing after the other goes on this connection; with `picker.again` each round has one, until its end. */
+    function openPlace(closed: AbortSignal, toGateway?: Promise<boolean>) {
+      const destination = deps.destinations.open(who, closed, prove, toGateway)
+      return { destination, gate: createGate(deps.policy, who, destination.now, closed, log) }
     }
 
     /** What was chosen after the login is as if it had been asked for there: on no other terms. */
@@ -157,7 +158,8 @@ export function createConnections(
       session(session) {
         if (session.start.kind === 'subsystem' && session.start.name !== 'sftp') return session.reject()
         if (deps.pickAgain && session.start.kind === 'shell' && session.pty) {
-          void serveRounds(session, places, () => ({ ...places, ...openPlace() }), deps)
+          const anew = (closed: AbortSignal) => ({ ...places, ...openPlace(closed, destination.toGateway) })
+          void serveRounds(session, { first: places, anew, inwardUntil }, deps)
         } else void serveSession(session, places, deps)
       },
       ...remoteForwards(forwarding),

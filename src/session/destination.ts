@@ -48,10 +48,17 @@ export interface Destinations {
   /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
   check(who: Requester, route: Route, signal: AbortSignal): Promise<void>
   /**
-   * Of one connection.
+   * Of one connection, or of one round of a session in it.
+   * @param closed its end: what was made or started for it is not needed any more
    * @param prove that they could log in by such a login name: they chose it later. Rejects where not
+   * @param toGateway what was decided for this connection already
    */
-  open(who: Requester, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination
+  open(
+    who: Requester,
+    closed: AbortSignal,
+    prove: (login: string) => Promise<void>,
+    toGateway?: Promise<boolean>,
+  ): Destination
 }
 
 export interface GatewayQuestion extends PickerQuestion {
@@ -156,10 +163,14 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     }
   }
 
-  function open(who: Requester, closed: AbortSignal, prove: (login: string) => Promise<void>): Destination {
+  function open(
+    who: Requester,
+    closed: AbortSignal,
+    prove: (login: string) => Promise<void>,
+    toGateway = isToGateway(who, closed),
+  ): Destination {
     let route = routeFor(who.origin)
-    const toGateway = isToGateway(who, closed)
-    /** What the connection's first use entered. All others enter the same one, whatever its name means by then. */
+    /** What the first use entered. All others enter the same one, whatever its name means by then. */
     let first: Container | undefined
     const asked = () => ('container' in route && route.bare) || !('container' in route || 'template' in route)
 

@@ -1,11 +1,15 @@
 /**
  * `picker.again`: when the session in what was picked has ended, its terminal asks for the next one, so that a second factor
- * is typed once. Each round is a session like any other, to a destination of its own; only the channel stays open.
+ * is typed once. Each round is a session like any other, to a destination of its own; only the channel stays open. What a
+ * round was lent, made or started, and what holds it, ends with the round.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FailureCode, HatchwayError } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { ExitStatus } from '../base/program.ts'
+import type { Inward } from '../forward/inward.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
+import { isDumb, RESET_MODES } from '../picker/terminal.ts'
 import type { InputSink, PtyRequest, SessionEvents, SshSession } from '../ssh/session.ts'
 import { type SessionDependencies, type SessionPlaces, serveSession } from './serve.ts'
 import { say } from './tell.ts'
@@ -15,22 +19,39 @@ const ENDS_ALL: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'CLIENT_GONE',
   'CONTAINER_CHANGED',
   'INTERNAL',
+  'LOGIN_REFUSED',
   'SESSION_EXPIRED',
   'SESSION_KILLED',
   'TOO_MANY_SESSIONS',
 ])
 
-/** @param anew places with a destination in which nothing has been chosen. Resolves when the channel is over; never rejects. */
+/** After a round that failed: input that is a program's could make one after the other. */
+const FAILED_PAUSE_MS = 1000
+
+/** Where rounds are; `closed` aborts at a round's end, or at an earlier one of the channel. */
+export interface RoundPlaces {
+  /** The connection's own: other sessions and forwards of it go there, too, and stay there. */
+  readonly first: SessionPlaces
+  /** With a destination in which nothing has been chosen, and a gate of which nothing was asked. */
+  anew(closed: AbortSignal): SessionPlaces
+  /** Lends an agent or a display until then. */
+  inwardUntil(closed: AbortSignal): Inward
+}
+
+/** Resolves when the channel is over; never rejects. */
 export async function serveRounds(
   session: SshSession,
-  first: SessionPlaces,
-  anew: () => SessionPlaces,
+  at: RoundPlaces,
   deps: SessionDependencies,
+  pauseMs = FAILED_PAUSE_MS,
 ): Promise<void> {
   let pty = session.pty
   let last: ExitStatus | undefined
-  for (let places = first; ; places = anew()) {
+  for (let isFirst = true; ; isFirst = false) {
     const round = openRound(session, pty)
+    const { closed } = round.session
+    const places = isFirst ? at.first : at.anew(closed)
+    const inward = at.inwardUntil(closed)
     let picked: string | undefined
     let failure: HatchwayError | undefined
     const asking: SessionPlaces = {
@@ -50,6 +71,10 @@ export async function serveRounds(
           )
         },
       },
+      inward: {
+        // Where nobody picks there is no other round, and as with sshd the agent stays for the connection.
+        environment: (...asked) => (isFirst && picked === undefined ? places.inward : inward).environment(...asked),
+      },
       failed: (why) => {
         failure = why
       },
@@ -66,9 +91,14 @@ export async function serveRounds(
       if (why) onAbort(session.closed, () => places.failed(why))
       return
     }
-    if (!failure)
-      say(session, `${printable(picked)}: the session ended (${'code' in status ? status.code : status.signal})`)
     last = status
+    if (round.ran()) {
+      if (pty && !isDumb(pty)) session.write(1, Buffer.from(RESET_MODES))
+      // Of a failure, too: it may have been told on a screen that is gone now.
+      const how = failure?.message ?? ('code' in status ? status.code : status.signal)
+      say(session, `${printable(picked)}: the session ended (${how})`)
+    }
+    if (failure) await delay(pauseMs, undefined, { signal: session.closed }).catch(() => {})
   }
 }
 
@@ -76,7 +106,9 @@ interface Round {
   readonly session: SshSession
   /** The terminal as it is now. */
   pty(): PtyRequest | undefined
-  /** Takes input back from the program. Returns how the round ended; undefined: it has not said. */
+  /** Has a program had the terminal? */
+  ran(): boolean
+  /** Takes input back from the program, and ends what was the round's. Returns how the round ended; undefined: it has not said. */
   close(): ExitStatus | undefined
 }
 
@@ -116,6 +148,7 @@ function openRound(session: SshSession, pty: PtyRequest | undefined): Round {
       },
     },
     pty: () => size,
+    ran: () => input !== undefined,
     close() {
       session.listen(undefined)
       input?.stop()

@@ -24,7 +24,7 @@ const KINDS = [
 
 test.each(KINDS)('%s', async (kind, asked, variable) => {
   const closed = new AbortController()
-  const inward = createInward({ closed: closed.signal } as SshConnection<unknown>, NO_BOOK, pino({ enabled: false }))
+  const inward = createInward({} as SshConnection<unknown>, closed.signal, NO_BOOK, pino({ enabled: false }))
   const held = new Set<string>()
   // As often as its user likes to kill it.
   for (let i = 0; i < 3; i++) {
@@ -44,40 +44,48 @@ test.each(KINDS)('%s', async (kind, asked, variable) => {
   }
 })
 
-test.each(KINDS)('%s that is withdrawn is lost to those who use it', async (_kind, asked) => {
-  const channels: FakeEnd[] = []
-  const open = async () => {
-    const channel = new FakeEnd()
-    channels.push(channel)
-    return channel
-  }
-  const { signal } = new AbortController()
-  const connection = { closed: signal, openAgent: open, openX11: open } as Partial<SshConnection<unknown>>
-  const inward = createInward(connection as SshConnection<unknown>, NO_BOOK, pino({ enabled: false }))
-  const helper = new FakeHelper()
-  const guest = await helper.connect()
-  const held = new Set<() => void>()
-  const environment = inward.environment(asked, guest, [], TARGET, (_action, end) => {
-    held.add(end)
-    return () => held.delete(end)
-  })
-  const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
-  helper.send(FRAME_TYPE.OPENED, channel, u32(6010, 0))
-  await environment
-  const [over, used] = [0x80000001, 0x80000002]
-  helper.accepts(over, channel)
-  helper.accepts(used, channel)
-  await until('the client has both', () => channels.length === 2, 2000, 5)
-  // One that is over is no end of the others.
-  helper.send(FRAME_TYPE.CLOSED, over)
-  await until('the client knows', () => channels[0]?.done.includes('destroy'), 2000, 5)
-  expect(held.size).toBe(1)
+const ENDS = ['withdrawn', 'of a round that is over'] as const
 
-  for (const withdraw of held) withdraw()
-  await until('the client loses it', () => channels[1]?.done.includes('destroy'), 2000, 5)
-  await helper.frame(FRAME_TYPE.CLOSE, used)
-  await helper.frame(FRAME_TYPE.CLOSE, channel)
-  helper.send(FRAME_TYPE.CLOSED, channel)
-  await until('it is let go', () => held.size === 0, 2000, 5)
-  guest.close()
-})
+test.each(KINDS.flatMap(([kind, asked]) => ENDS.map((how) => [kind, how, asked] as const)))(
+  '%s that is %s is lost to those who use it',
+  async (_kind, how, asked) => {
+    const channels: FakeEnd[] = []
+    const open = async () => {
+      const channel = new FakeEnd()
+      channels.push(channel)
+      return channel
+    }
+    const closed = new AbortController()
+    const connection = { openAgent: open, openX11: open } as Partial<SshConnection<unknown>>
+    const inward = createInward(connection as SshConnection<unknown>, closed.signal, NO_BOOK, pino({ enabled: false }))
+    const helper = new FakeHelper()
+    const guest = await helper.connect()
+    const held = new Set<() => void>()
+    const environment = inward.environment(asked, guest, [], TARGET, (_action, end) => {
+      held.add(end)
+      return () => held.delete(end)
+    })
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(6010, 0))
+    await environment
+    const [over, used, late] = [0x80000001, 0x80000002, 0x80000003]
+    helper.accepts(over, channel)
+    helper.accepts(used, channel)
+    await until('the client has both', () => channels.length === 2, 2000, 5)
+    // One that is over is no end of the others.
+    helper.send(FRAME_TYPE.CLOSED, over)
+    await until('the client knows', () => channels[0]?.done.includes('destroy'), 2000, 5)
+    expect(held.size).toBe(1)
+
+    if (how === 'withdrawn') for (const withdraw of held) withdraw()
+    else closed.abort()
+    // Accepted before the helper heard of it.
+    helper.accepts(late, channel)
+    await until('the client loses it', () => channels[1]?.done.includes('destroy'), 2000, 5)
+    await helper.frame(FRAME_TYPE.CLOSE, used)
+    await helper.frame(FRAME_TYPE.CLOSE, channel)
+    helper.send(FRAME_TYPE.CLOSED, channel)
+    await until('it is let go', () => held.size === 0, 2000, 5)
+    guest.close()
+  },
+)

@@ -25,6 +25,7 @@ function world(login: string, container: Container | 'none' = web) {
   const first = container === 'none' ? undefined : container
   const calls: string[] = []
   const refused = new Set<string>()
+  const madeUntil: AbortSignal[] = []
   /** `starts`: what a start makes of it. `answers`: the engine does, about names. */
   const state: {
     named: Container | undefined
@@ -65,7 +66,8 @@ function world(login: string, container: Container | 'none' = web) {
   const made = {
     names: ['node'],
     plan: (route, owner) => planContainer(templates, route, owner, {}),
-    async container() {
+    async container(_plan, closed) {
+      madeUntil.push(closed)
       calls.push('make')
       return web
     },
@@ -82,7 +84,7 @@ function world(login: string, container: Container | 'none' = web) {
   const who = { identity: anna, origin: { connectionId: '1', login, remote: { address: '::1', port: 1 } } }
   const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
   const destination = destinations.open(who, patient, async () => {})
-  return { calls, refused, state, gate, destinations, destination, who }
+  return { calls, refused, madeUntil, state, gate, destinations, destination, who }
 }
 
 test('one that runs: to be there, as whom, to do what', async () => {
@@ -213,4 +215,17 @@ test('a command that looked for the word before another container was chosen ent
   await expect(entering).rejects.toMatchObject(chosenAlready)
   state.named = { ...web, id: 'facade' }
   expect((await destination.enter(gate, [shell], patient)).target.container.id).toBe('facade')
+})
+
+test('a later round asks, though a container has the login’s word by then; what it has made is until its end', async () => {
+  const { state, madeUntil, gate, destinations, destination, who } = world('wbe', 'none')
+  expect(await destination.toGateway).toBe(true)
+  state.named = { ...web, name: 'wbe' }
+  const { signal } = new AbortController()
+  const later = destinations.open(who, signal, async () => {}, destination.toGateway)
+  expect(await later.now()).toBeUndefined()
+  const question = await later.unknown()
+  await question?.choose('+node')
+  await later.enter(gate, [shell], patient)
+  expect(madeUntil).toEqual([signal])
 })

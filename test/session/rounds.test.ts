@@ -1,14 +1,17 @@
 /** `picker.again`: what a round leaves to the next, and what ends them all. The engine and the sessions' programs are fakes. */
+import { getEventListeners } from 'node:events'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
+import type { Inward } from '../../src/forward/inward.ts'
 import type { PickerEntry } from '../../src/picker/entry.ts'
 import { serveRounds } from '../../src/session/rounds.ts'
 import type { SessionDependencies, SessionPlaces } from '../../src/session/serve.ts'
 import type { InputSink, SessionEvents, SshSession } from '../../src/ssh/session.ts'
 import { anna } from '../support/people-and-places.ts'
+import { until } from '../support/wait.ts'
 
 const web: PickerEntry = {
   ref: 'web',
@@ -21,7 +24,7 @@ const web: PickerEntry = {
 }
 
 /** A session on a dumb terminal; each round's `enter` fails as `failures` say, in turn. */
-function world(failures: readonly HatchwayError[]) {
+function world(failures: readonly HatchwayError[], pauseMs = 50) {
   const stdin = new PassThrough()
   const closed = new AbortController()
   const told: string[] = []
@@ -47,7 +50,13 @@ function world(failures: readonly HatchwayError[]) {
     },
   }
   const rest = [...failures]
-  const places = (): SessionPlaces => {
+  const ends: AbortSignal[] = []
+  const inwards: AbortSignal[] = []
+  /** What each round left: was the one before over, and what listens to the channel's end? */
+  const left: (readonly [boolean | undefined, number])[] = []
+  const places = (end: AbortSignal = closed.signal): SessionPlaces => {
+    left.push([inwards.at(-1)?.aborted, getEventListeners(closed.signal, 'abort').length])
+    ends.push(end)
     destinations.push(destinations.length)
     return {
       connection: { id: '1', identity: anna },
@@ -67,8 +76,12 @@ function world(failures: readonly HatchwayError[]) {
     pickLines: true,
     limits: () => ({ sessionMaxTime: 0, sessionIdleTimeout: 0, sessionTimeoutWarning: 0 }),
   } as unknown as SessionDependencies
-  const served = serveRounds(session, places(), places, deps)
-  return { stdin, told, exits, destinations, failed, served }
+  const inwardUntil = (end: AbortSignal) => {
+    inwards.push(end)
+    return {} as Inward
+  }
+  const served = serveRounds(session, { first: places(), anew: places, inwardUntil }, deps, pauseMs)
+  return { stdin, told, exits, destinations, failed, closed, ends, inwards, left, served }
 }
 
 test('a container that fails is told, and the next is asked for, at a destination of its own', async () => {
@@ -86,13 +99,14 @@ test('a container that fails is told, and the next is asked for, at a destinatio
   expect(exits).toEqual([{ code: 255 }])
 })
 
-test.each(['SESSION_KILLED', 'SESSION_EXPIRED', 'TOO_MANY_SESSIONS', 'CONTAINER_CHANGED'] as const)(
+test.each(['LOGIN_REFUSED', 'SESSION_KILLED', 'SESSION_EXPIRED', 'TOO_MANY_SESSIONS', 'CONTAINER_CHANGED'] as const)(
   '%s ends them all, and the connection learns of it',
   async (code) => {
     const { stdin, exits, destinations, failed, served } = world([new HatchwayError(code, 'over')])
     stdin.write('1\r1\r')
     await served
-    expect([destinations.length, exits, failed]).toEqual([1, [{ code: 255 }], [code]])
+    const exit = code === 'LOGIN_REFUSED' ? 1 : 255
+    expect([destinations.length, exits, failed]).toEqual([1, [{ code: exit }], [code]])
   },
 )
 
@@ -101,4 +115,35 @@ test('who leaves at once has 130', async () => {
   stdin.write('\x03')
   await served
   expect([exits, failed]).toEqual([[{ code: 130 }], []])
+})
+
+test('what a round has ends with it, and leaves nothing on the channel', async () => {
+  const gone = () => new HatchwayError('CONTAINER_GONE', 'gone')
+  const { stdin, ends, inwards, left, served, closed } = world([gone(), gone(), gone()])
+  stdin.write('1\r1\r1\r\x03')
+  await served
+  // One listener: the new round's own.
+  expect(left.slice(1)).toEqual([
+    [true, 1],
+    [true, 1],
+    [true, 1],
+  ])
+  expect(ends).toEqual([closed.signal, ...inwards.slice(1)])
+  expect(new Set(inwards).size).toBe(4)
+  expect(getEventListeners(closed.signal, 'abort')).toEqual([])
+})
+
+test('after a failure it waits a while, but not for a client that has gone', async () => {
+  const gone = () => new HatchwayError('CONTAINER_GONE', 'gone')
+  const began = performance.now()
+  const { stdin, destinations, served } = world([gone(), gone()])
+  stdin.write('1\r1\r\x03')
+  await served
+  expect(performance.now() - began).toBeGreaterThan(95)
+  const other = world([gone()], 60_000)
+  other.stdin.write('1\r')
+  await until('the round has failed', () => other.told.join('').includes('gone'), 2000, 5)
+  other.closed.abort()
+  await other.served
+  expect([destinations.length, other.destinations.length]).toEqual([3, 2])
 })

@@ -1,5 +1,5 @@
 /**
- * Containers made from templates. A fresh one is made for a connection and goes with it; a personal one is kept for its
+ * Containers made from templates. A fresh one is made for a connection, or a round of a session, and goes with it; a personal one is kept for its
  * owner. What a killed gateway left is removed by the next one of its installation.
  */
 
@@ -39,7 +39,8 @@ export interface MadeContainers {
   /** What would be made. @throws HatchwayError CONTAINER_NOT_FOUND */
   plan(route: TemplateRoute, owner: Owner): Plan
   /**
-   * The connection's container from this plan, made at the first call; it may not run yet.
+   * The container from this plan, made at the first call; it may not run yet. A fresh one is of `closed`: the same for all
+   * calls with this signal, removed when it aborts.
    * @throws HatchwayError CONTAINER_START_FAILED, IMAGE_UNAVAILABLE, NOT_PERMITTED, ENGINE_*
    */
   container(plan: Plan, closed: AbortSignal, tell: Tell, signal: AbortSignal): Promise<Container>
@@ -58,7 +59,8 @@ export function createMadeContainers(
   const removal = (...signals: AbortSignal[]) => deadline(engineLimit('removing a container', REMOVE_MS), ...signals)
   const marks = { [LABELS.gateway]: instance.gateway, [LABELS.instance]: instance.id }
   const making = new Map<string, Promise<Container>>()
-  const connections = new WeakMap<AbortSignal, Promise<Container>>()
+  /** By what a fresh one goes with: a connection's end or a round's. */
+  const freshOf = new WeakMap<AbortSignal, Promise<Container>>()
   /** Names of fresh ones that are wanted, from before they are made, and whose they are. */
   const fresh = new Map<string, string>()
   const removals = new Set<Promise<void>>()
@@ -69,8 +71,8 @@ export function createMadeContainers(
     throw new HatchwayError('NOT_SUPPORTED', 'this container engine cannot make containers')
   }
 
-  function forConnection(plan: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
-    const known = connections.get(closed)
+  function untilClosed(plan: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
+    const known = freshOf.get(closed)
     if (known) return known
     closed.throwIfAborted()
     const whose = `${plan.templateName} ${plan.owner}`
@@ -83,8 +85,8 @@ export function createMadeContainers(
     const { name } = plan.spec
     fresh.set(name, whose)
     const made = make(plan, closed, tell)
-    connections.set(closed, made)
-    made.catch(() => connections.delete(closed))
+    freshOf.set(closed, made)
+    made.catch(() => freshOf.delete(closed))
     // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
     const gone = new Promise((resolve) => onAbort(closed, resolve))
     const over = made.then(() => gone).catch(() => undefined)
@@ -201,7 +203,7 @@ export function createMadeContainers(
     names: Object.keys(templates),
     plan: (route, owner) => planContainer(templates, route, owner, marks),
     container: async (plan, closed, tell, signal) =>
-      unlessAborted(plan.personal ? forOwner(plan, tell) : forConnection(plan, closed, tell), signal),
+      unlessAborted(plan.personal ? forOwner(plan, tell) : untilClosed(plan, closed, tell), signal),
     async close() {
       stopped.abort()
       await Promise.all([...removals, ...[...fresh.keys()].map(remove)])
