@@ -4,7 +4,7 @@ import { editDistance } from '../base/edit-distance.ts'
 import { HatchwayError } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { type Aliases, asHost, exactly, nameKinds } from './names.ts'
+import { type Aliases, type NameKind, nameKinds } from './names.ts'
 
 export interface Naming {
   readonly aliases?: Aliases
@@ -18,23 +18,54 @@ export interface Naming {
  * `containers` are those the identity may enter; the messages name no others.
  * @throws HatchwayError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS
  */
-export function findContainer(
-  ref: string,
+export function findContainer(ref: string, containers: readonly ContainerSummary[], naming?: Naming): ContainerSummary {
+  return createFinder(containers, naming)(ref)
+}
+
+/** As findContainer(), for many names: each container's names are looked at once, not once for each name that is asked. */
+export function createFinder(
   containers: readonly ContainerSummary[],
   { aliases = {}, host = false }: Naming = {},
-): ContainerSummary {
-  for (const kind of nameKinds(aliases, host ? asHost : exactly)) {
-    const found = containers.filter((container) => kind.matches(ref, container))
-    const running = found.filter(({ state }) => state === 'running')
-    const meant = kind.preferRunning && running.length > 0 ? running : found
-    const [only] = meant
-    if (meant.length > 1) {
-      const names = meant.map((container) => container.name).sort()
-      throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)
+): (ref: string) => ContainerSummary {
+  const kinds = nameKinds(aliases).map((kind) => ({ kind, found: createIndex(kind, containers, host) }))
+  return (ref) => {
+    for (const { kind, found: all } of kinds) {
+      const found = all(ref)
+      const running = found.filter(({ state }) => state === 'running')
+      const meant = kind.preferRunning && running.length > 0 ? running : found
+      const [only] = meant
+      if (meant.length > 1) {
+        const names = meant.map((container) => container.name).sort()
+        const many = `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`
+        throw new HatchwayError('CONTAINER_AMBIGUOUS', many)
+      }
+      if (only) return only
     }
-    if (only) return only
+    throw notFound(ref, containers)
   }
-  throw notFound(ref, containers)
+}
+
+/** Returns the containers that have such a name; the index is made when the first one is asked for. */
+function createIndex({ names, prefix }: NameKind, containers: readonly ContainerSummary[], host: boolean) {
+  const keyOf = (name: string) => name.slice(0, prefix)
+  // Clients make a host's capitals small, so a small letter may stand for a capital.
+  const spellings = (name: string) => (host ? [name, name.toLowerCase()] : [name])
+  let index: Map<string, ContainerSummary[]> | undefined
+  return (ref: string): readonly ContainerSummary[] => {
+    if (!index) {
+      index = new Map()
+      for (const container of containers) {
+        for (const key of new Set(names(container).flatMap(spellings).map(keyOf))) {
+          const others = index.get(key)
+          if (others) others.push(container)
+          else index.set(key, [container])
+        }
+      }
+    }
+    const found = index.get(keyOf(ref)) ?? []
+    if (prefix === undefined) return found
+    return ref.length < prefix ? [] : found.filter((container) => names(container).some((name) => name.startsWith(ref)))
+  }
 }
 
 /** The sentence for a container that is not there, or that this identity may not see: the same for both. */

@@ -1,7 +1,7 @@
 /** Which names of containers can be hosts of somebody's ssh. Whoever makes a container chooses its names. Pure. */
 import { HatchwayError } from '../base/errors.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { findContainer } from './find.ts'
+import { createFinder } from './find.ts'
 import { type Aliases, namesOf } from './names.ts'
 
 export interface ContainerHost {
@@ -20,15 +20,16 @@ export function isHostName(name: string): boolean {
 /** Returns each plain name that means one of `visible`, sorted; a name that the gateway would refuse as ambiguous is none. */
 export function containerHosts(visible: readonly ContainerSummary[], aliases: Aliases): ContainerHost[] {
   const names = new Set(visible.flatMap((container) => namesOf(container, aliases)).filter(isHostName))
+  const find = createFinder(visible, { aliases, host: true })
   return [...names].sort().flatMap((name) => {
-    const meant = meantBy(name, visible, aliases)
+    const meant = meantBy(name, find)
     return meant ? [{ name, running: meant.state === 'running' }] : []
   })
 }
 
-function meantBy(name: string, visible: readonly ContainerSummary[], aliases: Aliases): ContainerSummary | undefined {
+function meantBy(name: string, find: (ref: string) => ContainerSummary): ContainerSummary | undefined {
   try {
-    return findContainer(name, visible, { aliases, host: true })
+    return find(name)
   } catch (error) {
     if (error instanceof HatchwayError) return undefined
     throw error

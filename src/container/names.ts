@@ -6,7 +6,10 @@ import type { ContainerSummary } from '../engine/engine.ts'
 export type Aliases = Readonly<Record<string, Alias>>
 
 export interface NameKind {
-  readonly matches: (ref: string, container: ContainerSummary) => boolean
+  /** The container's names of this kind. */
+  readonly names: (container: ContainerSummary) => readonly string[]
+  /** The beginning of a name means it, too, from so many characters on. */
+  readonly prefix?: number
   /**
    * A container may be left over, stopped, from before it was made again: the one that runs is meant. Not so for names
    * and ids, of which there is one each.
@@ -14,42 +17,37 @@ export interface NameKind {
   readonly preferRunning: boolean
 }
 
-const ID_PREFIX = /^[0-9a-f]{4,64}$/
+/** Digits that an id's prefix has at least. */
+const MIN_ID_PREFIX = 4
 /** For makers of a container that cannot choose its name. */
 const NAME_LABEL = 'hatchway.name'
 
-/** Is what was asked for (first) this name? */
-export type Same = (ref: string, name: string) => boolean
-
-export const exactly: Same = (ref, name) => ref === name
-/** Clients make a host's capitals small, so a small letter may stand for a capital. */
-export const asHost: Same = (ref, name) => ref === name || ref === name.toLowerCase()
-
 /** The operator's word first: no container takes an alias away by being called so. */
-export function nameKinds(aliases: Aliases, same: Same): readonly NameKind[] {
+export function nameKinds(aliases: Aliases): readonly NameKind[] {
   return [
-    {
-      matches: (ref, container) =>
-        Object.entries(aliases).some(([name, alias]) => same(ref, name) && isMeant(alias, container)),
-      preferRunning: true,
-    },
-    { matches: (ref, { name }) => same(ref, name), preferRunning: false },
-    { matches: (ref, { id }) => ID_PREFIX.test(ref) && id.startsWith(ref), preferRunning: false },
-    {
-      matches: (ref, { labels }) => labels[NAME_LABEL] !== undefined && same(ref, labels[NAME_LABEL]),
-      preferRunning: true,
-    },
-    { matches: (ref, container) => composeNames(container).some((name) => same(ref, name)), preferRunning: true },
-    { matches: (ref, container) => folderNames(container).some((name) => same(ref, name)), preferRunning: true },
+    { names: (container) => aliasesOf(container, aliases), preferRunning: true },
+    { names: ({ name }) => [name], preferRunning: false },
+    { names: ({ id }) => [id], prefix: MIN_ID_PREFIX, preferRunning: false },
+    { names: labelNames, preferRunning: true },
+    { names: composeNames, preferRunning: true },
+    { names: folderNames, preferRunning: true },
   ]
 }
 
 /** Every name of a container that is not its id or a folder's path: what a host could be called. */
 export function namesOf(container: ContainerSummary, aliases: Aliases): readonly string[] {
-  const label = container.labels[NAME_LABEL]
-  const given = Object.entries(aliases).flatMap(([name, alias]) => (isMeant(alias, container) ? [name] : []))
   const [service] = composeNames(container)
-  return [container.name, ...given, ...(label ? [label] : []), ...(service ? [service] : [])]
+  const given = [...aliasesOf(container, aliases), ...labelNames(container)].filter((name) => name !== '')
+  return [container.name, ...given, ...(service ? [service] : [])]
+}
+
+function aliasesOf(container: ContainerSummary, aliases: Aliases): readonly string[] {
+  return Object.entries(aliases).flatMap(([name, alias]) => (isMeant(alias, container) ? [name] : []))
+}
+
+function labelNames({ labels }: ContainerSummary): readonly string[] {
+  const label = labels[NAME_LABEL]
+  return label === undefined ? [] : [label]
 }
 
 function isMeant(alias: Alias, container: ContainerSummary): boolean {

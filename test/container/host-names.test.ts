@@ -40,6 +40,30 @@ test('every plain name that means one container is a host; what a label says els
   ])
 })
 
+test('each of 2,000 containers is looked at a few times, not once for each name of the others', () => {
+  let reads = 0
+  const counted = <T>(value: T): T => {
+    reads++
+    return value
+  }
+  const all = Array.from({ length: 2000 }, (_, index) => {
+    const labels = {
+      'com.docker.compose.project': `project${index}`,
+      'com.docker.compose.service': 'web',
+      'com.docker.compose.container-number': '1',
+      'hatchway.name': `box${index}`,
+    }
+    const it = container(`project${index}-web-1`)
+    return Object.defineProperties(it, {
+      name: { get: () => counted(`project${index}-web-1`) },
+      labels: { get: () => counted(labels) },
+      id: { get: () => counted(index.toString(16).padStart(64, '0')) },
+    })
+  })
+  expect(containerHosts(all, {})).toHaveLength(6000)
+  expect(reads).toBeLessThan(2000 * 20)
+})
+
 test('an engine that hangs is waited for no longer than the limit, each time it is asked', async () => {
   let asked = 0
   const list = (signal: AbortSignal) =>
