@@ -30,6 +30,7 @@ import { type ConnectionDependencies, createConnections } from './session/connec
 import { ConnectionRegistry } from './session/connection-registry.ts'
 import { createDestinations } from './session/destination.ts'
 import { createEngineWatch } from './session/engine-watch.ts'
+import { createAnswers } from './session/gateway-command.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
 import { readMotd } from './session/motd.ts'
 import { followed, openPeople } from './session/people.ts'
@@ -206,10 +207,7 @@ function openServer(
       const { motd } = current()
       return motd === undefined ? undefined : readMotd(motd)
     },
-    facts: {
-      hostKeys: ground.hostKeys.map(publicLine),
-      hostSuffixes,
-    },
+    answer: createAnswers({ hostKeys: ground.hostKeys.map(publicLine), hostSuffixes }),
     holds: (identity, context) => people().login.holds(identity, context),
     inject: (stream, remote, local, carried) => server.inject(stream, remote, local, carried),
   }

@@ -7,6 +7,7 @@ import { splitLoginName } from '../base/login-name.ts'
 import { printable } from '../base/printable.ts'
 import { nearestNames } from '../container/find.ts'
 import type { ContainerHost } from '../container/host-names.ts'
+import { createKeyedSemaphore } from '../lifetime/semaphore.ts'
 import { sorted } from '../picker/entry.ts'
 import { pickerList } from '../picker/pick.ts'
 import type { SshConnection } from '../ssh/connection.ts'
@@ -41,12 +42,38 @@ export function gatewayCommand(start: SessionStart): GatewayCommand | undefined 
 /** More than the longest of them has. */
 const MAX_COMMAND_BYTES = 512
 
-/** Writes the answer; the caller ends the session. @throws HatchwayError ENGINE_*, NOT_SUPPORTED */
-export async function answerCommand(
+type Asker = Pick<SshConnection<{ readonly name: string }>, 'identity' | 'user' | 'local'>
+
+/** Writes the answer; the caller ends the session. @throws HatchwayError ENGINE_*, NOT_SUPPORTED; the signal's reason */
+export type AnswerCommand = (
   session: SshSession,
   command: GatewayCommand,
   question: GatewayQuestion,
-  connection: Pick<SshConnection<unknown>, 'user' | 'local'>,
+  connection: Asker,
+  signal: AbortSignal,
+) => Promise<void>
+
+/**
+ * Each answer asks the engine for everything and the policy about each container, and no limit of sessions counts it: an
+ * identity's questions are answered one after the other.
+ */
+export function createAnswers(facts: GatewayFacts): AnswerCommand {
+  const turns = createKeyedSemaphore({ atOnce: 1 })
+  return async (session, command, question, connection, signal) => {
+    const leave = await turns.enter(connection.identity.name, signal)
+    try {
+      await answer(session, command, question, connection, facts, signal)
+    } finally {
+      leave()
+    }
+  }
+}
+
+async function answer(
+  session: SshSession,
+  command: GatewayCommand,
+  question: GatewayQuestion,
+  connection: Asker,
   facts: GatewayFacts,
   signal: AbortSignal,
 ): Promise<void> {
@@ -76,7 +103,7 @@ export async function answerCommand(
 }
 
 /** Where ssh jumps from: as the command says, else where this connection arrived. */
-function jumpOf(command: GatewayCommand, { user, local }: Pick<SshConnection<unknown>, 'user' | 'local'>) {
+function jumpOf(command: GatewayCommand, { user, local }: Asker) {
   const said = 'address' in command ? command.address : undefined
   const host = said?.host ?? parseGatewayAddress(local.address)?.host ?? parseGatewayAddress(`[${local.address}]`)?.host
   if (host === undefined || host === 'UNKNOWN') {
@@ -99,7 +126,9 @@ function hostsText(
   { hostKeys, hostSuffixes: [suffix] }: GatewayFacts,
 ): string {
   const alias = knownHost(jump)
-  const names = hosts.map(({ name }) => `${name}${suffix ?? ''}`).filter((name) => name !== jump.host)
+  // A name with a dot looks like an internet host, and whoever made the container chose it: only with our suffix.
+  const named = hosts.map(({ name }) => name).filter((name) => suffix !== undefined || !name.includes('.'))
+  const names = named.map((name) => `${name}${suffix ?? ''}`).filter((name) => name !== jump.host)
   const pattern = suffix === undefined || jump.host.endsWith(suffix) ? [] : [`*${suffix}`]
   return [
     `# Hosts for ssh_config: what you may enter at ${hostPort(jump)}.\n`,

@@ -27,7 +27,7 @@ import type { SshConnection } from '../ssh/connection.ts'
 import type { PtyRequest, SessionStart, SshSession } from '../ssh/session.ts'
 import type { Destination } from './destination.ts'
 import { createEnding } from './ending.ts'
-import { answerCommand, type GatewayFacts, gatewayCommand } from './gateway-command.ts'
+import { type AnswerCommand, gatewayCommand } from './gateway-command.ts'
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
@@ -51,8 +51,8 @@ export interface SessionDependencies {
   readonly limits: () => SessionLimits
   /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
-  /** For a command that is the gateway's own. */
-  readonly facts: GatewayFacts
+  /** Answers a command that is the gateway's own. */
+  readonly answer: AnswerCommand
 }
 
 export interface SessionLimits extends TimeLimits {
@@ -106,7 +106,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     const { restrictions } = today
     // What is forced is not for the gateway.
     if (command && question && restrictions.command === undefined) {
-      await answerCommand(session, command, question, connection, deps.facts, signal)
+      await deps.answer(session, command, question, connection, signal)
       log.info({ asked: command.name }, 'answered by the gateway itself')
       return await session.exit({ code: 0 })
     }

@@ -1,10 +1,11 @@
 /** Commands for the gateway itself: which words are one, and what they answer. */
 import { expect, test } from 'vitest'
+import { deferred } from '../../src/lifetime/deferred.ts'
 import { containerEntry, templateEntry } from '../../src/picker/entry.ts'
-import { answerCommand, gatewayCommand } from '../../src/session/gateway-command.ts'
+import { createAnswers, gatewayCommand } from '../../src/session/gateway-command.ts'
 import { hostPort, jumpBlocks } from '../../src/session/host-block.ts'
 import type { SessionStart, SshSession } from '../../src/ssh/session.ts'
-import { web } from '../support/people-and-places.ts'
+import { anna, web } from '../support/people-and-places.ts'
 
 const exec = (command: string): SessionStart => ({ kind: 'exec', command: Buffer.from(command) })
 const v6 = { host: '::1', port: 2222 }
@@ -43,7 +44,15 @@ test('neither is a shell, nor sftp', () => {
   expect(gatewayCommand({ kind: 'subsystem', name: 'ls' })).toBeUndefined()
 })
 
-async function answerTo(command: string, more: { pty?: boolean; word?: string; user?: string; address?: string } = {}) {
+interface More {
+  readonly pty?: boolean
+  readonly word?: string
+  readonly user?: string
+  readonly address?: string
+  readonly suffixes?: readonly string[]
+}
+
+async function answerTo(command: string, more: More = {}) {
   const out = ['', '', '']
   const session = {
     start: exec(command),
@@ -67,9 +76,13 @@ async function answerTo(command: string, more: { pty?: boolean; word?: string; u
     ],
     choose: async () => {},
   }
-  const connection = { user: more.user ?? '@', local: { address: more.address ?? '192.0.2.7', port: 2222 } }
-  const facts = { hostKeys: ['ssh-ed25519 AAAA'], hostSuffixes: ['.ctr'] }
-  await answerCommand(session, asked, question, connection, facts, new AbortController().signal)
+  const connection = {
+    identity: anna,
+    user: more.user ?? '@',
+    local: { address: more.address ?? '192.0.2.7', port: 2222 },
+  }
+  const answer = createAnswers({ hostKeys: ['ssh-ed25519 AAAA'], hostSuffixes: more.suffixes ?? ['.ctr'] })
+  await answer(session, asked, question, connection, new AbortController().signal)
   return { stdout: out[1] ?? '', stderr: out[2] ?? '' }
 }
 
@@ -117,6 +130,42 @@ test('config-ssh is a text for ssh_config, with names that no host has', async (
       { name: 'web', running: true },
     ],
   })
+})
+
+test('without a suffix no name with a dot is a host: a container called github.com takes nobody’s git', async () => {
+  const { stdout } = await answerTo('config-ssh', { suffixes: [] })
+  expect(stdout.match(/^Host .*$/gm)).toEqual(['Host web'])
+})
+
+test('an identity’s questions are answered one after the other, those of others meanwhile; who leaves does not wait', async () => {
+  const answer = createAnswers({ hostKeys: [], hostSuffixes: [] })
+  const asked: string[] = []
+  const first = deferred()
+  const ask = (name: string, until: Promise<void> = Promise.resolve(), signal = new AbortController().signal) => {
+    const question = {
+      entries: async () => {
+        asked.push(name)
+        await until
+        return []
+      },
+      hosts: async () => [],
+      choose: async () => {},
+    }
+    const connection = { identity: { name: name[0] ?? '' }, user: '@', local: { address: '::1', port: 22 } }
+    const session = { write: () => true } as unknown as SshSession
+    return answer(session, { name: 'ls', json: false }, question, connection, signal)
+  }
+  const gone = new AbortController()
+  const one = ask('a1', first.promise)
+  const two = ask('a2', Promise.resolve(), gone.signal)
+  const three = ask('a3')
+  await ask('b')
+  expect(asked).toEqual(['a1', 'b'])
+  gone.abort(new Error('the client went away'))
+  await expect(two).rejects.toThrow('the client went away')
+  first.resolve()
+  await Promise.all([one, three])
+  expect(asked).toEqual(['a1', 'b', 'a3'])
 })
 
 test('a gateway never jumps through itself', async () => {

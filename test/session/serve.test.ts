@@ -231,7 +231,7 @@ function world(wanted: Wanted = {}) {
       maxSessionsPerIdentity: 0,
     }),
     motd: () => step('motd', Buffer.from('welcome\r\n')),
-    facts: { hostKeys: [], hostSuffixes: [] },
+    answer: async () => {},
   }
   const served = serveSession(session, places, dependencies)
   return { calls, told, lines, closed, ended, started, registry, served }
