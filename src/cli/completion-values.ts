@@ -1,5 +1,6 @@
 /** What may stand for an argument or option: containers, sessions, people. Nothing is said where it cannot be known soon. */
 import { levels } from 'pino'
+import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions } from '../control/client.ts'
 import { openEngine } from '../engine/choose.ts'
@@ -59,7 +60,8 @@ async function values(source: CompletionSource, words: readonly string[]): Promi
       const gateways = await allSessions(configOf(words).controlSocket, false)
       return gateways.flatMap(({ sessions }) =>
         sessions.map(({ id, identity, user, container }) => {
-          return { value: id, description: `${identity.name}: ${user}@${container.name}` }
+          // The user's name is the container's passwd's, and goes to a terminal.
+          return { value: id, description: printable(`${identity.name}: ${user}@${container.name}`) }
         }),
       )
     }
@@ -85,7 +87,10 @@ async function containers({ engine: settings }: Config): Promise<Suggestion[]> {
   const signal = deadline(ENGINE_MS)
   const engine = await openEngine(settings, signal)
   try {
-    return (await engine.list(signal)).map(({ name, status, state }) => ({ value: name, description: status || state }))
+    return (await engine.list(signal)).map(({ name, status, state }) => ({
+      value: name,
+      description: printable(status || state),
+    }))
   } finally {
     await engine.close()
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { joinedWords } from '../../src/cli/completion.ts'
+import { valuesOf } from '../../src/cli/completion-values.ts'
 import { type Control, openControl } from '../../src/control/server.ts'
 import { hatchway, MAIN } from '../support/program.ts'
 import { run } from '../support/run.ts'
@@ -63,7 +64,7 @@ describe('what is offered', () => {
     const path = join(folder, 'control.sock')
     const sessions = [
       {
-        ...{ id: 'c0ffee01', state: 'running', connectionId: 'c1', user: 'dev', start: 'shell', tty: true },
+        ...{ id: 'c0ffee01', state: 'running', connectionId: 'c1', user: 'dev\u001b]0;x\t', start: 'shell', tty: true },
         ...{ identity: { name: 'alice', fingerprint: 'SHA256:x' }, remote: { address: '::1', port: 1 } },
         ...{ container: { id: 'a'.repeat(64), name: 'web' }, bytesIn: 0, bytesOut: 0, activeAt: 1, createdAt: 1 },
       },
@@ -78,6 +79,8 @@ describe('what is offered', () => {
     })
     try {
       expect(await complete('kill', '--control-socket', path, 'c0')).toEqual(['c0ffee01'])
+      const [shown] = await valuesOf('sessions', ['--control-socket', path])
+      expect(shown?.description).toBe('alice: dev\\x1b]0;x\\x09@web')
     } finally {
       await control.close()
     }
