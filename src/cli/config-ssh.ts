@@ -10,9 +10,9 @@ import { CliFailure } from '../control/cli-failure.ts'
 import { optionLines } from './ssh-config/entries.ts'
 import { apply, type Change, changes, difference, plannedChange } from './ssh-config/files.ts'
 import type { EngineSource } from './ssh-config/from-engine.ts'
-import { fromGateway, gatewayOf } from './ssh-config/from-gateway.ts'
+import { demandSuffixes, fromGateway, gatewayOf } from './ssh-config/from-gateway.ts'
 import type { Hosts } from './ssh-config/hosts.ts'
-import { hasInline, includeLine, withInclude, withInline, withoutOurs } from './ssh-config/include.ts'
+import { hasInclude, hasInline, includeLine, withInclude, withInline, withoutOurs } from './ssh-config/include.ts'
 import type { HostSource } from './ssh-config/source.ts'
 import { createTaken } from './ssh-config/taken.ts'
 
@@ -27,6 +27,8 @@ export interface ConfigSshOptions {
   readonly option: readonly string[]
   /** A gateway on another machine; undefined: the containers of this one. */
   readonly gateway: string | undefined
+  /** Of a gateway on another machine: patterns that lead there; undefined: the usual one. */
+  readonly suffix: readonly string[] | undefined
   /** The user's own ssh_config. */
   readonly sshConfig: string | undefined
   /** Flags with which `hatchway connect` loads the same configuration. */
@@ -51,6 +53,10 @@ export async function configSsh(config: () => Config, options: ConfigSshOptions,
   const sshConfig = resolve(options.sshConfig ?? join(home(), '.ssh', 'config'))
   const folder = join(sshConfig, '..', 'hatchway')
   const ssh = options.sshConfig === undefined ? [] : ['-F', sshConfig]
+  if (options.suffix && options.gateway === undefined) {
+    throw new CliFailure('--suffix is for --gateway; for the containers of this machine see hostSuffixes')
+  }
+  demandSuffixes(options.suffix ?? [])
   const gateway = options.gateway === undefined ? undefined : await gatewayOf(options.gateway, ssh)
   const prefix = gateway ? `${gateway.host.replaceAll(':', '_')}-${gateway.port}.` : ''
   const places = {
@@ -63,7 +69,7 @@ export async function configSsh(config: () => Config, options: ConfigSshOptions,
   if (gateway && options.watch) throw new CliFailure('--watch follows the containers of this machine, not --gateway')
 
   const settings = { knownHosts: places.knownHosts, options: optionLines(options.option) }
-  if (gateway) return write(fromGateway(gateway, ssh, settings), places, options, print)
+  if (gateway) return write(fromGateway(gateway, ssh, settings, options.suffix), places, options, print)
   const { fromEngine } = await import('./ssh-config/from-engine.ts')
   const source = await fromEngine(config(), join(sshConfig, '..'), options.again, settings)
   try {
@@ -76,11 +82,17 @@ export async function configSsh(config: () => Config, options: ConfigSshOptions,
 
 async function write(source: HostSource, places: Places, options: ConfigSshOptions, print: Print): Promise<void> {
   const { ours, own, report, next } = await plan(source, places, options.inline)
+  const inForce = options.inline ? hasInline(own.before, places.entries) : hasInclude(own.before, places.entries)
+  const wider = options.gateway !== undefined && inForce ? newSuffixes([...ours, own]) : []
   if (options.dryRun) {
     const differences = await Promise.all([...ours, own].filter(changes).map(difference))
     print(differences.length === 0 ? 'nothing would change\n' : differences.join('\n'))
     print(report)
     return
+  }
+  // The question about the Include line was answered when there were fewer.
+  if (wider.length > 0 && !options.yes && !(await agrees(`Lead all hosts ${wider.join(', ')} there from now on? `))) {
+    throw new CliFailure(`the hosts stay as they are: ${wider.join(', ')} would be new; run this again with --yes`)
   }
   for (const change of ours.filter(changes)) await apply(change)
   print(report)
@@ -102,8 +114,8 @@ async function plan(source: HostSource, places: Places, inline: boolean): Promis
   try {
     const copy = join(copyFolder, 'config')
     await writeFile(copy, withoutOurs(before, places.entries), { mode: 0o600 })
-    const isTaken = await createTaken(copy, join(sshConfig, '..', 'known_hosts'))
-    const { hosts, entries, knownHosts } = await source.plan(isTaken)
+    const taken = await createTaken(copy, join(sshConfig, '..', 'known_hosts'))
+    const { hosts, left, entries, knownHosts } = await source.plan(taken)
     const ours = await Promise.all([
       plannedChange(places.knownHosts, () => knownHosts),
       plannedChange(places.entries, () => (inline ? undefined : entries)),
@@ -111,7 +123,7 @@ async function plan(source: HostSource, places: Places, inline: boolean): Promis
     const own = await plannedChange(sshConfig, (text) =>
       inline ? withInline(text, places.entries, entries) : withInclude(text, places.entries),
     )
-    return { ours, own, report: summary(hosts), next: whatToType(hosts.example, sshConfig) }
+    return { ours, own, report: summary(hosts, left), next: whatToType(hosts.example, sshConfig) }
   } finally {
     await rm(copyFolder, { recursive: true, force: true })
   }
@@ -146,11 +158,20 @@ async function agrees(question: string): Promise<boolean> {
   }
 }
 
-function summary({ served, suffixes, taken }: Hosts): string {
+/** Patterns that stand in none of the files yet. */
+function newSuffixes(planned: readonly Change[]): string[] {
+  const patterns = (texts: readonly string[]) =>
+    texts.flatMap((text) => [...text.matchAll(/^Host (.*)$/gm)].flatMap(([, names = '']) => names.split(' ')))
+  const before = patterns(planned.map((change) => change.before))
+  const after = patterns(planned.map((change) => change.after ?? ''))
+  return [...new Set(after)].filter((pattern) => pattern.startsWith('*.') && !before.includes(pattern))
+}
+
+function summary({ served, suffixes, taken }: Hosts, more: readonly string[]): string {
   const hosts = served.length === 0 ? 'no container to name now' : `hosts: ${served.join(', ')}`
   const any = suffixes.map((suffix) => `; any container as NAME${suffix}`).join('')
   const left = taken.map((name) => `${name} is a host you know already, and stays what it was\n`).join('')
-  return `${hosts}${any}\n${left}`
+  return `${hosts}${any}\n${left}${more.map((sentence) => `${sentence}\n`).join('')}`
 }
 
 function whatToType(host: string | undefined, sshConfig: string): string {

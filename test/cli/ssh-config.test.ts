@@ -4,6 +4,7 @@ import { entries, knownHostsText, optionLines, portablePath } from '../../src/cl
 import { gatewayOf, parseAnswer } from '../../src/cli/ssh-config/from-gateway.ts'
 import { chosenHosts } from '../../src/cli/ssh-config/hosts.ts'
 import { hasInline, withInclude, withInline, withoutOurs } from '../../src/cli/ssh-config/include.ts'
+import { namesOfConfig, namesOfKnownHosts } from '../../src/cli/ssh-config/taken.ts'
 import { isHostName } from '../../src/container/host-names.ts'
 
 const settings = {
@@ -102,7 +103,10 @@ test('Windows gets a path that its ssh reads, quotes and all', () => {
 test('what is known already stays what it was: a name, a suffix that another gateway has', async () => {
   const found = ['box', 'db.shop', 'web'].map((name) => ({ name, running: name === 'web' }))
   const among = (...known: string[]) =>
-    chosenHosts(found, ['.ctr'], async (name) => known.some((end) => name.endsWith(end)))
+    chosenHosts(found, ['.ctr'], {
+      host: async (name) => known.includes(name),
+      suffix: async (suffix) => known.includes(suffix),
+    })
   expect(await among('box')).toEqual({
     served: ['box.ctr', 'db.shop.ctr', 'web'],
     suffixes: ['.ctr'],
@@ -115,6 +119,25 @@ test('what is known already stays what it was: a name, a suffix that another gat
     taken: ['web', 'NAME.ctr'],
     example: undefined,
   })
+})
+
+test('a name with the suffix that is known already is no host either', async () => {
+  const taken = { host: async (name: string) => ['box', 'box.ctr'].includes(name), suffix: async () => false }
+  expect(await chosenHosts([{ name: 'box', running: true }], ['.ctr'], taken)).toEqual({
+    served: [],
+    suffixes: ['.ctr'],
+    taken: ['box', 'box.ctr'],
+    example: undefined,
+  })
+})
+
+test('hosts that a person’s files name are found, with what they lead to and through', () => {
+  const config =
+    'Host a *.prod "b.x"\n\thostname=C.corp\n  ProxyJump me@d.corp:22,e.corp\n#Host no\n  HostKeyAlias no\n'
+  expect(namesOfConfig(config)).toEqual(expect.arrayContaining(['a', '*.prod', 'b.x', 'c.corp', 'd.corp', 'e.corp']))
+  expect(namesOfConfig(config)).not.toContain('no')
+  const known = '# no\n|1|no= ssh-ed25519 A\n[a.prod]:2222,b.prod ssh-ed25519 A\n@cert-authority *.c ssh-rsa A\n'
+  expect(namesOfKnownHosts(known).filter((name) => name !== '')).toEqual(['a.prod', 'b.prod', '*.c'])
 })
 
 const key = `ssh-ed25519 ${'A'.repeat(68)}`

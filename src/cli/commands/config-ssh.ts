@@ -12,18 +12,23 @@ export function registerConfigSsh(program: Command): void {
     .addOption(socketOption())
     .option('--ssh-config <file>', 'your own configuration of ssh (default: ~/.ssh/config)')
     .option('--gateway <host[:port]>', 'make hosts of the containers of a gateway on another machine (port: 2222)')
+    .option(
+      '--suffix <suffix>',
+      'with --gateway: all hosts that end so lead there, if it has that suffix (default: .ctr; repeatable)',
+      collect,
+    )
     .option('-o <option>', 'a setting for these hosts, as of ssh -o (repeatable)', collect)
     .option('--inline', 'write the hosts into the file itself, for clients that read no Include', false)
     .option('--dry-run', 'only show what would change', false)
-    .option('--yes', 'put the Include line there without asking', false)
+    .option('--yes', 'change your ssh_config without asking', false)
     .option('--watch', 'go on, and follow containers as they come and go', false)
     .option('--uninstall', 'take everything out again', false)
-    .action(async ({ dryRun, yes, watch, uninstall, inline, gateway, o, sshConfig, ...flags }: Flags) => {
+    .action(async ({ dryRun, yes, watch, uninstall, inline, gateway, suffix, o, sshConfig, ...flags }: Flags) => {
       const [{ configSsh }, { configFrom, againFlags }] = await Promise.all([
         import('../config-ssh.ts'),
         import('../flags.ts'),
       ])
-      const asked = { dryRun, yes, watch, uninstall, inline, gateway, sshConfig }
+      const asked = { dryRun, yes, watch, uninstall, inline, gateway, suffix, sshConfig }
       const options = { ...asked, option: o ?? [], again: againFlags(flags) }
       await configSsh(() => configFrom(flags).config, options, print)
     })

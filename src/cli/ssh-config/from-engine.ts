@@ -52,13 +52,13 @@ export function fromEngine(
     }
     return {
       engine,
-      async plan(isTaken) {
+      async plan(taken) {
         const visible: ContainerSummary[] = []
         const all = await engine.list(deadline(engineLimit('listing containers', ENGINE_MS)))
         for (const container of all) if (await mayEnter(container)) visible.push(container)
-        const hosts = await chosenHosts(containerHosts(visible, config.aliases), config.hostSuffixes, isTaken)
+        const hosts = await chosenHosts(containerHosts(visible, config.aliases), config.hostSuffixes, taken)
         const text = entries({ ...block, hosts: hosts.served, suffixes: hosts.suffixes })
-        return { hosts, entries: text, knownHosts: knownHostsText(hostKeys) }
+        return { hosts, left: [], entries: text, knownHosts: knownHostsText(hostKeys) }
       },
       close: scope.close,
     }

@@ -17,11 +17,19 @@ import type { HostSettings, HostSource } from './source.ts'
 
 const USUAL_PORT = 2222
 const SSH_PORT = 22
+/** Of ssh itself: not connected, or not let in. */
+const SSH_FAILED = 255
+const NEEDED =
+  '. Your own ssh must be let in there: with a key in ~/.ssh or in its agent (ssh-keygen makes one) that the gateway accepts (authorizedKeys)'
 /** Of ssh -G, which connects nowhere. */
 const READ_MS = 10_000
 /** A person may have to type a password and a code. */
 const ASK_MS = 5 * 60_000
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024
+/** Two or four processes look for each of them. */
+const MAX_HOSTS = 500
+/** Without a word of the person's: what no internet host ends in. */
+const USUAL_SUFFIXES = ['.ctr']
 /** What may stand before the "@" of --gateway: as ssh passes it on to a shell, in ProxyJump. */
 const LOGIN = /^[a-zA-Z0-9_][a-zA-Z0-9_.@=-]{0,64}$/
 const HOST_KEY = /^(?:ssh|ecdsa|sk)[a-z0-9@.-]{1,60} [A-Za-z0-9+/]{16,8000}={0,2}$/
@@ -44,15 +52,33 @@ export async function gatewayOf(text: string, ssh: readonly string[]): Promise<J
   return { login, host: address.host, port: address.port ?? (await usualPort(address.host, ssh)) }
 }
 
-/** @param ssh options with which ssh reads the person's own configuration */
-export function fromGateway(gateway: Jump, ssh: readonly string[], settings: HostSettings): HostSource {
+/** @throws CliFailure */
+export function demandSuffixes(suffixes: readonly string[]): void {
+  const odd = suffixes.find((suffix) => !SUFFIX.test(suffix))
+  if (odd !== undefined) throw new CliFailure(`no suffix: ${JSON.stringify(odd)}; expected one such as .ctr`)
+}
+
+/**
+ * @param ssh options with which ssh reads the person's own configuration
+ * @param wanted suffixes that the person named. A pattern takes names of others, too: the gateway does not choose it.
+ */
+export function fromGateway(
+  gateway: Jump,
+  ssh: readonly string[],
+  settings: HostSettings,
+  wanted: readonly string[] = USUAL_SUFFIXES,
+): HostSource {
   return {
-    async plan(isTaken) {
-      const { hostKeys, suffixes, hosts: told } = await ask(gateway, ssh)
-      const named = told.filter(({ name }) => isHostName(name))
+    async plan(taken) {
+      const { hostKeys, suffixes: offered, hosts: told } = await ask(gateway, ssh)
+      const suffixes = wanted.filter((suffix) => offered.includes(suffix))
+      const all = told.filter(({ name }) => isHostName(name))
+      const named = all.slice(0, MAX_HOSTS)
+      const left = leftOut(hostPort(gateway), all.length, offered, wanted)
       // A jump from a host to itself would never end.
       const isGateway = (name: string) => name.toLowerCase() === gateway.host.toLowerCase()
-      const hosts = await chosenHosts(named, suffixes, async (name) => isGateway(name) || isTaken(name))
+      const host = async (name: string) => isGateway(name) || taken.host(name)
+      const hosts = await chosenHosts(named, suffixes, { ...taken, host })
       const patterns = hosts.suffixes.filter((suffix) => !gateway.host.endsWith(suffix)).map((suffix) => `*${suffix}`)
       const text = jumpBlocks(
         [...hosts.served.filter((name) => !isGateway(name)), ...patterns],
@@ -60,10 +86,21 @@ export function fromGateway(gateway: Jump, ssh: readonly string[], settings: Hos
         settings.options,
         pinned(settings.knownHosts),
       )
-      return { hosts, entries: `${WRITTEN}${text}`, knownHosts: hostKeys.map((key) => `hatchway ${key}\n`).join('') }
+      const knownHosts = hostKeys.map((key) => `hatchway ${key}\n`).join('')
+      return { hosts, left, entries: `${WRITTEN}${text}`, knownHosts }
     },
     async close() {},
   }
+}
+
+function leftOut(where: string, count: number, offered: readonly string[], wanted: readonly string[]): string[] {
+  const others = offered.filter((suffix) => !wanted.includes(suffix))
+  const missing = wanted.filter((suffix) => !offered.includes(suffix))
+  return [
+    ...(count > MAX_HOSTS ? [`${where} names ${count} hosts: only the first ${MAX_HOSTS} are taken`] : []),
+    ...(others.length > 0 ? [`${where} has the suffix ${others.join(', ')}, which is not taken without --suffix`] : []),
+    ...(missing.length > 0 ? [`${where} does not have the suffix ${missing.join(', ')}`] : []),
+  ]
 }
 
 async function ask(gateway: Jump, ssh: readonly string[]) {
@@ -79,7 +116,9 @@ async function ask(gateway: Jump, ssh: readonly string[]) {
   )
   if (timedOut) throw new CliFailure(`${where} did not answer within ${ASK_MS / 60_000} minutes`)
   if (exitCode === undefined && !isMaxBuffer) throw new CliFailure('there is no ssh to ask the gateway with')
-  if (exitCode !== 0) throw new CliFailure(`${where} told no hosts: ssh ended with ${exitCode ?? 'too long an answer'}`)
+  if (isMaxBuffer) throw new CliFailure(`${where} told no hosts: its answer is too long`)
+  if (exitCode !== 0)
+    throw new CliFailure(`${where} told no hosts: ssh ended with ${exitCode}${exitCode === SSH_FAILED ? NEEDED : ''}`)
   return parseAnswer(stdout, where)
 }
 

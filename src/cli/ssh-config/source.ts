@@ -1,13 +1,15 @@
 /** Where the hosts come from: the containers of this machine, or a gateway on another one. */
-import type { Hosts, IsTaken } from './hosts.ts'
+import type { Hosts, Taken } from './hosts.ts'
 
 export interface HostSource {
-  plan(isTaken: IsTaken): Promise<HostPlan>
+  plan(taken: Taken): Promise<HostPlan>
   close(): Promise<void>
 }
 
 export interface HostPlan {
   readonly hosts: Hosts
+  /** Sentences about what was left out. */
+  readonly left: readonly string[]
   /** The text of the two files. */
   readonly entries: string
   readonly knownHosts: string
