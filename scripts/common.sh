@@ -6,6 +6,11 @@ die() { printf 'hatchway: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# A word as it is typed to a shell.
+shell_word() {
+  case $1 in *[!A-Za-z0-9/=._-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;; *) printf %s "$1" ;; esac
+}
+
 # Where built things are kept between runs; made by whoever asks.
 cache_dir() {
   if [ -n "${HATCHWAY_CACHE:-}" ]; then echo "$HATCHWAY_CACHE"
