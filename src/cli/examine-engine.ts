@@ -4,7 +4,7 @@ import { plural } from '../base/plural.ts'
 import type { Config } from '../config/schema.ts'
 import { adviceOnEngine, NAME_IT } from '../engine/advice.ts'
 import { type ChosenEngine, chooseEngine, openEngine } from '../engine/choose.ts'
-import { engineLimit } from '../engine/messages.ts'
+import { engineLimit, withReason } from '../engine/messages.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { Finding } from './finding.ts'
 
@@ -31,7 +31,7 @@ export async function examineEngine({ engine: settings }: Pick<Config, 'engine'>
     const rest = others.length === 0 ? '' : `; not used: ${others.join(', ')} (engine.endpoint or engine.cli names one)`
     return [{ check, state: 'ok', found: `${found}${rest}` }]
   } catch (error) {
-    const found = `${asHatchwayError(error).message}; it would be used at ${endpoint}${named}`
+    const found = `${withReason(asHatchwayError(error)).message}; it would be used at ${endpoint}${named}`
     return [{ check, state: 'fail', found, advice: adviceOnEngine(chosen, endpoint) }]
   } finally {
     await opened.close()

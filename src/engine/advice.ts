@@ -13,13 +13,20 @@ export function engineAdvice(choice: EngineChoice, endpoint: string): Promise<st
 }
 
 export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
+  const { by } = chosen
+  const otherwise = by === undefined ? '' : `, or ${anotherThan(by)}`
+  if (chosen.kind === 'cli' && chosen.host?.startsWith('ssh://'))
+    return `docker's own client carries ssh://: see that \`docker -H ${chosen.host} ps\` works without a question${otherwise}`
   if (chosen.kind === 'cli' && !endpoint.startsWith('unix://'))
-    return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself`
+    return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself${otherwise}`
   if (chosen.kind === 'api' && chosen.address.kind === 'tcp')
-    return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it`
+    return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it${otherwise}`
   const path =
     chosen.kind === 'api' && 'path' in chosen.address ? chosen.address.path : endpoint.slice('unix://'.length)
-  if (!existsSync(path)) return `no socket at ${path}: install and start Docker or Podman, or set engine.endpoint`
+  if (!existsSync(path)) {
+    const start = by === undefined ? 'install and start Docker or Podman, or set engine.endpoint' : 'start its engine'
+    return `no socket at ${path}: ${start}${otherwise}`
+  }
   try {
     accessSync(path, constants.R_OK | constants.W_OK)
     return `${path} is there but nobody answers: is the engine running? (systemctl status docker)`
@@ -27,4 +34,10 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
     const { gid } = statSync(path)
     return `you may not open ${path}: join the group that owns it (gid ${gid}, usermod -aG) and log in again`
   }
+}
+
+/** @param by what named the engine: "DOCKER_HOST", "engine.endpoint", "docker context far" */
+function anotherThan(by: string): string {
+  if (by === 'DOCKER_HOST') return 'correct or unset DOCKER_HOST'
+  return by.startsWith('docker context ') ? `choose another than ${by} (docker context use)` : `correct ${by}`
 }

@@ -15,7 +15,7 @@ import { type DockerAddress, formatAddress, parseEngineAddress } from './docker/
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
 import type { Engine } from './engine.ts'
-import { engineLimit } from './messages.ts'
+import { engineLimit, withReason } from './messages.ts'
 
 const loadCli = part(() => import('./cli/cli.ts'))
 
@@ -186,7 +186,7 @@ async function open(chosen: ChosenEngine): Promise<Engine> {
 
 function failure(chosen: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
   const { by, others = [] } = chosen
-  const { code, message, cause } = asHatchwayError(error)
+  const { code, message, cause } = withReason(asHatchwayError(error))
   const name = chosen.kind === 'cli' && chosen.host !== undefined ? `${chosen.binary} at ${chosen.host}` : endpoint
   const where = by === undefined ? name : `${name} (${by})`
   const hint = others.length > 0 ? `; to use ${others.join(' or ')}, name it (engine.endpoint, engine.cli)` : ''

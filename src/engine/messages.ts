@@ -101,6 +101,13 @@ export function imageUnavailable(image: string, why: string): HatchwayError {
   )
 }
 
+/** For the engine's owner, not for who logs in: an engine that cannot be reached, with what its CLI or the system says of it. */
+export function withReason(error: HatchwayError): HatchwayError {
+  const { code, message, cause } = error
+  const hasReason = message !== unreachable(undefined, undefined).message || !(cause instanceof Error)
+  return hasReason ? error : new HatchwayError(code, `${message} (${cause.message})`, { cause })
+}
+
 /** A CLI says this when its engine does not answer. */
 export function isUnreachable(text: string): boolean {
   return /cannot connect to the docker daemon|error during connect|cannot connect to podman|dial unix|failed to connect to|is the docker daemon running/i.test(

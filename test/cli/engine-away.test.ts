@@ -106,7 +106,7 @@ test('doctor names the engine and what to do', async () => {
   const findings: { check: string; state: string; found: string; advice?: string }[] = JSON.parse(out)
   expect(findings.find(({ check }) => check === 'engine')).toMatchObject({
     state: 'fail',
-    found: expect.stringContaining(`at ${away()}, named by DOCKER_HOST`),
-    advice: expect.stringContaining(`no socket at ${home}/away.sock`),
+    found: expect.stringContaining(`at ${away()} (DOCKER_HOST)`),
+    advice: `no socket at ${home}/away.sock: start its engine, or correct or unset DOCKER_HOST`,
   })
 })

@@ -90,7 +90,10 @@ test('an address that cannot be read is refused with who named it and what is ex
 test('an engine that only a CLI reaches is told by the address that the CLI was given', async () => {
   await mkdir(join(home, 'bin'))
   const file = join(home, 'bin', 'docker')
-  await writeFile(file, '#!/bin/sh\necho "error during connect: no route to host" >&2\nexit 1\n')
+  await writeFile(
+    file,
+    '#!/bin/sh\necho "error during connect: Get x: command [ssh far] has exited, make sure: stderr=no route to host" >&2\nexit 1\n',
+  )
   await chmod(file, 0o755)
   const path = process.env.PATH
   process.env.PATH = join(home, 'bin')
@@ -98,7 +101,7 @@ test('an engine that only a CLI reaches is told by the address that the CLI was 
     process.env.PATH = path
   })
   await expect(openEngine({ kind: 'auto' }, soon(), env({ DOCKER_HOST: 'ssh://far' }))).rejects.toThrow(
-    'docker at ssh://far (DOCKER_HOST): the container engine is not reachable',
+    'docker at ssh://far (DOCKER_HOST): the container engine is not reachable (error during connect: no route to host)',
   )
 })
 

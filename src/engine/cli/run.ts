@@ -72,5 +72,10 @@ export function createCli(binary: string): Cli {
 
 /** The engine's own words in a CLI's error message. */
 export function cliMessage(stderr: string): string {
-  return stderr.replace(/^(Error response from daemon: |Error: |time="[^"]*" level=\w+ msg=)/, '')
+  return (
+    stderr
+      .replace(/^(Error response from daemon: |Error: |time="[^"]*" level=\w+ msg=)/, '')
+      // Of DOCKER_HOST=ssh://...: what ssh said stands at the end of a long sentence about the command.
+      .replace(/^(error during connect: ).*\bstderr=/s, '$1')
+  )
 }
