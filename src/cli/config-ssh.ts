@@ -1,5 +1,5 @@
 /** `hatchway config-ssh`: makes containers hosts for ssh (`ssh dev@web`), scp, rsync and IDEs. */
-import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -217,7 +217,15 @@ async function uninstall(places: Places, one: boolean, options: ConfigSshOptions
   const files = [...new Set([places.entries, places.knownHosts, ...there.filter((file) => OURS.test(file))])]
   // The hosts of an --inline have no file of their own, but their known_hosts is there.
   const parts = new Set(files.map((file) => file.replace(OURS, '$1config')))
-  const own = await plannedChange(sshConfig, (text) => [...parts].reduce(withoutOurs, text))
+  const isLink = await lstat(sshConfig).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  )
+  const own = await plannedChange(sshConfig, (text) => {
+    const rest = [...parts].reduce(withoutOurs, text)
+    // There was none before us, or an empty one. A link is the person's own.
+    return rest === '' && !isLink ? undefined : rest
+  })
   const gone = await Promise.all(files.map((file) => plannedChange(file, () => undefined)))
   const all = [own, ...gone].filter(changes)
   if (options.dryRun) return print((await Promise.all(all.map(difference))).join('\n') || 'nothing would change\n')

@@ -229,8 +229,9 @@ function parseAction([kind = 'enter', ...rest]: readonly string[], ports: BindSe
 /** Loading has thrown already if anything is wrong. */
 export function policyCheck(loaded: LoadedConfig): string {
   const { config, file, warnings } = loaded
+  const said = [...warnings, ...policyWarnings(loaded)]
   const count = config.rules === undefined ? 'no rules' : plural(config.rules.length, 'rule')
-  return `${[...warnings, ...policyWarnings(loaded), `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
+  return `${[...said.map((warning) => `warning: ${warning}`), `${file ?? 'no file: the defaults'}: good, ${count}`].join('\n')}\n`
 }
 
 /** What of the rules may not be meant, with file and line. */

@@ -22,6 +22,14 @@ export function totpSecretCommand(name: string): NewTotpSecret {
   return { uri, picture: renderUnicodeCompact(uri) }
 }
 
+/** Returns where the configuration has the secret: in itself, or in a file of which it has the name. */
+export function whereToPut(name: string, descriptor = 1): string {
+  const key = fstatSync(descriptor).isFile()
+    ? "that file's name is the totpSecretFile"
+    : 'the otpauth:// line is the totpSecret'
+  return `${key} of ${name} under users: in the configuration`
+}
+
 /** Returns what to do where standard output is a file that others may read; the gateway refuses to read such a secret. */
 export function advisedMode(descriptor = 1): string | undefined {
   const stats = fstatSync(descriptor)

@@ -106,7 +106,7 @@ test('JSON', async () => {
 test('check says what may not be meant; schema is JSON', async () => {
   const { code, out } = await hatchway('check')
   expect(code).toBe(0)
-  expect(out).toContain(`${config}:8: rules.1: sftp is to read only, but shell or exec can write all the same`)
+  expect(out).toContain(`warning: ${config}:8: rules.1: sftp is to read only, but shell or exec can write all the same`)
   const schema = await run(process.execPath, [MAIN, 'policy', 'schema'])
   expect(JSON.parse(schema.stdout.toString())).toMatchObject({ question: { type: 'object' }, answer: { anyOf: {} } })
 })

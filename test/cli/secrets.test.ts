@@ -69,7 +69,9 @@ describe('totp-secret', () => {
   it('draws it for a phone at a terminal', async () => {
     const terminal = openTerminal(process.execPath, [MAIN, 'totp-secret', 'alice'])
     expect(await terminal.exit()).toBe(0)
-    expect(terminal.output()).toMatch(/█▀▀▀▀▀▀▀█[\s\S]*otpauth:/)
+    expect(terminal.output()).toMatch(
+      /█▀▀▀▀▀▀▀█[\s\S]*otpauth:[\s\S]*hatchway: the otpauth.* is the totpSecret of alice under users:/,
+    )
   })
 
   it('into a file the secret only, with the picture on the terminal and a word about the mode', async () => {
@@ -84,7 +86,9 @@ describe('totp-secret', () => {
     try {
       expect(await written('022')).toMatch(/█▀▀▀▀▀▀▀█[\s\S]*hatchway: others may read the file .*chmod 600/)
       expect(readFileSync(file, 'utf8')).toMatch(/^otpauth:\S+\n$/)
-      expect(await written('077')).not.toContain('chmod')
+      const safe = await written('077')
+      expect(safe).not.toContain('chmod')
+      expect(safe).toContain('totpSecretFile of alice under users:')
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -234,4 +234,14 @@ describe('config-ssh', { timeout: 120_000 }, () => {
     expect(await readFile(config, 'utf8')).not.toContain('hatchway')
     await expect(stat(join(home, '.ssh', 'hatchway'))).rejects.toThrow('ENOENT')
   })
+
+  test('--uninstall removes a file that config-ssh has made', async () => {
+    const own = join(home, 'none', 'config')
+    await mkdir(join(home, 'none'))
+    await writeFile(join(home, 'none', 'id.pub'), await readFile(`${keys.ed25519}.pub`))
+    const made = await configSsh(['--yes', '--ssh-config', own])
+    expect([made.code, await readFile(own, 'utf8')]).toEqual([0, expect.stringContaining('Include')])
+    expect((await configSsh(['--uninstall', '--ssh-config', own])).code).toBe(0)
+    await expect(stat(own)).rejects.toThrow('ENOENT')
+  })
 })

@@ -15,11 +15,12 @@ export function registerTotpSecret(program: Command): void {
     .description("make a secret for a user's verification codes: an otpauth:// URI for totpSecret and for the phone")
     .argument('<name>', 'the user')
     .action(async (name: string) => {
-      const { advisedMode, totpSecretCommand } = await import('../totp-secret.ts')
+      const { advisedMode, totpSecretCommand, whereToPut } = await import('../totp-secret.ts')
       const { uri, picture } = totpSecretCommand(name)
       // On standard error: `totp-secret alice >alice.totp` shows it to the phone, and the file has the secret only.
       if (process.stderr.isTTY) process.stderr.write(`${picture}\n\n`)
       print(`${uri}\n`)
+      if (process.stderr.isTTY) process.stderr.write(`hatchway: ${whereToPut(name)}\n`)
       const advice = advisedMode()
       if (advice !== undefined) process.stderr.write(`hatchway: ${advice}\n`)
     })
