@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { PACKAGE_ROOT } from './base/package-root.ts'
 import { part } from './base/parts.ts'
+import { PROGRAM_NAME } from './base/program-name.ts'
 import { registerConfig } from './cli/commands/config.ts'
 import { registerConfigSsh } from './cli/commands/config-ssh.ts'
 import { registerConnect } from './cli/commands/connect.ts'
@@ -40,7 +41,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 ]
 
 const FIRST_STEPS = `
-To begin: \`hatchway doctor\`, \`hatchway serve\`, and in another terminal \`hatchway config-ssh\`, then \`ssh CONTAINER\`.`
+To begin: \`${PROGRAM_NAME} doctor\`, \`${PROGRAM_NAME} serve\`, and in another terminal \`${PROGRAM_NAME} config-ssh\`, then \`ssh CONTAINER\`.`
 
 const loadFailures = part(() =>
   Promise.all([
@@ -54,7 +55,7 @@ const loadFailures = part(() =>
 const program = new Command('hatchway')
   .description('SSH into any running container, with nothing installed inside it')
   .version(version())
-  .showHelpAfterError('(hatchway --help shows the commands)')
+  .showHelpAfterError(`(${PROGRAM_NAME} --help shows the commands)`)
   .addHelpText('after', FIRST_STEPS)
 for (const register of COMMANDS) register(program)
 

@@ -1,5 +1,6 @@
 /** `hatchway doctor`: what would keep the gateway from working, and what to do about it. */
 import { printable } from '../base/printable.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Finding } from './finding.ts'
 import type { ConfigFlags } from './flags.ts'
 
@@ -21,7 +22,9 @@ function whatToDo(findings: readonly Finding[]): string {
   if (findings.some(({ state }) => state === 'fail'))
     return 'Do what stands behind "->" after each FAIL, and run this again.'
   const runs = findings.some(({ check, found }) => check === 'port' && found.includes('your gateway listens'))
-  return runs ? 'Type: hatchway config-ssh, then ssh USER@CONTAINER' : 'Type: hatchway serve'
+  if (!runs) return `Type: ${PROGRAM_NAME} serve`
+  const known = findings.some(({ hasHosts }) => hasHosts)
+  return known ? 'Type: ssh USER@CONTAINER' : `Type: ${PROGRAM_NAME} config-ssh, then ssh USER@CONTAINER`
 }
 
 function lines({ check, state, found, advice }: Finding): string {

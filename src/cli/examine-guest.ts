@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Config } from '../config/schema.ts'
 import { Containers } from '../container/containers.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
@@ -75,6 +76,6 @@ function containerAdvice(code: FailureCode, name: string): string {
     case 'USER_BROKEN':
       return `mend that line of its /etc/passwd or /etc/group`
     default:
-      return '`hatchway ls` shows what there is'
+      return `\`${PROGRAM_NAME} ls\` shows what there is`
   }
 }

@@ -3,7 +3,7 @@ import { createServer, connect as open } from 'node:net'
 import { at } from '../base/connection-facts.ts'
 import { listenAdvice } from '../base/listen-advice.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
-import { allSessions } from '../control/client.ts'
+import { runningGateways } from '../control/running.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { GREETING } from '../ssh/greeting.ts'
@@ -22,11 +22,20 @@ export async function examinePort(address: ListenAddress, loaded: LoadedConfig):
   const problem = await tryToListen(address)
   if (problem === undefined) return { check, state: 'ok', found: `${where} is free` }
   if (problem === 'EADDRINUSE') {
-    const gateways = await allSessions(loaded.config.controlSocket, false).catch(() => [])
+    const gateways = await runningGateways(loaded.config.controlSocket)
     const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
     if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
-    if (isUsualAddress(loaded))
-      return { check, state: 'ok', found: `${where} is another program's: serve takes the next one that is free` }
+    if (isUsualAddress(loaded)) {
+      // Where serve has gone on to the next one already.
+      const [elsewhere] = gateways.flatMap(({ pid, endpoints }) =>
+        endpoints
+          .filter(({ host }) => host === address.host)
+          .map(({ host, port }) => `${at({ address: host, port })} (pid ${pid})`),
+      )
+      const next =
+        elsewhere === undefined ? 'serve takes the next one that is free' : `your gateway listens at ${elsewhere}`
+      return { check, state: 'ok', found: `${where} is another program's: ${next}` }
+    }
     if (await isGateway(address)) {
       const found = `${where} is where a gateway listens that you may not ask`
       const advice = 'look as root or as the user who runs it; for one of your own choose another port with --listen'

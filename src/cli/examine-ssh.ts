@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { home } from '../auth/safe-file.ts'
 import { messageOf } from '../base/errors.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Finding } from './finding.ts'
 import { proxyFiles } from './ssh-config/entries.ts'
 import { hasInclude, hasInline } from './ssh-config/include.ts'
 
 const ANSWER_MS = 5_000
+const CONFIG_SSH = `\`${PROGRAM_NAME} config-ssh\``
 
 export async function examineSsh(sshFolder = join(home(), '.ssh')): Promise<Finding[]> {
   return [await client(), containersAsHosts(sshFolder)]
@@ -25,7 +27,7 @@ async function client(): Promise<Finding> {
   }
   // 7.3 brought ProxyJump and Include.
   const old = major !== undefined && Number(major) * 100 + Number(minor) < 703
-  if (old) return { check, state: 'warn', found, advice: '`ssh -J` and `hatchway config-ssh` need OpenSSH 7.3' }
+  if (old) return { check, state: 'warn', found, advice: `\`ssh -J\` and ${CONFIG_SSH} need OpenSSH 7.3` }
   return { check, state: 'ok', found }
 }
 
@@ -35,18 +37,19 @@ function containersAsHosts(folder: string): Finding {
   const entries = join(folder, 'hatchway', 'config')
   try {
     const text = existsSync(own) ? readFileSync(own, 'utf8') : ''
-    if (hasInline(text, entries)) return { check, state: 'ok', found: `${own} has the containers as hosts` }
+    if (hasInline(text, entries))
+      return { check, state: 'ok', found: `${own} has the containers as hosts`, hasHosts: true }
     if (!hasInclude(text, entries)) {
-      return { check, state: 'ok', found: '`hatchway config-ssh` makes `ssh dev@CONTAINER` work; it has not been run' }
+      return { check, state: 'ok', found: `${CONFIG_SSH} makes \`ssh dev@CONTAINER\` work; it has not been run` }
     }
     if (existsSync(entries)) {
       const missing = proxyFiles(readFileSync(entries, 'utf8')).find((file) => !existsSync(file))
-      if (missing === undefined) return { check, state: 'ok', found: `${own} includes ${entries}` }
+      if (missing === undefined) return { check, state: 'ok', found: `${own} includes ${entries}`, hasHosts: true }
       const found = `${entries} has a ProxyCommand of ${missing}, which is not there any more`
-      return { check, state: 'fail', found, advice: 'run `hatchway config-ssh` again: hatchway or node has moved' }
+      return { check, state: 'fail', found, advice: `run ${CONFIG_SSH} again: hatchway or node has moved` }
     }
     const found = `${own} includes ${entries}, which is not there`
-    return { check, state: 'warn', found, advice: '`hatchway config-ssh` writes it, --uninstall takes the line out' }
+    return { check, state: 'warn', found, advice: `${CONFIG_SSH} writes it, --uninstall takes the line out` }
   } catch (error) {
     const found = messageOf(error)
     return { check, state: 'warn', found, advice: `see that ${own} can be read` }

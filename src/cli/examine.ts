@@ -4,7 +4,9 @@ import { dirname } from 'node:path'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths, readKeyFile } from '../auth/key-files.ts'
 import { asHatchwayError, isErrno, messageOf } from '../base/errors.ts'
+import { PACKAGE_ROOT } from '../base/package-root.ts'
 import { plural } from '../base/plural.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import { ConfigError, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { loadBinary } from '../guest/deliver/binary.ts'
@@ -20,6 +22,9 @@ const NODE_NEEDED = [20, 19] as const
 /** The binding of ssh2 1.17 uses Context::GetIsolate(), which V8 has no more: it cannot be compiled. */
 const WITHOUT_BINDING = 26
 
+/** Elsewhere than in the package's own folder npm finds no ssh2, and says "rebuilt"; so it does when the compiler failed. */
+const REBUILD = `npm rebuild --foreground-scripts --prefix ${PACKAGE_ROOT} ssh2`
+
 export async function examine(flags: ConfigFlags, login?: string): Promise<Finding[]> {
   const node = nodeVersion(process.versions.node)
   let loaded: LoadedConfig
@@ -27,7 +32,7 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     loaded = configFrom(flags)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const advice = 'put that right; `hatchway config example` shows every key'
+    const advice = `put that right; \`${PROGRAM_NAME} config example\` shows every key`
     return [node, ...error.problems.map((found) => ({ check: 'config', state: 'fail' as const, found, advice }))]
   }
   const { config, file } = loaded
@@ -123,8 +128,8 @@ async function nativeCrypto(): Promise<Finding> {
 
 export function bindingAdvice(node: string): string {
   return Number.parseInt(node, 10) < WITHOUT_BINDING
-    ? 'install a C++ compiler and make, then `npm rebuild ssh2`'
-    : `ssh2's cannot be compiled for node ${WITHOUT_BINDING}: use node 24`
+    ? `all works without it; to have it, install a C++ compiler and make, then \`${REBUILD}\``
+    : `all works without it; it cannot be compiled for node ${WITHOUT_BINDING}, but for node 24`
 }
 
 /** Only terminals of the cli engine need it, and only where the guest helper does not run. */

@@ -1,4 +1,5 @@
 /** `hatchway kill`: ends sessions by their ids, and whole connections by whose, where or which they are. */
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { allConnections, allSessions, killOne } from '../control/client.ts'
@@ -27,7 +28,7 @@ export async function kill(config: Config, options: KillOptions, print: (line: s
   if ([ids, connections, identities, containers].every(({ length }) => length === 0))
     throw new CliFailure('whom? a session id, --connection, --identity or --container', 2)
   for (const id of ids)
-    if (!HEX.test(id)) throw new CliFailure(`"${id}" is no session id: \`hatchway sessions\` shows them`)
+    if (!HEX.test(id)) throw new CliFailure(`"${id}" is no session id: \`${PROGRAM_NAME} sessions\` shows them`)
   const problems: string[] = []
   const wanted: Wanted[] = []
   if (ids.length > 0) {

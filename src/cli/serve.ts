@@ -5,8 +5,10 @@ import { publicLine } from '../auth/hostkeys.ts'
 import { inWords } from '../base/duration.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { loadAllParts } from '../base/parts.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { runningGateways } from '../control/running.ts'
 import { type Control, openControl } from '../control/server.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
@@ -31,7 +33,8 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   surviveOwnFaults(log)
   for (const warning of warnings) log.warn(warning)
   log.info({ pid: process.pid, node: process.version, config: file }, 'starting')
-  if (!nativeCryptoAvailable()) log.warn('ssh2 has no native binding and ciphers at half the speed: `hatchway doctor`')
+  if (!nativeCryptoAvailable())
+    log.warn(`ssh2 has no native binding and ciphers at half the speed: \`${PROGRAM_NAME} doctor\``)
 
   // From here on signals are handled, also those that come while the gateway starts.
   const signals = listenToSignals()
@@ -47,12 +50,11 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   }
   const reloader = createReloader(loaded, gateway, log)
   const control = await openControlSocket(config, gateway, reloader, log)
-  announce(gateway, config, await writeKnownHosts(gateway, config), log)
-
   signals.onReload(() => {
     reopen()
     reloader.reload().catch((error: unknown) => log.error({ err: error }, 'the configuration could not be reloaded'))
   })
+  await announce(gateway, config, await writeKnownHosts(gateway, config), log)
   await signals.firstStop
   reloader.close()
   const secondStop = signals.secondStop
@@ -103,7 +105,8 @@ function listenToSignals(): Signals {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  process.on('SIGHUP', () => reload())
+  // At a terminal it says that the terminal was closed, and nobody would see this gateway any more.
+  process.on('SIGHUP', process.stderr.isTTY ? stop : () => reload())
   return {
     firstStop: first.promise,
     secondStop: second.signal,
@@ -138,25 +141,33 @@ async function openControlSocket(
       await gateway.close()
       throw error
     }
-    log.warn(`${asHatchwayError(error).message}: \`hatchway sessions\` and \`kill\` will not work`)
+    log.warn(`${asHatchwayError(error).message}: \`${PROGRAM_NAME} sessions\` and \`kill\` will not work`)
     return undefined
   }
 }
 
-function announce(gateway: Gateway, config: Config, knownHosts: string | undefined, log: Logger): void {
+async function announce(gateway: Gateway, config: Config, knownHosts: string | undefined, log: Logger): Promise<void> {
   for (const { type, fingerprint, file } of gateway.hostKeys) log.info({ type, fingerprint, file }, 'host key')
-  gateway.endpoints.forEach(({ address, port }, index) => {
+  for (const [index, { address, port }] of gateway.endpoints.entries()) {
     log.info({ host: address, port }, 'listening')
     const wanted = config.listen[index]?.port
-    if (wanted !== undefined && wanted !== 0 && wanted !== port)
-      log.warn({ wanted, port }, 'another program has the usual port: listening at the next one that is free')
-  })
+    if (wanted !== undefined && wanted !== 0 && wanted !== port) {
+      const who = await whoListens(wanted)
+      log.warn({ wanted, port }, `${who} has the usual port: listening at the next one that is free`)
+    }
+  }
   commandToType(gateway, config, knownHosts)
     .then((command) => log.info(process.stderr.isTTY ? `to enter a container: ${command}` : { command }, 'ready'))
     .catch((error: unknown) => log.debug({ err: error }, 'no command to show'))
     .then(loadAllParts)
     .then(() => log.debug('the whole program is loaded'))
     .catch((error: unknown) => log.error({ err: error }, 'a part of the program cannot be loaded: install it anew'))
+}
+
+async function whoListens(port: number): Promise<string> {
+  const own = await runningGateways(undefined)
+  const isOwn = own.some(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === port))
+  return isOwn ? 'another gateway of yours' : 'another program'
 }
 
 /**

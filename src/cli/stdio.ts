@@ -2,7 +2,9 @@
  * `hatchway stdio`: one SSH connection on stdin and stdout, for ProxyCommand and for a gateway reached by another ssh.
  * Nothing but the protocol may go to stdout.
  */
+
 import { setTimeout as later } from 'node:timers/promises'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { GREETING } from '../ssh/greeting.ts'
 import type { ConfigFlags } from './flags.ts'
@@ -32,7 +34,7 @@ export async function stdio(flags: ConfigFlags, host?: string, knownHosts?: stri
     // Before ssh sees the keys: it would tell of an attack.
     if (knownHosts !== undefined && !(await readPinned(knownHosts))(gateway.hostKeys.map(publicLine)))
       throw new CliFailure(
-        `these host keys are not those in ${knownHosts}: run \`hatchway config-ssh\` again`,
+        `these host keys are not those in ${knownHosts}: run \`${PROGRAM_NAME} config-ssh\` again`,
         NOT_SERVED,
       )
     const stream = joinStdio(process.stdin, process.stdout)

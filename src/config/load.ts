@@ -22,7 +22,7 @@ import { type Config, configSchema, USUAL_ADDRESS } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
-const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/
+const OTHER_VARIABLES = /^HATCHWAY_(CONFIG|PROGRAM|ENGINE_DATA|ENGINE_RUN|(TEST|E2E|BENCH)_.*)$/
 
 /** Comes with the program: every key with its default. */
 const OWN_FILE = join(PACKAGE_ROOT, 'config', 'hatchway.yaml')

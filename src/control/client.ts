@@ -2,6 +2,7 @@
 import { unlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import type { z } from 'zod'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import { CliFailure } from './cli-failure.ts'
 import {
   type ControlConnections,
@@ -56,7 +57,7 @@ async function ask<T>(
         'no gateway of yours is running, but one of the system’s unit: sudo hatchway, or as its user',
       )
     const where = configured ?? [...controlDirectories(), UNIT_SOCKET].join(', ')
-    throw new CliFailure(`no gateway of yours is running (looked in ${where}): hatchway serve`)
+    throw new CliFailure(`no gateway of yours is running (looked in ${where}): ${PROGRAM_NAME} serve`)
   }
   return alive.map((answer) => {
     const read = schema.safeParse(answer)

@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { controlSockets } from './sockets.ts'
 
 export interface RunningGateway {
+  readonly pid: number
   readonly endpoints: readonly { readonly host: string; readonly port: number }[]
   /** "ssh-ed25519 AAAA..." */
   readonly hostKeys: readonly string[]
@@ -40,7 +41,10 @@ function askStatus(path: string): Promise<string | undefined> {
 function gatewayOf(text: string | undefined): RunningGateway | undefined {
   try {
     const status: unknown = JSON.parse(text ?? '')
+    const pid = member(status, 'pid')
+    if (typeof pid !== 'number') return undefined
     return {
+      pid,
       endpoints: list(status, 'endpoints').flatMap(endpointOf),
       hostKeys: list(status, 'hostKeys').filter(isText),
     }

@@ -99,8 +99,8 @@ it.each([
 ])('doctor says of node %s: %s', (version, state) => expect(nodeVersion(version).state).toBe(state))
 
 it.each([
-  ['24.22.3', 'npm rebuild ssh2'],
-  ['26.12.1', 'use node 24'],
+  ['24.22.3', `--prefix ${process.cwd()} ssh2`],
+  ['26.12.1', 'for node 24'],
 ])('doctor says of node %s what gives ssh2 its binding: %s', (version, advice) =>
   expect(bindingAdvice(version)).toContain(advice),
 )

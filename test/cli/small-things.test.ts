@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { plural } from '../../src/base/plural.ts'
 import { hatchway, MAIN } from '../support/program.ts'
+import { openTerminal } from '../support/pty.ts'
 import { run } from '../support/run.ts'
 import { until } from '../support/wait.ts'
 
@@ -27,6 +28,13 @@ describe('without a command', () => {
     const { code, out, err } = await hatchway([])
     expect([code, err]).toEqual([0, ''])
     expect(out).toMatch(/^Usage: hatchway[\s\S]*serve[\s\S]*\nTo begin: `hatchway doctor`/)
+  })
+
+  it('advice has the name that the script of a checkout was called by', async () => {
+    const env = { HATCHWAY_PROGRAM: './hatchway', HOME: home, XDG_RUNTIME_DIR: '' }
+    const [help, check] = await Promise.all([hatchway([], env), hatchway(['config', 'check'], env)])
+    expect(help.out).toContain('To begin: `./hatchway doctor`')
+    expect(check.out).not.toContain('HATCHWAY_PROGRAM')
   })
 
   it('version is --version', async () => {
@@ -51,6 +59,18 @@ describe('an address that is taken', () => {
     taken.close()
     expect(code).toBe(2)
     expect(err).toMatch(new RegExp(`cannot listen: .*EADDRINUSE.*ss -ltnp 'sport = :${port}'.*--listen`))
+  })
+})
+
+describe('a terminal that is closed', () => {
+  it('ends the gateway in it', async () => {
+    const args = ['serve', '--listen', '127.0.0.1:0', '--keys', join(home, 'keys'), '--engine', 'docker']
+    const terminal = openTerminal(process.execPath, [MAIN, ...args], {
+      env: { HOME: home, HATCHWAY_CONFIG: '/dev/null', ...away },
+    })
+    await terminal.expect('listening', 60_000)
+    terminal.kill('SIGHUP')
+    expect(await terminal.exit(60_000)).toBe(0)
   })
 })
 

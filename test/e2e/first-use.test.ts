@@ -80,13 +80,14 @@ test(
     const line = await until('it says what to type', () => /^.*"msg":"ready".*$/m.exec(log)?.[0], 60_000)
     const { command } = JSON.parse(line)
     expect(command).toContain(`UserKnownHostsFile=${source.folder}/keys/known_hosts`)
-    expect(log).toContain('another program has the usual port')
+    expect(log).toContain('another gateway of yours has the usual port')
     const other = /-p (\d+)/.exec(command)?.[1]
     expect(other).not.toBe(port)
     expect(await typed(command.replace(/\S+@127\.0\.0\.1$/, `dev@${demo}@127.0.0.1`), 'id -un')).toEqual(IN)
 
     const hosts = await hatchway('config-ssh', '--yes')
     expect([hosts.code, hosts.out]).toEqual([0, expect.stringMatching(/^Type: ssh /m)])
+    expect((await hatchway('doctor')).out).toMatch(/\nType: ssh USER@CONTAINER\n$/)
     // ssh itself takes the home directory from passwd.
     expect(await typed(`ssh -F ${home}/.ssh/config dev@${demo}`, 'id -un')).toEqual(IN)
 

@@ -1,5 +1,6 @@
 /** The command line of `hatchway ls`; what it does is loaded when it runs. */
 import type { Command } from 'commander'
+import { PROGRAM_NAME } from '../../base/program-name.ts'
 import type { ConfigFlags } from '../flags.ts'
 import { configOption, engineOption, jsonOption, print } from './options.ts'
 
@@ -22,6 +23,6 @@ export function registerLs(program: Command): void {
       const [{ ls }, { configFrom }] = await Promise.all([import('../ls.ts'), import('../flags.ts')])
       print(await ls(configFrom(flags).config, { json, running, wide }))
       // For a person; a program reads the table or the JSON.
-      if (!json && process.stdout.isTTY) print('\nTo enter one: hatchway config-ssh, once, then ssh USER@NAME\n')
+      if (!json && process.stdout.isTTY) print(`\nTo enter one: ${PROGRAM_NAME} config-ssh, once, then ssh USER@NAME\n`)
     })
 }
