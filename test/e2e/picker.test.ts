@@ -1,4 +1,5 @@
 /** `ssh gateway` with no container named: issue 8, point 6. */
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,10 +7,12 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeAt } from '../../src/auth/totp.ts'
 import { parseTotp } from '../../src/config/secrets.ts'
+import { RESET_MODES } from '../../src/picker/terminal.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
 import type { Terminal } from '../support/pty.ts'
 import { type Keys, makeKeys, makeSshClient, type SshClient } from '../support/ssh.ts'
+import { until } from '../support/wait.ts'
 
 const P = `hw-test-pick-${process.pid}`
 const LONG = 120_000
@@ -243,8 +246,10 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
         closers.push(() => it.kill())
         await it.expect(ready)
         it.send('web\r')
-        it.send('echo "<$HATCHWAY_IMAGE $(id -un)>"; exit 6\r')
+        // It leaves the terminal as a program that was killed would.
+        it.send('echo "<$HATCHWAY_IMAGE $(id -un)>"; printf "\\033[?1049h\\033[?1003h"; exit 6\r')
         await it.expect('<busybox dev>')
+        await it.expect(RESET_MODES)
         await it.expect(`${P}-web: the session ended (6)`)
         await it.expect(ready)
         it.resize(100, 30)
@@ -259,6 +264,94 @@ templates: { '${P}': { image: 'hatchway-busybox:latest', user: dev } }
         await it.expect(ready)
         it.send('\x03')
         expect(await it.exit()).toBe(7)
+      } finally {
+        await again.stop()
+      }
+    },
+    LONG,
+  )
+
+  test(
+    'again: the agent is gone from a container whose session is over, variables are asked for in each',
+    async () => {
+      const again = await start(
+        'again-lent',
+        `
+rules:
+  - { containers: { names: ['${P}-*'] }, users: [root, dev], actions: { shell: true, agent: true, env: false } }
+  - { containers: { names: ['${P}-web'] }, users: [root, dev], actions: { env: ['FROM_*'] } }
+environment: { accept: ['FROM_*'] }
+picker: { style: lines, again: true }
+`,
+      )
+      const socket = join(dir, 'agent.sock')
+      const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' })
+      closers.push(() => agent.kill())
+      try {
+        const client = await as('alice', ['ForwardAgent yes', 'SetEnv FROM_HERE=yes'], again)
+        const it = client.terminal(['-t', 't'], { env: { SSH_AUTH_SOCK: socket } })
+        closers.push(() => it.kill())
+        const paths: string[] = []
+        for (const [name, sent] of [
+          ['web', 'yes'],
+          ['data', ''],
+        ] as const) {
+          await it.expect('number or name: ')
+          it.send(`${name}\r`)
+          it.send(`echo "<${name}$FROM_HERE $SSH_AUTH_SOCK>"; test -S $SSH_AUTH_SOCK; exit $?\r`)
+          const [, path = ''] = new RegExp(`<${name}${sent} (/[^>]+)>`).exec(
+            await it.expect(new RegExp(`<${name}${sent} /[^>]+>`)),
+          ) as RegExpExecArray
+          paths.push(path)
+          await it.expect(`${P}-${name}: the session ended (0)`)
+        }
+        await it.expect('number or name: ')
+        const there = (name: string, path = '') =>
+          docker('exec', `${P}-${name}`, 'ls', path).then(
+            () => true,
+            () => false,
+          )
+        await until('they are gone', async () => !(await there('web', paths[0])) && !(await there('data', paths[1])))
+        it.send('\x03')
+        expect(await it.exit()).toBe(0)
+      } finally {
+        await again.stop()
+      }
+    },
+    LONG,
+  )
+
+  test(
+    'again: a template’s fresh container goes with its session, and the next template is another one',
+    async () => {
+      const [a, b] = [`${P}-a`, `${P}-b`]
+      const again = await start(
+        'again-fresh',
+        `
+rules: [{ containers: { names: ['hatchway-${P}-*', '${P}-web'] }, users: [root, dev] }]
+templates: { '${a}': { image: 'hatchway-busybox:latest' }, '${b}': { image: 'hatchway-debian:latest' } }
+picker: { style: lines, again: true }
+`,
+      )
+      const ours = (name: string) => docker('ps', '-aq', '--filter', `name=hatchway-${name}`).then((ids) => ids.trim())
+      try {
+        const it = (await as('alice', [], again)).terminal(['-t', 't'])
+        closers.push(() => it.kill())
+        for (const [choice, image] of [
+          [`${P}-web`, 'busybox'],
+          [`+${a}`, 'busybox'],
+          [`+${b}`, 'debian'],
+        ] as const) {
+          await it.expect('number or name: ')
+          it.send(`${choice}\r`)
+          it.send('echo "<$HATCHWAY_IMAGE>"; exit 0\r')
+          await it.expect(`<${image}>`, 45_000)
+          await it.expect(`${choice}: the session ended (0)`)
+        }
+        await it.expect('number or name: ')
+        await until('both are removed', async () => !(await ours(a)) && !(await ours(b)), 30_000)
+        it.send('\x03')
+        await it.exit()
       } finally {
         await again.stop()
       }
