@@ -360,6 +360,33 @@ picker: { style: lines, again: true }
   )
 
   test(
+    'again: a container that has the login’s word by now is not entered unasked',
+    async () => {
+      const rules = `rules: [{ containers: { names: ['${P}-*'] }, users: [root, dev] }]`
+      const again = await start('again-late', `${rules}\npicker: { style: lines, again: true }\n`)
+      try {
+        const it = (await as(`${P}-late`, [], again)).terminal(['-t', 't'])
+        closers.push(() => it.kill())
+        await it.expect('number or name: ')
+        it.send(`${P}-web\r`)
+        it.send('echo "<$(id -un)>"\r')
+        await it.expect('<dev>')
+        const late = await startContainer('busybox', { name: `${P}-late` })
+        closers.push(() => late.remove())
+        it.send('exit 5\r')
+        await it.expect(`${P}-web: the session ended (5)`)
+        await it.expect('number or name: ')
+        it.send('\x03')
+        expect(await it.exit()).toBe(5)
+        await late.remove()
+      } finally {
+        await again.stop()
+      }
+    },
+    LONG,
+  )
+
+  test(
     'again: a second factor is typed once for two containers',
     async () => {
       const secret = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
