@@ -61,8 +61,10 @@ export function createMadeContainers(
   const making = new Map<string, Promise<Container>>()
   /** By what a fresh one goes with: a connection's end or a round's. */
   const freshOf = new WeakMap<AbortSignal, Promise<Container>>()
-  /** Names of fresh ones that are wanted, from before they are made, and whose they are. */
-  const fresh = new Map<string, string>()
+  /** Names of fresh ones that are wanted, from before they are made, whose they are, and the engine that makes each. */
+  const fresh = new Map<string, { readonly whose: string; readonly lifecycle: Lifecycle }>()
+  /** What could not be removed from an engine that is not used any more: no list of containers has it. */
+  const left = new Map<string, Lifecycle>()
   const removals = new Set<Promise<void>>()
   const stopped = new AbortController()
 
@@ -76,22 +78,24 @@ export function createMadeContainers(
     if (known) return known
     closed.throwIfAborted()
     const whose = `${plan.templateName} ${plan.owner}`
-    if ([...fresh.values()].filter((other) => other === whose).length >= plan.template.perIdentity) {
+    if ([...fresh.values()].filter((other) => other.whose === whose).length >= plan.template.perIdentity) {
       throw new HatchwayError(
         'NOT_PERMITTED',
         `you have ${plural(plan.template.perIdentity, 'container')} from template ${plan.templateName} already`,
       )
     }
     const { name } = plan.spec
-    fresh.set(name, whose)
-    const made = make(plan, closed, tell)
+    // Another engine may be chosen meanwhile: what this one made only it can remove.
+    const lifecycle = lifecycleOf()
+    fresh.set(name, { whose, lifecycle })
+    const made = make(plan, lifecycle, closed, tell)
     freshOf.set(closed, made)
     made.catch(() => freshOf.delete(closed))
     // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
     const gone = new Promise((resolve) => onAbort(closed, resolve))
     const over = made.then(() => gone).catch(() => undefined)
     void over.then(() => {
-      const removed = remove(name).finally(() => removals.delete(removed))
+      const removed = remove(name, lifecycle).finally(() => removals.delete(removed))
       removals.add(removed)
     })
     return made
@@ -112,7 +116,7 @@ export function createMadeContainers(
     const known = await existing(plan, tell)
     if (known) return known
     try {
-      return await make(plan, stopped.signal, tell)
+      return await make(plan, lifecycleOf(), stopped.signal, tell)
     } catch (error) {
       // Another gateway may have been faster: the name was taken.
       const theirs = await existing(plan, tell)
@@ -134,8 +138,12 @@ export function createMadeContainers(
     return found
   }
 
-  async function make({ spec, template, templateName }: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
-    const lifecycle = lifecycleOf()
+  async function make(
+    { spec, template, templateName }: Plan,
+    lifecycle: Lifecycle,
+    closed: AbortSignal,
+    tell: Tell,
+  ): Promise<Container> {
     tell(`making container ${spec.name} from template ${templateName} ...`)
     if (template.pull === 'always') await pull(lifecycle, spec.image, closed, tell)
     const id = await lifecycle.create(spec, step()).catch(async (error: unknown) => {
@@ -162,12 +170,13 @@ export function createMadeContainers(
     )
   }
 
-  async function remove(name: string): Promise<void> {
+  async function remove(name: string, lifecycle: Lifecycle): Promise<void> {
     try {
-      await lifecycleOf().remove(name, removal())
+      await lifecycle.remove(name, removal())
       log.info({ container: name }, 'container removed')
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
+      if (lifecycle !== engine.lifecycle) left.set(name, lifecycle)
     }
     fresh.delete(name)
   }
@@ -183,15 +192,25 @@ export function createMadeContainers(
     }
   }
 
+  async function sweepLeft(): Promise<void> {
+    for (const [name, lifecycle] of left) {
+      await lifecycle.remove(name, removal(stopped.signal))
+      left.delete(name)
+      log.info({ container: name }, 'removed a container that was left behind')
+    }
+  }
+
   async function sweepAgainAndAgain(): Promise<void> {
     while (!stopped.signal.aborted) {
-      const swept = await sweep().then(
-        () => true,
-        (error: unknown) => {
-          log.debug({ err: error }, 'could not sweep')
-          return false
-        },
-      )
+      const swept = await sweep()
+        .then(sweepLeft)
+        .then(
+          () => true,
+          (error: unknown) => {
+            log.debug({ err: error }, 'could not sweep')
+            return false
+          },
+        )
       await delay(swept ? SWEEP_EVERY_MS : SWEEP_AGAIN_MS, undefined, { signal: stopped.signal, ref: false }).catch(
         () => {},
       )
@@ -206,7 +225,7 @@ export function createMadeContainers(
       unlessAborted(plan.personal ? forOwner(plan, tell) : untilClosed(plan, closed, tell), signal),
     async close() {
       stopped.abort()
-      await Promise.all([...removals, ...[...fresh.keys()].map(remove)])
+      await Promise.all([...removals, ...[...fresh].map(([name, { lifecycle }]) => remove(name, lifecycle))])
     },
   }
 }

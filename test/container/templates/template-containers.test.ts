@@ -65,7 +65,7 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
   const closed = new AbortController()
   const plan = made.plan({ template: { name: 't', kind } }, { id: 'me', name: 'me' })
   const container = made.container(plan, closed.signal, () => {}, new AbortController().signal)
-  return { container, calls, closed }
+  return { container, calls, closed, engine, made }
 }
 
 test.each(['always', 'missing'] as const)(
@@ -96,6 +96,20 @@ test('a pull ends with the connection that it is for', async () => {
   closed.abort(new HatchwayError('CLIENT_GONE', 'gone'))
   await expect(container).rejects.toMatchObject({ code: 'CLIENT_GONE' })
 })
+
+test.each(['its connection', 'the gateway'])(
+  'what an engine made it removes, also if another is used when %s ends',
+  async (end) => {
+    const { container, calls, closed, engine, made } = world({ pull: 'always', pullMs: 10, saysEvery: 10 })
+    await container
+    const others: string[] = []
+    Object.assign(engine, { lifecycle: { ...engine.lifecycle, remove: async () => void others.push('remove') } })
+    if (end === 'the gateway') await made.close()
+    else closed.abort()
+    await expect.poll(() => calls).toEqual(['pull', 'create', 'remove'])
+    expect(others).toEqual([])
+  },
+)
 
 test('a create that hangs is the engine’s timeout', async () => {
   const { container } = world({ pull: 'always', pullMs: 10, saysEvery: 10, createMs: 5000 })
