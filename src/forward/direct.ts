@@ -40,10 +40,12 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
   return async (asked, signal): Promise<InsideEnd | OpenFailure> => {
     // The policy is asked for the address that is meant, whatever its spelling.
     const target = asked.kind === 'tcp' ? { ...asked, host: meantHost(asked.host) } : asked
+    let where: Target | undefined
     // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
     try {
       const action = actionOf(target)
       const entered = await deps.enter(action, signal)
+      where = entered.target
       const guest = await deps.guestFor(entered.target, signal)
       const end = await connect(target, guest, entered.target, signal)
       const letGo = deps.hold([action], entered.target, () => end.destroy())
@@ -54,8 +56,16 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
       })
       return end
     } catch (error) {
-      if (error instanceof GuestRefusal)
-        return { reason: 'connect-failed', message: STRERROR[error.errno] ?? error.errno }
+      if (error instanceof GuestRefusal) {
+        const reason = STRERROR[error.errno] ?? error.errno
+        const place = {
+          container: where?.container.name,
+          user: where?.info.name,
+          target: clientText(placeName(target)),
+        }
+        deps.log.info({ ...place, forward: 'local', reason }, 'forward failed')
+        return { reason: 'connect-failed', message: reason }
+      }
       const failure = asHatchwayError(error)
       deps.log.info(
         { code: failure.code, err: failure.cause, target: clientText(placeName(target)) },

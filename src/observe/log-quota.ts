@@ -2,7 +2,8 @@
  * How many lines one connection may have in the log. A client that is refused a thousand times a second must not fill the
  * disk, nor keep the gateway busy with writing about it. What was left out is told as a number. What the client was let
  * do is never left out: being refused often enough must not hide it. Forwards cost their client next to nothing: they have
- * a quota of their own, so that refusals do not hide them, nor they a refusal.
+ * a quota of their own, so that refusals do not hide them, nor they a refusal; and a thousand to one place hide no first one
+ * to another.
  */
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 
@@ -17,7 +18,10 @@ const CONNECTION = /"connection":"([^"\\]+)"/
  * that was refused before a program could start has no "start". The dot is any character: U+2028 in a path is no line's end.
  */
 const DONE = /"session":"[^"\\]+".*("start":"[a-z]+"|"msg":"(session ended|sftp [^"\\]*)"\}\n$)|"msg":"withdrawn"\}\n$/s
-const FORWARD = /"msg":"(forward|listener) (opened|ended)"\}\n$/
+const FORWARD = /"msg":"(forward|listener) (opened|ended|failed)"\}\n$/
+/** Into which container, as whom and to what: the first forward of each is said, however many lines there were. */
+const OPENED = /"container":"(.*"forward":"[a-z0-9]+"),"msg":"forward opened"\}\n$/s
+const MAX_TARGETS = 256
 const LAST = /"msg":"disconnected"\}\n$/
 
 /** Lines that it may still have: of forwards, and of all else. */
@@ -25,6 +29,8 @@ interface Quota {
   readonly left: { forwards: number; others: number }
   at: number
   unsaid: number
+  /** Of forwards. */
+  readonly targets: Set<string>
 }
 
 /** Returns the lines to write for a line of JSON: itself, none, or what was left out and itself. */
@@ -35,7 +41,7 @@ export function createLineQuota(now: () => number = () => performance.now()): (l
     const [, connection] = CONNECTION.exec(line) ?? []
     if (connection === undefined) return [line]
     const time = now()
-    const quota = quotas.get(connection) ?? { left: { forwards: AT_ONCE, others: AT_ONCE }, at: time, unsaid: 0 }
+    const quota = quotas.get(connection) ?? freshQuota(time)
     // Set anew each time, so that what makes room is a connection that says nothing any more.
     quotas.set(connection, quota)
     const { left } = quota
@@ -46,15 +52,28 @@ export function createLineQuota(now: () => number = () => performance.now()): (l
     const kind = FORWARD.test(line) ? 'forwards' : 'others'
     const isLast = LAST.test(line)
     if (isLast) quotas.delete(connection)
+    else if (isNewTarget(quota.targets, line)) left[kind] = Math.max(0, left[kind] - 1)
     else if (left[kind] < 1) {
       quota.unsaid++
       return []
-    }
-    left[kind]--
+    } else left[kind]--
     const { unsaid } = quota
     quota.unsaid = 0
     return unsaid === 0 ? [line] : [leftOut(connection, unsaid), line]
   }
+}
+
+function freshQuota(at: number): Quota {
+  return { left: { forwards: AT_ONCE, others: AT_ONCE }, at, unsaid: 0, targets: new Set() }
+}
+
+function isNewTarget(targets: Set<string>, line: string): boolean {
+  if (targets.size >= MAX_TARGETS) return false
+  const [, target] = OPENED.exec(line) ?? []
+  if (target === undefined || targets.has(target)) return false
+  // A copy: what a pattern found keeps the whole line in memory.
+  targets.add(Buffer.from(target).toString())
+  return true
 }
 
 function leftOut(connection: string, unsaid: number): string {

@@ -48,6 +48,22 @@ test('a session that was refused before it had a program is counted as any other
   expect(Array.from({ length: 2000 }, () => within(refused)).flat()).toHaveLength(1000)
 })
 
+test('the first forward to each place is said, however many lines there were; bounded', () => {
+  const within = createLineQuota(() => 0)
+  const forward = (target: string, msg = 'forward opened', connection = 'c1') =>
+    `${JSON.stringify({ level: 'info', connection, container: 'web', user: 'dev', target, forward: 'local', msg })}\n`
+  for (let i = 0; i < 1000; i++) for (const msg of ['forward opened', 'forward ended']) within(forward('db:1', msg))
+  expect(within(forward('db:1'))).toEqual([])
+  expect(within(forward('secrets:443')).at(-1)).toBe(forward('secrets:443'))
+  expect(within(forward('secrets:443'))).toEqual([])
+  expect(within(forward('secrets:444', 'forward failed'))).toEqual([])
+  // What a client calls its target is no other target's line.
+  expect(within(forward('"forward":"local","msg":"forward opened"}\n')).at(-1)).toContain('forward opened')
+  const others = Array.from({ length: 1000 }, (_, i) => within(forward(`db:${i + 2}`))).filter((it) => it.length > 0)
+  expect(others).toHaveLength(253)
+  expect(within(forward('db:1', 'forward opened', 'c2'))).toHaveLength(1)
+})
+
 test('forwards have a quota of their own: refusals do not hide them, nor they a refusal', () => {
   const within = createLineQuota(() => 0)
   const forward = line('c1', 'forward opened', 'info')
