@@ -12,6 +12,10 @@ import { part } from '../base/parts.ts'
 import { printable } from '../base/printable.ts'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
+import { createKeyedSemaphore, createSemaphore } from '../lifetime/semaphore.ts'
+import { parseAddress } from '../net/address.ts'
+import type { AuthContext } from '../ssh/auth.ts'
+import { source } from '../ssh/penalties.ts'
 import { type Account, findAccount, ownAccount } from './accounts.ts'
 import { splitArguments } from './argv.ts'
 import { unsafe } from './strict-modes.ts'
@@ -33,9 +37,16 @@ export interface HelperSettings {
 }
 
 /** Returns undefined if not run or failed, which is logged. @throws HatchwayError LOGIN_UNDECIDED: not its fault */
-export type Helper = (tokens: Tokens, signal: AbortSignal) => Promise<string | undefined>
+export type Helper = (tokens: Tokens, login: Pick<AuthContext, 'remote' | 'signal'>) => Promise<string | undefined>
 
 const TIMEOUT_MS = 10_000
+/**
+ * Strangers choose how often the programs are asked: so many run at once, of all together, and half of them for one source.
+ * Who waits is a connection before its login, and `loginGraceTime` ends it.
+ */
+const everybodys = createSemaphore({ atOnce: 10 })
+const eachSources = createKeyedSemaphore({ atOnce: 5 })
+const SOURCE_BITS = { ipv4: 32, ipv6: 64 }
 const MAX_OUTPUT_CHARACTERS = 1024 * 1024
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -50,7 +61,7 @@ export async function openHelper(settings: HelperSettings, log: Logger): Promise
   for (const argument of argv.slice(1)) checkTokens(key, argument, settings.tokens)
   const account = await accountFor(settings)
 
-  return async (tokens, signal) => {
+  return async (tokens, { remote, signal }) => {
     const reason = whyUnsafe(program)
     if (reason !== undefined) {
       log.error({ program, reason }, `${key} is not run`)
@@ -61,9 +72,30 @@ export async function openHelper(settings: HelperSettings, log: Logger): Promise
       log.info({ program }, `${key} is not run: the user name is not one to put in an argument`)
       return undefined
     }
-    const { output, failure } = await run(program, args, account, settings.timeout ?? TIMEOUT_MS, signal)
+    const leave = await turn(remote.address, signal)
+    if (!leave) return undefined
+    // Its time begins with its turn.
+    const { output, failure } = await run(program, args, account, settings.timeout ?? TIMEOUT_MS, signal).finally(leave)
     if (failure !== undefined && !signal.aborted) log.error({ program, reason: failure }, `${key} failed`)
     return failure === undefined ? output : undefined
+  }
+}
+
+/** Returns how to give the turn back; undefined: the client went away before it came. */
+async function turn(address: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+  const parsed = parseAddress(address)
+  const leaveOwn = await eachSources
+    .enter(parsed ? source(parsed, SOURCE_BITS) : address, signal)
+    .catch(() => undefined)
+  if (!leaveOwn) return undefined
+  const leave = await everybodys.enter(signal).catch(() => undefined)
+  if (!leave) {
+    leaveOwn()
+    return undefined
+  }
+  return () => {
+    leave()
+    leaveOwn()
   }
 }
 

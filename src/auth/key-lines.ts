@@ -114,7 +114,7 @@ export async function openKeyCommand(
   const helper = await openHelper({ key: COMMAND, command, user, tokens: KEY_TOKENS }, log)
   return async ({ blob, certificate, context }) => {
     const print = certificate?.fingerprint ?? fingerprint(blob)
-    const output = await helper({ ...loginTokens(context, readLogin), ...keyTokens(blob, print) }, context.signal)
+    const output = await helper({ ...loginTokens(context, readLogin), ...keyTokens(blob, print) }, context)
     const { keys, refused } = parseAuthorizedKeys(output ?? '')
     for (const { line, reason } of refused) log.info({ line: `${COMMAND}:${line}`, reason }, 'key ignored')
     const id = lineId(certificate?.authority ?? blob, certificate !== undefined)

@@ -83,7 +83,7 @@ export async function openPrincipals(
     const tokens = loginTokens(context, readLogin)
     const found = file === undefined ? undefined : await fromFile(certificate, context, tokens)
     if (found || !helper) return found
-    const output = await helper({ ...tokens, ...certificateTokens(certificate) }, context.signal)
+    const output = await helper({ ...tokens, ...certificateTokens(certificate) }, context)
     return firstLine(output ?? '', 'authorizedPrincipalsCommand', certificate, context, log)
   }
 }

@@ -27,6 +27,8 @@ export interface MethodRequest {
 
 export class AuthVerifier<Identity> {
   readonly #options: AuthVerifierOptions<Identity>
+  /** Refused on this connection. Asking again must not run the operator's programs again. */
+  readonly #refusedKeys = new Set<string>()
   #exchange: Exchange<Identity> | undefined
   #ended = false
 
@@ -89,9 +91,13 @@ export class AuthVerifier<Identity> {
       ...{ method: 'publickey', identity: undefined, fingerprint: print },
       ...(!signature && { query: true }),
     }
-    if (!key || progress.used(key)) return refused
+    const offered = `${algorithm} ${fingerprint(blob)}`
+    if (!key || progress.used(key) || this.#refusedKeys.has(offered)) return refused
     const identity = await authenticator.publicKey({ algorithm, blob }, context)
-    if (identity === undefined) return refused
+    if (identity === undefined) {
+      this.#refusedKeys.add(offered)
+      return refused
+    }
     if (!signature) {
       if (!transport.closed) transport.send(packet(Message.USERAUTH_PK_OK, algorithm, blob))
       return undefined

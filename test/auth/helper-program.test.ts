@@ -15,6 +15,8 @@ const user = asRoot ? 'nobody' : undefined
 let lines: string[] = []
 const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
 const { signal } = new AbortController()
+const remote = { address: '192.0.2.7', port: 50_000 }
+const login = { remote, signal }
 
 beforeAll(async () => {
   for (const name of ['ca', 'alice', 'stranger']) await folder.key(name)
@@ -39,7 +41,7 @@ function open(command: string | string[], tokens = 'unCfkt', timeout = 5_000) {
 describe('a program', () => {
   it('gets its arguments as they are, and no shell sees them', async () => {
     const run = await open([script('args', 'printf "<%s>" "$@"'), '%u', 'a b', '$(id)', '%u-%f%%', ''])
-    expect(await run({ u: 'dev', f: 'SHA256:x' }, signal)).toBe('<dev><a b><$(id)><dev-SHA256:x%><>')
+    expect(await run({ u: 'dev', f: 'SHA256:x' }, login)).toBe('<dev><a b><$(id)><dev-SHA256:x%><>')
   })
 
   it('gets little of our environment, no input, and runs as its own user', async () => {
@@ -51,7 +53,7 @@ describe('a program', () => {
     )
     const names = process.env.LANG === undefined ? 'HOME LOGNAME PATH PWD USER ' : 'HOME LANG LOGNAME PATH PWD USER '
     const name = asRoot ? 'nobody' : process.env.USER
-    const said = (await run({}, signal))?.split('\n') ?? []
+    const said = (await run({}, login))?.split('\n') ?? []
     expect(said[0]).toBe(`${names}/`)
     expect(said[1]).toBe(name)
     if (asRoot) expect(said[2]).toBe('nogroup')
@@ -66,7 +68,7 @@ describe('a program', () => {
     ['complains', "echo 'no such directory' >&2; exit 1", /no such directory/],
   ])('that %s has said nothing, and the log says why', async (name, body, reason) => {
     const run = await open(script(`bad-${name.replaceAll(' ', '-')}`, body), '', 1_000)
-    expect(await run({}, signal)).toBeUndefined()
+    expect(await run({}, login)).toBeUndefined()
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { msg: 'authorizedKeysCommand failed', reason: expect.stringMatching(reason) },
     ])
@@ -75,7 +77,7 @@ describe('a program', () => {
   it('ends with its children when its time is over', async () => {
     const mark = `hw-mark-${process.pid}`
     const run = await open(script('children', `sh -c 'sleep 97 ; : ${mark}' & sh -c 'sleep 98 ; : ${mark}'`), '', 500)
-    expect(await run({}, signal)).toBeUndefined()
+    expect(await run({}, login)).toBeUndefined()
     await sleep(100)
     expect(commandLines().filter((line) => line.includes(mark))).toEqual([])
   })
@@ -83,12 +85,43 @@ describe('a program', () => {
   it('ends when the client is gone', async () => {
     const gone = new AbortController()
     const run = await open(script('slow', 'sleep 96'), '')
-    const asked = run({}, gone.signal)
+    const asked = run({}, { remote, signal: gone.signal })
     setTimeout(() => gone.abort(), 300)
     const began = Date.now()
     expect(await asked).toBeUndefined()
     expect(Date.now() - began).toBeLessThan(4_000)
     expect(lines).toEqual([])
+  })
+
+  it('waits for its turn: ten run at once, five for one source, and its time begins with it', async () => {
+    const count = join(folder.path, 'at-once')
+    mkdirSync(count)
+    chmodSync(count, 0o777)
+    const counting = (name: string, seconds: number) =>
+      open([script(name, `touch ${count}/$$; ls ${count} | wc -l; sleep ${seconds}; rm ${count}/$$`)], '', 3_000)
+    const [long, short] = [await counting('counts-long', 0.8), await counting('counts-short', 0.2)]
+    const many = (address: string, length: number, run = short) =>
+      Array.from({ length }, () => run({}, { remote: { address, port: 1 }, signal }))
+    const most = async (asked: Promise<string | undefined>[]) => Math.max(...(await Promise.all(asked)).map(Number))
+    // The last have waited longer than a program may take.
+    expect(await most(many('192.0.2.1', 21, long))).toBe(5)
+    expect(await most(['1', '2', '3'].flatMap((last) => many(`192.0.2.${last}`, 8)))).toBeLessThanOrEqual(10)
+    expect(await most(['1', '2'].flatMap((last) => many(`2001:db8::${last}`, 6)))).toBeLessThanOrEqual(5)
+    expect(lines).toEqual([])
+  }, 30_000)
+
+  it('is not run any more when the client leaves before its turn', async () => {
+    const witness = join(folder.path, 'late')
+    const busy = await open(script('busy', 'sleep 0.5'), '')
+    const late = await open(script('late-one', `touch ${witness}`), '')
+    const before = Array.from({ length: 5 }, () => busy({}, login))
+    const gone = new AbortController()
+    const asked = late({}, { remote, signal: gone.signal })
+    gone.abort()
+    expect(await asked).toBeUndefined()
+    await Promise.all(before)
+    await sleep(100)
+    expect(existsSync(witness)).toBe(false)
   })
 
   it.each([
@@ -101,14 +134,14 @@ describe('a program', () => {
     const witness = join(folder.path, 'witness')
     const program = script(`at-${name.replaceAll(' ', '-')}/program`, `touch ${witness}; echo ran`, mode)
     if (folderMode) chmodSync(directory, folderMode)
-    expect(await (await open(program, ''))({}, signal)).toBeUndefined()
+    expect(await (await open(program, ''))({}, login)).toBeUndefined()
     expect(existsSync(witness)).toBe(false)
     expect(lines.join()).toMatch(/is not run/)
   })
 
   it('is not run with a user name that is more than a name', async () => {
     const run = await open([script('name', 'echo "$1"'), '%u'])
-    expect(await run({ u: undefined }, signal)).toBeUndefined()
+    expect(await run({ u: undefined }, login)).toBeUndefined()
   })
 })
 
