@@ -22,7 +22,7 @@ import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
 import { opened, type Scope } from './lifetime/scope.ts'
-import type { EventReader } from './observe/events.ts'
+import type { DrainingEvent, EventReader } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
@@ -57,7 +57,7 @@ export interface Gateway {
    */
   reload(next?: LoadedConfig): Promise<Reloaded>
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
-  drain(signal: AbortSignal): Promise<boolean>
+  drain(signal: AbortSignal, why: Pick<DrainingEvent, 'graceMs' | 'signal'>): Promise<boolean>
   /** End everything now. Idempotent. */
   close(): Promise<void>
 }
@@ -112,9 +112,9 @@ async function openGateway(
     connections,
     inject: server.inject,
     reload: (next) => inForce.reload(stopped, next),
-    async drain(signal) {
+    async drain(signal, why) {
       await server.close()
-      observe({ type: 'draining', sessions: registry.size })
+      observe({ type: 'draining', sessions: registry.size, ...why })
       return registry.drained(signal)
     },
     close: scope.close,

@@ -1,6 +1,6 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
-import { connectionFacts } from '../base/connection-facts.ts'
+import { beyondLoudKeys, connectionFacts } from '../base/connection-facts.ts'
 import { isFailure, messageOf } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
@@ -120,7 +120,8 @@ export async function openAuthenticator(
     let facts: object = {}
     const refuse = (reason: string, via?: string) => {
       const whose = { ...connectionFacts(context), fingerprint: fingerprint(blob) }
-      log.info({ ...whose, ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
+      const level = beyondLoudKeys(context.keysRefused) ? 'debug' : 'info'
+      log[level]({ ...whose, ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
     if (isCertificate(blob) && !certificate) {
       refuse('the certificate is malformed')

@@ -12,6 +12,14 @@ export interface ProvedName {
   readonly fingerprint: string
 }
 
+/** Keys of one connection whose refusal has a line at info: an agent's. Of the others the last line has their number. */
+export const LOUD_KEYS = 6
+
+/** @param before keys that were refused before this one */
+export function beyondLoudKeys(before = 0): boolean {
+  return before >= LOUD_KEYS
+}
+
 /** @param who the identity, once it is proved */
 export function connectionFacts({ connectionId, remote }: ConnectionOrigin, who?: ProvedName): Record<string, string> {
   const identity = who && { identity: who.name, ...(who.fingerprint !== '' && { fingerprint: who.fingerprint }) }

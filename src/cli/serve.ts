@@ -55,10 +55,10 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
     reloader.reload().catch((error: unknown) => log.error({ err: error }, 'the configuration could not be reloaded'))
   })
   await announce(gateway, config, await writeKnownHosts(gateway, config), log)
-  await signals.firstStop
+  const firstStop = await signals.firstStop
   reloader.close()
   const secondStop = signals.secondStop
-  await drain(gateway, config.shutdownGrace, secondStop, log)
+  await drain(gateway, { graceMs: config.shutdownGrace, signal: firstStop }, secondStop, log)
   await Promise.race([
     Promise.all([gateway.close(), control?.close()]).catch((error: unknown) =>
       log.error({ err: error }, 'while closing'),
@@ -70,12 +70,13 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   return 0
 }
 
-async function drain(gateway: Gateway, grace: number, secondStop: AbortSignal, log: Logger): Promise<void> {
+async function drain(gateway: Gateway, why: DrainReason, secondStop: AbortSignal, log: Logger): Promise<void> {
+  const { graceMs } = why
   gateway.registry.refuseNew()
-  if (grace > 0) gateway.registry.tellAll(`the gateway is shutting down: this session ends in ${inWords(grace)}`)
+  if (graceMs > 0) gateway.registry.tellAll(`the gateway is shutting down: this session ends in ${inWords(graceMs)}`)
   const farewell = gateway.registry.size > 0 ? LAST_WORDS_MS : 0
-  const patience = deadline(grace, secondStop)
-  const drained = await gateway.drain(patience).catch((error: unknown) => {
+  const patience = deadline(graceMs, secondStop)
+  const drained = await gateway.drain(patience, why).catch((error: unknown) => {
     log.error({ err: error }, 'while draining')
     return false
   })
@@ -88,8 +89,10 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => onAbort(signal, () => resolve()))
 }
 
+type DrainReason = Parameters<Gateway['drain']>[1]
+
 interface Signals {
-  readonly firstStop: Promise<void>
+  readonly firstStop: Promise<NodeJS.Signals>
   readonly secondStop: AbortSignal
   onReload(callback: () => void): void
 }
@@ -98,9 +101,9 @@ function listenToSignals(): Signals {
   const second = new AbortController()
   let stops = 0
   let reload: () => void = () => undefined
-  const first = deferred()
-  const stop = () => {
-    if (++stops === 1) first.resolve()
+  const first = deferred<NodeJS.Signals>()
+  const stop = (signal: NodeJS.Signals) => {
+    if (++stops === 1) first.resolve(signal)
     else second.abort()
   }
   process.on('SIGTERM', stop)

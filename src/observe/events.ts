@@ -7,6 +7,10 @@ import type { SshServerEvent } from '../ssh/server-events.ts'
 export interface DrainingEvent {
   readonly type: 'draining'
   readonly sessions: number
+  /** How long they may take. */
+  readonly graceMs: number
+  /** What asked for it: "SIGTERM". */
+  readonly signal: NodeJS.Signals
 }
 
 /** What was done to a file over SFTP. Only where `log.files` asks for it: an upload of a tree makes thousands. */

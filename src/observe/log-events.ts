@@ -1,5 +1,5 @@
 /** Events as lines of the log. Sessions are not here: session/serve.ts logs those, with their causes. */
-import { connectionFacts } from '../base/connection-facts.ts'
+import { beyondLoudKeys, connectionFacts, LOUD_KEYS } from '../base/connection-facts.ts'
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
 import type { ListenerSnapshot, LoginFacts } from '../session/connection-registry.ts'
 import type { EventReader, GatewayEvent } from './events.ts'
@@ -55,7 +55,7 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
       }
     }
     case 'auth': {
-      const { context, method, fingerprint, identity, accepted, partial } = event
+      const { context, method, fingerprint, identity, leadsTo, accepted, partial } = event
       const fields = {
         ...connectionFacts(context),
         user: context.user,
@@ -63,19 +63,27 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
         fingerprint,
         identity,
       }
-      if (accepted) return { level: 'info', msg: 'authenticated', ...fields }
+      if (accepted) {
+        const container = leadsTo !== undefined && { container: leadsTo }
+        return { level: 'info', msg: 'authenticated', ...fields, ...container }
+      }
       if (partial) return { level: 'info', msg: 'partly authenticated', ...fields }
       // By "none" a client asks which methods there are.
-      return { level: method === 'none' ? 'debug' : 'info', msg: 'not authenticated', ...fields }
+      const isQuiet = method === 'none' || (method === 'publickey' && beyondLoudKeys(context.keysRefused))
+      return { level: isQuiet ? 'debug' : 'info', msg: 'not authenticated', ...fields }
     }
-    case 'disconnect':
+    case 'disconnect': {
+      // The sum of what had no line of its own at info.
+      const keys = event.keysRefused > LOUD_KEYS && { keys: event.keysRefused }
       return {
-        level: event.authenticated ? 'info' : 'debug',
+        level: event.authenticated || keys ? 'info' : 'debug',
         msg: 'disconnected',
         ...connectionFacts(event, event.who),
         reason: event.reason,
+        ...keys,
         durationMs: event.durationMs,
       }
+    }
     case 'forward-opened':
       return { level: 'info', msg: 'forward opened', ...forwardFields(event.connection, event.forward) }
     case 'forward-ended': {
@@ -96,8 +104,10 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
       const where = { container: session.container.name, user: session.user }
       return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
     }
-    case 'draining':
-      return { level: 'info', msg: 'draining', sessions: event.sessions }
+    case 'draining': {
+      const { sessions, graceMs, signal } = event
+      return { level: 'info', msg: 'draining', sessions, graceMs, signal }
+    }
   }
 }
 

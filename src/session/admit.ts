@@ -10,7 +10,7 @@ import { engineLimit } from '../engine/messages.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { Origin } from '../policy/request.ts'
-import type { AuthContext } from '../ssh/auth.ts'
+import type { Admittance, AuthContext } from '../ssh/auth.ts'
 import type { Destinations } from './destination.ts'
 
 /** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
@@ -25,8 +25,8 @@ const UNKNOWN: readonly FailureCode[] = [
   'NOT_PERMITTED',
 ]
 
-/** A sentence when the login name leads nowhere for this identity. */
-export type Admit = (identity: Identity, context: AuthContext) => Promise<string | undefined>
+/** Refuses when the login name leads nowhere for this identity. */
+export type Admit = (identity: Identity, context: AuthContext) => Promise<Admittance>
 
 export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check'>, log: Logger): Admit {
   return async (identity, context) => {
@@ -34,16 +34,16 @@ export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check
     const route = destinations.routeFor(origin)
     try {
       const limit = engineLimit('asking for a container', ADMIT_MS)
-      await withDeadline(limit, [context.signal], (signal) =>
+      const container = await withDeadline(limit, [context.signal], (signal) =>
         unlessAborted(destinations.check({ identity, origin }, route, signal), signal),
       )
-      return undefined
+      return container === undefined ? {} : { leadsTo: container.name }
     } catch (error) {
       // An engine that is down or hangs is told in the session, where it may have come back.
       const failure = asHatchwayError(error)
-      if (!UNKNOWN.includes(failure.code)) return undefined
+      if (!UNKNOWN.includes(failure.code)) return {}
       log.info({ ...connectionFacts(context, identity), code: failure.code }, failure.message)
-      return `hatchway: ${failure.message}`
+      return { refusal: `hatchway: ${failure.message}` }
     }
   }
 }

@@ -50,6 +50,7 @@ export type ForwardEvent =
       readonly listener: ListenerSnapshot
     }
 
+const ENDED = 'hatchway: connection ended by the administrator'
 /** How long the sessions of a connection that is ended may take to tell their client why. */
 const END_MS = 3_000
 /** For a client to read why its session ended: a ControlMaster that is disconnected shows nothing more. */
@@ -99,11 +100,11 @@ export class ConnectionRegistry {
   }
 }
 
-type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'closed' | 'disconnect'
+type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'closed' | 'disconnect' | 'leaving'
 
 class Login implements ForwardBook {
   readonly facts: LoginFacts
-  readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect'>
+  readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'leaving'>
   readonly #emit: (event: ForwardEvent) => void
   /** Of what has ended. */
   readonly #past = new Traffic()
@@ -162,6 +163,8 @@ class Login implements ForwardBook {
   leave(): void {
     if (this.#isLeaving) return
     this.#isLeaving = true
+    // A client whose session has ended is often the first to leave.
+    this.#connection.leaving(ENDED)
     this.#disconnect(this.#sessions === 0 ? 0 : END_MS)
   }
 
@@ -186,10 +189,7 @@ class Login implements ForwardBook {
   }
 
   #disconnect(afterMs: number): void {
-    const timer = setTimeout(
-      () => this.#connection.disconnect('hatchway: connection ended by the administrator'),
-      afterMs,
-    ).unref()
+    const timer = setTimeout(() => this.#connection.disconnect(ENDED), afterMs).unref()
     onAbort(this.#connection.closed, () => clearTimeout(timer))
   }
 }

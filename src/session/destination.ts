@@ -45,8 +45,11 @@ export interface Destinations {
   routeFor(login: RequestedLogin): Route
   /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
   find(who: Requester, route: Route, signal: AbortSignal): Promise<Container>
-  /** Does this route lead anywhere? Nothing is made or started. @throws HatchwayError */
-  check(who: Requester, route: Route, signal: AbortSignal): Promise<void>
+  /**
+   * Does this route lead anywhere? Nothing is made or started. Returns the container, if the route names one.
+   * @throws HatchwayError
+   */
+  check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined>
   /**
    * Of one connection, or of one round of a session in it.
    * @param closed its end: what was made or started for it is not needed any more
@@ -129,15 +132,18 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     return found
   }
 
-  async function check(who: Requester, route: Route, signal: AbortSignal): Promise<void> {
+  async function check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined> {
     try {
-      await ('template' in route ? plan(who, route) : resolve(who, route, signal))
+      if (!('template' in route)) return (await resolve(who, route, signal)).container
+      await plan(who, route)
+      return undefined
     } catch (error) {
       const failure = asHatchwayError(error)
       if (!asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) throw error
       // To jump and to pick there must be something.
       const { done } = await entries(who, signal).next()
       if (done) throw error
+      return undefined
     }
   }
 

@@ -11,6 +11,8 @@ export interface AuthContext {
   readonly host?: string
   readonly remote: Endpoint
   readonly local: Endpoint
+  /** Keys that the client has asked about before, in vain. */
+  readonly keysRefused?: number
   /** Aborts with the connection or the grace time. */
   readonly signal: AbortSignal
 }
@@ -35,6 +37,9 @@ export interface Questions {
  * elsewhere.
  */
 export type Dialogue<Identity> = AsyncGenerator<Questions, Identity | undefined, readonly Buffer[]>
+
+/** Whether a login by this name is let in: refused with a sentence, or where it leads, if that is known. */
+export type Admittance = { readonly refusal: string } | { readonly refusal?: undefined; readonly leadsTo?: string }
 
 /**
  * Decides each method. Undefined refuses, and the client may try again. A missing member is a method not served.
@@ -76,5 +81,5 @@ export interface Authenticator<Identity> {
    * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and a client that has proved nothing never
    * reads it.
    */
-  admit?(identity: Identity, context: AuthContext): Promise<string | undefined>
+  admit?(identity: Identity, context: AuthContext): Promise<Admittance>
 }

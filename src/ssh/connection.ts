@@ -81,4 +81,6 @@ export interface SshConnection<Identity> {
   openX11(originator: Endpoint): Promise<End>
   /** RFC 4253 §11.1 disconnect (reason 11 BY_APPLICATION unless said) with a sentence, then close. Idempotent. */
   disconnect(message: string, reason?: 'too-many-connections'): void
+  /** It will be disconnected with this sentence: that is why it ended, also if its client is faster. */
+  leaving(message: string): void
 }

@@ -73,7 +73,8 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       leaveBudget?.()
       place.left(misdeed())
       const durationMs = Math.round(performance.now() - since)
-      observe({ type: 'disconnect', ...about, authenticated: layer !== undefined, reason, durationMs })
+      const { keysRefused } = auth
+      observe({ type: 'disconnect', ...about, authenticated: layer !== undefined, reason, keysRefused, durationMs })
       options.ended(layer !== undefined)
     },
   })
@@ -141,6 +142,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
       openAgent: () => layer.open('auth-agent@openssh.com', Buffer.alloc(0)),
       openX11: (from) => layer.open('x11', fields(from.address, from.port)),
       disconnect,
+      leaving: (message) => transport.leaving(message),
     }
   }
 

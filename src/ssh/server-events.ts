@@ -34,6 +34,8 @@ export type SshServerEvent =
       readonly fingerprint?: string
       /** Whom the methods so far have proved. */
       readonly identity?: string
+      /** Admittance.leadsTo, of one that was accepted. */
+      readonly leadsTo?: string
       readonly accepted: boolean
       /** Right, and more is asked for. */
       readonly partial: boolean
@@ -42,6 +44,8 @@ export type SshServerEvent =
       readonly type: 'disconnect'
       readonly authenticated: boolean
       readonly reason: string
+      /** Keys that the client asked about in vain. */
+      readonly keysRefused: number
       /** Since `connect`. */
       readonly durationMs: number
     } & AboutConnection)

@@ -188,6 +188,11 @@ export class Transport {
     this.#end()
   }
 
+  /** However it ends now: this is why. The first reason stays. */
+  leaving(reason: string): void {
+    this.#reason ??= reason
+  }
+
   /** Close at once. */
   destroy(reason: string): void {
     this.#reason ??= reason

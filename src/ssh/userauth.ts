@@ -40,6 +40,8 @@ export interface AuthResult {
   readonly fingerprint?: string
   /** Whom the methods so far have proved. */
   readonly identity?: string
+  /** Admittance.leadsTo */
+  readonly leadsTo?: string
 }
 
 export interface UserAuthOptions<Identity> {
@@ -112,6 +114,11 @@ export class UserAuth<Identity> {
       return
     }
     transport.unimplemented()
+  }
+
+  /** Questions about keys that were answered with no. */
+  get keysRefused(): number {
+    return this.#queries
   }
 
   /** The connection is gone. */
@@ -217,7 +224,7 @@ export class UserAuth<Identity> {
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)
     if (devices.length === 0) return { method: clientText(method), identity: undefined }
-    return this.#verifier.verify(request, devices, context)
+    return this.#verifier.verify(request, devices, { ...context, keysRefused: this.#queries })
   }
 
   async #conclude(proof: MethodProof<Identity>, context: AuthContext, began: number): Promise<void> {
@@ -237,16 +244,17 @@ export class UserAuth<Identity> {
     }
     if (result === 'refused' || identity === undefined)
       return this.#fail(context, { ...told, result: 'refused' }, began, proof.query ? 'query' : 'try')
-    const refusal = await authenticator.admit?.(identity, context)
+    const admitted = (await authenticator.admit?.(identity, context)) ?? {}
     if (transport.closed) return
-    if (refusal !== undefined) {
-      transport.send(packet(Message.USERAUTH_BANNER, `${refusal}\r\n`, ''))
+    if (admitted.refusal !== undefined) {
+      transport.send(packet(Message.USERAUTH_BANNER, `${admitted.refusal}\r\n`, ''))
       this.#progress.startOver()
       return this.#fail(context, { ...told, result: 'refused' }, began, 'turned away')
     }
     this.#done = true
     transport.authenticated()
-    decided(context, { ...told, result: 'accepted' })
+    const { leadsTo } = admitted
+    decided(context, { ...told, ...(leadsTo !== undefined && { leadsTo }), result: 'accepted' })
     succeeded(identity, context.user)
   }
 
@@ -272,7 +280,7 @@ export class UserAuth<Identity> {
     const { transport, decided, maxAuthTries } = this.#options
     // Nobody guesses a key: a client offers all it has.
     this.#turnedAway = kind === 'turned away' || (this.#turnedAway && result.method === 'publickey')
-    decided(context, result)
+    decided(kind === 'query' ? { ...context, keysRefused: this.#queries } : context, result)
     if (kind === 'query') this.#queries++
     else this.#failures++
     const queriesLeft = Math.max(MAX_KEY_QUERIES, maxAuthTries) - this.#queries

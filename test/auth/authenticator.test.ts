@@ -151,6 +151,16 @@ describe('authorised keys', () => {
     expect(lines.find(({ msg }) => msg === 'key not accepted')?.reason).toMatch(reason)
   })
 
+  it('are no longer told of at info when a client has asked about six', async () => {
+    const file = join(directory, 'ak')
+    const key = publicKey('limited')
+    writeFileSync(file, `from="10.0.0.0/8" ${key}`)
+    const authenticator = await withFile(file)
+    for (let keysRefused = 0; keysRefused < 10; keysRefused++)
+      await authenticator.publicKey(offered(key), { ...context, keysRefused })
+    expect(lines.filter(({ msg }) => msg === 'key not accepted')).toHaveLength(6)
+  })
+
   it('on two lines: the first that admits counts', async () => {
     const file = join(directory, 'ak')
     const key = publicKey('twice')

@@ -89,6 +89,7 @@ describe('the control socket', () => {
       ...{ id: 'c1', user: 'dev@web', remote: { address: '::1', port: 1 }, closed: new AbortController().signal },
       identity: { name: 'alice', fingerprint: 'SHA256:x' },
       disconnect: (message) => void ended.push(message),
+      leaving: () => {},
     })
     const live = session()
     const forward = { container: { id: 'a'.repeat(64), name: 'web' }, user: 'dev' }

@@ -168,6 +168,10 @@ describe('log lines stand alone', () => {
       expect(ended).toMatchObject({ ...facts, bytesIn: 5, bytesOut: 5, durationMs: expect.any(Number) })
       expect(lines(gateway, 'forward opened').at(-1)).toMatchObject({ ...facts, connection: ended.connection })
 
+      await forwarding.ssh(['-W', 'localhost:7009', 't'], { limit: LONG })
+      const why = { ...facts, target: 'localhost:7009', reason: 'Connection refused' }
+      expect(await until('why', () => lines(gateway, 'forward failed').at(-1))).toMatchObject(why)
+
       const remote = onTerminal(forwarding, '-N', '-R', `${port}:127.0.0.1:9`, 't')
       const bind = `localhost:${port}`
       await until('it listens', () => lines(gateway, 'listener opened').find((line) => line.bind === bind))
@@ -221,6 +225,11 @@ describe('who is connected', () => {
       await terminal.expect('session ended by the administrator', 20_000)
       expect(await terminal.exit(20_000)).toBe(255)
       expect(await until('it is gone', async () => (await mine()) === undefined)).toBe(true)
+      const ofIt = (msg: string) => lines(gateway, msg).find(({ connection }) => connection === row.connectionId)
+      expect(ofIt('authenticated')).toMatchObject({ container: container.name })
+      expect(await until('its end', () => ofIt('disconnected'))).toMatchObject({
+        reason: 'hatchway: connection ended by the administrator',
+      })
     },
     LONG,
   )

@@ -13,6 +13,7 @@ const AGENT: ForwardFacts = { ...LOCAL, kind: 'agent', place: '/tmp/ssh-1/agent.
 function world() {
   const told: ForwardEvent[] = []
   const ended: string[] = []
+  const leaving: string[] = []
   const closed = new AbortController()
   const sessions: SessionRegistry = new SessionRegistry({
     opened: (session) => connections.sessionOpened(session),
@@ -22,10 +23,11 @@ function world() {
   const book = connections.open({
     ...{ id: 'c1', identity, remote, user: 'dev@web\u001b', closed: closed.signal },
     disconnect: (message) => void ended.push(message),
+    leaving: (reason) => void leaving.push(reason),
   })
   const session = () =>
     sessions.open({ connectionId: 'c1', identity, remote, container, user: 'dev', start: 'shell', tty: true })
-  return { told, ended, closed, sessions, connections, book, session }
+  return { told, ended, leaving, closed, sessions, connections, book, session }
 }
 
 afterEach(() => void vi.useRealTimers())
@@ -95,12 +97,14 @@ test('forwards and listeners are events, with bytes at their end', () => {
 
 test('it is ended after its sessions had time to say why, at once without any, and in the end in any case', async () => {
   vi.useFakeTimers()
-  const { connections, ended, session } = world()
+  const { connections, ended, leaving, session } = world()
   const record = session()
   const reasons: string[] = []
   record.onKill((reason) => reasons.push(reason))
   expect(connections.kill('c1')).toBe(true)
   expect(reasons).toEqual(['ended by the administrator'])
+  // Whoever is the first to leave.
+  expect(leaving).toEqual(['hatchway: connection ended by the administrator'])
   await vi.advanceTimersByTimeAsync(1000)
   expect(ended).toEqual([])
   record.end({ code: 255 })

@@ -333,7 +333,7 @@ describe('chains', () => {
 
   test('refused under this user name: from the beginning', async () => {
     let refusal: string | undefined = 'hatchway: no such container'
-    await serve('publickey,password', { admit: async () => refusal })
+    await serve('publickey,password', { admit: async () => (refusal === undefined ? {} : { refusal }) })
     const key = keys.key('one')
     signed(key)
     expect(await next()).toBe('password partial')

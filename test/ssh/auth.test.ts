@@ -200,6 +200,15 @@ test('an authenticator that throws ends the login, tells the log, and tells the 
   expect(server.events).toContainEqual(expect.objectContaining({ type: 'fault', error }))
 })
 
+test('a connection that will be ended ended for that, also if its client is faster', async () => {
+  server = await startServer({ session: ok })
+  peer = await connectPeer(server)
+  server.connections[0]?.leaving('ended by the administrator')
+  peer.send(packet(Message.DISCONNECT, 11, 'disconnected by user', ''))
+  const reasons = () => server.events.flatMap((event) => (event.type === 'disconnect' ? [event.reason] : []))
+  await expect.poll(reasons).toEqual(['ended by the administrator'])
+})
+
 describe('MaxAuthTries', () => {
   const refused = () => server.events.filter((event) => event.type === 'auth' && !event.accepted).length
   const reason = async () => {
@@ -222,6 +231,22 @@ describe('MaxAuthTries', () => {
     const keys = Array.from({ length: 10 }, (_, i) => ['-i', server.folder.key(`k${i}`)]).flat()
     const result = await ssh(server, ['true'], { first: keys })
     expect([result.code, result.stderr.toString(), refused()]).toEqual([0, '', 10])
+  })
+
+  test('asking again about a key that was refused asks nobody, and lets in no more', async () => {
+    let asked = 0
+    await stranger({
+      publicKey: async () => {
+        asked++
+        return undefined
+      },
+    })
+    const query = (key: string) => request('publickey', false, 'ssh-ed25519', publicBlob(server.folder.key(key)))
+    const again = query('one')
+    for (let i = 0; i < 5; i++) expect(await answer(again)).toBe('publickey false')
+    expect(asked).toBe(1)
+    expect(await answer(query('two'))).toBe('publickey false')
+    expect(asked).toBe(2)
   })
 
   test('nobody asks for ever, and reads how many keys were tried and what helps', async () => {

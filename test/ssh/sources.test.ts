@@ -92,7 +92,7 @@ test('who is known, and refused for the container asked for, may come again; gue
   const authenticator = {
     methods: () => [['publickey'], ['password']],
     password: async (password: Buffer) => (password.equals(Buffer.from('right')) ? 'x' : undefined),
-    admit: async () => 'hatchway: no container "web"',
+    admit: async () => ({ refusal: 'hatchway: no container "web"' }),
   }
   await start({ min: 0 }, {}, { authenticator })
   const refused = await ssh(server, ['true'], from('127.0.0.5', '-o', 'LogLevel=INFO'))
