@@ -28,7 +28,7 @@ import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { ConnectionRegistry } from './session/connection-registry.ts'
-import { createDestinations } from './session/destination.ts'
+import { createDestinations, type Led } from './session/destination.ts'
 import { createEngineWatch } from './session/engine-watch.ts'
 import { createAnswers } from './session/gateway-command.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
@@ -186,7 +186,8 @@ function openServer(
   const { ground, inside, inForce, registry, connections, observe } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
-  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log })
+  const led: Led = (closed, container) => connections.leadsTo(closed, container)
+  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log, led })
   const dependencies: ConnectionDependencies = {
     ...inside,
     destinations,
@@ -217,7 +218,7 @@ function openServer(
     limits: () => current().limits,
     approach: createApproach({ proxies: () => current().proxyProtocol.from }),
     ciphers: config.ciphers,
-    authenticator: { ...followed(people), admit: createAdmit(destinations, log) },
+    authenticator: { ...followed(people), admit: createAdmit(destinations, led, log) },
     ...(ground.banner !== undefined && { banner: ground.banner }),
     connection: createConnections(dependencies, log),
     observe,

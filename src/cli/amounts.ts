@@ -26,3 +26,14 @@ export function when(milliseconds: number): string {
   const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-')
   return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`
 }
+
+/** Of what since() returns: not cut below it, as half a time is none. */
+export const SINCE_WIDTH = 11
+
+/** Short, for a table: "03:04:05" of today, else "11-30 03:04", of another year "2025-11-30". */
+export function since(milliseconds: number, now = Date.now()): string {
+  const [day = '', time = ''] = when(milliseconds).split(' ')
+  const [today = ''] = when(now).split(' ')
+  if (day === today) return time
+  return day.slice(0, 4) === today.slice(0, 4) ? `${day.slice(5)} ${time.slice(0, 5)}` : day
+}

@@ -2,7 +2,8 @@
 import type { Config } from '../config/schema.ts'
 import { allConnections } from '../control/client.ts'
 import type { ConnectionRow } from '../control/protocol.ts'
-import { bytes, span, when } from './amounts.ts'
+import { bytes, SINCE_WIDTH, since, span } from './amounts.ts'
+import { noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export async function printConnections(config: Config, json: boolean): Promise<string> {
@@ -17,7 +18,7 @@ export async function printConnections(config: Config, json: boolean): Promise<s
   )
   rows.sort((a, b) => a.connectedAt - b.connectedAt)
   if (json) return `${JSON.stringify(rows, null, 2)}\n`
-  return rows.length === 0 ? 'no connections\n' : table(COLUMNS, rows, terminalWidth())
+  return rows.length === 0 ? noneOf('connections', gateways) : table(COLUMNS, rows, terminalWidth())
 }
 
 const COLUMNS: readonly Column<ConnectionRow>[] = [
@@ -25,8 +26,9 @@ const COLUMNS: readonly Column<ConnectionRow>[] = [
   { head: 'ID', cell: (row) => row.connectionId.slice(0, 12), keep: true },
   { head: 'WHO', cell: (row) => row.identity.name },
   { head: 'LOGIN', cell: (row) => row.login },
+  { head: 'CONTAINER', cell: (row) => row.container?.name ?? '', keep: true },
   { head: 'FROM', cell: (row) => row.remote.address },
-  { head: 'SINCE', cell: (row) => when(row.connectedAt) },
+  { head: 'SINCE', cell: (row) => since(row.connectedAt), least: SINCE_WIDTH },
   { head: 'IDLE', cell: (row) => span(Date.now() - row.activeAt) },
   { head: 'IN', cell: (row) => bytes(row.bytesIn) },
   { head: 'OUT', cell: (row) => bytes(row.bytesOut) },

@@ -3,7 +3,7 @@ import { createServer, connect as open } from 'node:net'
 import { at } from '../base/connection-facts.ts'
 import { listenAdvice } from '../base/listen-advice.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
-import { runningGateways } from '../control/running.ts'
+import { runningGateways, silentGateways } from '../control/running.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { GREETING } from '../ssh/greeting.ts'
@@ -25,6 +25,11 @@ export async function examinePort(address: ListenAddress, loaded: LoadedConfig):
     const gateways = await runningGateways(loaded.config.controlSocket)
     const ours = gateways.find(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === address.port))
     if (ours) return { check, state: 'ok', found: `${where} is where your gateway listens (pid ${ours.pid})` }
+    const silent = await silentGateways(loaded.config.controlSocket)
+    if (silent.length > 0) {
+      const found = `${where} is taken, perhaps by a gateway of yours that does not answer: ${silent.join(', ')}`
+      return { check, state: 'warn', found, advice: 'end that one by its pid, or choose another port with --listen' }
+    }
     if (isUsualAddress(loaded)) {
       // Where serve has gone on to the next one already.
       const [elsewhere] = gateways.flatMap(({ pid, endpoints }) =>

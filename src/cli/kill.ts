@@ -17,6 +17,8 @@ export interface KillOptions {
 interface Wanted {
   readonly what: 'sessions' | 'connections'
   readonly id: string
+  /** Of the gateway that has it: no other is asked, as one that hangs would be waited for each time. */
+  readonly socket: string
 }
 
 const HEX = /^[0-9a-f]{1,32}$/
@@ -32,54 +34,57 @@ export async function kill(config: Config, options: KillOptions, print: (line: s
   const problems: string[] = []
   const wanted: Wanted[] = []
   if (ids.length > 0) {
-    const live = (await allSessions(config.controlSocket, false)).flatMap(({ sessions }) => sessions)
-    for (const id of ids)
-      wanted.push(
-        ...byPrefix(
-          'sessions',
-          id,
-          live.map(({ id: each }) => each),
-          problems,
-        ),
-      )
+    const live = (await allSessions(config.controlSocket, false)).flatMap(({ socket, sessions }) =>
+      sessions.map(({ id }): Wanted => ({ what: 'sessions', id, socket })),
+    )
+    for (const id of ids) wanted.push(...byPrefix('sessions', id, live, problems))
   }
   if (connections.length + identities.length + containers.length > 0) {
-    const live = (await allConnections(config.controlSocket)).flatMap((gateway) => gateway.connections)
-    const known = live.map(({ connectionId }) => connectionId)
+    const live = (await allConnections(config.controlSocket)).flatMap(({ socket, connections }) =>
+      connections.map((row) => ({ row, kill: { what: 'connections', id: row.connectionId, socket } as const })),
+    )
+    const known = live.map(({ kill }) => kill)
     for (const id of connections) wanted.push(...byPrefix('connections', id, known, problems))
     const these = (of: string, meant: (row: ConnectionRow) => boolean) => {
-      const found = live.filter(meant)
+      const found = live.filter(({ row }) => meant(row))
       if (found.length === 0) problems.push(`no connection ${of}: \`hatchway connections\` shows them`)
-      for (const { connectionId: id } of found) wanted.push({ what: 'connections', id })
+      wanted.push(...found.map(({ kill }) => kill))
     }
     for (const name of identities) these(`of ${name}`, ({ identity }) => identity.name === name)
     for (const container of containers) these(`into ${container}`, (row) => isInto(row, container))
   }
-  for (const { what, id } of new Map(wanted.map((each) => [each.id, each])).values()) {
-    if (await killOne(config.controlSocket, what, id)) print(`${singular(what)} ${id} is being ended\n`)
-    else problems.push(`${singular(what)} ${id} has ended already`)
+  for (const { what, id, socket } of new Map(wanted.map((each) => [each.id, each])).values()) {
+    try {
+      if (await killOne(socket, what, id)) print(`${singular(what)} ${id} is being ended\n`)
+      else problems.push(`${singular(what)} ${id} has ended already`)
+    } catch (error) {
+      // Of several gateways one may hang: the others end theirs.
+      if (!(error instanceof CliFailure)) throw error
+      problems.push(`${singular(what)} ${id}: ${error.message}`)
+    }
   }
   if (problems.length > 0) throw new CliFailure(problems.join('; '))
 }
 
-function byPrefix(what: Wanted['what'], id: string, live: readonly string[], problems: string[]): Wanted[] {
-  const found = live.includes(id) ? [id] : live.filter((each) => HEX.test(id) && each.startsWith(id))
-  const [only] = found
-  if (found.length === 1 && only !== undefined) return [{ what, id: only }]
+function byPrefix(what: Wanted['what'], id: string, live: readonly Wanted[], problems: string[]): Wanted[] {
+  const exact = live.filter((each) => each.id === id)
+  const found = exact.length > 0 ? exact : live.filter((each) => HEX.test(id) && each.id.startsWith(id))
+  if (found.length === 1) return found
   problems.push(
     found.length === 0
       ? `no live ${singular(what)} ${id}: \`hatchway ${what}\` shows them`
-      : `several ${what} begin with ${id}: ${found.join(', ')}`,
+      : `several ${what} begin with ${id}: ${found.map((each) => each.id).join(', ')}`,
   )
   return []
 }
 
-/** By what it uses; one that uses nothing yet, by what it logged in as. */
-function isInto({ sessions, forwards, listeners, login }: ConnectionRow, meant: string): boolean {
+/** By where its login leads and what it uses; of an older gateway, by what it logged in as. */
+function isInto({ sessions, forwards, listeners, login, container }: ConnectionRow, meant: string): boolean {
   if (login === meant || login.endsWith(`@${meant}`)) return true
   const isId = HEX.test(meant) && meant.length >= MIN_CONTAINER_ID
-  return [...sessions, ...forwards, ...listeners].some(
-    ({ container: { id, name } }) => name === meant || (isId && id.startsWith(meant)),
+  const used = [...sessions, ...forwards, ...listeners].map((each) => each.container)
+  return [...(container ? [container] : []), ...used].some(
+    ({ id, name }) => name === meant || (isId && id.startsWith(meant)),
   )
 }
 

@@ -1,11 +1,11 @@
 /** `hatchway sessions` and `reload`: the running gateways of this user, and their sessions. */
-import { at } from '../base/connection-facts.ts'
 import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions, reloadGateways } from '../control/client.ts'
-import type { ControlReload, ControlStatus, SessionRow } from '../control/protocol.ts'
+import type { ControlReload, SessionRow } from '../control/protocol.ts'
 import { bytes, span, when } from './amounts.ts'
+import { gatewayName, noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {
@@ -24,7 +24,7 @@ export async function printSessions(config: Config, options: SessionsOptions): P
   rows.sort((a, b) => a.createdAt - b.createdAt)
   if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
   return rows.length === 0
-    ? 'no sessions\n'
+    ? noneOf('sessions', gateways)
     : table(options.all ? [...COLUMNS, ...TIMES] : COLUMNS, rows, terminalWidth())
 }
 
@@ -45,11 +45,6 @@ function reloadSentence({ keys, restart, ended }: ControlReload): string {
   return `reloaded, ${plural(keys, 'key')} may log in${over}${later}`
 }
 
-/** Several gateways of a person may run: their pids and addresses tell which one it is. */
-function gatewayName({ pid, endpoints }: ControlStatus): string {
-  return `gateway ${pid} (${endpoints.map(at).join(', ')})`
-}
-
 const COLUMNS: readonly Column<SessionRow>[] = [
   { head: 'ID', cell: (row) => row.id, keep: true },
   { head: 'STATE', cell: (row) => row.state },
@@ -60,7 +55,7 @@ const COLUMNS: readonly Column<SessionRow>[] = [
   { head: 'IN', cell: (row) => bytes(row.bytesIn) },
   { head: 'OUT', cell: (row) => bytes(row.bytesOut) },
   { head: 'TIME', cell: (row) => span((row.stoppedAt ?? Date.now()) - row.createdAt) },
-  { head: 'IDLE', cell: (row) => (row.stoppedAt === undefined ? span(Date.now() - row.activeAt) : '') },
+  { head: 'IDLE', cell: idleCell },
   { head: 'END', cell: endCell },
   { head: 'COMMAND', cell: (row) => row.command ?? '' },
 ]
@@ -70,6 +65,10 @@ const TIMES: readonly Column<SessionRow>[] = [
   { head: 'STARTED', cell: (row) => when(row.createdAt) },
   { head: 'ENDED', cell: (row) => (row.stoppedAt === undefined ? '' : when(row.stoppedAt)) },
 ]
+
+function idleCell({ stoppedAt, activeAt }: SessionRow): string {
+  return stoppedAt !== undefined || activeAt === undefined ? '' : span(Date.now() - activeAt)
+}
 
 function endCell({ end }: SessionRow): string {
   if (end === undefined) return ''

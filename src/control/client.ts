@@ -2,6 +2,7 @@
 import { unlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import type { z } from 'zod'
+import { printable } from '../base/printable.ts'
 import { PROGRAM_NAME } from '../base/program-name.ts'
 import { CliFailure } from './cli-failure.ts'
 import {
@@ -13,33 +14,45 @@ import {
   reloadAnswer,
   sessionsAnswer,
 } from './protocol.ts'
-import { controlDirectories, controlSockets, UNIT_SOCKET } from './sockets.ts'
+import { controlDirectories, controlSockets, gatewayBehind, UNIT_SOCKET } from './sockets.ts'
 
 const ANSWER_MS = 5_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-/** @throws CliFailure when no gateway runs */
-export async function allSessions(configured: string | undefined, stopped: boolean): Promise<ControlSessions[]> {
-  return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionsAnswer)
+/** Which gateway answered: to ask that one again. */
+export interface FromSocket {
+  readonly socket: string
 }
 
-/** @throws CliFailure when no gateway runs */
-export async function allConnections(configured: string | undefined): Promise<ControlConnections[]> {
-  return ask(configured, 'GET', '/connections', connectionsAnswer)
-}
+/** Takes a sentence about a gateway that did not answer; what the others answered counts all the same. */
+export type Warn = (sentence: string) => void
 
-/** True when one of the gateways had a live session, or a connection, of that id. */
-export async function killOne(
+/** @throws CliFailure when no gateway answers */
+export async function allSessions(
   configured: string | undefined,
-  what: 'sessions' | 'connections',
-  id: string,
-): Promise<boolean> {
-  const answers = await ask(configured, 'POST', `/${what}/${id}/kill`, killAnswer)
+  stopped: boolean,
+  warn: Warn = toStderr,
+): Promise<(ControlSessions & FromSocket)[]> {
+  return ask(configured, 'GET', stopped ? '/sessions?stopped' : '/sessions', sessionsAnswer, warn)
+}
+
+/** @throws CliFailure when no gateway answers */
+export async function allConnections(
+  configured: string | undefined,
+  warn: Warn = toStderr,
+): Promise<(ControlConnections & FromSocket)[]> {
+  return ask(configured, 'GET', '/connections', connectionsAnswer, warn)
+}
+
+/** False: that gateway has no live session, or connection, of that id any more. @throws CliFailure when it does not answer */
+export async function killOne(socket: string, what: 'sessions' | 'connections', id: string): Promise<boolean> {
+  const answers = await ask(socket, 'POST', `/${what}/${id}/kill`, killAnswer, toStderr)
   return answers.some(({ killed }) => killed)
 }
 
+/** @throws CliFailure when no gateway answers */
 export async function reloadGateways(configured: string | undefined): Promise<ControlReload[]> {
-  return ask(configured, 'POST', '/reload', reloadAnswer)
+  return ask(configured, 'POST', '/reload', reloadAnswer, toStderr)
 }
 
 async function ask<T>(
@@ -47,32 +60,61 @@ async function ask<T>(
   method: string,
   path: string,
   schema: z.ZodType<T>,
-): Promise<T[]> {
-  const sockets = controlSockets(configured)
-  const answers = await Promise.all(sockets.map((socket) => call(socket, method, path, configured === undefined)))
-  const alive = answers.filter((answer) => answer !== undefined && answer !== NOT_YOURS)
-  if (alive.length === 0) {
-    if (answers.includes(NOT_YOURS))
-      throw new CliFailure(
-        'no gateway of yours is running, but one of the system’s unit: sudo hatchway, or as its user',
-      )
-    const where = configured ?? [...controlDirectories(), UNIT_SOCKET].join(', ')
-    throw new CliFailure(`no gateway of yours is running (looked in ${where}): ${PROGRAM_NAME} serve`)
+  warn: Warn,
+): Promise<(T & FromSocket)[]> {
+  const answers: (T & FromSocket)[] = []
+  const failures: CliFailure[] = []
+  let isUnit = false
+  const one = async (socket: string) => {
+    try {
+      const answer = await call(socket, method, path, configured === undefined)
+      if (answer === NOT_YOURS) isUnit = true
+      else if (answer !== undefined) answers.push({ ...read(answer, schema), socket })
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error))
+      failures.push(new CliFailure(`${gatewayBehind(socket)} ${cause.message}`, 1, { cause }))
+    }
   }
-  return alive.map((answer) => {
-    const read = schema.safeParse(answer)
-    if (read.success) return read.data
-    // Its program was replaced while it ran; or another program listens there.
-    throw new CliFailure('the gateway that runs is of another version than this command: restart it', 1, {
-      cause: read.error,
-    })
+  await Promise.all(controlSockets(configured).map(one))
+  const sentences = failures.map(({ message }) => message)
+  if (answers.length > 0) {
+    for (const sentence of sentences) warn(sentence)
+    return answers.sort((a, b) => (a.socket < b.socket ? -1 : 1))
+  }
+  if (failures.length > 0) throw new CliFailure(sentences.join('; '), 1, { cause: failures[0]?.cause })
+  if (isUnit)
+    throw new CliFailure('no gateway of yours is running, but one of the system’s unit: sudo hatchway, or as its user')
+  const where = configured ?? [...controlDirectories(), UNIT_SOCKET].join(', ')
+  throw new CliFailure(`no gateway of yours is running (looked in ${where}): ${PROGRAM_NAME} serve`)
+}
+
+/** @throws Error */
+function read<T>(answer: unknown, schema: z.ZodType<T>): T {
+  const parsed = schema.safeParse(answer)
+  if (parsed.success) return parsed.data
+  // Its program was replaced while it ran; or another program listens there.
+  throw new Error('is of another version than this command: restart it, which ends its sessions', {
+    cause: parsed.error,
   })
+}
+
+const said = new Set<string>()
+
+/** Once: `--watch` asks every two seconds, and `kill` several times. */
+function toStderr(sentence: string): void {
+  if (said.has(sentence)) return
+  said.add(sentence)
+  process.stderr.write(`hatchway: ${printable(sentence)}\n`)
 }
 
 /** A gateway of the system's unit, for a user who may not ask it. */
 const NOT_YOURS = Symbol('not yours')
 
-/** Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way. */
+/**
+ * Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way.
+ *
+ * @throws Error what is to be said of the gateway
+ */
 function call(socketPath: string, method: string, path: string, tidy: boolean): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath, method, path, timeout: ANSWER_MS, agent: false }, (response) => {
@@ -80,19 +122,13 @@ function call(socketPath: string, method: string, path: string, tidy: boolean): 
       let size = 0
       response.on('data', (chunk: Buffer) => {
         size += chunk.length
-        if (size > MAX_ANSWER_BYTES) outgoing.destroy(new Error('the answer is too long'))
+        if (size > MAX_ANSWER_BYTES) outgoing.destroy(new Error('gives too long an answer'))
         else chunks.push(chunk)
       })
       response.on('error', reject)
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')))
-        } catch (error) {
-          reject(error)
-        }
-      })
+      response.on('end', () => resolve(parsed(Buffer.concat(chunks).toString('utf8'))))
     })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`the gateway behind ${socketPath} does not answer`)))
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${ANSWER_MS / 1000} s`)))
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return resolve(undefined)
       if (error.code === 'ECONNREFUSED') {
@@ -100,11 +136,21 @@ function call(socketPath: string, method: string, path: string, tidy: boolean): 
         return resolve(undefined)
       }
       if (error.code === 'EACCES' && tidy && socketPath === UNIT_SOCKET) return resolve(NOT_YOURS)
-      const reason = error.code === 'EACCES' ? `${socketPath} belongs to somebody else` : error.message
-      reject(new CliFailure(`cannot ask the gateway: ${reason}`, 1, { cause: error }))
+      if (error.code === undefined) return reject(error)
+      const why = error.code === 'EACCES' ? 'belongs to somebody else' : `cannot be asked: ${error.message}`
+      reject(new Error(why, { cause: error }))
     })
     outgoing.end()
   })
+}
+
+/** What is no JSON is no answer that a gateway of this version gives. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
 }
 
 function remove(path: string): void {

@@ -16,7 +16,8 @@ const session = z.object({
   tty: z.boolean(),
   bytesIn: z.number(),
   bytesOut: z.number(),
-  activeAt: z.number(),
+  /** Absent: an older gateway, which runs on while its program is replaced. So are all fields that came later. */
+  activeAt: z.number().optional(),
   createdAt: z.number(),
   runningAt: z.number().optional(),
   stoppedAt: z.number().optional(),
@@ -42,6 +43,8 @@ const connection = z.object({
   identity: z.object({ name: z.string(), fingerprint: z.string() }),
   remote: endpoint,
   login: z.string(),
+  /** Absent also: one to the gateway itself, or to a template whose container is not made yet. */
+  container: z.object({ id: z.string(), name: z.string() }).optional(),
   connectedAt: z.number(),
   activeAt: z.number(),
   bytesIn: z.number(),
@@ -58,7 +61,7 @@ const statusAnswer = z.object({
   startedAt: z.number(),
   endpoints: z.array(endpoint).readonly(),
   /** "ssh-ed25519 AAAA...": which gateway it is, to who has these pinned. */
-  hostKeys: z.array(z.string()).readonly(),
+  hostKeys: z.array(z.string()).readonly().default([]),
 })
 
 /** GET /sessions */

@@ -2,8 +2,10 @@
  * The person's own gateways that run, each asked for its status. By hand, and not by client.ts: `hatchway connect` is
  * started for every connection, and loads neither HTTP nor schemas for it.
  */
+import { accessSync, constants } from 'node:fs'
 import { connect } from 'node:net'
-import { controlSockets } from './sockets.ts'
+import { socketAnswers } from '../base/socket-answers.ts'
+import { controlSockets, gatewayBehind } from './sockets.ts'
 
 export interface RunningGateway {
   readonly pid: number
@@ -19,6 +21,26 @@ const MAX_ANSWER_BYTES = 64 * 1024
 export async function runningGateways(configured: string | undefined): Promise<RunningGateway[]> {
   const answers = await Promise.all(controlSockets(configured).map(askStatus))
   return answers.map(gatewayOf).filter((gateway) => gateway !== undefined)
+}
+
+/** Those that have a socket which is listened on, and give no answer there: stopped, or in an endless computation. */
+export async function silentGateways(configured: string | undefined): Promise<string[]> {
+  const silent = await Promise.all(
+    controlSockets(configured).map(async (path) => {
+      if (gatewayOf(await askStatus(path)) !== undefined || !mayAsk(path)) return []
+      return (await socketAnswers(path)) ? [gatewayBehind(path)] : []
+    }),
+  )
+  return silent.flat()
+}
+
+function mayAsk(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Undefined: nobody answers there in time. */

@@ -28,3 +28,9 @@ export function controlSockets(configured: string | undefined): string[] {
   })
   return [...own, UNIT_SOCKET]
 }
+
+/** A person ends or restarts a gateway by its pid, which the name of its own socket has. */
+export function gatewayBehind(socket: string): string {
+  const [, pid] = /\/(\d+)\.sock$/.exec(socket) ?? []
+  return pid === undefined ? `the gateway behind ${socket}` : `gateway ${pid} (${socket})`
+}

@@ -11,7 +11,7 @@ import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { Origin } from '../policy/request.ts'
 import type { Admittance, AuthContext } from '../ssh/auth.ts'
-import type { Destinations } from './destination.ts'
+import type { Destinations, Led } from './destination.ts'
 
 /** An engine that is asked longer at the login goes on being asked in the session, which can say why. */
 const ADMIT_MS = 10_000
@@ -28,7 +28,8 @@ const UNKNOWN: readonly FailureCode[] = [
 /** Refuses when the login name leads nowhere for this identity. */
 export type Admit = (identity: Identity, context: AuthContext) => Promise<Admittance>
 
-export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check'>, log: Logger): Admit {
+/** @param led takes where the login leads, of a container that is there */
+export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check'>, led: Led, log: Logger): Admit {
   return async (identity, context) => {
     const origin = originOf(context)
     const route = destinations.routeFor(origin)
@@ -37,7 +38,9 @@ export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check
       const container = await withDeadline(limit, [context.signal], (signal) =>
         unlessAborted(destinations.check({ identity, origin }, route, signal), signal),
       )
-      return container === undefined ? {} : { leadsTo: container.name }
+      if (!container) return {}
+      led(context.signal, container)
+      return { leadsTo: container.name }
     } catch (error) {
       // An engine that is down or hangs is told in the session, where it may have come back.
       const failure = asHatchwayError(error)

@@ -27,7 +27,11 @@ export interface ForwardSnapshot extends ListenerSnapshot {
   readonly bytesOut: number
 }
 
+type ContainerFacts = ForwardFacts['container']
+
 export interface ConnectionSnapshot extends LoginFacts {
+  /** Where it leads. Absent: to the gateway itself, or nothing was found, made or chosen yet. */
+  readonly container?: ContainerFacts
   /** The last byte of a session or forward, or when one began or ended. */
   readonly activeAt: number
   /** Of all its sessions and forwards, also those that ended. */
@@ -58,6 +62,8 @@ const READ_MS = 250
 
 export class ConnectionRegistry {
   readonly #live = new Map<string, Login>()
+  /** By the signal of its end, which a connection has before its login is over. */
+  readonly #places = new WeakMap<AbortSignal, ContainerFacts>()
   readonly #emit: (event: ForwardEvent) => void
   readonly #sessions: Pick<SessionRegistry, 'list' | 'kill'>
 
@@ -74,12 +80,19 @@ export class ConnectionRegistry {
     return login
   }
 
+  /** Said at the login, and by what makes or chooses a container later. */
+  leadsTo(closed: AbortSignal, { id, name }: ContainerFacts): void {
+    this.#places.set(closed, { id, name })
+  }
+
   /** Oldest first. */
   list(): ConnectionSnapshot[] {
     const sessions = this.#sessions.list()
-    return [...this.#live.values()].map((login) =>
-      login.snapshot(sessions.filter(({ connectionId }) => connectionId === login.facts.connectionId)),
-    )
+    return [...this.#live.values()].map((login) => {
+      const container = this.#places.get(login.closed)
+      const own = sessions.filter(({ connectionId }) => connectionId === login.facts.connectionId)
+      return { ...login.snapshot(own), ...(container && { container }) }
+    })
   }
 
   /** Its sessions are told why, then it ends. False: there is no such connection. */
@@ -158,6 +171,10 @@ class Login implements ForwardBook {
     this.#sessions--
     this.#add(session)
     if (this.#isLeaving && this.#sessions === 0) this.#disconnect(READ_MS)
+  }
+
+  get closed(): AbortSignal {
+    return this.#connection.closed
   }
 
   leave(): void {

@@ -37,7 +37,11 @@ export interface DestinationDependencies {
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
   readonly log: Logger
+  /** Takes where a connection leads, once it is made, chosen or entered. */
+  readonly led: Led
 }
+
+export type Led = (closed: AbortSignal, container: Container) => void
 
 export type Requester = Pick<Request, 'identity' | 'origin'>
 
@@ -214,6 +218,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       const found = await ('template' in sought ? fromTemplate(sought, signal, tell) : byName(sought, signal))
       // Found by the login's word, and another was chosen meanwhile.
       demandSame(sought, route)
+      if (!first) deps.led(closed, found)
       first ??= found
       if (found.id !== first.id) throw changed(route, first, found)
       return inside(who, found, route.user, signal)

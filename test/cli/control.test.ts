@@ -146,7 +146,7 @@ describe('the control socket', () => {
   it('says that a gateway does not answer rather than wait for ever', async () => {
     const silent = createServer(() => undefined).listen(path)
     await new Promise((resolve) => silent.once('listening', resolve))
-    await expect(allSessions(path, false)).rejects.toThrow('does not answer')
+    await expect(allSessions(path, false)).rejects.toThrow(`the gateway behind ${path} does not answer`)
     silent.close()
   })
 

@@ -31,6 +31,7 @@ const sessions = [session('aa11', 'c0ffee01'), session('aa22', 'c0ffee02', 'db')
 const connections = [
   connection('c0ffee01', 'alice', { sessions: sessions.slice(0, 1) }),
   connection('c0ffee02', 'alice', { sessions: sessions.slice(1) }),
+  connection('f00d', 'zed', { login: 'dev', container: { id: 'abcd'.repeat(16), name: 'quiet' } }),
   connection('beef', 'eve', { login: 'root@idle' }),
   connection('dead', 'bob', {
     login: 'other',
@@ -93,12 +94,17 @@ test.each([
   [{ containers: ['web'] }, ['c0ffee01', 'dead']],
   [{ containers: ['idle'] }, ['beef']],
   [{ containers: ['db0ff'] }, ['c0ffee02']],
+  // It came by config-ssh or a jump: its login is only the user inside.
+  [{ containers: ['quiet'] }, ['f00d']],
+  [{ containers: ['abcda'] }, ['f00d']],
   [{ identities: ['alice'], containers: ['web'] }, ['c0ffee01', 'c0ffee02', 'dead']],
 ])('%j ends whole connections, each once', async (options, expected) => {
   expect(await run(options)).toMatchObject({ killed: expected, error: undefined })
 })
 
 test('nobody and nothing named is a sentence', async () => {
+  // The value of a variable that is not set: the beginning of every id.
+  expect(await run({ connections: [''] })).toMatchObject({ killed: [], error: expect.stringContaining('no live') })
   expect(await run({})).toMatchObject({ killed: [], error: expect.stringContaining('whom?') })
   expect((await run({ identities: ['zoe'] })).error).toBe('no connection of zoe: `hatchway connections` shows them')
   expect((await run({ containers: ['x'] })).error).toContain('no connection into x')

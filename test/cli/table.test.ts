@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bytes, span } from '../../src/cli/amounts.ts'
+import { bytes, SINCE_WIDTH, since, span } from '../../src/cli/amounts.ts'
 import { type Column, table } from '../../src/cli/table.ts'
 
 interface Row {
@@ -60,3 +60,13 @@ it.each([
   [3_720_000, '1h2m'],
   [90_000_000, '1d1h'],
 ])('writes %i ms as %s', (milliseconds, text) => expect(span(milliseconds)).toBe(text))
+
+it.each([
+  [new Date(2026, 10, 30, 3, 4, 5), '03:04:05'],
+  [new Date(2026, 10, 29, 3, 4, 5), '11-29 03:04'],
+  [new Date(2025, 10, 30, 3, 4, 5), '2025-11-30'],
+])('writes since %s, seen in November 2026, as %s', (date, text) => {
+  const now = new Date(2026, 10, 30, 23, 0).getTime()
+  expect(since(date.getTime(), now)).toBe(text)
+  expect(text.length).toBeLessThanOrEqual(SINCE_WIDTH)
+})

@@ -66,7 +66,7 @@ async function session(
   const limits = { stepMs: limitMs, silentPullMs: limitMs }
   const made = createMadeContainers(engine, templates, instance, log, limits)
   const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: { endpoint: 'any' } })
-  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
+  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log, led: () => {} })
   const identity = {
     ...{ name: 'me', method: 'publickey', fingerprint: 'SHA256:x', source: 'test', groups: [] },
     ...{ principals: [], restrictions: UNRESTRICTED },

@@ -59,6 +59,18 @@ test('a login has its sessions, forwards and listeners, and the bytes of all it 
   expect(connections.list()[0]).toMatchObject({ bytesIn: 101, bytesOut: 10, forwards: [] })
 })
 
+test('a connection has the container that its login led to, said before it opened or after', () => {
+  const closed = new AbortController().signal
+  const sessions = new SessionRegistry()
+  const connections = new ConnectionRegistry(sessions)
+  connections.leadsTo(closed, container)
+  connections.open({ id: 'c1', identity, remote, user: 'dev', closed, leaving: () => {}, disconnect: () => {} })
+  expect(connections.list()[0]).toMatchObject({ login: 'dev', container })
+  connections.leadsTo(closed, { ...container, name: 'chosen' })
+  expect(connections.list()[0]).toMatchObject({ container: { name: 'chosen' } })
+  expect(world().connections.list()[0]).not.toHaveProperty('container')
+})
+
 test('it is active when a byte passes, and when something of it begins or ends', () => {
   vi.useFakeTimers({ now: 1000 })
   const { connections, book, session } = world()

@@ -26,6 +26,7 @@ function world(login: string, container: Container | 'none' = web) {
   const calls: string[] = []
   const refused = new Set<string>()
   const madeUntil: AbortSignal[] = []
+  const places: string[] = []
   /** `starts`: what a start makes of it. `answers`: the engine does, about names. */
   const state: {
     named: Container | undefined
@@ -82,9 +83,10 @@ function world(login: string, container: Container | 'none' = web) {
     },
   } as Partial<Gate> as Gate
   const who = { identity: anna, origin: { connectionId: '1', login, remote: { address: '::1', port: 1 } } }
-  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log })
+  const led = (_closed: AbortSignal, { name }: Container) => void places.push(name)
+  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log, led })
   const destination = destinations.open(who, patient, async () => {})
-  return { calls, refused, madeUntil, state, gate, destinations, destination, who }
+  return { calls, places, refused, madeUntil, state, gate, destinations, destination, who }
 }
 
 test('one that runs: to be there, as whom, to do what', async () => {
@@ -93,6 +95,19 @@ test('one that runs: to be there, as whom, to do what', async () => {
   expect(target.container).toBe(web)
   expect(calls).toEqual(['may enter', 'may enter as dev 1000', 'may shell (1000)', 'may pty (1000)'])
 })
+
+test.each(['dev@web', '+node'])(
+  'where %s leads is told once, also of a container that was made for it',
+  async (login) => {
+    const { places, gate, destination, destinations, who } = world(login)
+    const there = await destinations.check(who, destinations.routeFor({ login }), patient)
+    expect(there?.name).toBe(login === 'dev@web' ? 'web' : undefined)
+    expect(places).toEqual([])
+    await destination.enter(gate, [shell], patient)
+    await destination.enter(gate, [shell], patient)
+    expect(places).toEqual(['web'])
+  },
+)
 
 const stopped: Container = { ...web, state: 'exited' }
 

@@ -198,6 +198,7 @@ function world(wanted: Wanted = {}) {
     made: undefined,
     policy: decide,
     hostSuffixes: [],
+    led: () => {},
     log,
   })
   const destination = destinations.open(who, connectionClosed, async () => {})
