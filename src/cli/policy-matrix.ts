@@ -8,7 +8,7 @@ import { templateOwner } from '../policy/owner.ts'
 import { compilePolicy } from '../policy/policy.ts'
 import type { Action, Decision, Request } from '../policy/request.ts'
 import type { InsideUser } from '../policy/users.ts'
-import { type Column, table } from './table.ts'
+import { type Column, tableInBlocks } from './table.ts'
 
 /** `some`: some commands, ports or paths; `read`: sftp that only reads. */
 export type Cell = 'yes' | 'some' | 'read' | '-'
@@ -87,13 +87,17 @@ export function policyMatrix(question: MatrixQuestion): MatrixRow[] {
   return [...there.sort((a, b) => (a.container < b.container ? -1 : a.container > b.container ? 1 : 0)), ...made]
 }
 
+/** With every action, however narrow the terminal is: who does not see a column takes it for one that there is not. */
 export function matrixTable(rows: readonly MatrixRow[], width: number | undefined): string {
-  const columns: Column<MatrixRow>[] = [
+  const where: Column<MatrixRow>[] = [
     { head: 'CONTAINER', cell: ({ container }) => container, keep: true },
     { head: 'AS', cell: ({ users }) => users.join(', '), least: 6 },
-    ...ACTIONS_SHOWN.map(([head]) => ({ head: head.toUpperCase(), cell: ({ may }: MatrixRow) => may[head] ?? '-' })),
   ]
-  return table(columns, rows, width)
+  const may = ACTIONS_SHOWN.map(([head]) => ({
+    head: head.toUpperCase(),
+    cell: ({ may }: MatrixRow) => may[head] ?? '-',
+  }))
+  return tableInBlocks(where, may, rows, width)
 }
 
 /** Root, whom a rule names, and one whom none does. */

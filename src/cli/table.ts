@@ -31,18 +31,34 @@ export interface Column<Row> {
   readonly least?: number
 }
 
+/** As table(), but no column is left out: those that do not fit follow in a block below, behind `first` again. */
+export function tableInBlocks<Row>(
+  first: readonly Column<Row>[],
+  others: readonly Column<Row>[],
+  rows: readonly Row[],
+  width: number | undefined,
+): string {
+  const fits = (columns: readonly Column<Row>[]) => {
+    const filled = measured(columns, rows)
+    return width === undefined || fitting(filled, width).length === filled.length
+  }
+  const blocks: Column<Row>[][] = []
+  for (const column of others) {
+    const block = blocks.at(-1)
+    if (block && fits([...first, ...block, column])) block.push(column)
+    else blocks.push([column])
+  }
+  // Nothing is cut in a terminal that is too narrow for one column: it breaks the lines.
+  const drawn = (columns: readonly Column<Row>[]) => table(columns, rows, fits(columns) ? width : undefined)
+  return blocks.map((block) => drawn([...first, ...block])).join('\n')
+}
+
 /** Leaves out empty columns. No line is wider than `width`; undefined: nothing is cut. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string {
-  const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
-  const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
-  const filled = columns.flatMap((column, index) => {
-    if (!used[index]) return []
-    const texts = cells.map((row) => row[index] ?? '')
-    return [{ column, texts, wanted: texts.reduce((most, { length }) => Math.max(most, length), column.head.length) }]
-  })
+  const filled = measured(columns, rows)
   const shown = width === undefined ? filled : fitting(filled, width)
   const heads = shown.map(({ column }) => column.head)
-  const body = cells.map((_, row) => shown.map(({ texts }) => texts[row] ?? ''))
+  const body = rows.map((_, row) => shown.map(({ texts }) => texts[row] ?? ''))
   const drawn = new Table({
     head: heads,
     chars: NO_LINES,
@@ -59,6 +75,16 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .split('\n')
     .map((line) => `${line.trimEnd()}\n`)
     .join('')
+}
+
+function measured<Row>(columns: readonly Column<Row>[], rows: readonly Row[]) {
+  const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))))
+  const used = columns.map((_, index) => cells.some((row) => row[index] !== ''))
+  return columns.flatMap((column, index) => {
+    if (!used[index]) return []
+    const texts = cells.map((row) => row[index] ?? '')
+    return [{ column, texts, wanted: texts.reduce((most, { length }) => Math.max(most, length), column.head.length) }]
+  })
 }
 
 interface Sized {

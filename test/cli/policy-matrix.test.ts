@@ -65,10 +65,17 @@ it('without rules everybody is everybody, and labels still narrow', () => {
   expect(all.filter((row) => row.includes('@for-alice'))).toEqual([])
 })
 
-it.each([40, 80, 120])('the table fits %i columns', (width) => {
+it.each([40, 80, 120])('the table fits %i columns, and has every action: in blocks where it must', (width) => {
   const lines = matrixTable(rows('alice', RULES), width).trimEnd().split('\n')
-  expect(lines).toHaveLength(5)
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(width)
+  const heads = lines.filter((line) => line.startsWith('CONTAINER'))
+  expect(lines).toHaveLength(heads.length * 6 - 1)
+  const shown = heads.flatMap((line) => line.split(/ +/).slice(2))
+  expect(shown).toEqual(['SHELL', 'EXEC', 'SFTP', '-L', '-R', 'SOCKET', 'AGENT', 'X11', 'START'])
+})
+
+it('a terminal too narrow for a block has every action all the same', () => {
+  expect(matrixTable(rows('alice', RULES), 20)).toContain('START')
 })
 
 it.each([
