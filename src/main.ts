@@ -65,6 +65,8 @@ if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[
   addCompletion(program)
 }
 
+for (const command of program.commands) showOwnUsage(command, 'hatchway')
+
 // `hatchway ls | head`: a reader that has enough is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1))
 
@@ -77,6 +79,13 @@ try {
   const { message, exitCode } = await sentenceOf(error)
   process.stderr.write(message)
   exit(exitCode)
+}
+
+/** After an error of its arguments, what they are: not the program's list of commands, which a command would take over. */
+function showOwnUsage(command: Command, before: string): void {
+  const path = `${before} ${command.name()}`
+  command.showHelpAfterError(`usage: ${path} ${command.usage()}\n(${path} --help shows more)`)
+  for (const sub of command.commands) showOwnUsage(sub, path)
 }
 
 async function sentenceOf(error: unknown): Promise<{ message: string; exitCode: number }> {

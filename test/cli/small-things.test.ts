@@ -48,6 +48,19 @@ describe('without a command', () => {
   })
 })
 
+it.each([
+  [['policy', 'explain'], 'policy explain [options] <who> [user@container] [action...]'],
+  [['completion'], 'completion [options] <shell>'],
+  [['totp-secret'], 'totp-secret [options] <name>'],
+  [['sessions', '--nothing'], 'sessions [options]'],
+])('%j says how that command is used, not which commands there are', async (words, usage) => {
+  const { code, err } = await hatchway(words)
+  expect(code).toBe(1)
+  const command = words.filter((word) => !word.startsWith('-')).join(' ')
+  expect(err).toMatch(/^error: /)
+  expect(err.slice(err.indexOf('\n') + 1)).toBe(`usage: hatchway ${usage}\n(hatchway ${command} --help shows more)\n`)
+})
+
 describe('an address that is taken', () => {
   it('serve says what to do', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
