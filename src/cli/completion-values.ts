@@ -2,7 +2,8 @@
 import { levels } from 'pino'
 import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
-import { allSessions } from '../control/client.ts'
+import { allConnections, allSessions } from '../control/client.ts'
+import type { ConnectionRow } from '../control/protocol.ts'
 import { openEngine } from '../engine/choose.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { configFrom } from './flags.ts'
@@ -19,6 +20,9 @@ export type CompletionSource =
   | 'containers'
   | 'logins'
   | 'sessions'
+  | 'connections'
+  | 'connected-people'
+  | 'connected-containers'
   | 'people'
   | 'groups'
   | 'actions'
@@ -57,7 +61,7 @@ async function values(source: CompletionSource, words: readonly string[]): Promi
       return all.map(({ value, ...rest }) => ({ value: `${user}${value}`, ...rest }))
     }
     case 'sessions': {
-      const gateways = await allSessions(configOf(words).controlSocket, false)
+      const gateways = await allSessions(configOf(words).controlSocket, false, () => {})
       return gateways.flatMap(({ sessions }) =>
         sessions.map(({ id, identity, user, container }) => {
           // The user's name is the container's passwd's, and goes to a terminal.
@@ -65,11 +69,30 @@ async function values(source: CompletionSource, words: readonly string[]): Promi
         }),
       )
     }
+    case 'connections':
+      return (await live(words)).map(({ connectionId, identity, login, container }) => {
+        const where = container === undefined ? login : `${login} in ${container.name}`
+        return { value: connectionId, description: printable(`${identity.name}: ${where}`) }
+      })
+    case 'connected-people':
+      return plain((await live(words)).map(({ identity }) => identity.name))
+    case 'connected-containers':
+      return plain(
+        (await live(words)).flatMap(({ container, sessions, forwards, listeners }) => [
+          ...(container ? [container.name] : []),
+          ...[...sessions, ...forwards, ...listeners].map((each) => each.container.name),
+        ]),
+      )
     case 'people':
       return people(configOf(words))
     case 'groups':
       return plain(Object.values(configOf(words).users).flatMap(({ groups }) => groups))
   }
+}
+
+async function live(words: readonly string[]): Promise<readonly ConnectionRow[]> {
+  const gateways = await allConnections(configOf(words).controlSocket, () => {})
+  return gateways.flatMap(({ connections }) => connections)
 }
 
 /** The configuration that the command would have. */

@@ -22,6 +22,12 @@ const OPTIONS: Readonly<Record<string, CompletionSource>> = {
   identity: 'people',
   group: 'groups',
 }
+/** What can be ended is what is there: this command needs no engine, and knows whom no configuration names. */
+const KILL_OPTIONS: Readonly<Record<string, CompletionSource>> = {
+  connection: 'connections',
+  identity: 'connected-people',
+  container: 'connected-containers',
+}
 
 export function addCompletion(program: Command): void {
   const tree = completion(program, { completionCommandName: 'completion' })
@@ -37,13 +43,13 @@ export function addCompletion(program: Command): void {
       wanted.add(source)
       for (const { value, description = '' } of values.get(source) ?? []) complete(value, description)
     }
-    for (const command of tree.commands.values()) {
+    for (const [path, command] of tree.commands) {
       for (const [name, argument] of command.arguments) {
         const source = ARGUMENTS[name]
         if (source) argument.handler = offer(source)
       }
       for (const [name, option] of command.options) {
-        const source = OPTIONS[name]
+        const source = path === 'kill' ? (KILL_OPTIONS[name] ?? OPTIONS[name]) : OPTIONS[name]
         if (source) option.handler = offer(source)
       }
     }

@@ -31,6 +31,8 @@ async function complete(...words: string[]) {
   return out.split('\n').flatMap((line) => (line === '' || line.startsWith(':') ? [] : [line.split('\t')[0]]))
 }
 
+const SEEN = { identity: { name: 'by-key', fingerprint: 'SHA256:x' }, remote: { address: '::1', port: 1 } }
+
 describe('what is offered', () => {
   it.each([
     [['pol'], ['policy']],
@@ -60,19 +62,25 @@ describe('what is offered', () => {
     [['doctor', 'we'], []],
   ])('%j: %j', async (words, expected) => expect(await complete(...words)).toEqual(expected))
 
-  it('ids of sessions, from the gateways that run', async () => {
+  it('what can be ended, from the gateways that run', async () => {
     const path = join(folder, 'control.sock')
     const sessions = [
       {
         ...{ id: 'c0ffee01', state: 'running', connectionId: 'c1', user: 'dev\u001b]0;x\t', start: 'shell', tty: true },
-        ...{ identity: { name: 'alice', fingerprint: 'SHA256:x' }, remote: { address: '::1', port: 1 } },
+        ...SEEN,
         ...{ container: { id: 'a'.repeat(64), name: 'web' }, bytesIn: 0, bytesOut: 0, activeAt: 1, createdAt: 1 },
+      },
+    ]
+    const connections = [
+      {
+        ...{ ...SEEN, connectionId: 'beef01', container: { id: 'b'.repeat(64), name: 'db' }, login: 'dev' },
+        ...{ connectedAt: 1, activeAt: 1, bytesIn: 0, bytesOut: 0, sessions, forwards: [], listeners: [] },
       },
     ]
     const control: Control = await openControl(path, {
       status: () => ({ pid: 42, startedAt: 1, endpoints: [], hostKeys: [] }),
       sessions: () => sessions as never,
-      connections: () => [],
+      connections: () => connections as never,
       kill: () => false,
       killConnection: () => false,
       reload: async () => ({ keys: 0, problems: [], restart: [], ended: 0 }),
@@ -80,7 +88,10 @@ describe('what is offered', () => {
     try {
       expect(await complete('kill', '--control-socket', path, 'c0')).toEqual(['c0ffee01'])
       const [shown] = await valuesOf('sessions', ['--control-socket', path])
-      expect(shown?.description).toBe('alice: dev\\x1b]0;x\\x09@web')
+      expect(shown?.description).toBe('by-key: dev\\x1b]0;x\\x09@web')
+      expect(await complete('kill', '--control-socket', path, '--connection', '')).toEqual(['beef01'])
+      expect(await complete('kill', '--control-socket', path, '--identity', '')).toEqual(['by-key'])
+      expect(await complete('kill', '--control-socket', path, '--container', '')).toEqual(['db', 'web'])
     } finally {
       await control.close()
     }
