@@ -12,7 +12,16 @@ import { apply, type Change, changes, difference, plannedChange } from './ssh-co
 import type { EngineSource } from './ssh-config/from-engine.ts'
 import { demandSuffixes, fromGateway, gatewayOf } from './ssh-config/from-gateway.ts'
 import type { Hosts } from './ssh-config/hosts.ts'
-import { hasInclude, hasInline, includeLine, withInclude, withInline, withoutOurs } from './ssh-config/include.ts'
+import {
+  hasInclude,
+  hasInline,
+  includeLine,
+  isOurFile,
+  partsOf,
+  withInclude,
+  withInline,
+  withoutOurs,
+} from './ssh-config/include.ts'
 import type { HostSource } from './ssh-config/source.ts'
 import { createTaken } from './ssh-config/taken.ts'
 
@@ -214,9 +223,9 @@ async function watch(source: EngineSource, places: Places, { inline }: ConfigSsh
 async function uninstall(places: Places, one: boolean, options: ConfigSshOptions, print: Print): Promise<void> {
   const { sshConfig, folder } = places
   const there = one ? [] : (await readdir(folder).catch(() => [])).map((name) => join(folder, name))
-  const files = [...new Set([places.entries, places.knownHosts, ...there.filter((file) => OURS.test(file))])]
+  const files = [...new Set([places.entries, places.knownHosts, ...there.filter((file) => isOurFile(file))])]
   // The hosts of an --inline have no file of their own, but their known_hosts is there.
-  const parts = new Set(files.map((file) => file.replace(OURS, '$1config')))
+  const parts = partsOf(files)
   const isLink = await lstat(sshConfig).then(
     (stats) => stats.isSymbolicLink(),
     () => false,
@@ -233,6 +242,3 @@ async function uninstall(places: Places, one: boolean, options: ConfigSshOptions
   await rmdir(folder).catch(() => {})
   print(all.length === 0 ? 'nothing to remove\n' : `removed from ${sshConfig}\n`)
 }
-
-/** A file of ours in the folder: "config", "known_hosts", or "gateway-2222.config". */
-const OURS = /(^|[/\\]|\.)(?:config|known_hosts)$/

@@ -10,7 +10,7 @@ import { examineEngine } from '../../src/cli/examine-engine.ts'
 import { examinePort } from '../../src/cli/examine-port.ts'
 import { examineSsh } from '../../src/cli/examine-ssh.ts'
 import { entries as connectEntries } from '../../src/cli/ssh-config/entries.ts'
-import { withInclude } from '../../src/cli/ssh-config/include.ts'
+import { withInclude, withInline } from '../../src/cli/ssh-config/include.ts'
 import type { LoadedConfig } from '../../src/config/load.ts'
 import { GREETING } from '../../src/ssh/greeting.ts'
 import { hatchway } from '../support/program.ts'
@@ -63,6 +63,22 @@ it('the ssh configuration: not set up, set up, and half taken away', async () =>
     found: expect.stringContaining(`${program}, which is not there any more`),
     advice: expect.stringContaining('config-ssh'),
   })
+})
+
+it('hosts of gateways on other machines are known, without and beside those of this one', async () => {
+  const config = async () =>
+    (await examineSsh(folder)).flatMap(({ check, ...found }) => (check === 'ssh config' ? found : []))
+  const ours = join(folder, 'hatchway')
+  await mkdir(ours, { recursive: true })
+  const [far, inline] = [join(ours, 'build.example-2222.config'), join(ours, 'other-22.config')]
+  await writeFile(far, 'Host web\n')
+  await writeFile(join(ours, 'other-22.known_hosts'), '')
+  await writeFile(join(folder, 'config'), withInclude(withInline('', inline, 'Host db\n'), far))
+  const own = join(folder, 'config')
+  expect((await config()).toSorted((a, b) => (a.found < b.found ? -1 : 1))).toEqual([
+    { state: 'ok', found: `${own} has the containers of other as hosts` },
+    { state: 'ok', found: `${own} includes ${far}` },
+  ])
 })
 
 it('the ssh client is named with its version', async () => {

@@ -55,3 +55,15 @@ function marks(file: string): readonly [first: string, last: string] {
 export function includeLine(file: string): string {
   return `Include "${portablePath(file)}"`
 }
+
+/** A file of ours in the folder: "config", "known_hosts", or, of a gateway on another machine, "gateway-2222.config". */
+const OUR_FILE = /(^|[/\\]|\.)(?:config|known_hosts)$/
+
+export function isOurFile(file: string): boolean {
+  return OUR_FILE.test(file)
+}
+
+/** Those that ssh_config includes or has the hosts of: with --inline there is only the known_hosts of one. */
+export function partsOf(files: readonly string[]): ReadonlySet<string> {
+  return new Set(files.map((file) => file.replace(OUR_FILE, '$1config')))
+}
