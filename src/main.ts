@@ -65,7 +65,7 @@ if (/^(complete|completion|help|-h|--help|undefined)$/.test(String(process.argv[
   addCompletion(program)
 }
 
-for (const command of program.commands) showOwnUsage(command, 'hatchway')
+for (const command of program.commands) showOwnUsage(command, PROGRAM_NAME)
 
 // `hatchway ls | head`: a reader that has enough is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1))

@@ -47,7 +47,7 @@ export async function kill(config: Config, options: KillOptions, print: (line: s
     for (const id of connections) wanted.push(...byPrefix('connections', id, known, problems))
     const these = (of: string, meant: (row: ConnectionRow) => boolean) => {
       const found = live.filter(({ row }) => meant(row))
-      if (found.length === 0) problems.push(`no connection ${of}: \`hatchway connections\` shows them`)
+      if (found.length === 0) problems.push(`no connection ${of}: \`${PROGRAM_NAME} connections\` shows them`)
       wanted.push(...found.map(({ kill }) => kill))
     }
     for (const name of identities) these(`of ${name}`, ({ identity }) => identity.name === name)
@@ -72,7 +72,7 @@ function byPrefix(what: Wanted['what'], id: string, live: readonly Wanted[], pro
   if (found.length === 1) return found
   problems.push(
     found.length === 0
-      ? `no live ${singular(what)} ${id}: \`hatchway ${what}\` shows them`
+      ? `no live ${singular(what)} ${id}: \`${PROGRAM_NAME} ${what}\` shows them`
       : `several ${what} begin with ${id}: ${found.map((each) => each.id).join(', ')}`,
   )
   return []
