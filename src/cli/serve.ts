@@ -67,6 +67,7 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
   ])
   log.info('stopped')
   await closeLog()
+  signals.endOfHangUp()
   return 0
 }
 
@@ -95,11 +96,14 @@ interface Signals {
   readonly firstStop: Promise<NodeJS.Signals>
   readonly secondStop: AbortSignal
   onReload(callback: () => void): void
+  /** Where the terminal was closed: ends the process by that signal, since node's own exit aborts without its terminal. */
+  endOfHangUp(): void
 }
 
 function listenToSignals(): Signals {
   const second = new AbortController()
   let stops = 0
+  let hungUp = false
   let reload: () => void = () => undefined
   const first = deferred<NodeJS.Signals>()
   const stop = (signal: NodeJS.Signals) => {
@@ -109,12 +113,21 @@ function listenToSignals(): Signals {
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   // At a terminal it says that the terminal was closed, and nobody would see this gateway any more.
-  process.on('SIGHUP', process.stderr.isTTY ? stop : () => reload())
+  const closed = () => {
+    hungUp = true
+    stop()
+  }
+  process.on('SIGHUP', process.stderr.isTTY ? closed : () => reload())
   return {
     firstStop: first.promise,
     secondStop: second.signal,
     onReload: (callback) => {
       reload = callback
+    },
+    endOfHangUp: () => {
+      if (!hungUp) return
+      process.removeAllListeners('SIGHUP')
+      process.kill(process.pid, 'SIGHUP')
     },
   }
 }

@@ -83,7 +83,8 @@ describe('a terminal that is closed', () => {
     })
     await terminal.expect('listening', 60_000)
     terminal.kill('SIGHUP')
-    expect(await terminal.exit(60_000)).toBe(0)
+    await terminal.expect('stopped', 60_000)
+    expect(await terminal.exit(60_000)).toBe(129)
   })
 })
 
