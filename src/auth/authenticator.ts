@@ -118,18 +118,19 @@ export async function openAuthenticator(
   ): Promise<Identity | undefined> {
     const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
     let facts: object = {}
-    const refuse = (reason: string, via?: string) => {
+    const refuse = (reason: string, via?: string, level: 'info' | 'debug' = 'info') => {
       const whose = { ...connectionFacts(context), fingerprint: fingerprint(blob) }
-      const level = beyondLoudKeys(context.keysRefused) ? 'debug' : 'info'
       log[level]({ ...whose, ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
+    // Of what anybody can make up, a few lines are enough; of a key that somebody here knows there is always one.
+    const madeUp = beyondLoudKeys(context.keysRefused) ? 'debug' : 'info'
     if (isCertificate(blob) && !certificate) {
-      refuse('the certificate is malformed')
+      refuse('the certificate is malformed', undefined, madeUp)
       return undefined
     }
     // Before a field is logged or given to a program: sshd does not even parse an unsigned one (sshkey.c, cert_parse).
     if (certificate && !isSigned(certificate, signatureAlgorithms)) {
-      refuse('the certificate’s signature is not the authority’s, or by an algorithm not allowed')
+      refuse('the certificate’s signature is not the authority’s, or by an algorithm not allowed', undefined, madeUp)
       return undefined
     }
     if (certificate) facts = factsOf(certificate)

@@ -112,10 +112,12 @@ function listenToSignals(): Signals {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  // At a terminal it says that the terminal was closed, and nobody would see this gateway any more.
-  const closed = () => {
+  // At a terminal it says that the terminal was closed, and nobody would see this gateway any more. It may come twice, from
+  // the shell and from the kernel, and only the first one is meant.
+  const closed = (signal: NodeJS.Signals) => {
+    if (hungUp) return
     hungUp = true
-    stop()
+    stop(signal)
   }
   process.on('SIGHUP', process.stderr.isTTY ? closed : () => reload())
   return {

@@ -151,14 +151,23 @@ describe('authorised keys', () => {
     expect(lines.find(({ msg }) => msg === 'key not accepted')?.reason).toMatch(reason)
   })
 
-  it('are no longer told of at info when a client has asked about six', async () => {
+  it('are told of whenever they are asked about, what a client has made up only among its first six', async () => {
     const file = join(directory, 'ak')
     const key = publicKey('limited')
     writeFileSync(file, `from="10.0.0.0/8" ${key}`)
     const authenticator = await withFile(file)
-    for (let keysRefused = 0; keysRefused < 10; keysRefused++)
+    const type = 'ssh-ed25519-cert-v01@openssh.com'
+    const madeUp = {
+      algorithm: type,
+      blob: Buffer.concat([Buffer.from([0, 0, 0, type.length]), Buffer.from(`${type}?`)]),
+    }
+    for (let keysRefused = 0; keysRefused < 10; keysRefused++) {
       await authenticator.publicKey(offered(key), { ...context, keysRefused })
-    expect(lines.filter(({ msg }) => msg === 'key not accepted')).toHaveLength(6)
+      await authenticator.publicKey(madeUp, { ...context, keysRefused })
+    }
+    const reasons = lines.filter(({ msg }) => msg === 'key not accepted').map(({ reason }) => String(reason))
+    expect(reasons.filter((reason) => reason.includes('from'))).toHaveLength(10)
+    expect(reasons.filter((reason) => reason.includes('malformed'))).toHaveLength(6)
   })
 
   it('on two lines: the first that admits counts', async () => {

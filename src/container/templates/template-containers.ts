@@ -176,7 +176,7 @@ export function createMadeContainers(
       log.info({ container: name }, 'container removed')
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
-      if (lifecycle !== engine.lifecycle) left.set(name, lifecycle)
+      left.set(name, lifecycle)
     }
     fresh.delete(name)
   }
@@ -188,15 +188,22 @@ export function createMadeContainers(
       const maker = labels[LABELS.instance] ?? ''
       if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
       await lifecycleOf().remove(id, removal(stopped.signal))
+      left.delete(name)
       log.info({ container: name }, 'removed a container that was left behind')
     }
   }
 
   async function sweepLeft(): Promise<void> {
     for (const [name, lifecycle] of left) {
-      await lifecycle.remove(name, removal(stopped.signal))
-      left.delete(name)
-      log.info({ container: name }, 'removed a container that was left behind')
+      // Those of the engine in use are in its list.
+      if (lifecycle === engine.lifecycle) continue
+      try {
+        await lifecycle.remove(name, removal(stopped.signal))
+        left.delete(name)
+        log.info({ container: name }, 'removed a container that was left behind')
+      } catch (error) {
+        log.debug({ container: name, err: error }, 'could not be removed on the engine that made it')
+      }
     }
   }
 
