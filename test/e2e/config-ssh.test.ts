@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { loadHostKeys } from '../../src/auth/hostkeys.ts'
 import { docker, startContainer, type TestContainer, testName } from '../support/containers.ts'
 import { type Gateway, MAIN, startGateway } from '../support/gateway.ts'
 import { run } from '../support/run.ts'
@@ -33,11 +34,10 @@ describe('config-ssh', { timeout: 120_000 }, () => {
     }
     config = join(home, '.ssh', 'config')
     await writeFile(config, mine, { mode: 0o600 })
-    const made = await startGateway({ keys, engine: 'docker' })
-    const hostKey = /"file":"([^"]+)\/ssh_host_ed25519_key"/.exec(made.log())?.[1] ?? ''
-    await cp(hostKey, state, { recursive: true, filter: (path) => path === hostKey || path.includes('ssh_host_') })
-    await made.stop()
-    // Its host keys are the person's, for a gateway that runs and for one that is started for a connection.
+    // Its host keys are the person's alone, for a gateway that runs and for one that is started for a connection: what has
+    // the same host key is taken for one's own, and other tests' gateways share theirs.
+    await mkdir(state, { mode: 0o700 })
+    await loadHostKeys({ hostKeys: [], keysDirectory: state }, () => {})
     gateway = await startGateway({ keys, engine: 'docker', args: ['--keys', state] })
     web = await startContainer('debian', { name: testName('web'), args: ['--hostname', 'hw-web'] })
   })
