@@ -23,6 +23,7 @@ export function registerLs(program: Command): void {
       const [{ ls }, { configFrom }] = await Promise.all([import('../ls.ts'), import('../flags.ts')])
       print(await ls(configFrom(flags).config, { json, running, wide }))
       // For a person; a program reads the table or the JSON.
-      if (!json && process.stdout.isTTY) print(`\nTo enter one: ${PROGRAM_NAME} config-ssh, once, then ssh USER@NAME\n`)
+      if (!json && process.stdout.isTTY)
+        print(`\nTo enter one:\n  ${PROGRAM_NAME} config-ssh  # once\n  ssh USER@NAME\n`)
     })
 }
