@@ -1,59 +1,31 @@
 /**
- * Where a connection leads: its login names a container or a template; the policy says whether there is one for this
- * identity; a template's container is made, one that does not run is started.
+ * Where one connection leads: what it has chosen and entered first, which all its sessions enter. A template's container is
+ * made, one that does not run is started.
  */
 
-import type { Logger } from 'pino'
 import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
-import type { Containers, Target } from '../container/containers.ts'
+import type { Target } from '../container/containers.ts'
 import { brief, notFound } from '../container/find.ts'
 import type { ContainerHost } from '../container/host-names.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
-import type { Starter } from '../container/lifecycle/starter.ts'
-import {
-  asksForGateway,
-  type RequestedLogin,
-  type Route,
-  routeOf,
-  type TemplateRoute,
-  targetOf,
-} from '../container/route.ts'
-import { noTemplate, type Plan, plannedContainer } from '../container/templates/template.ts'
-import type { MadeContainers, Tell } from '../container/templates/template-containers.ts'
-import type { Container, ContainerSummary } from '../engine/engine.ts'
+import { type Route, routeOf, type TemplateRoute, targetOf } from '../container/route.ts'
+import { noTemplate } from '../container/templates/template.ts'
+import type { Tell } from '../container/templates/template-containers.ts'
+import type { Container } from '../engine/engine.ts'
 import type { PickerQuestion } from '../picker/ask.ts'
-import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
-import { demandEntry, type Gate, type Granted } from '../policy/gate.ts'
-import { templateOwner } from '../policy/owner.ts'
-import type { Policy } from '../policy/policy.ts'
-import type { Action, Request } from '../policy/request.ts'
+import type { PickerEntry } from '../picker/entry.ts'
+import type { Gate, Granted } from '../policy/gate.ts'
+import type { Action } from '../policy/request.ts'
+import { createLookup, type Lookup, type LookupDependencies, type Requester } from './lookup.ts'
 
-export interface DestinationDependencies {
-  readonly containers: Containers
-  readonly starter: Starter
-  /** Absent where the configuration has no templates. */
-  readonly made: MadeContainers | undefined
-  readonly policy: Policy
-  /** Taken off host names: ".ctr". */
-  readonly hostSuffixes: readonly string[]
-  readonly log: Logger
+export interface DestinationDependencies extends LookupDependencies {
   /** Takes where a connection leads, once it is made, chosen or entered. */
   readonly led: Led
 }
 
 export type Led = (closed: AbortSignal, container: Container) => void
 
-export type Requester = Pick<Request, 'identity' | 'origin'>
-
-export interface Destinations {
-  routeFor(login: RequestedLogin): Route
-  /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
-  find(who: Requester, route: Route, signal: AbortSignal): Promise<Container>
-  /**
-   * Does this route lead anywhere? Nothing is made or started. Returns the container, if the route names one.
-   * @throws HatchwayError
-   */
-  check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined>
+export interface Destinations extends Pick<Lookup, 'routeFor' | 'find' | 'check'> {
   /**
    * Of one connection, or of one round of a session in it.
    * @param closed its end: what was made or started for it is not needed any more
@@ -100,78 +72,9 @@ export interface Entered {
 }
 
 export function createDestinations(deps: DestinationDependencies): Destinations {
-  const { containers, policy, made } = deps
-  const routeFor = (login: RequestedLogin) => routeOf(login, deps.hostSuffixes)
-  const mayEnter = (who: Requester) => async (container: Container | ContainerSummary) =>
-    (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
-
-  async function find(who: Requester, route: Route, signal: AbortSignal): Promise<Container> {
-    if (!('container' in route)) throw namesNoContainer(route)
-    return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
-  }
-
-  /** Running or not. */
-  async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Target> {
-    return inside(who, await find(who, route, signal), route.user, signal)
-  }
-
-  async function inside(
-    who: Requester,
-    container: Container,
-    user: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Target> {
-    const info = await containers.envInfo(container, user, who.identity.name, signal)
-    await demandEntry(policy, { ...who, container, user: info }, deps.log)
-    return { container, info }
-  }
-
-  /** The container that a template would be made into. A template they may not use is not there. */
-  async function plan(who: Requester, route: TemplateRoute): Promise<Plan> {
-    const { name: template, kind } = route.template
-    const found = made?.plan(route, templateOwner(who.identity))
-    const action = { kind: 'create', template, personal: kind === 'personal' } as const
-    const decision = found && (await policy({ ...who, container: plannedContainer(found), action }))
-    if (!found || !decision?.allowed) throw noTemplate(template)
-    return found
-  }
-
-  async function check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined> {
-    try {
-      if (!('template' in route)) return (await resolve(who, route, signal)).container
-      await plan(who, route)
-      return undefined
-    } catch (error) {
-      const failure = asHatchwayError(error)
-      if (!asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) throw error
-      // To jump and to pick there must be something.
-      const { done } = await entries(who, signal).next()
-      if (done) throw error
-      return undefined
-    }
-  }
-
-  async function isToGateway(who: Requester, signal: AbortSignal): Promise<boolean> {
-    const route = routeFor(who.origin)
-    if (!('container' in route && route.bare)) return asksForGateway(route, false)
-    const found = await find(who, route, signal).catch(asHatchwayError)
-    return asksForGateway(route, !isFailure(found, 'CONTAINER_NOT_FOUND'))
-  }
-
-  async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
-    for await (const container of containers.visible(mayEnter(who), signal)) {
-      const mayStart =
-        deps.starter.canStart(container.state) &&
-        (await policy({ ...who, container, action: { kind: 'start' } })).allowed
-      yield containerEntry(container, mayStart)
-    }
-    for (const name of made?.names ?? []) {
-      for (const kind of ['fresh', 'personal'] as const) {
-        const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)
-        if (planned) yield templateEntry(name, kind, planned.spec.image)
-      }
-    }
-  }
+  const { containers, made } = deps
+  const lookup = createLookup(deps)
+  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries } = lookup
 
   function open(
     who: Requester,
@@ -306,12 +209,4 @@ function changed(route: Route, was: Container, now?: Container): HatchwayError {
   const short = ({ id }: Container) => id.slice(0, 12)
   const what = now ? `is another container now (${short(now)}, it was ${short(was)})` : `(${short(was)}) is gone`
   return new HatchwayError('CONTAINER_CHANGED', `${name} ${what}: connect again`)
-}
-
-function namesNoContainer(route: Route): HatchwayError {
-  if ('template' in route) return noTemplate(route.template.name)
-  return new HatchwayError(
-    'CONTAINER_NOT_FOUND',
-    'no container named: ssh USER@CONTAINER@GATEWAY, see `ssh GATEWAY ls`',
-  )
 }

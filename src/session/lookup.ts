@@ -1,0 +1,135 @@
+/**
+ * Where a login name leads: it names a container or a template, and the policy says whether there is one for this identity.
+ * Nothing is made or started. What one connection makes of it is destination.ts.
+ */
+
+import type { Logger } from 'pino'
+import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
+import type { Containers, Target } from '../container/containers.ts'
+import type { Starter } from '../container/lifecycle/starter.ts'
+import { asksForGateway, type RequestedLogin, type Route, routeOf, type TemplateRoute } from '../container/route.ts'
+import { noTemplate, type Plan, plannedContainer } from '../container/templates/template.ts'
+import type { MadeContainers } from '../container/templates/template-containers.ts'
+import type { Container, ContainerSummary } from '../engine/engine.ts'
+import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
+import { demandEntry } from '../policy/gate.ts'
+import { templateOwner } from '../policy/owner.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Request } from '../policy/request.ts'
+
+export interface LookupDependencies {
+  readonly containers: Containers
+  readonly starter: Starter
+  /** Absent where the configuration has no templates. */
+  readonly made: MadeContainers | undefined
+  readonly policy: Policy
+  /** Taken off host names: ".ctr". */
+  readonly hostSuffixes: readonly string[]
+  readonly log: Logger
+}
+
+export type Requester = Pick<Request, 'identity' | 'origin'>
+
+export interface Lookup {
+  routeFor(login: RequestedLogin): Route
+  /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
+  find(who: Requester, route: Route, signal: AbortSignal): Promise<Container>
+  /**
+   * Does this route lead anywhere? Returns the container, if the route names one.
+   * @throws HatchwayError
+   */
+  check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined>
+  mayEnter(who: Requester): (container: Container | ContainerSummary) => Promise<boolean>
+  /** The user inside, who may be entered as. @throws HatchwayError */
+  inside(who: Requester, container: Container, user: string | undefined, signal: AbortSignal): Promise<Target>
+  /** The container that a template would be made into. A template they may not use is not there. @throws HatchwayError */
+  plan(who: Requester, route: TemplateRoute): Promise<Plan>
+  /** Does their login name nothing, or a word that is no container? */
+  isToGateway(who: Requester, signal: AbortSignal): Promise<boolean>
+  /** What they may pick. @throws HatchwayError ENGINE_* */
+  entries(who: Requester, signal: AbortSignal): AsyncIterable<PickerEntry>
+}
+
+export function createLookup(deps: LookupDependencies): Lookup {
+  const { containers, policy, made } = deps
+  const routeFor = (login: RequestedLogin) => routeOf(login, deps.hostSuffixes)
+  const mayEnter = (who: Requester) => async (container: Container | ContainerSummary) =>
+    (await policy({ ...who, container, action: { kind: 'enter' } })).allowed
+
+  async function find(who: Requester, route: Route, signal: AbortSignal): Promise<Container> {
+    if (!('container' in route)) throw namesNoContainer(route)
+    return containers.resolve(route.container, mayEnter(who), signal, who.origin.host !== undefined)
+  }
+
+  /** Running or not. */
+  async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Target> {
+    return inside(who, await find(who, route, signal), route.user, signal)
+  }
+
+  async function inside(
+    who: Requester,
+    container: Container,
+    user: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Target> {
+    const info = await containers.envInfo(container, user, who.identity.name, signal)
+    await demandEntry(policy, { ...who, container, user: info }, deps.log)
+    return { container, info }
+  }
+
+  async function plan(who: Requester, route: TemplateRoute): Promise<Plan> {
+    const { name: template, kind } = route.template
+    const found = made?.plan(route, templateOwner(who.identity))
+    const action = { kind: 'create', template, personal: kind === 'personal' } as const
+    const decision = found && (await policy({ ...who, container: plannedContainer(found), action }))
+    if (!found || !decision?.allowed) throw noTemplate(template)
+    return found
+  }
+
+  async function check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined> {
+    try {
+      if (!('template' in route)) return (await resolve(who, route, signal)).container
+      await plan(who, route)
+      return undefined
+    } catch (error) {
+      const failure = asHatchwayError(error)
+      if (!asksForGateway(route, failure.code !== 'CONTAINER_NOT_FOUND')) throw error
+      // To jump and to pick there must be something.
+      const { done } = await entries(who, signal).next()
+      if (done) throw error
+      return undefined
+    }
+  }
+
+  async function isToGateway(who: Requester, signal: AbortSignal): Promise<boolean> {
+    const route = routeFor(who.origin)
+    if (!('container' in route && route.bare)) return asksForGateway(route, false)
+    const found = await find(who, route, signal).catch(asHatchwayError)
+    return asksForGateway(route, !isFailure(found, 'CONTAINER_NOT_FOUND'))
+  }
+
+  async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
+    for await (const container of containers.visible(mayEnter(who), signal)) {
+      const mayStart =
+        deps.starter.canStart(container.state) &&
+        (await policy({ ...who, container, action: { kind: 'start' } })).allowed
+      yield containerEntry(container, mayStart)
+    }
+    for (const name of made?.names ?? []) {
+      for (const kind of ['fresh', 'personal'] as const) {
+        const planned = await plan(who, { template: { name, kind } }).catch(() => undefined)
+        if (planned) yield templateEntry(name, kind, planned.spec.image)
+      }
+    }
+  }
+
+  return { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries }
+}
+
+function namesNoContainer(route: Route): HatchwayError {
+  if ('template' in route) return noTemplate(route.template.name)
+  return new HatchwayError(
+    'CONTAINER_NOT_FOUND',
+    'no container named: ssh USER@CONTAINER@GATEWAY, see `ssh GATEWAY ls`',
+  )
+}
