@@ -16,16 +16,16 @@ import type { PickerQuestion } from '../picker/ask.ts'
 import type { PickerEntry } from '../picker/entry.ts'
 import type { Gate, Granted } from '../policy/gate.ts'
 import type { Action } from '../policy/request.ts'
-import { createLookup, type Lookup, type LookupDependencies, type Requester } from './lookup.ts'
+import { createRoutes, type Requester, type Routes, type RoutesDependencies } from './routes.ts'
 
-export interface DestinationDependencies extends LookupDependencies {
+export interface DestinationDependencies extends RoutesDependencies {
   /** Takes where a connection leads, once it is made, chosen or entered. */
   readonly led: Led
 }
 
 export type Led = (closed: AbortSignal, container: Container) => void
 
-export interface Destinations extends Pick<Lookup, 'routeFor' | 'find' | 'check'> {
+export interface Destinations extends Pick<Routes, 'routeFor' | 'find' | 'check'> {
   /**
    * Of one connection, or of one round of a session in it.
    * @param closed its end: what was made or started for it is not needed any more
@@ -73,8 +73,8 @@ export interface Entered {
 
 export function createDestinations(deps: DestinationDependencies): Destinations {
   const { containers, made } = deps
-  const lookup = createLookup(deps)
-  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries } = lookup
+  const routes = createRoutes(deps)
+  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries } = routes
 
   function open(
     who: Requester,

@@ -17,7 +17,7 @@ import { templateOwner } from '../policy/owner.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Request } from '../policy/request.ts'
 
-export interface LookupDependencies {
+export interface RoutesDependencies {
   readonly containers: Containers
   readonly starter: Starter
   /** Absent where the configuration has no templates. */
@@ -30,7 +30,7 @@ export interface LookupDependencies {
 
 export type Requester = Pick<Request, 'identity' | 'origin'>
 
-export interface Lookup {
+export interface Routes {
   routeFor(login: RequestedLogin): Route
   /** The container that a route names. @throws HatchwayError CONTAINER_NOT_FOUND (also for one they may not enter), ... */
   find(who: Requester, route: Route, signal: AbortSignal): Promise<Container>
@@ -50,7 +50,7 @@ export interface Lookup {
   entries(who: Requester, signal: AbortSignal): AsyncIterable<PickerEntry>
 }
 
-export function createLookup(deps: LookupDependencies): Lookup {
+export function createRoutes(deps: RoutesDependencies): Routes {
   const { containers, policy, made } = deps
   const routeFor = (login: RequestedLogin) => routeOf(login, deps.hostSuffixes)
   const mayEnter = (who: Requester) => async (container: Container | ContainerSummary) =>
