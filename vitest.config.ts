@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 import { testFiles } from './test/run/kinds.ts'
 import { LongFirst } from './test/run/order.ts'
 
-const { fast, engine } = testFiles()
+const { fast, engine, engines } = testFiles()
 const common = {
   pool: 'forks',
   testTimeout: 30_000,
@@ -30,6 +30,22 @@ export default defineConfig({
           retry: 1,
         },
       },
+      // scripts/engines.sh prepares the machine for these, and asks for them.
+      ...(process.env.HATCHWAY_ENGINES === undefined
+        ? []
+        : [
+            {
+              test: {
+                ...common,
+                name: 'engines',
+                include: [...engines],
+                globalSetup: './test/run/shared.ts',
+                // Each file has an engine or a few of its own.
+                maxWorkers: 2,
+                retry: 1,
+              },
+            },
+          ]),
     ],
   },
 })

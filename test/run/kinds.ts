@@ -1,4 +1,7 @@
-/** Which tests need a container engine: those that import, directly or not, what starts containers or engines. */
+/**
+ * Which tests need a container engine: those that import, directly or not, what starts containers or engines; and which are
+ * only for `./hatchway test --engines`.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 
@@ -13,10 +16,18 @@ const ENGINE = [
   'guest/world.ts',
 ].map((file) => join(top, 'test', file))
 
+/**
+ * Engines that a machine for development need not have: scripts/engines.sh prepares it for them. A test is of this kind by its
+ * own line here, or by that of a file that it imports.
+ */
+const ENGINES = ['support/containerd.ts'].map((file) => join(top, 'test', file))
+
 export interface Kinds {
   /** Paths from the project's folder, as vitest's `include` takes them. */
   readonly fast: readonly string[]
   readonly engine: readonly string[]
+  /** Of `./hatchway test --engines`, and of no other run. */
+  readonly engines: readonly string[]
 }
 
 export function testFiles(): Kinds {
@@ -26,11 +37,15 @@ export function testFiles(): Kinds {
     .map((file) => join(top, 'test', file))
     .sort()
   for (const file of tests) closures.set(file, closure(file, new Set()))
-  const needsEngine = (file: string) => ENGINE.some((one) => closures.get(file)?.has(one))
+  const isOneOf = (kind: readonly string[]) => (file: string) => kind.some((one) => closures.get(file)?.has(one))
+  const ofEngines = tests.filter(isOneOf(ENGINES))
+  const others = tests.filter((file) => !ofEngines.includes(file))
+  const needsEngine = isOneOf(ENGINE)
   const named = (files: readonly string[]) => files.map((file) => relative(top, file))
   return {
-    fast: named(tests.filter((file) => !needsEngine(file))),
-    engine: named(tests.filter(needsEngine)),
+    fast: named(others.filter((file) => !needsEngine(file))),
+    engine: named(others.filter(needsEngine)),
+    engines: named(ofEngines),
   }
 }
 
