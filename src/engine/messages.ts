@@ -157,6 +157,7 @@ export const START_FAILURE_TEXTS: readonly string[] = [
   'failed to create runc ',
   // The last step of runc and of crun, whose code is 1.
   'exec /',
+  'exec `',
   'exec: ',
   // Podman.
   'Error: runc: ',
@@ -167,7 +168,7 @@ export const START_FAILURE_TEXTS: readonly string[] = [
 ]
 
 /** What the runtimes say of an execve(2) that failed: the whole of it, since a program that ends with 1 says anything. */
-const EXECVE_FAILED = /^exec(?: \/\S*)?: (?:argument list too long|exec format error)\s*$/i
+const EXECVE_FAILED = /^exec(?: \/\S*| `[^`\n]*`)?: (?:argument list too long|exec format error)\s*$/i
 
 /** May these words, with which an exec ended with this code, be those of an engine that could not start it? */
 export function mayBeStartFailure(text: string, code: number): boolean {
@@ -184,6 +185,10 @@ export function withoutAttachNoise(text: string): string {
 const OTHER_FILE =
   /\b(?:l?stat|open\w*|read\w*|mkdir|mount|access) [`"]?(\/[^\s:`"]+)[`"]?: (?:no such file|not a directory|permission denied|operation not permitted)/i
 
+/** Of runc, then of crun: a user or group whose number the container's user namespace does not have. */
+const UNMAPPED =
+  /\bunmapped (?:user|group) in user namespace|\bset(?:resuid|resgid|groups)(?: to `\d+`)?: invalid argument/i
+
 /** What the runtime itself needed and did not find, as /dev/null: the program may well be there. */
 function isOfAnotherFile(text: string, command: string): boolean {
   const [, file] = OTHER_FILE.exec(text) ?? []
@@ -194,9 +199,14 @@ function isOfAnotherFile(text: string, command: string): boolean {
 export function startFailure(text: string, command: string, cwd: string, about: About): StartFailure | undefined {
   const name = oneLine(command, 100)
   if (/chdir to cwd|cwd must be an absolute path|workdir .* does not exist|chdir (to )?`/i.test(text)) {
-    return { line: `hatchway: ${oneLine(cwd, 100)}: no such directory in the container`, code: 126 }
+    const why = /permission denied/i.test(text) ? 'permission denied' : 'no such directory in the container'
+    return { line: `hatchway: ${oneLine(cwd, 100)}: ${why}`, code: 126 }
   }
   if (UNKNOWN_USER.test(text) || NO_CONTAINER.test(text)) return { error: engineError(text, about) }
+  if (UNMAPPED.test(text)) {
+    const message = `the container’s user namespace has no user ${oneLine(about.user ?? '', 80)}, or not one of its groups`
+    return { error: new HatchwayError('USER_NOT_FOUND', message, { cause: new Error(oneLine(text)) }) }
+  }
   const state = notRunning(text, about.container ?? '')
   if (state !== undefined) return { error: state }
   if (!/exec|runc|crun|OCI/i.test(text)) return undefined

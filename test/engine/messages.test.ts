@@ -67,7 +67,36 @@ const LINES: readonly (readonly [engine: string, text: string, code: number, lin
     127,
     'no such directory',
   ],
+  [
+    'crun 1.21',
+    'Error: crun: executable file `/opt/tool` not found: No such file or directory: OCI runtime attempted to invoke a command that was not found\n',
+    127,
+    'command not found',
+  ],
+  [
+    'crun 1.21',
+    'Error: crun: the path `/opt/tool` exists but it is not executable: Operation not permitted: OCI permission denied\n',
+    126,
+    'permission denied',
+  ],
+  [
+    'crun 1.21',
+    'Error: crun: the path `/opt/tool` is not a regular file: Operation not permitted: OCI permission denied\n',
+    126,
+    'permission denied',
+  ],
+  ['crun 1.21', 'Error: crun: cannot open `/opt/tool`: Not a directory: OCI runtime error\n', 125, 'command not found'],
+  ['crun 1.28', 'Error: crun: open `/opt/tool`: Not a directory: OCI runtime error\n', 125, 'command not found'],
+  ['crun', 'Error: crun: chdir to `/nowhere`: Permission denied: OCI permission denied\n', 126, 'permission denied'],
+  [
+    'runc',
+    `${OCI}chdir to cwd ("/nowhere") set in config.json failed: permission denied: unknown\r\n`,
+    126,
+    'permission denied',
+  ],
   ['crun', 'exec: Exec format error\n', 1, 'wrong format'],
+  ['crun 1.28', 'exec `/opt/tool`: Exec format error\n', 1, 'wrong format'],
+  ['crun 1.28', 'exec `/opt/tool`: Argument list too long\n', 1, 'argument list too long'],
   ['crun', 'exec: Argument list too long\n', 1, 'argument list too long'],
 ]
 
@@ -134,6 +163,21 @@ test('the engine’s reason, and not "command not found", where it is something 
   // Its own file, not the program's.
   expect(startFailure(`${OCI}stat /opt/tool: no such file or directory`, '/opt/tool', '/', about)).toMatchObject({
     code: 127,
+  })
+})
+
+test.each([
+  `${OCI}unable to setup user: cannot set uid to unmapped user in user namespace: unknown`,
+  'Error: runc: exec failed: unable to start container process: setup user: cannot set gid to unmapped user in user namespace: OCI runtime error',
+  'Error: crun: setresuid to `100000`: Invalid argument: OCI runtime error',
+  'Error: crun: setresgid to `100000`: Invalid argument: OCI runtime error',
+  'Error: crun: setgroups: Invalid argument: OCI runtime error',
+])('a user that the user namespace does not have is no user: %s', (said) => {
+  expect(startFailure(said, '/bin/sh', '/', { container: 'web', user: '100000:100000' })).toMatchObject({
+    error: {
+      code: 'USER_NOT_FOUND',
+      message: 'the container’s user namespace has no user 100000:100000, or not one of its groups',
+    },
   })
 })
 
