@@ -12,11 +12,14 @@ const engine = z.strictObject({
       'docker: the Engine API socket. cli: a docker-compatible command line. auto: the one named below, else the first that exists.',
     ),
   endpoint: text
-    .regex(/^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/, 'expected unix:///PATH, tcp://HOST:PORT or https://HOST:PORT')
+    .regex(
+      /^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/,
+      'expected unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or, with kind: cli, ssh://USER@HOST',
+    )
     .optional()
     .meta({
       description:
-        'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman.',
+        'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman. With kind: cli it is given to the command line program, which may take ssh://USER@HOST as well; default: what that finds itself.',
       examples: ['unix:///var/run/docker.sock'],
     }),
   cli: text.optional().meta({

@@ -1,6 +1,7 @@
 /** What to do about an engine that does not answer, for `doctor` and the log. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { type ChosenEngine, chooseEngine, type EngineChoice, formatAddress } from './choose.ts'
+import { addressOptions, flavourOf } from './cli/flavour.ts'
 
 export const NAME_IT = 'put engine.endpoint, DOCKER_HOST or the docker context right'
 
@@ -17,12 +18,15 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
   const otherwise = by === undefined ? '' : `, or ${anotherThan(by)}`
   if (chosen.kind === 'cli' && chosen.host?.startsWith('ssh://'))
     return `docker's own client carries ssh://: see that \`docker -H ${chosen.host} ps\` works without a question${otherwise}`
-  if (chosen.kind === 'cli' && !endpoint.startsWith('unix://'))
-    return `install ${chosen.binary}, and see that \`${chosen.binary} ps\` works by itself${otherwise}`
+  if (chosen.kind === 'cli' && !/^(unix:\/\/)?\//.test(endpoint)) {
+    const options = chosen.endpoint === undefined ? [] : addressOptions(flavourOf(chosen.binary), endpoint)
+    const command = [chosen.binary, ...options, 'ps'].join(' ')
+    return `install ${chosen.binary}, and see that \`${command}\` works by itself, without a question${otherwise}`
+  }
   if (chosen.kind === 'api' && chosen.address.kind === 'tcp')
     return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it${otherwise}`
   const path =
-    chosen.kind === 'api' && 'path' in chosen.address ? chosen.address.path : endpoint.slice('unix://'.length)
+    chosen.kind === 'api' && 'path' in chosen.address ? chosen.address.path : endpoint.replace(/^unix:\/\//, '')
   if (!existsSync(path)) {
     const start = by === undefined ? 'install and start Docker or Podman, or set engine.endpoint' : 'start its engine'
     return `no socket at ${path}: ${start}${otherwise}`

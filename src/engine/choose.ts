@@ -23,7 +23,7 @@ export { formatAddress }
 
 export interface EngineChoice {
   readonly kind: 'auto' | 'docker' | 'cli'
-  /** Of the API: "unix:///path", "tcp://host:port". */
+  /** Of the API: "unix:///path", "tcp://host:port"; of the CLI whatever it takes itself, "ssh://host" as well. */
   readonly endpoint?: string | undefined
   /** The CLI's binary: "docker", "podman", "nerdctl", or a path to one. */
   readonly cli?: string | undefined
@@ -36,8 +36,10 @@ export interface EngineChoice {
 
 export type ChosenEngine = (
   | { readonly kind: 'api'; readonly address: DockerAddress }
-  /** `host`: which engine the CLI is told to reach, where it is told. */
-  | { readonly kind: 'cli'; readonly binary: string; readonly host?: string }
+  /**
+   * `endpoint`: which engine we tell the CLI to reach. `host`: what its environment tells it.
+   */
+  | { readonly kind: 'cli'; readonly binary: string; readonly endpoint?: string; readonly host?: string }
 ) & {
   /** What named the engine: "engine.endpoint", "DOCKER_HOST"; absent where nothing did. */
   readonly by?: string
@@ -45,6 +47,7 @@ export type ChosenEngine = (
   readonly others?: readonly string[]
 }
 
+const ENDPOINT_KEY = 'engine.endpoint'
 const USUAL = { kind: 'unix', path: '/var/run/docker.sock' } as const
 /** For a docker CLI without a socket of Docker's to show that it works: it may be Podman's imitation. */
 const CLI_PROBE_MS = 5000
@@ -79,6 +82,9 @@ export async function chooseEngine(
   { kind, endpoint, cli }: EngineChoice,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ChosenEngine> {
+  if (kind === 'cli' && endpoint !== undefined) {
+    return { kind: 'cli', binary: cli ?? installed(env)[0] ?? 'docker', endpoint, by: ENDPOINT_KEY }
+  }
   if (kind === 'cli' || (kind === 'auto' && endpoint === undefined && cli !== undefined)) {
     if (cli !== undefined) return { kind: 'cli', binary: cli, by: 'engine.cli' }
     // Only Docker's own CLI follows these two.
@@ -94,7 +100,7 @@ export async function chooseEngine(
   if (kind === 'auto' && endpoint === undefined) return { kind: 'cli', binary: 'docker', host: text, by }
   throw new HatchwayError(
     'CONFIG_INVALID',
-    `${text} (${by}) has no API, only a CLI reaches it: engine.kind cli, and DOCKER_HOST or a docker context for the address`,
+    `${text} (${by}) has no API, only a CLI reaches it: engine.kind cli${by === ENDPOINT_KEY ? '' : ', which follows it'}`,
   )
 }
 
@@ -107,7 +113,7 @@ interface Named {
 
 async function namedAddress(endpoint: string | undefined, env: NodeJS.ProcessEnv): Promise<Named | undefined> {
   if (endpoint === undefined) return namedForCli(env)
-  const by = 'engine.endpoint'
+  const by = ENDPOINT_KEY
   return { text: endpoint, address: parseEngineAddress(endpoint, by, env), by }
 }
 
@@ -181,13 +187,15 @@ function isProgram(file: string): boolean {
 async function open(chosen: ChosenEngine): Promise<Engine> {
   if (chosen.kind === 'api') return createDockerEngine({ endpoint: chosen.address })
   const { createCliEngine } = await loadCli()
-  return createCliEngine({ binary: chosen.binary })
+  const { binary, endpoint } = chosen
+  return createCliEngine({ binary, ...(endpoint !== undefined && { endpoint }) })
 }
 
 function failure(chosen: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
   const { by, others = [] } = chosen
   const { code, message, cause } = withReason(asHatchwayError(error))
-  const name = chosen.kind === 'cli' && chosen.host !== undefined ? `${chosen.binary} at ${chosen.host}` : endpoint
+  const told = chosen.kind === 'cli' ? (chosen.host ?? (chosen.endpoint && endpoint)) : undefined
+  const name = chosen.kind === 'cli' && told !== undefined ? `${chosen.binary} at ${told}` : endpoint
   const where = by === undefined ? name : `${name} (${by})`
   const hint = others.length > 0 ? `; to use ${others.join(' or ')}, name it (engine.endpoint, engine.cli)` : ''
   return new HatchwayError(code, `${where}: ${message}${hint}`, { cause })

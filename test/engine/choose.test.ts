@@ -5,6 +5,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { adviceOnEngine } from '../../src/engine/advice.ts'
 import { type ChosenEngine, chooseEngine, type EngineChoice, openEngine } from '../../src/engine/choose.ts'
 import { createChangingEngine } from '../../src/engine/choose-again.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
@@ -70,8 +71,38 @@ test('an address that only Docker’s CLI reaches is not given to another CLI', 
   expect(await chosen({}, { DOCKER_HOST: 'ssh://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
   expect(await chosen({ kind: 'cli' }, { DOCKER_HOST: 'tcp://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
   expect(await chosen({ kind: 'cli' })).toMatchObject({ kind: 'cli', binary: 'podman' })
-  // The CLI does not know what our configuration says.
-  await expect(chosen({ endpoint: 'ssh://far' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  await expect(chosen({ endpoint: 'ssh://far' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: 'ssh://far (engine.endpoint) has no API, only a CLI reaches it: engine.kind cli',
+  })
+})
+
+test('a CLI is given the address that the configuration names, whatever the environment says', async () => {
+  await emptyCli('podman')
+  const host = { DOCKER_HOST: 'tcp://near:2375' }
+  const by = 'engine.endpoint'
+  const far = { kind: 'cli', endpoint: 'ssh://far', by }
+  expect(await chosen({ kind: 'cli', endpoint: 'ssh://far', cli: '/opt/docker' }, host)).toEqual({
+    ...far,
+    binary: '/opt/docker',
+  })
+  expect(await chosen({ kind: 'cli', endpoint: 'ssh://far' }, host)).toEqual({ ...far, binary: 'podman' })
+  // Two are named: the address is of the API.
+  expect(await chosen({ endpoint: 'tcp://own:2375', cli: 'podman' })).toMatchObject({ kind: 'api', by })
+})
+
+test('a CLI that does not reach what the configuration names is told with that address, without a password', async () => {
+  await mkdir(join(home, 'bin'))
+  const binary = join(home, 'bin', 'podman')
+  await writeFile(binary, '#!/bin/sh\necho "Error: unable to connect to Podman socket: no route" >&2\nexit 125\n')
+  await chmod(binary, 0o755)
+  const choice = { kind: 'cli', cli: binary, endpoint: 'ssh://core:secret@far/run/podman.sock' } as const
+  await expect(openEngine(choice, soon(), env())).rejects.toThrow(
+    `${binary} at ssh://core@far/run/podman.sock (engine.endpoint): `,
+  )
+  expect(adviceOnEngine(await chooseEngine(choice, env()), 'ssh://core@far/run/podman.sock')).toBe(
+    `install ${binary}, and see that \`${binary} --url=ssh://core@far/run/podman.sock ps\` works by itself, without a question, or correct engine.endpoint`,
+  )
 })
 
 test('an address that cannot be read is refused with who named it and what is expected', async () => {

@@ -13,11 +13,10 @@ const ABSENT = /could not find|no such file|not found/i
 
 export function cliArchives(
   cli: Cli,
+  mayCopy: (signal: AbortSignal) => Promise<void>,
   name: (id: string) => string,
   inspect: (id: string, signal: AbortSignal) => Promise<unknown>,
 ): Pick<Engine, 'copyOut' | 'copyIn' | 'readArchive' | 'writeArchive'> {
-  const { binary } = cli
-
   /** Undefined: the container is there, and no such path in it, or one that goes round in a circle of links. */
   function absent(stderr: string, containerId: string): undefined {
     const text = cliMessage(stderr)
@@ -35,19 +34,22 @@ export function cliArchives(
 
   return {
     async copyOut(containerId, path, limit, signal) {
+      await mayCopy(signal)
       const args = ['cp', `${containerId}:${path}`, '-']
       const { code, stdout, stderr } = await cli.run(args, { signal, limit, deadline: COPY_MS })
       return code === 0 ? stdout : absent(stderr, containerId)
     },
 
     async copyIn(containerId, path, tar, signal) {
+      await mayCopy(signal)
       const args = ['cp', '-', `${containerId}:${path}`]
       const { code, stderr } = await cli.run(args, { signal, input: tar, deadline: COPY_MS })
       if (code !== 0) await notCopiedIn(stderr, containerId, signal)
     },
 
     async readArchive(containerId, path, signal): Promise<Readable | undefined> {
-      const child = copy(binary, [`${containerId}:${path}`, '-'], signal)
+      await mayCopy(signal)
+      const child = copy(cli, [`${containerId}:${path}`, '-'], signal)
       child.stdin.end()
       const output = new PassThrough()
       // Destroyed by its reader: the CLI would wait for ever on a pipe that nobody reads.
@@ -69,7 +71,13 @@ export function cliArchives(
     },
 
     async writeArchive(containerId, path, tar, signal): Promise<void> {
-      const child = copy(binary, ['-', `${containerId}:${path}`], signal)
+      try {
+        await mayCopy(signal)
+      } catch (error) {
+        tar.destroy()
+        throw error
+      }
+      const child = copy(cli, ['-', `${containerId}:${path}`], signal)
       child.stdout.resume()
       // It may refuse before it has read all: its own words say why, not our broken pipe.
       const sent = pipeline(tar, child.stdin).catch(() => undefined)
@@ -81,8 +89,8 @@ export function cliArchives(
   }
 }
 
-function copy(binary: string, args: readonly string[], signal: AbortSignal) {
-  const child = spawn(binary, ['cp', ...args], { stdio: 'pipe', signal, killSignal: 'SIGKILL' })
+function copy({ binary, argv }: Cli, args: readonly string[], signal: AbortSignal) {
+  const child = spawn(binary, argv(['cp', ...args]), { stdio: 'pipe', signal, killSignal: 'SIGKILL' })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(0, MAX_STDERR_CHARACTERS)

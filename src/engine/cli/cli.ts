@@ -14,7 +14,7 @@ import { isContainerRef } from '../ref.ts'
 import { cliArchives } from './archives.ts'
 import { cliEvents } from './events.ts'
 import { startCliExec } from './exec.ts'
-import { flavourOf } from './flavour.ts'
+import { addressOptions, demandCopies, flavourOf } from './flavour.ts'
 import { cliHolders } from './holders.ts'
 import { cliLifecycle } from './lifecycle.ts'
 import { cliMessage, createCli } from './run.ts'
@@ -24,15 +24,17 @@ const MAX_NAMES = 10_000
 export interface CliEngineOptions {
   /** "docker", "podman", "nerdctl" or a path to one of them. */
   readonly binary: string
+  /** Where its engine is, as its own option takes it: "ssh://user@host", "unix:///path"; absent: where it finds it itself. */
+  readonly endpoint?: string
 }
 
 const PS = ['ps', '--all', '--no-trunc', '--format', '{{.ID}}\t{{.Status}}']
 /** In one container: more than 16 program starts at once hang containerd's shim. */
 const STARTS_AT_ONCE = 10
 
-export function createCliEngine({ binary }: CliEngineOptions): Engine {
+export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine {
   const flavour = flavourOf(binary)
-  const cli = createCli(binary)
+  const cli = createCli(binary, addressOptions(flavour, endpoint))
   const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
   const names = new BoundedMap<string, string>(MAX_NAMES)
   const name = (id: string) => names.get(id) ?? id.slice(0, 12)
@@ -47,20 +49,37 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     return found
   }
 
+  const version = async (signal: AbortSignal) =>
+    readJson(await cli.must(flavour.version, { signal }, {}), (json) => versionJson.parse(json))
+
+  let copies = flavour.copiesSince === undefined
+  /** Asked once: a program that is replaced while the gateway runs is seldom an older one. */
+  async function mayCopy(signal: AbortSignal): Promise<void> {
+    if (copies) return
+    demandCopies(flavour, (await version(signal)).Version)
+    copies = true
+  }
+
+  async function isLocal(signal: AbortSignal): Promise<boolean> {
+    if (process.platform !== 'linux') return false
+    const named = endpoint ?? flavour.variables.map((name) => process.env[name]).find((value) => value)
+    if (named !== undefined) return named.startsWith('unix:') || named.startsWith('/')
+    if (flavour.host === undefined) return true
+    return (await cli.run(flavour.host, { signal })).stdout.toString('utf8').startsWith('unix:')
+  }
+
   return {
     kind: 'cli',
-    endpoint: `${binary} exec`,
+    endpoint: endpoint === undefined ? `${binary} exec` : withoutPassword(endpoint),
 
     async info(signal) {
-      const stdout = await cli.must(flavour.version, { signal }, {})
-      const { Version, Arch, OsArch } = readJson(stdout, (json) => versionJson.parse(json))
-      const host = flavour.host && (await cli.run(flavour.host, { signal }))
-      const where = process.env.DOCKER_HOST ?? host?.stdout.toString('utf8') ?? 'unix:'
+      const { Version, Arch, OsArch } = await version(signal)
+      demandCopies(flavour, Version)
       return {
         product: flavour.product,
         version: Version,
         arch: nodeArch(Arch ?? OsArch?.split('/')[1] ?? ''),
-        local: process.platform === 'linux' && where.startsWith('unix:'),
+        local: await isLocal(signal),
       }
     },
 
@@ -86,7 +105,7 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
     exec: (containerId, spec, sink, signal) =>
       startCliExec({ cli, flavour, gate, closers, name, inspect, containerId, spec, sink, signal }),
 
-    ...cliArchives(cli, name, inspect),
+    ...cliArchives(cli, mayCopy, name, inspect),
 
     holders: cliHolders(cli),
 
@@ -102,6 +121,11 @@ export function createCliEngine({ binary }: CliEngineOptions): Engine {
 }
 
 const versionJson = z.object({ Version: z.string(), Arch: z.string().optional(), OsArch: z.string().optional() })
+
+/** For logs, rules and messages. */
+function withoutPassword(endpoint: string): string {
+  return endpoint.replace(/^([a-z]+:\/\/[^/@:]*):[^/@]*@/, '$1@')
+}
 
 function columnsOf(row: string): [string, string] {
   const [id = '', status = ''] = row.split('\t')

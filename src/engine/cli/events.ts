@@ -25,7 +25,7 @@ export async function* cliEvents(cli: Cli, flavour: CliFlavour, signal: AbortSig
     ),
   )
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    const child = spawn(cli.binary, flavour.events, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = spawn(cli.binary, cli.argv(flavour.events), { stdio: ['ignore', 'pipe', 'ignore'] })
     const stop = () => child.kill('SIGKILL')
     child.on('error', () => {})
     const remove = onAbort(signal, stop)

@@ -59,7 +59,7 @@ export async function startCliExec(request: CliExecRequest): Promise<Exec> {
     1: createTextGate(forward(1), spec.tty === undefined ? START_FAILURE_TEXTS : texts, spec.tty !== undefined),
     2: createTextGate(forward(2), texts, true),
   }
-  const args = execArguments(flavour, request.containerId, spec)
+  const args = cli.argv(execArguments(flavour, request.containerId, spec))
   if (args.some((text) => Buffer.byteLength(text) >= LONGEST_ARGUMENT_BYTES)) {
     leave()
     return tooLong(spec, sink)

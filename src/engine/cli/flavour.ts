@@ -1,4 +1,6 @@
 /** Docker-compatible command lines, as data: what differs between them is here and nowhere else. */
+import { HatchwayError } from '../../base/errors.ts'
+import { oneLine } from '../../base/printable.ts'
 import { DETACH_KEYS } from '../detach-keys.ts'
 import type { ExecSpec } from '../engine.ts'
 
@@ -6,10 +8,16 @@ export interface CliFlavour {
   readonly product: string
   /** Options of `exec` besides -i -t -u -w -e, which all of them have. */
   readonly execOptions: readonly string[]
-  /** Prints one JSON object with Version and Arch or OsArch. */
-  readonly version: readonly string[]
-  /** Prints the address of the engine behind it; absent where it is always this host. */
+  /** The option that names the engine, and takes its address. */
+  readonly address: string
+  /** Variables that name the engine where no option does; the first that is set counts. */
+  readonly variables: readonly string[]
+  /** Prints the address of the engine where nothing of these names it; absent: it is this host's. */
   readonly host?: readonly string[]
+  /** Prints JSON with Version and Arch or OsArch, of the machine that the containers run on where there is a Server. */
+  readonly version: readonly string[]
+  /** The first version whose `cp` takes "-" for a stream; one that does not makes a file of that name. Absent: all do. */
+  readonly copiesSince?: readonly [major: number, minor: number]
   readonly events: readonly string[]
   /** Exit codes that may mean that the container or the engine (255) ended, not just the program. */
   readonly goneCodes: readonly number[]
@@ -20,6 +28,8 @@ export interface CliFlavour {
 const DOCKER: CliFlavour = {
   product: 'docker',
   execOptions: [`--detach-keys=${DETACH_KEYS}`],
+  address: '--host',
+  variables: ['DOCKER_HOST'],
   version: ['version', '--format', '{{json .Server}}'],
   host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
   events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
@@ -32,7 +42,10 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
   podman: {
     product: 'podman',
     execOptions: [`--detach-keys=${DETACH_KEYS}`],
-    version: ['version', '--format', '{{json .Client}}'],
+    address: '--url',
+    variables: ['CONTAINER_HOST', 'CONTAINER_CONNECTION'],
+    // Its Server is there where it talks to a service, and only then.
+    version: ['version', '--format', '{{if .Server}}{{json .Server}}{{else}}{{json .Client}}{{end}}'],
     events: ['events', '--filter', 'type=container', '--format', 'json'],
     goneCodes: [137, 255],
     errors: ['Error: ', 'Cannot connect to Podman'],
@@ -40,7 +53,10 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
   nerdctl: {
     product: 'nerdctl',
     execOptions: [],
+    address: '--address',
+    variables: ['CONTAINERD_ADDRESS'],
     version: ['version', '--format', '{{json .Client}}'],
+    copiesSince: [2, 3],
     events: ['events', '--format', '{{json .}}'],
     goneCodes: [137],
     errors: ['time="', 'FATA['],
@@ -68,4 +84,23 @@ export function execArguments(flavour: CliFlavour, containerId: string, spec: Ex
     containerId,
     ...spec.argv,
   ]
+}
+
+/** The options before the command that name the engine. */
+export function addressOptions(flavour: CliFlavour, endpoint: string | undefined): string[] {
+  if (endpoint === undefined) return []
+  // One argument: an address never begins with a dash, by its schema, and no CLI may take it for a command.
+  return [`${flavour.address}=${endpoint.startsWith('/') ? `unix://${endpoint}` : endpoint}`]
+}
+
+/** @throws HatchwayError ENGINE_ERROR */
+export function demandCopies({ product, copiesSince }: CliFlavour, version: string): void {
+  if (copiesSince === undefined) return
+  const [major, minor] = copiesSince
+  const [, is = '0', and = '0'] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
+  if (Number(is) > major || (Number(is) === major && Number(and) >= minor)) return
+  throw new HatchwayError(
+    'ENGINE_ERROR',
+    `${product} ${oneLine(version, 40)} at the gateway cannot copy to and from containers by a stream: it has to be ${major}.${minor} or newer`,
+  )
 }

@@ -15,7 +15,7 @@ const MAX_TEXT_BYTES = 4096
 export function cliHolders(cli: Cli): Holders {
   async function start(spec: HolderSpec, cpu: boolean, signal: AbortSignal) {
     const name = `hatchway-holder-${randomBytes(8).toString('hex')}`
-    const child = spawn(cli.binary, runArguments(spec, name, cpu), { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(cli.binary, cli.argv(runArguments(spec, name, cpu)), { stdio: ['pipe', 'pipe', 'pipe'] })
     const close = async () => {
       child.stdin.destroy()
       child.kill('SIGKILL')

@@ -68,7 +68,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
 
     async pull(image, progress, signal) {
       signal.throwIfAborted()
-      const child = spawn(cli.binary, ['pull', image], { stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn(cli.binary, cli.argv(['pull', image]), { stdio: ['ignore', 'pipe', 'pipe'] })
       const stop = () => child.kill('SIGKILL')
       const remove = onAbort(signal, stop)
       const counter = createPullCounter()

@@ -21,6 +21,8 @@ export interface RunOptions {
 
 export interface Cli {
   readonly binary: string
+  /** The whole of a command line: which engine it is about stands before the command. */
+  argv(command: readonly string[]): string[]
   /** Any exit code is a result; only "cannot run it" and "no answer in time" throw. */
   run(args: readonly string[], options: RunOptions): Promise<CliResult>
   /** Stdout of a call that must exit 0. */
@@ -30,12 +32,14 @@ export interface Cli {
 const DEADLINE_MS = 20_000
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
-export function createCli(binary: string): Cli {
+export function createCli(binary: string, engine: readonly string[] = []): Cli {
+  const argv = (command: readonly string[]) => [...engine, ...command]
+
   async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
     options.signal.throwIfAborted()
     const deadline = options.deadline ?? DEADLINE_MS
     const { execa } = await loadExeca()
-    const result = await execa(binary, args, {
+    const result = await execa(binary, argv(args), {
       reject: false,
       encoding: 'buffer',
       stripFinalNewline: false,
@@ -61,6 +65,7 @@ export function createCli(binary: string): Cli {
 
   return {
     binary,
+    argv,
     run,
     async must(args, options, about) {
       const { code, stdout, stderr } = await run(args, options)
