@@ -1,7 +1,6 @@
 /** What to do about an engine that does not answer, for `doctor` and the log. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
-import { type ChosenEngine, chooseEngine, type EngineChoice, formatAddress } from './choose.ts'
-import { addressOptions, flavourOf } from './cli/flavour.ts'
+import { type ChosenEngine, chooseEngine, commandLine, type EngineChoice, formatAddress } from './choose.ts'
 
 export const NAME_IT = 'put engine.endpoint, DOCKER_HOST or the docker context right'
 
@@ -19,9 +18,8 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
   if (chosen.kind === 'cli' && chosen.host?.startsWith('ssh://'))
     return `docker's own client carries ssh://: see that \`docker -H ${chosen.host} ps\` works without a question${otherwise}`
   if (chosen.kind === 'cli' && !/^(unix:\/\/)?\//.test(endpoint)) {
-    const options = chosen.endpoint === undefined ? [] : addressOptions(flavourOf(chosen.binary), endpoint)
-    const command = [chosen.binary, ...options, 'ps'].join(' ')
-    return `install ${chosen.binary}, and see that \`${command}\` works by itself, without a question${otherwise}`
+    const command = commandLine(chosen.binary, chosen.endpoint && endpoint)
+    return `install ${chosen.binary}, and see that \`${command} ps\` works by itself, without a question${otherwise}`
   }
   if (chosen.kind === 'api' && chosen.address.kind === 'tcp')
     return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it${otherwise}`

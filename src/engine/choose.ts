@@ -10,7 +10,7 @@ import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { part } from '../base/parts.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { createChangingEngine } from './choose-again.ts'
-import { FLAVOURS } from './cli/flavour.ts'
+import { addressOptions, FLAVOURS, flavourOf } from './cli/flavour.ts'
 import { type DockerAddress, formatAddress, parseEngineAddress } from './docker/address.ts'
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
@@ -189,6 +189,11 @@ async function open(chosen: ChosenEngine): Promise<Engine> {
   const { createCliEngine } = await loadCli()
   const { binary, endpoint } = chosen
   return createCliEngine({ binary, ...(endpoint !== undefined && { endpoint }) })
+}
+
+/** What a person types before a command of the CLI, to ask the engine that we ask. */
+export function commandLine(binary: string, endpoint: string | undefined): string {
+  return [binary, ...addressOptions(flavourOf(binary), endpoint)].join(' ')
 }
 
 function failure(chosen: ChosenEngine, endpoint: string, error: unknown): HatchwayError {
