@@ -4,6 +4,7 @@ import { LABELS } from '../container/templates/template.ts'
 import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
+import { shortId } from '../engine/ref.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { portList } from './ports.ts'
 import { type Column, table, terminalWidth } from './table.ts'
@@ -67,7 +68,7 @@ const COLUMNS: readonly Column<LsRow>[] = [
   { head: 'WARNINGS', cell: (row) => row.warnings.join('; '), least: 12 },
 ]
 const WIDE_COLUMNS: readonly Column<LsRow>[] = [
-  { head: 'ID', cell: (row) => row.id.slice(0, 12), keep: true, least: 12 },
+  { head: 'ID', cell: (row) => shortId(row.id), keep: true, least: 12 },
   { head: 'VOLUMES', cell: (row) => row.volumes.join(', '), least: 12 },
   { head: 'LABELS', cell: (row) => labelCell(row.labels), least: 12 },
 ]

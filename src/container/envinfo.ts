@@ -4,11 +4,11 @@
  */
 
 import { HatchwayError } from '../base/errors.ts'
-import type { Container, Engine } from '../engine/engine.ts'
+import { type Container, type Engine, type ExecCarries, engineOf } from '../engine/engine.ts'
 import { toMap } from './env-map.ts'
 import { brief } from './find.ts'
 import { readInside, type Seen } from './inside-file.ts'
-import { findByName, findByUid, findGroup, type PasswdEntry, parseNumericId } from './passwd.ts'
+import { findByName, findByUid, findGroup, groupsOf, type PasswdEntry, parseNumericId } from './passwd.ts'
 
 /** The user record, complete: what passwd lacks has its default. */
 export interface EnvInfo extends PasswdEntry {
@@ -47,19 +47,45 @@ export async function probeEnvInfo(
   user: string | undefined,
   signal: AbortSignal,
 ): Promise<Probed> {
+  const { carries } = engineOf(engine, container.id)
   const passwd = await readInside(engine, container, '/etc/passwd', signal)
-  if (user !== undefined || !namesGroup(container)) {
-    return { info: resolveUser({ passwd: passwd.content }, user, container), seen: passwd.seen }
+  if (!needsGroups(container, user, carries)) {
+    return { info: resolveUser({ passwd: passwd.content }, user, container, carries), seen: passwd.seen }
   }
   const group = await readInside(engine, container, '/etc/group', signal)
-  const info = resolveUser({ passwd: passwd.content, group: group.content }, user, container)
+  const info = resolveUser({ passwd: passwd.content, group: group.content }, user, container, carries)
   const complete = passwd.seen.length > 0 && group.seen.length > 0
   return { info, seen: complete ? [...passwd.seen, ...group.seen] : [] }
 }
 
-/** Pure half of the probe. */
-export function resolveUser(files: UserFiles, user: string | undefined, container: Own): EnvInfo {
-  return user === undefined ? ownUser(files, container) : named(files.passwd, user, container)
+function needsGroups(
+  container: Own,
+  user: string | undefined,
+  carries: Pick<ExecCarries, 'user'> | undefined,
+): boolean {
+  if (user === undefined || carries?.user === 'none') return namesGroup(container)
+  return carries?.user === 'numeric'
+}
+
+/**
+ * Pure half of the probe. An engine that looks no name up has all that the name stands for told by number; one that takes no
+ * user at all is told none, where the container's own user is meant.
+ */
+export function resolveUser(
+  files: UserFiles,
+  user: string | undefined,
+  container: Own,
+  carries?: Pick<ExecCarries, 'user'>,
+): EnvInfo {
+  if (user === undefined) return ownUser(files, container)
+  const info = named(files.passwd, user, container)
+  if (carries === undefined || carries.user === 'any') return info
+  if (carries.user === 'none') {
+    const own = ownUser(files, container)
+    return own.uid === info.uid && own.gid === info.gid ? { ...info, engineUser: '' } : info
+  }
+  const groups = info.entry && files.group ? groupsOf(files.group, info.name) : []
+  return { ...info, engineUser: [`${info.uid}:${info.gid}`, ...groups].join(',') }
 }
 
 /** As whom the engine runs what it is told no user for: Config.User, "", "USER", "USER:GROUP". */

@@ -1,12 +1,13 @@
 /**
  * A small file of a container. Through the engine's copy call nothing runs inside for it, an image needs no `head`, and a
- * FIFO in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them.
+ * FIFO in its place hangs nobody; but in a container with volumes an exec comes first, which touches none of them, and
+ * where the engine has no copy call there is nothing else.
  */
 import path from 'node:path'
 import { HatchwayError, undefinedIf } from '../base/errors.ts'
 import { firstEntry } from '../bytes/tar.ts'
 import { copyMayHang } from '../engine/copy-may-hang.ts'
-import type { Container, Engine } from '../engine/engine.ts'
+import { type Container, type Copies, type Engine, engineOf } from '../engine/engine.ts'
 import { runOwnScript } from './own-script.ts'
 
 /** Some 60,000 users. It is in memory three times for a moment (chunks, file, text), and searched by everybody's one thread. */
@@ -44,8 +45,11 @@ export async function readInside(
   maxBytes = MAX_BYTES,
 ): Promise<InsideFile> {
   const asked = { engine, container, file, maxBytes, signal }
-  const said = copyMayHang(container) && container.state === 'running' && (await readByExec(asked))
-  return said || readByCopy(asked)
+  const { copies } = engineOf(engine, container.id)
+  if (copies === undefined && container.state !== 'running') throw unreadable(container)
+  const byExec = copies === undefined || copyMayHang(container)
+  const said = byExec && container.state === 'running' && (await readByExec(asked))
+  return said || (copies ? readByCopy(copies, asked) : { content: undefined, seen: [] })
 }
 
 interface Asked {
@@ -58,22 +62,23 @@ interface Asked {
 
 /** Undefined: there is no shell to ask, or none of the usual kind. */
 async function readByExec({ engine, container, file, maxBytes, signal }: Asked): Promise<InsideFile | undefined> {
-  const about = { script: READ, args: [file, String(maxBytes + 1)], user: READER, maxBytes }
+  const user = engineOf(engine, container.id).carries?.user === 'none' ? '' : READER
+  const about = { script: READ, args: [file, String(maxBytes + 1)], user, maxBytes }
   const { code, out } = await runOwnScript(engine, container.id, about, signal)
   if (out.length > maxBytes) throw tooLarge(file, container, maxBytes)
   if (code === NO_SUCH_FILE) return { content: undefined, seen: [] }
   return code === 0 ? { content: out, seen: [] } : undefined
 }
 
-async function readByCopy({ engine, container, file, maxBytes, signal }: Asked): Promise<InsideFile> {
+async function readByCopy(copies: Copies, { container, file, maxBytes, signal }: Asked): Promise<InsideFile> {
   const seen: Seen[] = []
   let current = file
   for (let hops = 0; hops < MAX_LINKS; hops++) {
     // Before it is read: what is written in between makes it another file. Where it is not told, what then comes of the file
     // itself is an answer, or says why there is none.
-    const stat = await engine.statPath?.(container.id, current, signal).catch(undefinedIf('ENGINE_ERROR'))
+    const stat = await copies.statPath?.(container.id, current, signal).catch(undefinedIf('ENGINE_ERROR'))
     if (stat !== undefined) seen.push({ path: current, stat })
-    const tar = await engine.copyOut(container.id, current, maxBytes + TAR_OVERHEAD_BYTES, signal)
+    const tar = await copies.copyOut(container.id, current, maxBytes + TAR_OVERHEAD_BYTES, signal)
     if (tar && tar.length >= maxBytes + TAR_OVERHEAD_BYTES) throw tooLarge(file, container, maxBytes)
     const entry = tar && firstEntry(tar)
     if (entry?.type === 'file' && entry.content.length > maxBytes) throw tooLarge(file, container, maxBytes)
@@ -90,6 +95,11 @@ function tooLarge(file: string, { name }: Where, maxBytes: number): HatchwayErro
   return new HatchwayError('USER_BROKEN', `${file} in container ${name} is larger than ${limit}: refused`)
 }
 
+function unreadable({ name }: Where): HatchwayError {
+  const why = 'and its engine reads no files of one that does not'
+  return new HatchwayError('CONTAINER_NOT_RUNNING', `container ${name} does not run, ${why}`)
+}
+
 /** Whether it would be read as before, asked without reading anything. */
 export async function unchanged(
   engine: Engine,
@@ -97,8 +107,9 @@ export async function unchanged(
   seen: readonly Seen[],
   signal: AbortSignal,
 ): Promise<boolean> {
+  const { copies } = engineOf(engine, containerId)
   for (const { path, stat } of seen) {
-    if ((await engine.statPath?.(containerId, path, signal)) !== stat) return false
+    if ((await copies?.statPath?.(containerId, path, signal)) !== stat) return false
   }
   return seen.length > 0
 }

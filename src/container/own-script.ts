@@ -5,6 +5,7 @@
 
 import { isFailure } from '../base/errors.ts'
 import type { Engine } from '../engine/engine.ts'
+import { execIn } from '../engine/exec-in.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
@@ -61,7 +62,8 @@ function run(
     const chunks: Buffer[] = []
     let size = 0
     const enough = new AbortController()
-    const exec = await engine.exec(
+    const exec = await execIn(
+      engine,
       containerId,
       { argv: [OWN_SHELL, '-c', script, 'sh', ...args], user, cwd: '/', env: OWN_ENVIRONMENT },
       {

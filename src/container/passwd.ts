@@ -24,6 +24,9 @@ const MAX_FIELD_BYTES = 4096
 /** Lines of one uid: each that is no entry costs far more than to pass over one of another uid. */
 const MAX_TRIED = 1000
 
+/** NGROUPS_MAX of the kernel. */
+const MAX_GROUPS = 65_536
+
 // Not "^" and "$" with the flag m, to which a CR divides lines as well.
 const START = '(?<![^\\n])'
 const END = '(?![^\\n])'
@@ -52,6 +55,20 @@ export function findGroup(group: Buffer, name: string): Lookup<number> {
   return line === undefined ? undefined : (groupId(line) ?? 'broken')
 }
 
+/** The numbers of the groups that list this user, as initgroups(3) takes them: the primary one is passwd's to tell. */
+export function groupsOf(group: Buffer, user: string): number[] {
+  if (user === '' || /[:,\s]/.test(user)) return []
+  const literal = escaped(bytesOf(user).toString('latin1'))
+  const member = `[^:\\n]+:[^:\\n]*:\\d{1,10}:(?:[^:\\n]*,)?${literal}(?=,|${BLANKS}${END})[^\\n]*`
+  const ids = new Set<number>()
+  for (const line of lines(group, member)) {
+    const id = groupId(line)
+    if (id !== undefined) ids.add(id)
+    if (ids.size === MAX_GROUPS) break
+  }
+  return [...ids]
+}
+
 /** A uid or gid in decimal, or undefined. */
 export function parseNumericId(text: string): number | undefined {
   if (!/^\d{1,10}$/.test(text)) return undefined
@@ -65,9 +82,12 @@ function lineOf(file: Buffer, name: string): string | undefined {
   if (name === '' || name !== name.trim() || /[:\n]/.test(name)) return undefined
   const wanted = bytesOf(name).toString('latin1')
   if (wanted.length > MAX_FIELD_BYTES) return undefined
-  const literal = wanted.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
-  const [line] = lines(file, `${BLANKS}${literal}(?=:|${BLANKS}${END})[^\\n]*`)
+  const [line] = lines(file, `${BLANKS}${escaped(wanted)}(?=:|${BLANKS}${END})[^\\n]*`)
   return line
+}
+
+function escaped(literal: string): string {
+  return literal.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 }
 
 /** Undefined also for an entry of another uid than the wanted. */

@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WindowSize } from '../base/program.ts'
 import type { Container, Engine, Exec, OutputSink } from '../engine/engine.ts'
+import { execIn } from '../engine/exec-in.ts'
 import { OWN_ENVIRONMENT, OWN_SHELL } from '../engine/own-path.ts'
 import { runToEnd, UNHEARD } from '../engine/own-program.ts'
 import { deadline } from '../lifetime/deadline.ts'
@@ -107,7 +108,7 @@ export function createPlainRoad(engine: Engine): PlainRoad {
       }
       const spec = { ...launch(program, user, tty, cookie), user: engineUser, cwd: '/', ...(tty && { tty }) }
       const output = tty ? heard(sink) : { sink, first: undefined }
-      const exec = await engine.exec(container.id, spec, output.sink, signal)
+      const exec = await execIn(engine, container.id, spec, output.sink, signal)
       // Engines say in the stream that there was no terminal to start it on; then its input is still to be had for another.
       if (output.first)
         await Promise.race([output.first, exec.exit, delay(TERMINAL_SETTLES_MS, undefined, { ref: false })])
@@ -168,7 +169,7 @@ async function signalByCookie(
   try {
     const argv = [OWN_SHELL, '-c', SIGNALLER, 'sh', cookie, name] as const
     const spec = { argv, user, cwd: '/', env: OWN_ENVIRONMENT }
-    await runToEnd(await engine.exec(containerId, spec, UNHEARD, limit), limit)
+    await runToEnd(await execIn(engine, containerId, spec, UNHEARD, limit), limit)
   } catch {
     // The container is gone or the engine is: so are the processes, or they are out of reach.
   }

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { HatchwayError } from '../base/errors.ts'
 import { part } from '../base/parts.ts'
 import { isUtf8Text } from '../bytes/byte-text.ts'
-import type { Exec, OutputSink } from '../engine/engine.ts'
+import { type Exec, engineOf, type OutputSink } from '../engine/engine.ts'
 import { GuestRefusal } from '../guest/guest.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import type { Space } from '../sftp/spool.ts'
@@ -55,10 +55,6 @@ export async function runSftp(
       if (!(error instanceof GuestRefusal)) throw error
     }
   }
-  const [{ archiveFiles }, { serveSftp }] = await loadOwnServer()
-  const closed = new AbortController()
-  onAbort(signal, (reason) => closed.abort(reason))
-  const files = archiveFiles(place.road.engine, place.container.id, closed.signal)
   const run = (command: string, shell: string) => {
     const start = { kind: 'exec', command: Buffer.from(readOnly ? `${command} -R` : command) } as const
     const program = sessionProgram(start, { ...info, home, shell }, env, options.byShell)
@@ -77,6 +73,17 @@ export async function runSftp(
   if (server !== undefined) return run(`exec ${server}`, '/bin/sh')
   // The policy may take its time: a session that is ended meanwhile gets no server that is root inside.
   const granted = await unlessAborted(options.asRoot(), signal)
+  const { copies } = engineOf(place.road.engine, place.container.id)
+  if (copies === undefined) {
+    throw new HatchwayError(
+      'NOT_SUPPORTED',
+      `sftp into container ${place.container.name} needs the guest helper or an sftp-server in its image: its engine cannot copy files by itself`,
+    )
+  }
+  const [{ archiveFiles }, { serveSftp }] = await loadOwnServer()
+  const closed = new AbortController()
+  onAbort(signal, (reason) => closed.abort(reason))
+  const files = archiveFiles(copies, place.container.id, closed.signal)
   // Names of the copy call are text.
   const start = isUtf8Text(home) ? home : '/'
   const { space } = options

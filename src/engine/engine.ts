@@ -29,8 +29,10 @@ export interface Mount {
 
 /** A row of `list()`. */
 export interface ContainerSummary {
-  /** 64 hex digits. */
+  /** Opaque: text without blanks, the same for as long as the container is there. `shortId` shows it to people. */
   readonly id: string
+  /** The name of its engine, where there are several. */
+  readonly engine?: string
   /** Without the leading slash. */
   readonly name: string
   readonly image: string
@@ -47,6 +49,10 @@ export interface ContainerSummary {
 /** What `inspect()` tells of one container. Labels and env come from image and operator: treat as hostile text. */
 export interface Container {
   readonly id: string
+  /** As in a ContainerSummary. */
+  readonly engine?: string
+  /** As EngineInfo.arch, where the engine's containers run on more than one kind of machine. */
+  readonly arch?: string
   readonly name: string
   readonly image: string
   readonly state: ContainerState
@@ -73,16 +79,27 @@ export interface ExecSpec {
   /** argv[0] is the program, found by the engine on the container's PATH. No shell is involved. */
   readonly argv: readonly [string, ...string[]]
   /**
-   * "name", "uid" or "uid:gid", as the engine takes it; already resolved, never text from a client. "": the container's own
-   * user, with the groups it was run with.
+   * "name", "uid" or "uid:gid", as the engine takes it (ExecCarries.user); already resolved, never text from a client. "": the
+   * container's own user, with the groups it was run with.
    */
   readonly user: string
-  /** Absolute; must exist inside. */
+  /** Absolute; must exist inside. "": wherever the engine starts programs. */
   readonly cwd: string
   /** "KEY=value", on top of the container's own environment. */
   readonly env: readonly string[]
   /** Present: run on a pseudo terminal of that size (0x0 allowed); stdout and stderr are one stream then. */
   readonly tty?: WindowSize
+}
+
+/** What of an ExecSpec the engine's own exec can carry. What it cannot, `execIn` (exec-in.ts) makes up for. */
+export interface ExecCarries {
+  /**
+   * any: as it stands there. numeric: numbers only, "uid:gid", with supplementary groups "uid:gid,GID,GID". none: every
+   * program is the container's own user, and "" is all that may be asked.
+   */
+  readonly user: 'any' | 'numeric' | 'none'
+  readonly cwd: boolean
+  readonly env: boolean
 }
 
 /** 1 is stdout, 2 is stderr, as file descriptors. A terminal has only 1. */
@@ -222,6 +239,30 @@ export interface Lifecycle {
   pull(image: string, progress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>
 }
 
+/** Optional: engines that read and write a container's files by themselves, so that nothing has to run inside. */
+export interface Copies {
+  /**
+   * A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers.
+   * Undefined when there is none. This call, the other copy calls and statPath are not for a container where they may hang
+   * (copy-may-hang.ts).
+   */
+  copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
+  /**
+   * What the engine tells of a path without reading it, as opaque text that changes when the file does; links not
+   * followed. Undefined when there is none, or no such container. Absent where it costs what a copy costs.
+   */
+  statPath?(containerId: string, path: string, signal: AbortSignal): Promise<string | undefined>
+  /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
+  copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
+  /**
+   * As copyOut, as a stream of any length. To be read to its end or destroyed soon: Docker holds the container's lock
+   * meanwhile, and `docker stop` waits for it.
+   */
+  readArchive(containerId: string, path: string, signal: AbortSignal): Promise<Readable | undefined>
+  /** As copyIn, of a stream. */
+  writeArchive(containerId: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>
+}
+
 export interface EngineInfo {
   /** "docker" or "podman", as the engine names itself. */
   readonly product: string
@@ -255,26 +296,10 @@ export interface Engine {
    * a line on stderr, as a shell does.
    */
   exec(containerId: string, spec: ExecSpec, sink: OutputSink, signal: AbortSignal): Promise<Exec>
-  /**
-   * A tar stream of `path` inside (links at the end not followed), at most `limit` bytes; also of stopped containers.
-   * Undefined when there is none. This call, the other copy calls and statPath are not for a container where they may hang
-   * (copy-may-hang.ts).
-   */
-  copyOut(containerId: string, path: string, limit: number, signal: AbortSignal): Promise<Buffer | undefined>
-  /**
-   * What the engine tells of a path without reading it, as opaque text that changes when the file does; links not
-   * followed. Undefined when there is none, or no such container. Absent where it costs what a copy costs.
-   */
-  statPath?(containerId: string, path: string, signal: AbortSignal): Promise<string | undefined>
-  /** Unpack a tar into directory `path` inside, as root. Throws ENGINE_ERROR with the engine's words. */
-  copyIn(containerId: string, path: string, tar: Buffer, signal: AbortSignal): Promise<void>
-  /**
-   * As copyOut, as a stream of any length. To be read to its end or destroyed soon: Docker holds the container's lock
-   * meanwhile, and `docker stop` waits for it.
-   */
-  readArchive(containerId: string, path: string, signal: AbortSignal): Promise<Readable | undefined>
-  /** As copyIn, of a stream. */
-  writeArchive(containerId: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>
+  /** Absent: its exec carries all of an ExecSpec. */
+  readonly carries?: ExecCarries
+  /** Absent where the engine has no copy call. */
+  readonly copies?: Copies
   /** Absent where the engine may not or cannot create containers. */
   readonly holders?: Holders
   readonly lifecycle?: Lifecycle
@@ -282,4 +307,25 @@ export interface Engine {
   events(signal: AbortSignal): AsyncIterable<EngineEvent>
   /** Release sockets and children; idempotent. */
   close(): Promise<void>
+  /** Only of an engine that is made of others. */
+  readonly parts?: EngineParts
+}
+
+/**
+ * Containers' ids are the same in the whole and in its parts. Capabilities (`carries`, `copies`, `holders`, `lifecycle`) and
+ * `info` are a part's: they are asked for a container, by `engineOf`, or of each, by `enginesOf`.
+ */
+export interface EngineParts {
+  /** The one that has this container. @throws HatchwayError CONTAINER_NOT_FOUND: there is no such part (any more) */
+  of(containerId: string): Engine
+  readonly all: readonly Engine[]
+}
+
+/** The engine that has this container: itself, or one of its parts. @throws HatchwayError as EngineParts.of */
+export function engineOf(engine: Engine, containerId: string): Engine {
+  return engine.parts?.of(containerId) ?? engine
+}
+
+export function enginesOf(engine: Engine): readonly Engine[] {
+  return engine.parts?.all ?? [engine]
 }

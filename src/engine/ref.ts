@@ -2,3 +2,8 @@
 export function isContainerRef(text: string): boolean {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,253}$/.test(text)
 }
+
+/** An id as people read it: a digest in it is cut as engines cut theirs, anything else is whole. */
+export function shortId(id: string): string {
+  return id.replace(/[0-9a-f]{64}/g, (digest) => digest.slice(0, 12))
+}

@@ -7,7 +7,7 @@ import { connect, isIP } from 'node:net'
 import { HatchwayError } from '../base/errors.ts'
 import { StreamEnd } from '../bytes/end-stream.ts'
 import type { InsideEnd } from '../bytes/relay.ts'
-import type { Container, Engine } from '../engine/engine.ts'
+import { type Container, type Engine, engineOf } from '../engine/engine.ts'
 import { isTimeout, withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 
@@ -24,7 +24,7 @@ export async function connectFromOutside(
   if (!meansItself(target.host, container))
     throw unsupported(`${ONLY} only the container itself can be reached, as localhost`)
   // Another host's container addresses may be somebody else's here.
-  if (!(await engine.info(signal)).local)
+  if (!(await engineOf(engine, container.id).info(signal)).local)
     throw unsupported(`${ONLY} nothing in a container of a remote engine can be reached`)
   const address = container.addresses.find((one) => !isLoopback(one))
   if (address === undefined) throw unsupported(`${ONLY} it cannot be reached: it has no address of its own`)

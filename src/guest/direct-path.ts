@@ -1,7 +1,7 @@
 /** Which helpers get the direct data path, and how: once, in the background, when the pool finds them worth it. */
 import { join } from 'node:path'
 import { messageOf } from '../base/errors.ts'
-import type { Container, Engine } from '../engine/engine.ts'
+import { type Container, type Engine, engineOf } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { GuestConnection } from './connection.ts'
@@ -36,11 +36,12 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
   /** Container runs where it failed, and why: what forbids it (SELinux, a folder not shared) does not come and go. */
   const failures = new BoundedMap<string, string>(REMEMBERED)
 
-  async function impossible(): Promise<string | undefined> {
+  async function impossible({ id }: Container): Promise<string | undefined> {
     if (settings.direct === false) return 'switched off'
     if (base === undefined) return 'the gateway has no folder for its socket'
-    if (engine.holders === undefined) return 'this engine cannot create the container that carries the socket'
-    const { local } = await engine.info(deadline(INFO_MS))
+    const own = engineOf(engine, id)
+    if (own.holders === undefined) return 'this engine cannot create the container that carries the socket'
+    const { local } = await own.info(deadline(INFO_MS))
     return local ? undefined : 'gateway and engine do not share a host'
   }
 
@@ -50,7 +51,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
     user: GuestUser,
     binary: GuestBinary,
   ): Promise<string | undefined> {
-    const not = await impossible()
+    const not = await impossible(container)
     if (not !== undefined || base === undefined) return not
     const signal = deadline(INFO_MS, connection.ended)
     const door = await openDoor(base)

@@ -1,7 +1,7 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
 import { join } from 'node:path'
 import { HatchwayError } from '../base/errors.ts'
-import type { Container, Engine } from '../engine/engine.ts'
+import { type Container, type Engine, engineOf, enginesOf } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
@@ -74,9 +74,8 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       ? Promise.resolve()
       : Promise.all([sweep(engine, serve, journal, log, closed.signal), direct.sweep()])
 
-  async function binaryFor(signal: AbortSignal): Promise<GuestBinary | undefined> {
-    const { arch } = await engine.info(signal)
-    return loadBinary(arch)
+  async function binaryFor({ id, arch }: Container, signal: AbortSignal): Promise<GuestBinary | undefined> {
+    return loadBinary(arch ?? (await engineOf(engine, id).info(signal)).arch)
   }
 
   async function arrive(
@@ -86,7 +85,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     signal: AbortSignal,
   ): Promise<Live | Impossible> {
     const about = { container: container.name, user: whom(user) }
-    const binary = await binaryFor(signal)
+    const binary = await binaryFor(container, signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
     const run = `${container.id} ${container.startedAt}`
     const result = await deliver({
@@ -194,7 +193,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       if (!('connection' in found)) {
         return { way: undefined, failed: found.failed, dataPath: { direct: false, reason: 'no guest helper' } }
       }
-      const binary = await binaryFor(signal)
+      const binary = await binaryFor(container, signal)
       if (binary !== undefined) await direct.take(found.connection, container, user, binary)
       return { way: found.way, failed: found.failed, dataPath: direct.state(found.connection) }
     },
@@ -207,9 +206,9 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         connection.close()
       }
       await Promise.allSettled([...arriving.values(), swept])
-      await withDeadline(FORGET_MS, [], async (limit) => engine.holders?.forget(HOLDER_REPOSITORY, limit)).catch(
-        () => {},
-      )
+      const forget = ({ holders }: Engine) =>
+        withDeadline(FORGET_MS, [], async (limit) => holders?.forget(HOLDER_REPOSITORY, limit))
+      await Promise.allSettled(enginesOf(engine).map(forget))
     },
   }
 }

@@ -1,5 +1,6 @@
 /** Start `PATH serve` by one engine exec and shake hands. */
 import type { Container, Engine } from '../engine/engine.ts'
+import { execIn } from '../engine/exec-in.ts'
 import type { GuestConnection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
 import { openConnection } from './handshake.ts'
@@ -31,7 +32,7 @@ export function createServe(engine: Engine, settings: GuestSettings, log: GuestL
   return (container, user, argv, signal, stdin) =>
     openConnection(
       async (sink, limit) => {
-        const exec = await engine.exec(container.id, { argv, user: user.exec, cwd: '/', env: [] }, sink, limit)
+        const exec = await execIn(engine, container.id, { argv, user: user.exec, cwd: '/', env: [] }, sink, limit)
         if (stdin !== undefined) exec.stdin.write(stdin)
         return exec
       },

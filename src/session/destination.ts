@@ -12,6 +12,7 @@ import { type Route, routeOf, type TemplateRoute, targetOf } from '../container/
 import { noTemplate } from '../container/templates/template.ts'
 import type { Tell } from '../container/templates/template-containers.ts'
 import type { Container } from '../engine/engine.ts'
+import { shortId } from '../engine/ref.ts'
 import type { PickerQuestion } from '../picker/ask.ts'
 import type { PickerEntry } from '../picker/entry.ts'
 import type { Gate, Granted } from '../policy/gate.ts'
@@ -206,7 +207,7 @@ function demandSame(sought: Route, chosen: Route): void {
 /** `now`: what the name means; undefined: nothing. */
 function changed(route: Route, was: Container, now?: Container): HatchwayError {
   const name = `"${brief(targetOf(route))}"`
-  const short = ({ id }: Container) => id.slice(0, 12)
+  const short = ({ id }: Container) => shortId(id)
   const what = now ? `is another container now (${short(now)}, it was ${short(was)})` : `(${short(was)}) is gone`
   return new HatchwayError('CONTAINER_CHANGED', `${name} ${what}: connect again`)
 }

@@ -111,8 +111,7 @@ export function createRoutes(deps: RoutesDependencies): Routes {
   async function* entries(who: Requester, signal: AbortSignal): AsyncGenerator<PickerEntry> {
     for await (const container of containers.visible(mayEnter(who), signal)) {
       const mayStart =
-        deps.starter.canStart(container.state) &&
-        (await policy({ ...who, container, action: { kind: 'start' } })).allowed
+        deps.starter.canStart(container) && (await policy({ ...who, container, action: { kind: 'start' } })).allowed
       yield containerEntry(container, mayStart)
     }
     for (const name of made?.names ?? []) {

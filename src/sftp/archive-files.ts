@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as tar from 'tar-stream'
 import { causeText, HatchwayError, isFailure } from '../base/errors.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { Copies } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { isTimeout, openDeadline, withDeadline } from '../lifetime/deadline.ts'
 import type { Spool } from './spool.ts'
@@ -32,7 +32,7 @@ export interface Files {
   put(file: string, node: Node, content?: Spool): Promise<void>
 }
 
-export function archiveFiles(engine: Engine, containerId: string, closed: AbortSignal): Files {
+export function archiveFiles(copies: Copies, containerId: string, closed: AbortSignal): Files {
   /** The tree that was listed last, by absolute path. */
   let known: { readonly nodes: Map<string, Node>; readonly until: number } | undefined
 
@@ -50,7 +50,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
     const { signal, release } = openDeadline(limit, closed)
     const extract = tar.extract()
     try {
-      const source = await engine.readArchive(containerId, file, signal)
+      const source = await copies.readArchive(containerId, file, signal)
       if (!source) return
       const flow = pipeline(source, extract, { signal })
       flow.catch(() => undefined)
@@ -124,7 +124,7 @@ export function archiveFiles(engine: Engine, containerId: string, closed: AbortS
       }
       // If both fail, the engine's error says why. The session's end does not cut a put: half an archive is half a file.
       const [put, filled] = await withDeadline(CALL_MS, [], (signal) => {
-        const sent = engine.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
+        const sent = copies.writeArchive(containerId, path.posix.dirname(file), Readable.from(pack), signal)
         return Promise.allSettled([sent.finally(() => pack.destroy()), fill(signal)])
       })
       if (put.status === 'rejected') throw asSftpError(put.reason)

@@ -2,9 +2,10 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Containers } from '../../src/container/containers.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import type { Engine } from '../../src/engine/engine.ts'
+import type { Copies, Engine } from '../../src/engine/engine.ts'
 import { deadline } from '../../src/lifetime/deadline.ts'
 import { docker, startContainer, type TestContainer } from '../support/containers.ts'
+import { copiesOf } from '../support/copies.ts'
 import { until } from '../support/wait.ts'
 
 let container: TestContainer
@@ -14,12 +15,11 @@ let copies: number
 beforeEach(async () => {
   container = await startContainer('busybox')
   engine = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
-  const { copyOut } = engine
   copies = 0
-  engine.copyOut = (...args) => {
+  engine = withCopyOut(engine, (copyOut, ...args) => {
     copies++
     return copyOut(...args)
-  }
+  })
   vi.useFakeTimers({ toFake: ['Date'] })
 })
 afterEach(async () => {
@@ -27,6 +27,13 @@ afterEach(async () => {
   await engine.close()
   await container.remove()
 })
+
+type CopyOut = Copies['copyOut']
+
+function withCopyOut(of: Engine, copyOut: (of: CopyOut, ...args: Parameters<CopyOut>) => ReturnType<CopyOut>): Engine {
+  const known = copiesOf(of)
+  return { ...of, copies: { ...known, copyOut: (...args) => copyOut(known.copyOut, ...args) } }
+}
 
 const later = () => vi.setSystemTime(Date.now() + 60_000)
 
@@ -70,15 +77,14 @@ test('a link in its place is followed, and a change behind it is seen', async ()
 })
 
 test('many users that one person asks for are one probe after the other, two of one user one, and nobody else waits', async () => {
-  const { copyOut } = engine
   const asked: (() => void)[] = []
   let [inside, most] = [0, 0]
-  engine.copyOut = async (...args) => {
+  const slow = withCopyOut(engine, async (copyOut, ...args) => {
     most = Math.max(most, ++inside)
     await new Promise<void>((resolve) => asked.push(resolve))
     return copyOut(...args).finally(() => inside--)
-  }
-  const containers = new Containers(engine)
+  })
+  const containers = new Containers(slow)
   const inspected = await engine.inspect(container.id, deadline(20_000))
   const ask = (asker: string, user: string, signal = deadline(20_000)) =>
     containers.envInfo(inspected, user, asker, signal).then(

@@ -102,3 +102,26 @@ test('a number with nothing but broken entries is refused with it', () => {
     /passwd entry of "7" in container web is broken/,
   )
 })
+
+const numeric = { user: 'numeric' } as const
+const none = { user: 'none' } as const
+
+test('an engine that looks no name up is told the user, and all groups that list them, by number', () => {
+  const files = { passwd, group: Buffer.from('wheel:x:10:root,dev\nusers:x:100:dev \ndevs:x:101:devs,xdev\n') }
+  const told = (user: string) => resolveUser(files, user, web, numeric).engineUser
+  expect(told('dev')).toBe('1000:1000,10,100')
+  expect(told('1000')).toBe('1000:1000,10,100')
+  expect(told('bare')).toBe('1001:1001')
+  expect(told('4321')).toBe('4321:0')
+  expect(told('root')).toBe('0:0,10')
+  expect(resolveUser({ passwd }, 'dev', web, numeric).engineUser).toBe('1000:1000')
+  expect(resolveUser(files, undefined, ranAs('dev'), numeric).engineUser).toBe('')
+})
+
+test('an engine that takes no user is told none for the container’s own, and of another it is told who', () => {
+  const told = (user: string, container: typeof web) => resolveUser({ passwd, group }, user, container, none).engineUser
+  expect(told('dev', ranAs('1000:1000'))).toBe('')
+  expect(told('root', web)).toBe('')
+  expect(told('dev', ranAs('dev:users'))).toBe('dev')
+  expect(told('dev', web)).toBe('dev')
+})

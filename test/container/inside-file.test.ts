@@ -7,6 +7,7 @@ import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { deadline } from '../../src/lifetime/deadline.ts'
 import { sharedContainers, startContainer, type TestImage } from '../support/containers.ts'
+import { copiesOf } from '../support/copies.ts'
 
 const FILE = '/etc/passwd'
 
@@ -18,20 +19,20 @@ describe.each(['docker', 'cli'] as const)('on %s', (kind) => {
   let engine: Engine
   let copies = 0
   beforeAll(() => {
-    engine =
+    const real =
       kind === 'docker'
         ? createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
         : createCliEngine({ binary: 'docker' })
-    const { copyOut, statPath } = engine
-    engine.copyOut = (...args) => {
-      copies++
-      return copyOut(...args)
+    const counted = <Args extends readonly unknown[], Answer>(call: (...args: Args) => Answer) => {
+      return (...args: Args) => {
+        copies++
+        return call(...args)
+      }
     }
-    if (!statPath) return
-    engine.statPath = (...args) => {
-      copies++
-      return statPath(...args)
-    }
+    const known = copiesOf(real)
+    const { copyOut, statPath } = known
+    const both = { copyOut: counted(copyOut), ...(statPath && { statPath: counted(statPath) }) }
+    engine = { ...real, copies: { ...known, ...both } }
   })
   afterAll(() => engine.close())
 

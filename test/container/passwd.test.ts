@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { bytesOf } from '../../src/bytes/byte-text.ts'
-import { findByName, findByUid, findGroup, parseNumericId } from '../../src/container/passwd.ts'
+import { findByName, findByUid, findGroup, groupsOf, parseNumericId } from '../../src/container/passwd.ts'
 
 const passwd = Buffer.from(`root:x:0:0:root:/root:/bin/bash
 # comment
@@ -175,4 +175,21 @@ test('a group is its number; what is broken is not 0', () => {
     'broken',
     'broken',
   ])
+})
+
+test('a user’s groups are those that list them, whatever else is in the lines', () => {
+  const file = Buffer.from(
+    'a:x:1:dev\nb:x:2:x,dev,y\nc:x:3:devs\n d:x:4:x,dev \ne:x:dev:dev\n+f:x:6:dev\ng:x:7:dev:dev\nh:x:1:dev\r\n',
+  )
+  expect(groupsOf(file, 'dev')).toEqual([1, 2, 4])
+  for (const name of ['', 'x,dev', 'dev:dev', 'de', '.*']) expect(groupsOf(file, name)).toEqual([])
+  expect(groupsOf(Buffer.concat([Buffer.from('n:x:9:b'), Buffer.from([0xff]), Buffer.from('d\n')]), 'bd')).toEqual([])
+})
+
+test('groups with a million members are read in no time', () => {
+  const members = Array.from({ length: 400_000 }, (_, n) => `dev${n}`).join(',')
+  const file = Buffer.from(`big:x:5:${members}\nlast:x:6:${members},dev\n`)
+  const began = performance.now()
+  expect(groupsOf(file, 'dev')).toEqual([6])
+  expect(performance.now() - began).toBeLessThan(2000)
 })

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import type { Engine } from '../../src/engine/engine.ts'
+import { copiesOf } from '../support/copies.ts'
 
 const ID = 'a'.repeat(64)
 const VERSION = '2.3.0'
@@ -64,10 +65,10 @@ describe.each([
     expect(engine.endpoint).toBe(endpoint)
     await engine.info(soon())
     await engine.list(soon())
-    await engine.copyOut(ID, '/etc/passwd', 100, soon())
-    await engine.copyIn(ID, '/', Buffer.alloc(0), soon())
-    await engine.readArchive(ID, '/etc', soon())
-    await engine.writeArchive(ID, '/', Readable.from([]), soon())
+    await copiesOf(engine).copyOut(ID, '/etc/passwd', 100, soon())
+    await copiesOf(engine).copyIn(ID, '/', Buffer.alloc(0), soon())
+    await copiesOf(engine).readArchive(ID, '/etc', soon())
+    await copiesOf(engine).writeArchive(ID, '/', Readable.from([]), soon())
     await engine.lifecycle?.pull('i', () => {}, soon())
     const spec = { name: 'n', image: 'i', env: [], labels: {}, mounts: [], init: false }
     await engine.lifecycle?.create(spec, soon())
@@ -129,10 +130,10 @@ test.each(['v1.7.6', '2.2.1', 'v2.0.0-rc.1', '<unknown>'])(
     const refused = { code: 'ENGINE_ERROR', message: words }
     await expect(engine.info(soon())).rejects.toMatchObject(refused)
     for (const copy of [
-      () => engine.copyOut(ID, '/etc/passwd', 100, soon()),
-      () => engine.copyIn(ID, '/', Buffer.alloc(0), soon()),
-      () => engine.readArchive(ID, '/etc', soon()),
-      () => engine.writeArchive(ID, '/', Readable.from([]), soon()),
+      () => copiesOf(engine).copyOut(ID, '/etc/passwd', 100, soon()),
+      () => copiesOf(engine).copyIn(ID, '/', Buffer.alloc(0), soon()),
+      () => copiesOf(engine).readArchive(ID, '/etc', soon()),
+      () => copiesOf(engine).writeArchive(ID, '/', Readable.from([]), soon()),
     ]) {
       await expect(copy()).rejects.toMatchObject(refused)
     }
@@ -144,14 +145,14 @@ test.each(['v2.3.0', '2.10.1', 'v3.0.0-beta.1'])(
   'nerdctl %s copies, and is asked for its version once',
   async (version) => {
     const { engine, calls } = await open('nerdctl', undefined, version)
-    await engine.copyOut(ID, '/etc/passwd', 100, soon())
-    await engine.copyOut(ID, '/etc/group', 100, soon())
+    await copiesOf(engine).copyOut(ID, '/etc/passwd', 100, soon())
+    await copiesOf(engine).copyOut(ID, '/etc/group', 100, soon())
     expect((await calls()).map((call) => call.split(' ')[0])).toEqual(['version', 'cp', 'cp'])
   },
 )
 
 test('docker and podman are not asked for their version before they copy', async () => {
   const { engine, calls } = await open('podman', undefined, '4.3.1')
-  await engine.copyOut(ID, '/etc/passwd', 100, soon())
+  await copiesOf(engine).copyOut(ID, '/etc/passwd', 100, soon())
   expect((await calls()).map((call) => call.split(' ')[0])).toEqual(['cp'])
 })

@@ -3,6 +3,7 @@
 import { HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
 import type { Engine, Exec, ExecSpec } from '../../src/engine/engine.ts'
+import { execIn } from '../../src/engine/exec-in.ts'
 import type { Ground } from './contract-bench.ts'
 
 const PIDS = '/tmp/hw-endless'
@@ -17,6 +18,11 @@ export function endless(script: string): ExecSpec['argv'] {
 
 export async function endEndless(ground: Ground, id: string): Promise<void> {
   await ground.control('exec', id, 'sh', '-c', `while read pid; do kill -9 $pid; done <${PIDS}; rm ${PIDS}`)
+}
+
+/** Root, as this engine is told of it; of one that cannot be told, the container's own user. */
+function rootOf({ carries }: Engine): string {
+  return carries?.user === 'none' ? '' : carries?.user === 'numeric' ? '0:0' : '0'
 }
 
 export interface RunRequest {
@@ -60,7 +66,7 @@ export async function runIn(
   }
   const spec: ExecSpec = {
     argv,
-    user: request.user ?? '0',
+    user: request.user ?? rootOf(engine),
     cwd: request.cwd ?? '/',
     env: request.env ?? [],
     ...(request.tty && { tty: request.tty }),
@@ -71,7 +77,7 @@ export async function runIn(
   let exec: Exec | undefined
   let timer: NodeJS.Timeout | undefined
   try {
-    exec = await engine.exec(id, spec, sink, AbortSignal.timeout(60_000))
+    exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(60_000))
     const running = exec
     timer = setTimeout(() => running.close(), request.limit ?? 25_000)
     const { stdin = request.tty ? null : '' } = request

@@ -6,7 +6,7 @@ import { test } from 'vitest'
 import type { ExitStatus } from '../../src/base/program.ts'
 import { createCliEngine } from '../../src/engine/cli/cli.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import type { Container, Engine } from '../../src/engine/engine.ts'
+import type { Container, Copies, Engine } from '../../src/engine/engine.ts'
 import type { Guest, GuestExec, GuestSpawn } from '../../src/guest/guest.ts'
 import { createGuestPool, type GuestPool } from '../../src/guest/pool.ts'
 import type { GuestSettings } from '../../src/guest/settings.ts'
@@ -31,7 +31,7 @@ export interface World {
 
 export interface Abilities {
   readonly holders?: Engine['holders'] | undefined
-  readonly copyIn?: Engine['copyIn']
+  readonly copyIn?: Copies['copyIn']
   readonly info?: Engine['info']
   readonly exec?: Engine['exec']
 }
@@ -47,8 +47,9 @@ export async function openWorld(
 ): Promise<World> {
   const whole =
     kind === 'docker' ? createDockerEngine({ endpoint: `unix://${socket}` }) : createCliEngine({ binary: 'docker' })
-  const { holders, ...rest } = { ...whole, ...without(whole) }
-  const engine: Engine = { ...rest, ...(holders && { holders }) }
+  const { holders, copyIn, ...rest } = { ...whole, copyIn: undefined, ...without(whole) }
+  const copies = whole.copies && copyIn ? { copies: { ...whole.copies, copyIn } } : {}
+  const engine: Engine = { ...rest, ...copies, ...(holders && { holders }) }
   const stateFolder = settings.stateFolder ?? (await mkdtemp(join(tmpdir(), 'hatchway-guest-test-')))
   const log: string[] = []
   const say = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`)

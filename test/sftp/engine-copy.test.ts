@@ -3,15 +3,17 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
-import type { Engine } from '../../src/engine/engine.ts'
+import type { Copies } from '../../src/engine/engine.ts'
 import { engineError, engineTimeout, unreachable } from '../../src/engine/messages.ts'
 import { archiveFiles } from '../../src/sftp/archive-files.ts'
 import { serveSftp } from '../../src/sftp/server.ts'
 import { attributes, FX, FXP, OPEN, packet, Reader, readStatus, string, u32, u64 } from '../guest-sftp/wire.ts'
 import { startContainer, type TestContainer } from '../support/containers.ts'
+import { copiesOf } from '../support/copies.ts'
 import { run } from '../support/run.ts'
 
 const docker = createDockerEngine({ endpoint: 'unix:///var/run/docker.sock' })
+const copies = copiesOf(docker)
 let container: TestContainer
 beforeAll(async () => {
   container = await startContainer('busybox')
@@ -28,7 +30,7 @@ afterAll(async () => {
 const inside = async (script: string) => (await container.inside(script)).stdout.toString()
 
 /** A session of one request at a time. */
-async function session(uid = 0, engine: Engine = docker) {
+async function session(uid = 0, by: Copies = copies) {
   const closed = new AbortController()
   let received = Buffer.alloc(0)
   let arrived = () => {}
@@ -39,7 +41,7 @@ async function session(uid = 0, engine: Engine = docker) {
       return true
     },
   }
-  const files = archiveFiles(engine, container.id, closed.signal)
+  const files = archiveFiles(by, container.id, closed.signal)
   const settings = { who: { uid, gid: uid }, directory: '/', readOnly: false, space: { take: () => true, give() {} } }
   const exec = serveSftp(files, settings, sink, () => closed.abort(new Error('the session ended')))
   open.push(exec)
@@ -145,8 +147,8 @@ it('a put is finished when its session ends in the middle of it', async () => {
     }
   }
   const client = await session(0, {
-    ...docker,
-    writeArchive: (id, path, tar, signal) => docker.writeArchive(id, path, Readable.from(slowly(tar)), signal),
+    ...copies,
+    writeArchive: (id, path, tar, signal) => copies.writeArchive(id, path, Readable.from(slowly(tar)), signal),
   })
   const handle = string((await client.open('/cut', REPLACE)) as Buffer)
   for (let at = 0; at < 40; at++) {
@@ -209,11 +211,11 @@ it.each([
   'an engine that %s is an answer without a path of its host, and the session goes on',
   async (_, readArchive) => {
     let broken = true
-    const engine: Engine = {
-      ...docker,
-      readArchive: (...args) => (broken ? readArchive() : docker.readArchive(...args)),
+    const failing: Copies = {
+      ...copies,
+      readArchive: (...args) => (broken ? readArchive() : copies.readArchive(...args)),
     }
-    const { ask, list } = await session(0, engine)
+    const { ask, list } = await session(0, failing)
     for (const type of [FXP.LSTAT, FXP.OPENDIR]) {
       const { type: answer, body } = await ask(type, string('/etc'))
       expect([answer, readStatus(body).code]).toEqual([FXP.STATUS, FX.FAILURE])

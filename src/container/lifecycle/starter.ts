@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import { HatchwayError, undefinedIf } from '../../base/errors.ts'
-import type { Container, ContainerState, Engine, Lifecycle } from '../../engine/engine.ts'
+import { type Container, type Engine, engineOf, type Lifecycle } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
@@ -42,8 +42,8 @@ export interface Starter {
    * @throws HatchwayError CONTAINER_NOT_RUNNING, CONTAINER_START_FAILED, NOT_PERMITTED, ENGINE_*
    */
   running(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container>
-  /** Whether a container in that state would be started for a login that may have it started. */
-  canStart(state: ContainerState): boolean
+  /** Whether a container would be started, as it is, for a login that may have it started. */
+  canStart(container: Pick<Container, 'id' | 'state'>): boolean
   /** No container is stopped from now on. */
   close(): void
 }
@@ -79,8 +79,8 @@ export function createStarter(
   }
 
   async function start(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container> {
-    const { lifecycle } = engine
     const { id, name, state } = container
+    const { lifecycle } = engineOf(engine, id)
     if (!(settings.startOnConnect || entrance.own) || !lifecycle || !STARTABLE.includes(state)) {
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${name} is ${stateWord(state)}`)
     }
@@ -160,7 +160,8 @@ export function createStarter(
 
   return {
     running,
-    canStart: (state) => settings.startOnConnect && engine.lifecycle !== undefined && STARTABLE.includes(state),
+    canStart: ({ id, state }) =>
+      settings.startOnConnect && engineOf(engine, id).lifecycle !== undefined && STARTABLE.includes(state),
     close() {
       for (const { timer } of runs.values()) clearTimeout(timer)
       runs.clear()
@@ -176,7 +177,8 @@ async function stopRun(
 ): Promise<'stopped' | 'in use' | 'another run'> {
   const now = await engine.inspect(id, limit).catch(undefinedIf('CONTAINER_NOT_FOUND'))
   if (now?.state !== 'running' || now.startedAt !== startedAt) return 'another run'
-  if (await engine.lifecycle?.othersInside(id, limit)) return 'in use'
-  await engine.lifecycle?.stop(id, STOP_GRACE_S, limit)
+  const { lifecycle } = engineOf(engine, id)
+  if (await lifecycle?.othersInside(id, limit)) return 'in use'
+  await lifecycle?.stop(id, STOP_GRACE_S, limit)
   return 'stopped'
 }

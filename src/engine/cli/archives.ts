@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Engine } from '../engine.ts'
+import type { Copies } from '../engine.ts'
 import { engineError, engineLost, isLinkLoop, unreachable } from '../messages.ts'
 import { type Cli, cliMessage } from './run.ts'
 
@@ -16,7 +16,7 @@ export function cliArchives(
   mayCopy: (signal: AbortSignal) => Promise<void>,
   name: (id: string) => string,
   inspect: (id: string, signal: AbortSignal) => Promise<unknown>,
-): Pick<Engine, 'copyOut' | 'copyIn' | 'readArchive' | 'writeArchive'> {
+): Copies {
   /** Undefined: the container is there, and no such path in it, or one that goes round in a circle of links. */
   function absent(stderr: string, containerId: string): undefined {
     const text = cliMessage(stderr)

@@ -10,7 +10,7 @@ import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
 import type { Container, Engine } from '../engine.ts'
 import { nodeArch, parseContainer, parseInspectedSummary, readJson } from '../json.ts'
 import { engineError } from '../messages.ts'
-import { isContainerRef } from '../ref.ts'
+import { isContainerRef, shortId } from '../ref.ts'
 import { cliArchives } from './archives.ts'
 import { cliEvents } from './events.ts'
 import { startCliExec } from './exec.ts'
@@ -37,7 +37,7 @@ export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine 
   const cli = createCli(binary, addressOptions(flavour, endpoint))
   const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
   const names = new BoundedMap<string, string>(MAX_NAMES)
-  const name = (id: string) => names.get(id) ?? id.slice(0, 12)
+  const name = (id: string) => names.get(id) ?? shortId(id)
   const closed = new AbortController()
   const closers = new Map<() => void, string>()
 
@@ -105,7 +105,7 @@ export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine 
     exec: (containerId, spec, sink, signal) =>
       startCliExec({ cli, flavour, gate, closers, name, inspect, containerId, spec, sink, signal }),
 
-    ...cliArchives(cli, mayCopy, name, inspect),
+    copies: cliArchives(cli, mayCopy, name, inspect),
 
     holders: cliHolders(cli),
 

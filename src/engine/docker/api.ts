@@ -4,6 +4,7 @@ import { BoundedMap } from '../../lifetime/bounded-map.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
 import { type EngineVersion, parseMessage, parseVersion, readJson } from '../json.ts'
 import { type About, engineError } from '../messages.ts'
+import { shortId } from '../ref.ts'
 import type { DockerAddress } from './address.ts'
 import type { CallOptions, DockerHttp } from './http.ts'
 
@@ -85,7 +86,7 @@ export function createDockerApi(address: DockerAddress, http: DockerHttp): Docke
       }
     },
     ownExecs: new BoundedMap(MAX_OWN_EXECS),
-    name: (id) => names.get(id) ?? id.slice(0, 12),
+    name: (id) => names.get(id) ?? shortId(id),
     remember: (id, name) => names.set(id, name),
   }
 }

@@ -1,7 +1,7 @@
 /** Archives of the Docker API: small ones as bytes, and as streams files of any size, without holding one in memory. */
 import type { Readable } from 'node:stream'
 import { HatchwayError } from '../../base/errors.ts'
-import type { Engine } from '../engine.ts'
+import type { Copies } from '../engine.ts'
 import { parseMessage } from '../json.ts'
 import { engineError, isLinkLoop } from '../messages.ts'
 import type { DockerApi } from './api.ts'
@@ -10,9 +10,7 @@ import type { DockerApi } from './api.ts'
 const MAX_MESSAGE_BYTES = 64 * 1024
 const COPY_MS = 60_000
 
-type Archives = Required<Pick<Engine, 'copyOut' | 'copyIn' | 'statPath' | 'readArchive' | 'writeArchive'>>
-
-export function dockerArchives(api: DockerApi): Archives {
+export function dockerArchives(api: DockerApi): Required<Copies> {
   const archive = (containerId: string, path: string) =>
     `/containers/${containerId}/archive?path=${encodeURIComponent(path)}`
 

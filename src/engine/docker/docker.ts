@@ -69,7 +69,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     exec: (containerId, spec, sink, signal) =>
       startExec(api, gate, containerId, spec, sink, signal, options.startDeadline ?? 30_000),
 
-    ...dockerArchives(api),
+    copies: dockerArchives(api),
 
     holders: dockerHolders(api),
 

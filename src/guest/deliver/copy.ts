@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { copyMayHang } from '../../engine/copy-may-hang.ts'
+import { engineOf } from '../../engine/engine.ts'
 import type { GuestConnection } from '../connection.ts'
 import { NAME_PREFIX } from './binary.ts'
 import { removeHelper } from './remove.ts'
@@ -12,7 +13,10 @@ import type { Way } from './way.ts'
 
 export const copyApi: Way = {
   name: 'copy',
-  hopeless: ({ container }) => (container.readOnlyRootfs ? 'the root file system is read-only' : undefined),
+  hopeless({ engine, container }) {
+    if (engineOf(engine, container.id).copies === undefined) return 'this engine has no copy call'
+    return container.readOnlyRootfs ? 'the root file system is read-only' : undefined
+  },
   // A holder touches no volume of the container.
   unlikely: ({ container }) => copyMayHang(container),
   async deliver({ engine, container, binary, journal, serve, serveAs, signal }) {
@@ -24,7 +28,8 @@ export const copyApi: Way = {
       if (await removeHelper(engine, serveAs, container, path, helper)) await note.done()
     }
     try {
-      await engine.copyIn(container.id, '/', tarball([{ name, mode: 0o755, bytes: binary.bytes }]), signal)
+      const archive = tarball([{ name, mode: 0o755, bytes: binary.bytes }])
+      await engineOf(engine, container.id).copies?.copyIn(container.id, '/', archive, signal)
       const connection = await serve([path, 'serve'])
       // Off the session's way.
       remove(connection).catch(() => {})

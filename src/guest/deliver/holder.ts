@@ -5,7 +5,7 @@
  */
 
 import { HatchwayError } from '../../base/errors.ts'
-import type { Container, Engine, Holder } from '../../engine/engine.ts'
+import { type Container, type Engine, engineOf, type Holder } from '../../engine/engine.ts'
 import { openDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import type { GuestUser } from '../user.ts'
@@ -19,7 +19,8 @@ const TOLD_MS = 20_000
 
 export const holderContainer: Way = {
   name: 'holder',
-  hopeless: ({ engine }) => (engine.holders === undefined ? 'this engine cannot create containers' : undefined),
+  hopeless: ({ engine, container }) =>
+    engineOf(engine, container.id).holders === undefined ? 'this engine cannot create containers' : undefined,
   async deliver({ engine, container, user, binary, serve, signal }) {
     const holder = await startHolder(engine, container, user, binary, { holdMs: DELIVERY_MS }, signal)
     try {
@@ -50,8 +51,9 @@ export async function startHolder(
   { holdMs, folder }: HolderUse,
   signal: AbortSignal,
 ): Promise<Holder & { readonly root: string }> {
-  if (engine.holders === undefined) throw new HatchwayError('NOT_SUPPORTED', 'this engine cannot create containers')
-  const holder = await engine.holders.start(
+  const { holders } = engineOf(engine, containerId)
+  if (holders === undefined) throw new HatchwayError('NOT_SUPPORTED', 'this engine cannot create containers')
+  const holder = await holders.start(
     {
       containerId,
       user: `${user.uid}:${user.gid}`,

@@ -17,7 +17,7 @@ export interface Journal {
   unfinished(): Promise<readonly (JournalEntry & { done(): Promise<void> })[]>
 }
 
-const ENTRY = /^([0-9a-f]{64}) (\/\.hatchway-guest-[0-9a-f]{32})\n$/
+const ENTRY = /^(\S+) (\/\.hatchway-guest-[0-9a-f]{32})\n$/
 /** The installation that the entry belongs to, and a number. */
 const NAME = /^put-(?:([0-9a-f]{32})-)?[0-9a-f]{32}$/
 

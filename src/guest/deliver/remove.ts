@@ -1,5 +1,6 @@
 /** Remove a file of root's from a container that may have neither a shell nor `rm`: the helper itself does, as root. */
-import type { Container, Engine } from '../../engine/engine.ts'
+import { type Container, type Engine, engineOf } from '../../engine/engine.ts'
+import { execIn } from '../../engine/exec-in.ts'
 import { OWN_ENVIRONMENT } from '../../engine/own-path.ts'
 import { runToEnd, UNHEARD } from '../../engine/own-program.ts'
 import { deadline } from '../../lifetime/deadline.ts'
@@ -31,14 +32,17 @@ export async function removeHelper(
   }
   if (await isGone(engine, container, path, signal)) return true
   const spec = { argv: ['/bin/rm', '-f', path], user: '0:0', cwd: '/', env: OWN_ENVIRONMENT } as const
-  await runToEnd(await engine.exec(container.id, spec, UNHEARD, signal), signal)
+  await runToEnd(await execIn(engine, container.id, spec, UNHEARD, signal), signal)
   return isGone(engine, container, path, signal)
 }
 
 async function isGone(engine: Engine, container: Container, path: string, signal: AbortSignal): Promise<boolean> {
-  const found = engine.statPath
-    ? await engine.statPath(container.id, path, signal)
-    : await engine.copyOut(container.id, path, 1, signal)
+  const { copies } = engineOf(engine, container.id)
+  // It came by a copy call: there is one, but where the configuration names another engine by now.
+  if (copies === undefined) return false
+  const found = copies.statPath
+    ? await copies.statPath(container.id, path, signal)
+    : await copies.copyOut(container.id, path, 1, signal)
   return found === undefined
 }
 

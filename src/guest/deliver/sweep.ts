@@ -1,7 +1,7 @@
 /** At start: what gateways that were killed in the middle of a delivery left in containers and on the engine. */
 
 import { isFailure } from '../../base/errors.ts'
-import type { Engine } from '../../engine/engine.ts'
+import { type Engine, enginesOf } from '../../engine/engine.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import type { GuestLog } from '../log.ts'
 import type { Serve } from '../serve.ts'
@@ -19,10 +19,12 @@ export async function sweep(
   closed: AbortSignal,
 ): Promise<void> {
   await withDeadline(LIMIT_MS, [closed], async (signal) => {
-    await engine.holders?.sweep(signal).then(
-      (count) => count > 0 && log.info({ count }, 'removed holder containers that a killed gateway left'),
-      () => {},
-    )
+    const holders = ({ holders }: Engine) =>
+      holders?.sweep(signal).then(
+        (count) => count > 0 && log.info({ count }, 'removed holder containers that a killed gateway left'),
+        () => {},
+      )
+    await Promise.all(enginesOf(engine).map(holders))
     for (const { containerId, path, done } of await journal.unfinished()) {
       if (signal.aborted) return
       try {

@@ -50,8 +50,8 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
     },
   }
   const engine: Engine = {
-    ...{ kind: 'fake', endpoint: 'fake', lifecycle, exec: unused, info: unused, copyOut: unused, copyIn: unused },
-    ...{ readArchive: unused, writeArchive: unused, async *events() {}, close: async () => {} },
+    ...{ kind: 'fake', endpoint: 'fake', lifecycle, exec: unused, info: unused },
+    ...{ async *events() {}, close: async () => {} },
     list: async () => [],
     async inspect(_ref, signal) {
       signal.throwIfAborted()
