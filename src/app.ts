@@ -1,12 +1,14 @@
 /** The composition root: a configuration becomes an engine, what a connection may do, and a listening server. */
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type HostKey, loadHostKeys, publicLine } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
 import { Lockout } from './auth/lockout.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
-import { openInstance } from './base/instance.ts'
+import { type Instance, openInstance } from './base/instance.ts'
 import { listenAdvice } from './base/listen-advice.ts'
 import { checkLending } from './bytes/shared-read-buffer.ts'
 import type { LoadedConfig } from './config/load.ts'
@@ -22,7 +24,8 @@ import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
 import { opened, type Scope } from './lifetime/scope.ts'
-import type { DrainingEvent, EventReader } from './observe/events.ts'
+import { createEventStream } from './observe/event-stream.ts'
+import type { DrainingEvent, EmitEvent, GatewayName } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
 import { createAdmit } from './session/admit.ts'
@@ -56,6 +59,8 @@ export interface Gateway {
    * @throws HatchwayError CONFIG_INVALID: everything stays as it was
    */
   reload(next?: LoadedConfig): Promise<Reloaded>
+  /** End a session, or a connection with all its sessions, and tell of it. False: there is none of that id. */
+  kill(what: 'session' | 'connection', id: string): boolean
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
   drain(signal: AbortSignal, why: Pick<DrainingEvent, 'graceMs' | 'signal'>): Promise<boolean>
   /** End everything now. Idempotent. */
@@ -84,17 +89,24 @@ async function openGateway(
   log: Logger,
   { where, nextPorts = 0 }: GatewayStart,
 ): Promise<Gateway> {
-  const observe = logEvents(log)
   const ground = await openGround(scope, config, log)
   const { engine, hostKeys } = ground
-  const inside = openInside(scope, config, ground, log)
-  const inForce = createInForce(config, ground, where, log)
+  const { emit, join } = createEventStream(
+    gatewayFacts(ground.instance || undefined),
+    () => engine.endpoint,
+    (error) => log.error({ err: error }, 'an event could not be read'),
+  )
+  join(logEvents(log, config.log.files))
+  // The last to be closed, so that what the others do at their end is told before.
+  scope.add(emit, () => emit({ type: 'gateway-ended' }))
+  const inside = openInside(scope, config, ground, emit, log)
+  const inForce = createInForce(config, ground, where, log, emit)
   const registry: SessionRegistry = new SessionRegistry({
     opened: (session) => connections.sessionOpened(session),
     ended: (session) => connections.sessionEnded(session),
   })
-  const connections = new ConnectionRegistry(registry, observe)
-  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, observe }, log)
+  const connections = new ConnectionRegistry(registry, emit)
+  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
   const stopped = openRounds(scope, inForce.review, log)
   const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
   inside.containers
@@ -104,17 +116,24 @@ async function openGateway(
     })
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void watch.begin()
+  const endpoints = await listenOn(server, config.listen, nextPorts)
+  emit({ type: 'gateway-started', pid: process.pid, listen: endpoints })
   return {
-    endpoints: await listenOn(server, config.listen, nextPorts),
+    endpoints,
     hostKeys,
     engine,
     registry,
     connections,
     inject: server.inject,
-    reload: (next) => inForce.reload(stopped, next),
+    async reload(next) {
+      const done = await inForce.reload(stopped, next)
+      emit({ type: 'reloaded', ...done })
+      return done
+    },
+    kill: (what, id) => (what === 'session' ? killSession : killConnection)(id, { registry, connections, emit }),
     async drain(signal, why) {
       await server.close()
-      observe({ type: 'draining', sessions: registry.size, ...why })
+      emit({ type: 'draining', sessions: registry.size, ...why })
       return registry.drained(signal)
     },
     close: scope.close,
@@ -155,17 +174,24 @@ async function openGround(scope: Scope, config: Config, log: Logger) {
 type Inside = ReturnType<typeof openInside>
 
 /** What finds, makes, starts and enters containers. */
-function openInside(scope: Scope, config: FixedConfig, { engine, state, instance }: Ground, log: Logger) {
+function openInside(
+  scope: Scope,
+  config: FixedConfig,
+  { engine, state, instance }: Ground,
+  emit: EmitEvent,
+  log: Logger,
+) {
   const { templates = {}, guest, guestMount: mountedAt } = config
   const containers = new Containers(engine, config.aliases)
-  const made = instance && makesContainers(config) ? createMadeContainers(engine, templates, instance, log) : undefined
+  const made =
+    instance && makesContainers(config) ? createMadeContainers(engine, templates, instance, log, emit) : undefined
   scope.add(made, () => made?.close())
   const road = scope.add(createPlainRoad(engine), (plain) => plain.settled())
   const delivery = { stateFolder: state, ...(instance && { instance }), ...(mountedAt !== undefined && { mountedAt }) }
   const guests = guest === 'off' ? undefined : createGuestPool(engine, { mode: guest, ...delivery }, log)
   scope.add(guests, () => guests?.close())
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
-  const starter = scope.add(createStarter(engine, config, forget, log), (it) => it.close())
+  const starter = scope.add(createStarter(engine, config, forget, log, emit), (it) => it.close())
   return { containers, made, road, guests, forget, starter }
 }
 
@@ -179,17 +205,18 @@ function openServer(
     inForce: InForce
     registry: SessionRegistry
     connections: ConnectionRegistry
-    observe: EventReader
+    emit: EmitEvent
   },
   log: Logger,
 ): SshServer<Identity> {
-  const { ground, inside, inForce, registry, connections, observe } = parts
+  const { ground, inside, inForce, registry, connections, emit } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
   const led: Led = (closed, container) => connections.leadsTo(closed, container)
-  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, log, led })
+  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, emit, led })
   const dependencies: ConnectionDependencies = {
     ...inside,
+    emit,
     destinations,
     policy,
     registry,
@@ -201,8 +228,8 @@ function openServer(
     logCommands: config.log.commands,
     pickLines: config.picker.style === 'lines',
     pickAgain: config.picker.again,
-    tapSftp: (session) =>
-      config.log.files ? createSftpTap((operation) => observe({ type: 'sftp', session, operation })) : undefined,
+    tapSftp: (whose, session) =>
+      config.log.files ? createSftpTap((operation) => emit({ type: 'sftp', whose, session, operation })) : undefined,
     limits: () => current().limits,
     motd: async () => {
       const { motd } = current()
@@ -221,12 +248,43 @@ function openServer(
     authenticator: { ...followed(people), admit: createAdmit(destinations, led, log) },
     ...(ground.banner !== undefined && { banner: ground.banner }),
     connection: createConnections(dependencies, log),
-    observe,
+    observe: emit,
   })
   return scope.add(server, async () => {
     await server.close()
     server.disconnectAll('the gateway is shutting down')
   })
+}
+
+interface Registries {
+  readonly registry: SessionRegistry
+  readonly connections: ConnectionRegistry
+  readonly emit: EmitEvent
+}
+
+/** Told of first, so that its end comes after. */
+function killSession(id: string, { registry, connections, emit }: Registries): boolean {
+  const session = registry.list().find((live) => live.id === id)
+  if (!session) return false
+  const { connectionId, remote, identity, container, user } = session
+  const { login = '' } = connections.list().find((live) => live.connectionId === connectionId) ?? {}
+  const whose = { connectionId, remote, identity, login }
+  emit({ type: 'killed', what: 'session', sessionId: id, whose, container, user })
+  return registry.kill(id)
+}
+
+function killConnection(id: string, { connections, emit }: Registries): boolean {
+  const connection = connections.list().find(({ connectionId }) => connectionId === id)
+  if (!connection) return false
+  const { connectionId, remote, identity, login, container } = connection
+  const whose = { connectionId, remote, identity, login }
+  emit({ type: 'killed', what: 'connection', whose, ...(container && { container }) })
+  return connections.kill(id)
+}
+
+/** Where no instance could be opened, a process has a name all the same. */
+function gatewayFacts(instance: Instance | undefined): GatewayName {
+  return { id: instance?.gateway ?? '', process: instance?.id ?? randomBytes(16).toString('hex'), host: hostname() }
 }
 
 /** Reviews, round after round. What goes on in the background is the first to end: by the signal that is returned. */

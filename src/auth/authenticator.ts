@@ -1,6 +1,6 @@
 /** Authentication by public key and by certificate: sshd's user_key_allowed() (auth2-pubkey.c), for containers. */
 import type { Logger } from 'pino'
-import { beyondLoudKeys, connectionFacts } from '../base/connection-facts.ts'
+import { beyondLoudKeys, type CertificateFacts, connectionFacts } from '../base/connection-facts.ts'
 import { isFailure, messageOf } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
@@ -89,7 +89,8 @@ export async function openAuthenticator(
     const merged = typeof terms === 'string' ? terms : mergeRestrictions(key.options.restrictions, terms)
     if (typeof merged === 'string') return merged
     const identity = identityOf(key, source, merged)
-    return { ...identity, fingerprint: certificate.fingerprint, principals }
+    const { fingerprint } = certificate
+    return { ...identity, fingerprint, certificate: certificateOf(certificate), principals }
   }
 
   /** For an authority of trustedUserCAKeys: the certificate's key id is the name. */
@@ -104,6 +105,7 @@ export async function openAuthenticator(
       name: shown(certificate.keyId) || certificate.fingerprint,
       method: 'publickey',
       fingerprint: certificate.fingerprint,
+      certificate: certificateOf(certificate),
       source: `${AUTHORITY}${fingerprint(certificate.authority)}`,
       groups: [],
       principals: certificate.principals,
@@ -119,6 +121,7 @@ export async function openAuthenticator(
     const certificate = isCertificate(blob) ? parseCertificate(blob) : undefined
     let facts: object = {}
     const refuse = (reason: string, via?: string, level: 'info' | 'debug' = 'info') => {
+      context.refused?.(reason)
       const whose = { ...connectionFacts(context), fingerprint: fingerprint(blob) }
       log[level]({ ...whose, ...facts, ...(via !== undefined && { line: via }), reason }, 'key not accepted')
     }
@@ -221,7 +224,12 @@ function shown(text: string): string {
   return printable(text).slice(0, 128)
 }
 
+function certificateOf({ keyId, serial, authority }: Certificate): CertificateFacts {
+  return { serial: String(serial), keyId: shown(keyId), authority: fingerprint(authority) }
+}
+
 /** The fields of a certificate that sshd logs. */
-function factsOf({ keyId, serial, fingerprint: print, authority }: Certificate) {
-  return { certificate: shown(keyId), serial: String(serial), fingerprint: print, authority: fingerprint(authority) }
+function factsOf(of: Certificate) {
+  const { keyId, serial, authority } = certificateOf(of)
+  return { certificate: keyId, serial, fingerprint: of.fingerprint, authority }
 }

@@ -1,3 +1,4 @@
+import type { CertificateFacts } from '../base/connection-facts.ts'
 import type { AuthContext } from '../ssh/auth.ts'
 import type { Restrictions } from './restrictions.ts'
 
@@ -13,6 +14,8 @@ export interface Identity {
   readonly credential?: Buffer
   /** Each key and certificate that proved it, to be checked again later; no passwords and codes. */
   readonly proofs?: readonly Proof[]
+  /** Of a certificate that was accepted. */
+  readonly certificate?: CertificateFacts
   /** What authorised it: "FILE:LINE", "ca FINGERPRINT", "user NAME". */
   readonly source: string
   /** The user's groups in the configuration; rules may ask for them. */

@@ -64,12 +64,14 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     const facts = { ...connectionFacts(context), identity: user.name }
     if (lockout.locked(user.name)) {
       log.warn(facts, 'verification code refused: too many wrong ones')
+      context.refused?.('too many wrong verification codes')
       return false
     }
     const step = stepOf(user.totp, code.toString('latin1'), Date.now())
     if (step === undefined) {
       const wait = lockout.failed(user.name)
       log.info({ ...facts, ...(wait > 0 && { lockedFor: wait / 1000 }) }, 'wrong verification code')
+      context.refused?.('wrong verification code')
       return false
     }
     if (await usedSteps.claim(user.name, step * user.totp.period)) {
@@ -77,6 +79,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
       return true
     }
     log.warn(facts, 'verification code was used before')
+    context.refused?.('the verification code was used before')
     return false
   }
 
@@ -104,6 +107,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
     if (claimed === undefined || claimed === identity.name) return true
     const facts = { ...connectionFacts(context, identity), claimed: clientText(claimed) }
     log.info(facts, 'the key is somebody else’s')
+    context.refused?.('the key is somebody else’s')
     return false
   }
 
@@ -186,8 +190,7 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
 
     join,
 
-    nameOf: (identity) => identity.name,
-    fingerprintOf: (identity) => identity.fingerprint,
+    proved: (identity) => identity,
   }
 }
 

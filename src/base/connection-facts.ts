@@ -10,6 +10,40 @@ export interface ProvedName {
   readonly name: string
   /** "SHA256:..."; "" if no key was used. */
   readonly fingerprint: string
+  /** The methods that proved it, in order. */
+  readonly method?: string
+  /** What authorised it: "FILE:LINE", "ca FINGERPRINT", "user NAME". */
+  readonly source?: string
+  /** Of a certificate; the fingerprint is that of its key. */
+  readonly certificate?: CertificateFacts
+}
+
+export interface CertificateFacts {
+  readonly serial: string
+  readonly keyId: string
+  /** Fingerprint of the key that signed it. */
+  readonly authority: string
+}
+
+/** A login: what each event about it has. */
+export interface Whose extends ConnectionOrigin {
+  readonly identity: ProvedName
+  /** What the client logged in as: "dev@web". */
+  readonly login: string
+  /** The host it named before the login, where it did. */
+  readonly host?: string
+}
+
+export interface ContainerFacts {
+  readonly id: string
+  readonly name: string
+  readonly image?: string
+  /** Absent: the only one. */
+  readonly engine?: string
+}
+
+export function containerFacts({ id, name, image, engine }: ContainerFacts): ContainerFacts {
+  return { id, name, ...(image !== undefined && { image }), ...(engine !== undefined && { engine }) }
 }
 
 /** Keys of one connection whose refusal has a line at info: an agent's. Of the others the last line has their number. */

@@ -148,8 +148,8 @@ async function openControlSocket(
       status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints, hostKeys }),
       sessions: (options) => gateway.registry.list(options),
       connections: () => gateway.connections.list(),
-      kill: (id) => gateway.registry.kill(id),
-      killConnection: (id) => gateway.connections.kill(id),
+      kill: (id) => gateway.kill('session', id),
+      killConnection: (id) => gateway.kill('connection', id),
       reload: () => reloader.reload(),
     })
     log.debug({ path: control.path }, 'control socket')

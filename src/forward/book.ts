@@ -1,4 +1,5 @@
 /** What forwards tell of themselves: for the log, and for who asks what a connection is used for. */
+import { type ContainerFacts, containerFacts } from '../base/connection-facts.ts'
 import type { Traffic } from '../bytes/traffic.ts'
 import type { Target } from '../container/containers.ts'
 
@@ -6,7 +7,7 @@ export interface ForwardFacts {
   readonly kind: 'local' | 'remote' | 'agent' | 'x11'
   /** Of a local one what it leads to, of all others where its listener is. Client text. */
   readonly place: string
-  readonly container: { readonly id: string; readonly name: string }
+  readonly container: ContainerFacts
   /** The user inside. */
   readonly user: string
 }
@@ -19,5 +20,5 @@ export interface ForwardBook {
 }
 
 export function forwardFacts(kind: ForwardFacts['kind'], place: string, { container, info }: Target): ForwardFacts {
-  return { kind, place, container: { id: container.id, name: container.name }, user: info.name }
+  return { kind, place, container: containerFacts(container), user: info.name }
 }

@@ -1,5 +1,5 @@
 /** -L, -D, -W and unix sockets: a connection to somewhere inside, made in the container's own network namespace. */
-import type { Logger } from 'pino'
+import { containerFacts, type Whose } from '../base/connection-facts.ts'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { InsideEnd } from '../bytes/relay.ts'
@@ -10,11 +10,13 @@ import { meantHost } from '../net/address.ts'
 import type { Action } from '../policy/request.ts'
 import type { ConnectionHandlers, DirectTarget, OpenFailure } from '../ssh/connection.ts'
 import { type ForwardBook, forwardFacts } from './book.ts'
+import type { ForwardFailure } from './forward-events.ts'
 import { connectFromOutside } from './outside.ts'
 import { NO_HELPER, placeName, STRERROR } from './words.ts'
 
 export interface DirectDependencies {
-  readonly log: Logger
+  readonly whose: Whose
+  readonly emit: (event: ForwardFailure) => void
   /** The connection's container, after the policy said yes to the action. @throws HatchwayError */
   readonly enter: (action: Action, signal: AbortSignal) => Promise<{ readonly target: Target }>
   readonly engine: Engine
@@ -40,6 +42,7 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
   return async (asked, signal): Promise<InsideEnd | OpenFailure> => {
     // The policy is asked for the address that is meant, whatever its spelling.
     const target = asked.kind === 'tcp' ? { ...asked, host: meantHost(asked.host) } : asked
+    const about = { type: 'forward-failed', whose: deps.whose, kind: 'local' } as const
     let where: Target | undefined
     // No limit of its own over those of each step, as there may be thousands of these, and a timer and a signal cost.
     try {
@@ -58,19 +61,13 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
     } catch (error) {
       if (error instanceof GuestRefusal) {
         const reason = STRERROR[error.errno] ?? error.errno
-        const place = {
-          container: where?.container.name,
-          user: where?.info.name,
-          target: clientText(placeName(target)),
-        }
-        deps.log.info({ ...place, forward: 'local', reason }, 'forward failed')
+        const inside = where && { container: containerFacts(where.container), user: where.info.name }
+        deps.emit({ ...about, ...inside, place: clientText(placeName(target)), reason })
         return { reason: 'connect-failed', message: reason }
       }
       const failure = asHatchwayError(error)
-      deps.log.info(
-        { code: failure.code, err: failure.cause, target: clientText(placeName(target)) },
-        'forward refused',
-      )
+      const { code, message } = failure
+      deps.emit({ ...about, place: clientText(placeName(target)), reason: message, code, error: failure.cause })
       return { reason: failure.code === 'NOT_PERMITTED' ? 'prohibited' : 'connect-failed', message: failure.message }
     }
   }

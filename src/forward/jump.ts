@@ -5,24 +5,31 @@
  * container's own.
  */
 import type { Duplex } from 'node:stream'
-import type { Logger } from 'pino'
+import type { Whose } from '../base/connection-facts.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import type { ConnectionHandlers, OpenFailure } from '../ssh/connection.ts'
+import type { JumpEvent } from './forward-events.ts'
 
 const JUMP_MS = 30_000
 const SSH_PORT = 22
 
 export interface JumpDependencies {
-  readonly log: Logger
+  readonly whose: Whose
+  readonly emit: (event: JumpEvent) => void
   /** @throws HatchwayError when no such container may be entered */
   readonly demandHost: (host: string, signal: AbortSignal) => Promise<void>
   readonly serve: (channel: Duplex, host: string) => void
 }
 
-export function createJump({ log, demandHost, serve }: JumpDependencies): Required<ConnectionHandlers>['direct'] {
+export function createJump({
+  whose,
+  emit,
+  demandHost,
+  serve,
+}: JumpDependencies): Required<ConnectionHandlers>['direct'] {
   return async (target, signal) => {
     if (target.kind === 'unix') return refused('no container named, so no socket in one')
     const { host, port } = target
@@ -31,10 +38,10 @@ export function createJump({ log, demandHost, serve }: JumpDependencies): Requir
       await withDeadline(engineLimit('asking for a container', JUMP_MS), [signal], (limit) => demandHost(host, limit))
     } catch (error) {
       const failure = asHatchwayError(error)
-      log.info({ code: failure.code, err: failure.cause, host: clientText(host) }, 'jump refused')
+      emit({ type: 'jump', whose, host: clientText(host), refused: failure })
       return { reason: 'connect-failed', message: failure.message }
     }
-    log.info({ host: clientText(host) }, 'jump')
+    emit({ type: 'jump', whose, host: clientText(host) })
     return (channel) => serve(channel, host)
   }
 }

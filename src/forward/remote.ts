@@ -5,6 +5,7 @@
  * connects again.
  */
 import { setImmediate } from 'node:timers/promises'
+import type { Logger } from 'pino'
 import { asHatchwayError, type FailureCode, HatchwayError, isFailure } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
@@ -40,6 +41,7 @@ const LIMITS: RemoteForwardLimits = {
 }
 
 export interface RemoteForwardDependencies extends Omit<DirectDependencies, 'engine'> {
+  readonly log: Logger
   readonly connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'openForwarded'>
   readonly binds: BindSettings
   /**
@@ -176,7 +178,11 @@ export function remoteForwards(
         return connection.closed.aborted ? undefined : port
       } catch (error) {
         const failure = error instanceof GuestRefusal ? error : asHatchwayError(error)
-        log.info({ err: failure, bind: clientText(name) }, 'remote forward refused')
+        deps.emit({
+          ...{ type: 'forward-failed', whose: deps.whose, kind: 'remote', place: clientText(name) },
+          ...{ reason: failure.message, error: failure },
+          ...(failure instanceof HatchwayError && { code: failure.code }),
+        })
         return undefined
       }
     },

@@ -1,6 +1,11 @@
-/** What happens in the gateway, for the log. */
+/** What happens in the gateway: one stream of events, with several readers, and nothing else is what they read. */
+import type { Whose } from '../base/connection-facts.ts'
+import type { ContainerEvent } from '../container/container-event.ts'
+import type { ForwardFailure, JumpEvent } from '../forward/forward-events.ts'
+import type { PolicyEvent } from '../policy/policy-events.ts'
 import type { ForwardEvent } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
+import type { KillEvent, SessionEvent } from '../session/session-events.ts'
 import type { SftpOperation } from '../sftp/operations.ts'
 import type { SshServerEvent } from '../ssh/server-events.ts'
 
@@ -13,15 +18,69 @@ export interface DrainingEvent {
   readonly signal: NodeJS.Signals
 }
 
-/** What was done to a file over SFTP. Only where `log.files` asks for it: an upload of a tree makes thousands. */
+/** What was done to a file over SFTP. Only where a reader asks for it: an upload of a tree makes thousands. */
 export interface SftpEvent {
   readonly type: 'sftp'
+  readonly whose: Whose
   /** As it was when the session began. */
   readonly session: SessionSnapshot
   readonly operation: SftpOperation
 }
 
-export type GatewayEvent = SshServerEvent | ForwardEvent | DrainingEvent | SftpEvent
+/** Of the gateway itself. */
+export type LifeEvent =
+  | {
+      readonly type: 'gateway-started'
+      readonly pid: number
+      readonly listen: readonly { readonly address: string; readonly port: number }[]
+    }
+  | { readonly type: 'gateway-ended' }
+  | {
+      readonly type: 'reloaded'
+      readonly keys: number
+      readonly ended: number
+      readonly restart: readonly string[]
+    }
+
+/** What a source tells. All that a client chose is printable and bounded there already. */
+export type EventFacts =
+  | SshServerEvent
+  | ForwardEvent
+  | ForwardFailure
+  | JumpEvent
+  | SessionEvent
+  | PolicyEvent
+  | ContainerEvent
+  | KillEvent
+  | SftpEvent
+  | DrainingEvent
+  | LifeEvent
+
+/** Which gateway it is. */
+export interface GatewayName {
+  /** Of the installation, for good; "" where its keysDirectory cannot be written. */
+  readonly id: string
+  /** Of this process: no other has it, before or after. */
+  readonly process: string
+  readonly host: string
+}
+
+/** When and where; the stream adds it. */
+export interface EventStamp {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly gateway: GatewayName
+  /** The address of the engine in use, for a container that names none. */
+  readonly engine: string
+}
+
+export type GatewayEvent = EventFacts & EventStamp
 
 /** Never throws. */
+export type EmitEvent = (event: EventFacts) => void
+
+/**
+ * Called at once, in the order of what happens, in the middle of it: what takes time is for later. One that throws is
+ * left out for this event.
+ */
 export type EventReader = (event: GatewayEvent) => void

@@ -3,10 +3,10 @@
  * the others are for debugging (sshd does so with MaxStartups).
  */
 import { at } from '../base/connection-facts.ts'
-import type { GatewayEvent } from './events.ts'
+import type { EventFacts } from './events.ts'
 import type { LogLine } from './log-line.ts'
 
-type Drop = Extract<GatewayEvent, { type: 'drop' }>
+type Drop = Extract<EventFacts, { type: 'drop' }>
 
 const LEVEL = {
   'max-startups': 'warn',

@@ -1,17 +1,22 @@
-/** Events as lines of the log. Sessions are not here: session/serve.ts logs those, with their causes. */
-import { beyondLoudKeys, connectionFacts, LOUD_KEYS } from '../base/connection-facts.ts'
+/** Events as lines of the log: each has all of its facts, so that it can be read alone. */
+import { beyondLoudKeys, connectionFacts, LOUD_KEYS, type Whose } from '../base/connection-facts.ts'
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
-import type { ListenerSnapshot, LoginFacts } from '../session/connection-registry.ts'
-import type { EventReader, GatewayEvent } from './events.ts'
+import type { ListenerSnapshot } from '../session/connection-registry.ts'
+import type { SessionSnapshot } from '../session/registry.ts'
+import type { EmitEvent, EventFacts } from './events.ts'
 import type { Logger } from './log.ts'
 import { createDropLines } from './log-drops.ts'
 import type { LogLine } from './log-line.ts'
 
-export function logEvents(log: Logger): EventReader {
+/** @param withFiles lines for what was done to files: `log.files` */
+export function logEvents(log: Logger, withFiles = true): EmitEvent {
   const drop = createDropLines()
   return (event) => {
     try {
-      const { level, msg, ...fields } = event.type === 'drop' ? drop(event) : line(event)
+      if (event.type === 'sftp' && !withFiles) return
+      const said = event.type === 'drop' ? drop(event) : line(event)
+      if (!said) return
+      const { level, msg, ...fields } = said
       log[level](fields, msg)
     } catch (error) {
       // A fact about a session must not end the session.
@@ -20,7 +25,8 @@ export function logEvents(log: Logger): EventReader {
   }
 }
 
-function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
+/** Undefined: it has no line, or whoever did it has one for its person at the terminal. */
+function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined {
   switch (event.type) {
     case 'connect':
       return { level: 'debug', msg: 'connected', ...connectionFacts(event) }
@@ -85,16 +91,16 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
       }
     }
     case 'forward-opened':
-      return { level: 'info', msg: 'forward opened', ...forwardFields(event.connection, event.forward) }
+      return { level: 'info', msg: 'forward opened', ...forwardFields(event.whose, event.forward) }
     case 'forward-ended': {
       const { bytesIn, bytesOut, ...forward } = event.forward
       const amounts = { bytesIn, bytesOut, durationMs: durationOf(forward) }
-      return { level: 'info', msg: 'forward ended', ...forwardFields(event.connection, forward), ...amounts }
+      return { level: 'info', msg: 'forward ended', ...forwardFields(event.whose, forward), ...amounts }
     }
     case 'listener-opened':
-      return { level: 'info', msg: 'listener opened', ...forwardFields(event.connection, event.listener) }
+      return { level: 'info', msg: 'listener opened', ...forwardFields(event.whose, event.listener) }
     case 'listener-ended': {
-      const fields = { ...forwardFields(event.connection, event.listener), durationMs: durationOf(event.listener) }
+      const fields = { ...forwardFields(event.whose, event.listener), durationMs: durationOf(event.listener) }
       return { level: 'info', msg: 'listener ended', ...fields }
     }
     case 'sftp': {
@@ -104,6 +110,65 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
       const where = { container: session.container.name, user: session.user }
       return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
     }
+    case 'forward-failed': {
+      const { kind, place, container, user, reason, code, error } = event
+      if (kind === 'remote')
+        return { level: 'info', msg: 'remote forward refused', ...of(event), err: error, bind: place }
+      if (code === undefined) {
+        const where = { container: container?.name, user, target: place }
+        return { level: 'info', msg: 'forward failed', ...of(event), ...where, forward: kind, reason }
+      }
+      return { level: 'info', msg: 'forward refused', ...of(event), code, err: error, target: place }
+    }
+    case 'jump': {
+      const { host, refused } = event
+      if (!refused) return { level: 'info', msg: 'jump', ...of(event), host }
+      return { level: 'info', msg: 'jump refused', ...of(event), code: refused.code, err: refused.cause, host }
+    }
+    case 'session-started': {
+      const { session, road, start, command } = event
+      const ran = { road, ...(start !== undefined && { start }), ...(command !== undefined && { command }) }
+      return { level: 'info', msg: 'session started', ...of(event), ...inside(session), ...ran }
+    }
+    case 'session-ended': {
+      const { session, status } = event
+      return { level: 'info', msg: 'session ended', ...of(event), ...inside(session), ...status, ...amountsOf(session) }
+    }
+    case 'session-failed': {
+      const { session, failure, ran } = event
+      const { code, message: msg, cause } = failure
+      const amounts = session && amountsOf(session)
+      return {
+        ...{ level: FAILURES[code].level, msg, ...of(event), ...(session && inside(session)) },
+        ...{ code, ...ran, ...amounts, err: cause },
+      }
+    }
+    case 'gateway-command':
+      return { level: 'info', msg: 'answered by the gateway itself', ...of(event), asked: event.command }
+    case 'connection-refused':
+      return { level: 'warn', msg: event.message, ...of(event), code: event.code }
+    case 'refused': {
+      const { action, container, user, by } = event
+      const { kind, ...rest } = action
+      // A client sends its variables without being asked to.
+      const level = kind === 'env' ? 'debug' : 'warn'
+      return { level, msg: 'refused', ...of(event), action: kind, ...rest, container: container.name, user, by }
+    }
+    case 'withdrawn': {
+      const { action, container, user, by } = event
+      const what = { container: container.name, user, action: action.kind, by }
+      return { level: 'warn', msg: 'withdrawn', ...of(event), ...what }
+    }
+    case 'container': {
+      const { action, container, template } = event
+      const made = template !== undefined && { template, image: container.image }
+      return { level: 'info', msg: CONTAINER_WORDS[action], container: container.name, ...made }
+    }
+    case 'killed':
+    case 'reloaded':
+    case 'gateway-started':
+    case 'gateway-ended':
+      return undefined
     case 'draining': {
       const { sessions, graceMs, signal } = event
       return { level: 'info', msg: 'draining', sessions, graceMs, signal }
@@ -111,9 +176,30 @@ function line(event: Exclude<GatewayEvent, { type: 'drop' }>): LogLine {
   }
 }
 
-function forwardFields(connection: LoginFacts, { kind, place, container, user }: ListenerSnapshot): object {
+const CONTAINER_WORDS = {
+  made: 'container made',
+  removed: 'container removed',
+  swept: 'removed a container that was left behind',
+  started: 'container started',
+  unpaused: 'container unpaused',
+  stopped: 'container stopped: nobody is in it any more',
+} as const
+
+function of({ whose }: { readonly whose: Whose }): Record<string, string> {
+  return connectionFacts(whose, whose.identity)
+}
+
+function inside({ id, container, user }: SessionSnapshot) {
+  return { session: id, container: container.name, user }
+}
+
+function amountsOf({ bytesIn, bytesOut, createdAt, stoppedAt = Date.now() }: SessionSnapshot) {
+  return { bytesIn, bytesOut, durationMs: stoppedAt - createdAt }
+}
+
+function forwardFields(whose: Whose, { kind, place, container, user }: ListenerSnapshot): object {
   const where = { container: container.name, user, [kind === 'local' ? 'target' : 'bind']: place }
-  return { ...connectionFacts(connection, connection.identity), ...where, forward: kind }
+  return { ...connectionFacts(whose, whose.identity), ...where, forward: kind }
 }
 
 function durationOf({ openedAt, endedAt = openedAt }: ListenerSnapshot): number {

@@ -1,7 +1,5 @@
 /** The policy as one connection asks it: identity and address are known, container and user come with each question. */
-import type { Logger } from 'pino'
 import { HatchwayError } from '../base/errors.ts'
-import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
 import type { EnvInfo } from '../container/envinfo.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
@@ -9,12 +7,13 @@ import type { SshAction } from '../ssh/connection.ts'
 import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { PolicyKeeper } from './live-policy.ts'
 import type { Policy } from './policy.ts'
-import { type Action, type Decision, type Request, requestFacts } from './request.ts'
+import { type PolicyEvent, policyEvent } from './policy-events.ts'
+import type { Action, Decision, Request } from './request.ts'
 
 export type Granted = Extract<Decision, { allowed: true }>
 
 export interface Gate {
-  /** The one place where an action is refused, and logged as refused. @throws HatchwayError NOT_PERMITTED */
+  /** The one place where an action is refused, and told of as refused. @throws HatchwayError NOT_PERMITTED */
   demand(action: Action, target: Target): Promise<Granted>
   /** The answer to a channel request that comes before its session starts. */
   allow(action: SshAction): Promise<boolean>
@@ -36,7 +35,7 @@ export function createGate(
   who: Pick<Request, 'identity' | 'origin'>,
   resolve: () => Promise<Target | undefined>,
   closed: AbortSignal,
-  log: Logger,
+  emit: (event: PolicyEvent) => void,
 ): Gate {
   /** For which passwd records, or none, `allow` has answered. */
   const judged = new Set<EnvInfo | undefined>()
@@ -48,11 +47,9 @@ export function createGate(
   })
 
   async function ask(action: Action, { container, info }: Target): Promise<Decision> {
-    const decision = await policy.decide({ ...who, container, user: info, action })
-    if (!decision.allowed) {
-      const level = action.kind === 'env' ? 'debug' : 'warn'
-      log[level]({ ...facts(action), container: container.name, user: info.name, by: decision.by }, 'refused')
-    }
+    const request = { ...who, container, user: info, action }
+    const decision = await policy.decide(request)
+    if (!decision.allowed) emit(policyEvent('refused', request, decision))
     return decision
   }
 
@@ -125,11 +122,15 @@ export function createGate(
 }
 
 /** May they be there as that user at all? @throws HatchwayError NOT_PERMITTED */
-export async function demandEntry(policy: Policy, request: Omit<Request, 'action'>, log: Logger): Promise<void> {
+export async function demandEntry(
+  policy: Policy,
+  request: Omit<Request, 'action'>,
+  emit: (event: PolicyEvent) => void,
+): Promise<void> {
   const asked: Request = { ...request, action: { kind: 'enter' } }
   const decision = await policy(asked)
   if (decision.allowed) return
-  log.warn({ ...requestFacts(asked), by: decision.by }, 'refused')
+  emit(policyEvent('refused', asked, decision))
   throw new HatchwayError('NOT_PERMITTED', decision.reason)
 }
 
@@ -140,12 +141,4 @@ export function sessionActions(start: SessionStart, pty: object | undefined): re
       ? { kind: 'exec', command: start.command }
       : { kind: start.kind === 'subsystem' ? 'sftp' : 'shell' }
   return pty ? [program, { kind: 'pty' }] : [program]
-}
-
-/** For the log: never a command's text, which may hold secrets. */
-function facts(action: Action): Record<string, unknown> {
-  const { kind: name, ...rest } = action
-  if ('command' in rest) return { action: name }
-  const said = Object.entries(rest).map(([key, value]) => [key, typeof value === 'string' ? clientText(value) : value])
-  return { action: name, ...Object.fromEntries(said) }
 }

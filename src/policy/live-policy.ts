@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import { createPolicy, type Policy, type PolicySettings } from './policy.ts'
+import { type PolicyEvent, policyEvent } from './policy-events.ts'
 import { type Decision, type Request, requestFacts } from './request.ts'
 
 export interface PolicyKeeper {
@@ -48,7 +49,12 @@ export const NOT_ACCEPTED_ANY_MORE = {
 } as const satisfies Decision
 
 /** @param renew may read files: it is asked once for each connection until `forget` */
-export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: Logger): PolicyKeeper {
+export function createPolicyKeeper(
+  settings: PolicySettings,
+  renew: Renew,
+  log: Logger,
+  emit: (event: PolicyEvent) => void = () => {},
+): PolicyKeeper {
   let policy = createPolicy(settings)
   const held = new Set<Held>()
   let known = new WeakMap<Identity, Promise<Identity | undefined>>()
@@ -86,7 +92,7 @@ export function createPolicyKeeper(settings: PolicySettings, renew: Renew, log: 
       const narrower = request.action.kind === 'sftp' && decision.allowed && decision.readOnly && !entry.readOnly
       if (decision.allowed && !narrower) continue
       if (!held.delete(entry)) return false
-      log.warn({ ...requestFacts(request), by: decision.by }, 'withdrawn')
+      emit(policyEvent('withdrawn', request, decision))
       entry.end()
       return true
     }

@@ -1,4 +1,5 @@
 /** The logins that are connected now: whose, from where, since when, what each is used for, and how much has passed. */
+import type { ContainerFacts, ProvedName, Whose } from '../base/connection-facts.ts'
 import { clientText } from '../base/printable.ts'
 import { Traffic } from '../bytes/traffic.ts'
 import type { ForwardBook, ForwardFacts } from '../forward/book.ts'
@@ -27,8 +28,6 @@ export interface ForwardSnapshot extends ListenerSnapshot {
   readonly bytesOut: number
 }
 
-type ContainerFacts = ForwardFacts['container']
-
 export interface ConnectionSnapshot extends LoginFacts {
   /** Where it leads. Absent: to the gateway itself, or nothing was found, made or chosen yet. */
   readonly container?: ContainerFacts
@@ -45,12 +44,12 @@ export interface ConnectionSnapshot extends LoginFacts {
 export type ForwardEvent =
   | {
       readonly type: 'forward-opened' | 'forward-ended'
-      readonly connection: LoginFacts
+      readonly whose: Whose
       readonly forward: ForwardSnapshot
     }
   | {
       readonly type: 'listener-opened' | 'listener-ended'
-      readonly connection: LoginFacts
+      readonly whose: Whose
       readonly listener: ListenerSnapshot
     }
 
@@ -73,7 +72,7 @@ export class ConnectionRegistry {
   }
 
   /** Until the connection is closed. */
-  open(connection: Pick<SshConnection<LoginFacts['identity']>, LoginKeys>): ForwardBook {
+  open(connection: Pick<SshConnection<ProvedName>, LoginKeys>): ForwardBook {
     const login = new Login(connection, this.#emit)
     this.#live.set(connection.id, login)
     onAbort(connection.closed, () => this.#live.delete(connection.id))
@@ -113,10 +112,11 @@ export class ConnectionRegistry {
   }
 }
 
-type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'closed' | 'disconnect' | 'leaving'
+type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'host' | 'closed' | 'disconnect' | 'leaving'
 
 class Login implements ForwardBook {
   readonly facts: LoginFacts
+  readonly #whose: Whose
   readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'leaving'>
   readonly #emit: (event: ForwardEvent) => void
   /** Of what has ended. */
@@ -126,14 +126,16 @@ class Login implements ForwardBook {
   #sessions = 0
   #isLeaving = false
 
-  constructor(connection: Pick<SshConnection<LoginFacts['identity']>, LoginKeys>, emit: (event: ForwardEvent) => void) {
-    const { id, identity, remote, user } = connection
+  constructor(connection: Pick<SshConnection<ProvedName>, LoginKeys>, emit: (event: ForwardEvent) => void) {
+    const { id, identity, remote, user, host } = connection
     const { name, fingerprint } = identity
     const connectedAt = this.#past.activeAt
     this.facts = {
       ...{ connectionId: id, identity: { name, fingerprint }, remote },
       ...{ login: clientText(user), connectedAt },
     }
+    const { login } = this.facts
+    this.#whose = { connectionId: id, remote, identity, login, ...(host !== undefined && { host }) }
     this.#connection = connection
     this.#emit = emit
   }
@@ -142,23 +144,23 @@ class Login implements ForwardBook {
     const opened = { ...forward, place: clientText(forward.place), openedAt: Date.now() }
     this.#forwards.set(opened, traffic)
     this.#past.activeAt = opened.openedAt
-    this.#emit({ type: 'forward-opened', connection: this.facts, forward: withTraffic(opened, traffic) })
+    this.#emit({ type: 'forward-opened', whose: this.#whose, forward: withTraffic(opened, traffic) })
     return () => {
       if (!this.#forwards.delete(opened)) return
       this.#add(traffic)
       const forward = withTraffic({ ...opened, endedAt: Date.now() }, traffic)
-      this.#emit({ type: 'forward-ended', connection: this.facts, forward })
+      this.#emit({ type: 'forward-ended', whose: this.#whose, forward })
     }
   }
 
   listening(listener: ForwardFacts): () => void {
     const opened = { ...listener, place: clientText(listener.place), openedAt: Date.now() }
     this.#listeners.add(opened)
-    this.#emit({ type: 'listener-opened', connection: this.facts, listener: opened })
+    this.#emit({ type: 'listener-opened', whose: this.#whose, listener: opened })
     return () => {
       if (!this.#listeners.delete(opened)) return
       const listener = { ...opened, endedAt: Date.now() }
-      this.#emit({ type: 'listener-ended', connection: this.facts, listener })
+      this.#emit({ type: 'listener-ended', whose: this.#whose, listener })
     }
   }
 

@@ -8,6 +8,7 @@ import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
 import type { BindSettings } from '../forward/bind.ts'
 import { directForwards } from '../forward/direct.ts'
+import type { ForwardFailure, JumpEvent } from '../forward/forward-events.ts'
 import { createInward } from '../forward/inward.ts'
 import { createJump } from '../forward/jump.ts'
 import { remoteForwards } from '../forward/remote.ts'
@@ -16,6 +17,7 @@ import type { GuestPool } from '../guest/pool.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { createGate } from '../policy/gate.ts'
 import type { PolicyKeeper } from '../policy/live-policy.ts'
+import { type PolicyEvent, whoseOf } from '../policy/policy-events.ts'
 import type { Action } from '../policy/request.ts'
 import { MAX_IDENTITY_BYTES } from '../sftp/spool.ts'
 import type { AuthContext } from '../ssh/auth.ts'
@@ -27,8 +29,10 @@ import type { Destinations } from './destination.ts'
 import { PerIdentity } from './per-identity.ts'
 import { serveRounds } from './rounds.ts'
 import { type SessionDependencies, type SessionLimits, serveSession } from './serve.ts'
+import type { SessionEvent } from './session-events.ts'
 
 export interface ConnectionDependencies extends SessionDependencies {
+  readonly emit: (event: SessionEvent | PolicyEvent | ForwardFailure | JumpEvent) => void
   readonly destinations: Destinations
   readonly connections: Pick<ConnectionRegistry, 'open'>
   /** Absent with `guest: off`. */
@@ -71,6 +75,8 @@ export function createConnections(
     const book = deps.connections.open(connection)
     const spool = spools.enter(identity.name)
     const who = { identity, origin: originOf({ ...connection, connectionId: connection.id }) }
+    const whose = whoseOf(who)
+    const { emit } = deps
     const inwardUntil = (closed: AbortSignal) => createInward(connection, closed, book, log)
     const inward = inwardUntil(connection.closed)
     const { destination, gate } = openPlace(connection.closed)
@@ -78,7 +84,7 @@ export function createConnections(
     /** Where one thing after the other goes on this connection; with `picker.again` each round has one, until its end. */
     function openPlace(closed: AbortSignal, toGateway?: Promise<boolean>) {
       const destination = deps.destinations.open(who, closed, prove, toGateway)
-      return { destination, gate: createGate(deps.policy, who, destination.now, closed, log) }
+      return { destination, gate: createGate(deps.policy, who, destination.now, closed, emit) }
     }
 
     /** What was chosen after the login is as if it had been asked for there: on no other terms. */
@@ -115,9 +121,10 @@ export function createConnections(
     }
 
     onAbort(connection.closed, spool.leave)
-    perIdentity.limit(connection, deps.limits().maxConnectionsPerIdentity, log)
+    perIdentity.limit(connection, deps.limits().maxConnectionsPerIdentity, whose, emit)
     const places = {
       connection,
+      whose,
       destination,
       gate,
       inward,
@@ -129,6 +136,8 @@ export function createConnections(
     const forwarding = {
       connection,
       log,
+      whose,
+      emit,
       engine: deps.road.engine,
       binds: deps.binds,
       enter: (action: Action, signal: AbortSignal) =>
@@ -143,7 +152,8 @@ export function createConnections(
     }
     const direct = directForwards(forwarding)
     const jump = createJump({
-      log,
+      whose,
+      emit,
       demandHost: async (host, signal) => {
         const route = deps.destinations.routeFor({ login: '', host })
         if (!('template' in route))

@@ -16,6 +16,7 @@ import { shortId } from '../engine/ref.ts'
 import type { PickerQuestion } from '../picker/ask.ts'
 import type { PickerEntry } from '../picker/entry.ts'
 import type { Gate, Granted } from '../policy/gate.ts'
+import { whoseOf } from '../policy/policy-events.ts'
 import type { Action } from '../policy/request.ts'
 import { createRoutes, type Requester, type Routes, type RoutesDependencies } from './routes.ts'
 
@@ -83,6 +84,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     prove: (login: string) => Promise<void>,
     toGateway = isToGateway(who, closed),
   ): Destination {
+    const whose = whoseOf(who)
     let route = routeFor(who.origin)
     /** What the first use entered. All others enter the same one, whatever its name means by then. */
     let first: Container | undefined
@@ -145,7 +147,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     async function fromTemplate(route: TemplateRoute, signal: AbortSignal, tell: Tell): Promise<Container> {
       if (!made) throw noTemplate(route.template.name)
       if (first && !(await containers.known(first.id, signal))) throw changed(route, first)
-      return made.container(await plan(who, route), closed, tell, signal)
+      return made.container(await plan(who, route), closed, tell, signal, whose)
     }
 
     return {
@@ -166,7 +168,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         const own = 'template' in route
         const may = async () => own || gate.demand({ kind: 'start' }, found)
         const container = await deps.starter
-          .running(found.container, { may, tell, closed, own }, signal)
+          .running(found.container, { may, tell, closed, own, whose }, signal)
           .catch((error: unknown) => {
             const isRefused = isFailure(error, 'CONTAINER_NOT_RUNNING', 'NOT_PERMITTED')
             if (isRefused && action.kind === 'sftp' && hasFiles(found.container)) return found.container

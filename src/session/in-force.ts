@@ -7,6 +7,7 @@ import type { Config, LiveConfig } from '../config/schema.ts'
 import { createPolicyKeeper, type PolicyKeeper } from '../policy/live-policy.ts'
 import { openExternal } from '../policy/open-external.ts'
 import type { PolicySettings } from '../policy/policy.ts'
+import type { PolicyEvent } from '../policy/policy-events.ts'
 import { openPeople, type People, type Tried } from './people.ts'
 
 /** What a reload did. */
@@ -44,6 +45,7 @@ export function createInForce(
   start: Start,
   where: LoadedConfig['where'] | undefined,
   log: Logger,
+  emit: (event: PolicyEvent) => void = () => {},
 ): InForce {
   const { engine, tried } = start
   let config = first
@@ -55,7 +57,7 @@ export function createInForce(
     const external = openExternal(of.authorization, common, log)
     return { ...common, rules: of.rules, where: (index) => where?.(['rules', index]), external }
   }
-  const policy = createPolicyKeeper(settingsOf(first, where), (identity) => people.login.today(identity), log)
+  const policy = createPolicyKeeper(settingsOf(first, where), (identity) => people.login.today(identity), log, emit)
 
   /** All that may fail comes first, so that it is all or nothing. Returns the keys that need a restart. */
   async function takeOver(next: LoadedConfig): Promise<readonly string[]> {

@@ -41,8 +41,7 @@ export function followed(people: () => People): Required<Omit<Authenticator<Iden
     methods: (proven) => people().login.methods(proven),
     join: (proven, next) => people().login.join(proven, next),
     again: (identity, context) => people().login.again(identity, context),
-    nameOf: (identity) => people().login.nameOf(identity),
-    fingerprintOf: (identity) => people().login.fingerprintOf(identity),
+    proved: (identity) => people().login.proved(identity),
     fido: (identity, shown, context) => people().keys.fido(identity, shown, context),
   }
 }

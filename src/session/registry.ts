@@ -1,6 +1,7 @@
 /** The live sessions of this gateway and the last ones that ended: who, where, as whom, how much, how it ended. */
 
 import { randomBytes } from 'node:crypto'
+import type { ContainerFacts } from '../base/connection-facts.ts'
 import { Counts } from '../base/counts.ts'
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
 import type { ExitStatus } from '../base/program.ts'
@@ -15,7 +16,7 @@ export interface SessionFacts {
   /** As in its log lines: Identity.name and fingerprint. */
   readonly identity: { readonly name: string; readonly fingerprint: string }
   readonly remote: Endpoint
-  readonly container: { readonly id: string; readonly name: string }
+  readonly container: ContainerFacts
   /** The user inside. */
   readonly user: string
   readonly start: 'shell' | 'exec' | 'subsystem'

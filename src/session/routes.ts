@@ -3,7 +3,6 @@
  * Nothing is made or started. What one connection makes of it is destination.ts.
  */
 
-import type { Logger } from 'pino'
 import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
 import type { Containers, Target } from '../container/containers.ts'
 import type { Starter } from '../container/lifecycle/starter.ts'
@@ -15,6 +14,7 @@ import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry
 import { demandEntry } from '../policy/gate.ts'
 import { templateOwner } from '../policy/owner.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { PolicyEvent } from '../policy/policy-events.ts'
 import type { Request } from '../policy/request.ts'
 
 export interface RoutesDependencies {
@@ -25,7 +25,7 @@ export interface RoutesDependencies {
   readonly policy: Policy
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
-  readonly log: Logger
+  readonly emit: (event: PolicyEvent) => void
 }
 
 export type Requester = Pick<Request, 'identity' | 'origin'>
@@ -73,7 +73,7 @@ export function createRoutes(deps: RoutesDependencies): Routes {
     signal: AbortSignal,
   ): Promise<Target> {
     const info = await containers.envInfo(container, user, who.identity.name, signal)
-    await demandEntry(policy, { ...who, container, user: info }, deps.log)
+    await demandEntry(policy, { ...who, container, user: info }, deps.emit)
     return { container, info }
   }
 

@@ -4,7 +4,8 @@
  */
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
-import { asHatchwayError, FAILURES, type FailureCode, HatchwayError } from '../base/errors.ts'
+import { containerFacts, type Whose } from '../base/connection-facts.ts'
+import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
 import { sessionEnvironment } from '../container/environment.ts'
@@ -31,11 +32,13 @@ import { type AnswerCommand, gatewayCommand } from './gateway-command.ts'
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
+import type { RanFacts, SessionEvent } from './session-events.ts'
 import { interrupt, say, tell } from './tell.ts'
 import { countingTraffic, type TimeLimits } from './time-limits.ts'
 
 /** What all sessions share. What is a function is asked at every use: it may change while sessions live. */
 export interface SessionDependencies {
+  readonly emit: (event: SessionEvent) => void
   readonly road: PlainRoad
   readonly policy: Pick<PolicyKeeper, 'today'>
   readonly registry: Pick<SessionRegistry, 'open'>
@@ -47,7 +50,7 @@ export interface SessionDependencies {
   /** The picker is numbered lines for everybody. */
   readonly pickLines: boolean
   /** Reads along with an sftp session, where somebody wants to know. */
-  readonly tapSftp: (session: SessionSnapshot) => SftpTap | undefined
+  readonly tapSftp: (whose: Whose, session: SessionSnapshot) => SftpTap | undefined
   readonly limits: () => SessionLimits
   /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
@@ -62,6 +65,7 @@ export interface SessionLimits extends TimeLimits {
 
 /** What the sessions of one connection share. */
 export interface SessionPlaces {
+  readonly whose: Whose
   readonly connection: Pick<SshConnection<Identity>, 'id' | 'identity' | 'user' | 'remote' | 'local'>
   readonly destination: Pick<Destination, 'unknown' | 'enter'>
   readonly gate: Gate
@@ -82,16 +86,16 @@ const REFUSALS: ReadonlySet<FailureCode> = new Set<FailureCode>(['NOT_PERMITTED'
 
 /** Resolves when the session is over; never rejects. */
 export async function serveSession(session: SshSession, at: SessionPlaces, deps: SessionDependencies): Promise<void> {
-  const { connection, destination, gate } = at
+  const { connection, destination, gate, whose } = at
+  const { emit } = deps
   const ending = createEnding(session, deps.limits())
   const { signal } = ending
-  let { log } = at
   let record: SessionRecord | undefined
   const holds: (() => void)[] = []
   /**
    * What is to run, until a line says that it does: a client that leaves before its program has started must not hide it.
    */
-  let unsaid: { readonly start?: string; readonly command?: string } = {}
+  let unsaid: RanFacts = {}
 
   session.accept()
   try {
@@ -107,7 +111,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     // What is forced is not for the gateway.
     if (command && question && restrictions.command === undefined) {
       await deps.answer(session, command, question, connection, signal)
-      log.info({ asked: command.name }, 'answered by the gateway itself')
+      emit({ type: 'gateway-command', whose, command: command.name })
       return await session.exit({ code: 0 })
     }
     const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
@@ -125,7 +129,6 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     hold(actions, target, readOnly)
     if (pty) opened.onNotice((sentence) => interrupt(session, `hatchway: ${sentence}`))
     opened.onKill((reason) => ending.end('SESSION_KILLED', `session ${reason}`))
-    log = log.child({ session: opened.id, container: container.name, user: info.name })
     if (refusesLogin(info.shell)) throw new HatchwayError('LOGIN_REFUSED', 'This account is currently not available.')
 
     const asked = await unlessAborted(gate.sift(session, target), signal)
@@ -174,7 +177,8 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         const exec = await run(sink)
         // What ended the session while the program started ends the program, too.
         onAbort(signal, () => exec.close())
-        log.info({ road: guest ? 'guest' : 'plain', ...unsaid }, 'session started')
+        const road = guest ? 'guest' : 'plain'
+        emit({ type: 'session-started', whose, session: opened.snapshot(), road, ...unsaid })
         unsaid = { start: start.kind }
         if (signal.aborted) return exec
         opened.running()
@@ -182,19 +186,18 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         return exec
       },
       countingTraffic(opened, ending),
-      start.kind === 'subsystem' ? deps.tapSftp(opened.snapshot()) : undefined,
+      start.kind === 'subsystem' ? deps.tapSftp(whose, opened.snapshot()) : undefined,
     )
     // Its end may only be what our hanging up made of it.
     signal.throwIfAborted()
     await session.exit(status)
     opened.end(status)
-    log.info({ ...status, ...amountsOf(opened) }, 'session ended')
+    emit({ type: 'session-ended', whose, session: opened.snapshot(), status })
   } catch (error) {
     const failure = asHatchwayError(signal.aborted ? signal.reason : error)
     record?.end({ failure: failure.code, message: failure.message })
     const ran = signal.aborted || !REFUSALS.has(failure.code) ? unsaid : {}
-    const amounts = record && amountsOf(record)
-    log[FAILURES[failure.code].level]({ code: failure.code, ...ran, ...amounts, err: failure.cause }, failure.message)
+    emit({ type: 'session-failed', whose, ...(record && { session: record.snapshot() }), failure, ran })
     await tell(session, failure)
     // Not before: a ControlMaster that is disconnected shows nothing more.
     onAbort(session.closed, () => at.failed(failure))
@@ -202,11 +205,6 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     ending.stop()
     for (const letGo of holds) letGo()
   }
-}
-
-function amountsOf(record: SessionRecord) {
-  const { bytesIn, bytesOut, createdAt, stoppedAt = Date.now() } = record.snapshot()
-  return { bytesIn, bytesOut, durationMs: stoppedAt - createdAt }
 }
 
 function factsOf(
@@ -219,7 +217,7 @@ function factsOf(
     connectionId: id,
     identity,
     remote,
-    container: { id: container.id, name: container.name },
+    container: containerFacts(container),
     user: info.name,
     start: start.kind,
     ...(start.kind === 'exec' && { command: start.command.toString('utf8', 0, MAX_COMMAND_SHOWN_BYTES) }),

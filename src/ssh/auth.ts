@@ -1,4 +1,5 @@
 /** Authentication as the application decides it; the mechanics (RFC 4252) are the server's. */
+import type { ProvedName } from '../base/connection-facts.ts'
 import type { MethodList } from './auth-methods.ts'
 import type { Endpoint } from './connection.ts'
 import type { FidoSignature } from './public-key.ts'
@@ -13,6 +14,8 @@ export interface AuthContext {
   readonly local: Endpoint
   /** Keys that the client has asked about before, in vain. */
   readonly keysRefused?: number
+  /** Takes why what is asked about is refused, for events; the client is told nothing of it. */
+  readonly refused?: (reason: string) => void
   /** Aborts with the connection or the grace time. */
   readonly signal: AbortSignal
 }
@@ -73,9 +76,7 @@ export interface Authenticator<Identity> {
    */
   again?(identity: Identity, context: AuthContext): Promise<Identity | undefined>
   /** For events. */
-  nameOf?(identity: Identity): string
-  /** For events: of the key that proved it; "" if none did. */
-  fingerprintOf?(identity: Identity): string
+  proved?(identity: Identity): ProvedName
   /**
    * Asked once the client has proved its identity: may it log in under this user name at all? A sentence refuses, as sshd
    * refuses a user it does not know; it is sent as a banner (RFC 4252 §5.4), and a client that has proved nothing never

@@ -18,6 +18,7 @@ import { UserAuth } from './userauth.ts'
 
 /** One for all, as in session-channel.ts. */
 export const CONNECTION_GONE = new Error('the connection is gone')
+const NOBODY = { name: '', fingerprint: '' } as const
 const KEEPALIVE = packet(Message.GLOBAL_REQUEST, 'keepalive@openssh.com', true)
 
 export interface ServerConnectionOptions<Identity> {
@@ -101,8 +102,9 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
   function succeeded(identity: Identity, user: string): void {
     clearTimeout(grace)
     place.loggedIn()
-    const name = server.authenticator.nameOf?.(identity) ?? ''
-    about = { ...about, who: { name, fingerprint: server.authenticator.fingerprintOf?.(identity) ?? '' } }
+    const who = server.authenticator.proved?.(identity) ?? NOBODY
+    const { name } = who
+    about = { ...about, who }
     transport.charge(options.exchangeShares.of(name))
     const { budget, leave } = options.budgets.enter(name)
     leaveBudget = leave

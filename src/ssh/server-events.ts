@@ -1,4 +1,5 @@
 /** What the SSH server tells of itself. */
+import type { ProvedName } from '../base/connection-facts.ts'
 import type { DropReason } from './admission.ts'
 import type { ArrivalFailure } from './arrival.ts'
 import type { AuthContext } from './auth.ts'
@@ -9,7 +10,7 @@ import type { Penalty } from './penalties.ts'
 export interface AboutConnection {
   readonly connectionId: string
   readonly remote: Endpoint
-  readonly who?: { readonly name: string; readonly fingerprint: string }
+  readonly who?: ProvedName
 }
 
 /** Told as facts happen; the listener logs and counts. No secrets in them. */
@@ -34,6 +35,9 @@ export type SshServerEvent =
       readonly fingerprint?: string
       /** Whom the methods so far have proved. */
       readonly identity?: string
+      readonly who?: ProvedName
+      /** Why it was refused, where more is known than that it was. */
+      readonly reason?: string
       /** Admittance.leadsTo, of one that was accepted. */
       readonly leadsTo?: string
       readonly accepted: boolean

@@ -3,6 +3,7 @@
  * partial success. What a method proves is auth-verifier.ts's; the order of packets is this file's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ProvedName } from '../base/connection-facts.ts'
 import { asHatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { AuthContext, Authenticator } from './auth.ts'
@@ -40,6 +41,9 @@ export interface AuthResult {
   readonly fingerprint?: string
   /** Whom the methods so far have proved. */
   readonly identity?: string
+  readonly who?: ProvedName
+  /** Why it was refused, where more is known than that it was. */
+  readonly reason?: string
   /** Admittance.leadsTo */
   readonly leadsTo?: string
 }
@@ -73,6 +77,11 @@ export class UserAuth<Identity> {
   #failures = 0
   #queries = 0
   #done = false
+  /** Why the method in hand proves nothing. */
+  #reason: string | undefined
+  readonly #refused = (reason: string): void => {
+    this.#reason = reason
+  }
 
   constructor(options: UserAuthOptions<Identity>) {
     this.#options = options
@@ -224,18 +233,24 @@ export class UserAuth<Identity> {
     if (method === 'none' && this.#requests === 1) return this.#refuse(false)
     const devices = this.#progress.devices(method)
     if (devices.length === 0) return { method: clientText(method), identity: undefined }
-    return this.#verifier.verify(request, devices, { ...context, keysRefused: this.#queries })
+    this.#reason = undefined
+    return this.#verifier.verify(request, devices, {
+      ...context,
+      keysRefused: this.#queries,
+      refused: this.#refused,
+    })
   }
 
   async #conclude(proof: MethodProof<Identity>, context: AuthContext, began: number): Promise<void> {
     const { transport, authenticator, decided, succeeded } = this.#options
     if (transport.closed) return
     const { result, identity } = proof.method === 'none' ? this.#asCarried(proof) : this.#progress.advance(proof)
-    const print = proof.fingerprint ?? ((identity && authenticator.fingerprintOf?.(identity)) || undefined)
+    const who = identity === undefined ? undefined : authenticator.proved?.(identity)
+    const print = proof.fingerprint ?? (who?.fingerprint || undefined)
     const told = {
       method: proof.device ? `${proof.method}:${proof.device}` : proof.method,
       ...(print !== undefined && { fingerprint: print }),
-      ...(identity !== undefined && authenticator.nameOf && { identity: authenticator.nameOf(identity) }),
+      ...(who && { identity: who.name, who }),
     }
     if (result === 'partial') {
       decided(context, { ...told, result })
@@ -243,13 +258,13 @@ export class UserAuth<Identity> {
       return
     }
     if (result === 'refused' || identity === undefined)
-      return this.#fail(context, { ...told, result: 'refused' }, began, proof.query ? 'query' : 'try')
+      return this.#fail(context, this.#because(told, this.#reason), began, proof.query ? 'query' : 'try')
     const admitted = (await authenticator.admit?.(identity, context)) ?? {}
     if (transport.closed) return
     if (admitted.refusal !== undefined) {
       transport.send(packet(Message.USERAUTH_BANNER, `${admitted.refusal}\r\n`, ''))
       this.#progress.startOver()
-      return this.#fail(context, { ...told, result: 'refused' }, began, 'turned away')
+      return this.#fail(context, this.#because(told, admitted.refusal), began, 'turned away')
     }
     this.#done = true
     transport.authenticated()
@@ -266,6 +281,10 @@ export class UserAuth<Identity> {
     return identity === undefined || this.#progress.proven !== undefined
       ? { result: 'refused', identity: undefined }
       : { result: 'complete', identity }
+  }
+
+  #because(told: Omit<AuthResult, 'result'>, reason: string | undefined): AuthResult {
+    return { ...told, ...(reason !== undefined && { reason }), result: 'refused' }
   }
 
   async #fail(context: AuthContext, result: AuthResult, began: number, kind: Failure): Promise<void> {

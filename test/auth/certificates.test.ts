@@ -52,6 +52,7 @@ describe.each(KINDS)('a certificate of a key of type %s', (key) => {
       name: `id of ${key}`,
       fingerprint: print,
       source: `ca ${ca}`,
+      certificate: { serial: '7', keyId: `id of ${key}`, authority: ca },
       principals: ['dev'],
       restrictions: UNRESTRICTED,
     })

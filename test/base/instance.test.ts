@@ -58,12 +58,12 @@ test('a gateway with a copy of the folder removes what a dead process of its own
   const labels = { [LABELS.kind]: 'fresh', [LABELS.gateway]: second.gateway, [LABELS.instance]: '0'.repeat(32) }
   const labelled = Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`])
   await docker('create', '--name', left, ...labelled, 'hatchway-busybox')
-  const theirs = createMadeContainers(engine, templates, first, log)
+  const theirs = createMadeContainers(engine, templates, first, log, () => {})
   const closed = new AbortController()
   try {
     const plan = theirs.plan({ template: { name: 't', kind: 'fresh' } }, { id: 'me', name: 'me' })
     const { name } = await theirs.container(plan, closed.signal, () => {}, AbortSignal.timeout(20_000))
-    const ours = createMadeContainers(engine, templates, second, log)
+    const ours = createMadeContainers(engine, templates, second, log, () => {})
     try {
       await until('its own is swept', async () => (await run('docker', ['inspect', left])).code !== 0, 20_000)
       expect((await run('docker', ['inspect', name])).code).toBe(0)

@@ -60,13 +60,28 @@ async function session(
 ): Promise<ExitStatus> {
   engine = createDockerEngine({ endpoint: proxy.endpoint, callDeadline: limitMs, startDeadline: limitMs })
   const containers = new Containers(engine, {}, limitMs)
-  const starter = createStarter(engine, { startOnConnect: true }, () => {}, log, { changeMs: limitMs })
+  const starter = createStarter(
+    engine,
+    { startOnConnect: true },
+    () => {},
+    log,
+    () => {},
+    { changeMs: limitMs },
+  )
   const { templates = {} } = configSchema.parse({ templates: { t: { image: 'hatchway-busybox:latest' } } })
   const instance = { gateway: testName('g'), id: 'i', lives: async () => true, close: async () => {} }
   const limits = { stepMs: limitMs, silentPullMs: limitMs }
-  const made = createMadeContainers(engine, templates, instance, log, limits)
+  const made = createMadeContainers(engine, templates, instance, log, () => {}, limits)
   const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: { endpoint: 'any' } })
-  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log, led: () => {} })
+  const destinations = createDestinations({
+    containers,
+    starter,
+    made,
+    policy,
+    hostSuffixes: [],
+    emit: () => {},
+    led: () => {},
+  })
   const identity = {
     ...{ name: 'me', method: 'publickey', fingerprint: 'SHA256:x', source: 'test', groups: [] },
     ...{ principals: [], restrictions: UNRESTRICTED },

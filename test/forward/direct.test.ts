@@ -4,14 +4,16 @@ import { expect, test } from 'vitest'
 import type { Engine } from '../../src/engine/engine.ts'
 import { directForwards } from '../../src/forward/direct.ts'
 import { type Guest, GuestRefusal } from '../../src/guest/guest.ts'
-import { dev, web } from '../support/people-and-places.ts'
+import { logEvents } from '../../src/observe/log-events.ts'
+import { annas, dev, web } from '../support/people-and-places.ts'
 
 test('what nobody inside answers is in the log, with where it was to go and why', async () => {
   const lines: string[] = []
   const log = pino({}, { write: (line: string) => void lines.push(line) })
   const refuse = () => Promise.reject(new GuestRefusal('connect', 'ECONNREFUSED', 'localhost:81'))
   const direct = directForwards({
-    log,
+    whose: annas,
+    emit: logEvents(log),
     engine: {} as Engine,
     enter: async () => ({ target: { container: web, info: dev } }),
     book: { opened: () => () => {}, listening: () => () => {} },

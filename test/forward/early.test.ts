@@ -9,6 +9,7 @@ import { FRAME_TYPE, frame } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 import { NO_BOOK } from '../support/book.ts'
+import { annas } from '../support/people-and-places.ts'
 
 const CREDIT = 256 * 1024
 const PEER = Buffer.from('10.0.0.9')
@@ -22,6 +23,8 @@ async function world(openForwarded: (bind: ForwardBind) => Promise<End>) {
   const handlers = remoteForwards({
     connection: connection as unknown as Dependencies['connection'],
     log: pino({ enabled: false }),
+    whose: annas,
+    emit: () => {},
     enter: async () => ({ target: { container: {}, info: {} } }) as Awaited<ReturnType<Dependencies['enter']>>,
     again: () => Promise.reject(new Error('not in these tests')),
     binds: { gatewayPorts: 'no', streamLocalBindUnlink: false, streamLocalBindMask: 0o177 },

@@ -10,6 +10,7 @@ import { FRAME_TYPE } from '../../src/guest/frames.ts'
 import type { ForwardBind } from '../../src/ssh/connection.ts'
 import { FakeHelper, u32 } from '../guest/fake-helper.ts'
 import { FakeEnd } from '../support/fake-end.ts'
+import { annas } from '../support/people-and-places.ts'
 import { until } from '../support/wait.ts'
 
 const LIMITS = { listenMs: 5000, reopenMs: 10_000, firstPauseMs: 5, longestPauseMs: 20, calmMs: 60_000 }
@@ -67,6 +68,8 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
       },
     },
     log: pino({ enabled: false }),
+    whose: annas,
+    emit: () => {},
     book: {
       opened({ place }, traffic) {
         seen.told.push(`opened ${place}`)

@@ -1,5 +1,4 @@
 /** What one session was granted and later ones of its connection have, too: the agent (Terraform, Packer, ssh -S). */
-import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
 import type { Target } from '../../src/container/containers.ts'
@@ -25,7 +24,7 @@ function world(resolve: () => Promise<Target | undefined> = async () => TARGET) 
     identity: {} as Identity,
     origin: { connectionId: '1', login: 'dev@web', remote: { address: '', port: 0 } },
   }
-  const gate = createGate(keeper, who, resolve, new AbortController().signal, pino({ enabled: false }))
+  const gate = createGate(keeper, who, resolve, new AbortController().signal, () => {})
   return { gate, asked, rules }
 }
 

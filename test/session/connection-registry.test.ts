@@ -103,7 +103,7 @@ test('forwards and listeners are events, with bytes at their end', () => {
   expect(told.map(({ type }) => type)).toEqual([
     ...['forward-opened', 'forward-ended', 'listener-opened', 'listener-ended'],
   ])
-  expect(told[1]).toMatchObject({ connection: { connectionId: 'c1', identity, remote }, forward: { bytesOut: 7 } })
+  expect(told[1]).toMatchObject({ whose: { connectionId: 'c1', identity, remote }, forward: { bytesOut: 7 } })
   expect(told[1]).toHaveProperty('forward.place', `${'x'.repeat(200)}...`)
 })
 

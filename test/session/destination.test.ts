@@ -1,5 +1,4 @@
 /** Where a connection leads: each question to the rules in its place, and one container for all of a connection. */
-import pino from 'pino'
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import { configSchema } from '../../src/config/schema.ts'
@@ -16,7 +15,6 @@ import type { Action, Request } from '../../src/policy/request.ts'
 import { createDestinations } from '../../src/session/destination.ts'
 import { anna, dev, web } from '../support/people-and-places.ts'
 
-const log = pino({ level: 'silent' })
 const patient = new AbortController().signal
 const { templates = {} } = configSchema.parse({ templates: { node: { image: 'node' } } })
 const shell = { kind: 'shell' } as const
@@ -84,7 +82,7 @@ function world(login: string, container: Container | 'none' = web) {
   } as Partial<Gate> as Gate
   const who = { identity: anna, origin: { connectionId: '1', login, remote: { address: '::1', port: 1 } } }
   const led = (_closed: AbortSignal, { name }: Container) => void places.push(name)
-  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], log, led })
+  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], emit: () => {}, led })
   const destination = destinations.open(who, patient, async () => {})
   return { calls, places, refused, madeUntil, state, gate, destinations, destination, who }
 }

@@ -75,6 +75,7 @@ function world(failures: readonly HatchwayError[], pauseMs = 50) {
     policy: { today: async () => anna },
     pickLines: true,
     limits: () => ({ sessionMaxTime: 0, sessionIdleTimeout: 0, sessionTimeoutWarning: 0 }),
+    emit: () => {},
   } as unknown as SessionDependencies
   const inwardUntil = (end: AbortSignal) => {
     inwards.push(end)

@@ -16,15 +16,18 @@ import type { Container } from '../../src/engine/engine.ts'
 import type { Guest, GuestExec } from '../../src/guest/guest.ts'
 import { deferred } from '../../src/lifetime/deferred.ts'
 import { onAbort } from '../../src/lifetime/on-abort.ts'
+import { logEvents } from '../../src/observe/log-events.ts'
 import { createGate } from '../../src/policy/gate.ts'
+import type { PolicyEvent } from '../../src/policy/policy-events.ts'
 import type { Request } from '../../src/policy/request.ts'
 import { createDestinations } from '../../src/session/destination.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import { serveSession } from '../../src/session/serve.ts'
+import type { SessionEvent } from '../../src/session/session-events.ts'
 import { Budgets } from '../../src/ssh/budget.ts'
 import type { SessionStart, SshSession } from '../../src/ssh/session.ts'
 import { fakeExec } from '../support/fake-exec.ts'
-import { anna, dev, web } from '../support/people-and-places.ts'
+import { anna, annas, dev, web } from '../support/people-and-places.ts'
 
 /** A shell on a terminal in a running container, as everybody's `ssh dev@web`; `refused`: also what is told of it. */
 const STORY = [
@@ -76,6 +79,12 @@ function world(wanted: Wanted = {}) {
   const told: string[] = []
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
+  const events: SessionEvent[] = []
+  const said = logEvents(log)
+  const emit = (event: SessionEvent | PolicyEvent) => {
+    if ('session' in event || 'failure' in event) events.push(event)
+    said(event)
+  }
   const closed = new AbortController()
   const ended = deferred<ExitStatus>()
   const started = deferred()
@@ -199,11 +208,12 @@ function world(wanted: Wanted = {}) {
     policy: decide,
     hostSuffixes: [],
     led: () => {},
-    log,
+    emit,
   })
   const destination = destinations.open(who, connectionClosed, async () => {})
-  const gate = createGate(policy, who, destination.now, connectionClosed, log)
+  const gate = createGate(policy, who, destination.now, connectionClosed, emit)
   const places = {
+    whose: { ...annas, connectionId: '1' },
     connection: { id: '1', identity: anna, user: 'dev@web', remote: here, local: here },
     destination,
     gate: { ...gate, sift: (...asked: Parameters<typeof gate.sift>) => step('sift', asked[0]) },
@@ -214,6 +224,7 @@ function world(wanted: Wanted = {}) {
     failed() {},
   }
   const dependencies = {
+    emit,
     road: {} as PlainRoad,
     policy,
     registry: {
@@ -235,7 +246,7 @@ function world(wanted: Wanted = {}) {
     answer: async () => {},
   }
   const served = serveSession(session, places, dependencies)
-  return { calls, told, lines, closed, ended, started, registry, served }
+  return { calls, told, lines, events, closed, ended, started, registry, served }
 }
 
 /** All up to this step, and it. */
@@ -360,5 +371,36 @@ describe('what the log says of a session that failed', () => {
     await served
     expect(lines.at(-1)).toMatchObject({ msg: 'engine said no' })
     expect(lines.at(-1)).not.toHaveProperty('start')
+  })
+})
+
+describe('an event of a session', () => {
+  const whole = {
+    whose: { connectionId: '1', login: 'dev@web', remote: here, identity: { name: 'anna', fingerprint: 'SHA256:x' } },
+    session: { container: { id: 'c0ffee', name: 'web', image: 'busybox' }, user: 'dev' },
+  }
+
+  test('can be read alone: whose it is, in which container and as whom, at its start and its end', async () => {
+    const { events, ended, served } = world()
+    await settle()
+    ended.resolve({ code: 3 })
+    await served
+    expect(events).toMatchObject([
+      { type: 'session-started', start: 'shell', road: 'guest', ...whole },
+      { type: 'session-ended', status: { code: 3 }, ...whole },
+    ])
+    expect(events[1]).toHaveProperty('session.stoppedAt')
+  })
+
+  test('of one that was refused has why, and no session where it was none yet', async () => {
+    const refused = world({ refuse: 'may shell' })
+    await refused.served
+    expect(refused.events).toMatchObject([
+      { type: 'session-failed', whose: whole.whose, failure: { code: 'NOT_PERMITTED' }, ran: {} },
+    ])
+    expect(refused.events[0]).not.toHaveProperty('session')
+    const failed = world({ refuse: 'start' })
+    await failed.served
+    expect(failed.events).toMatchObject([{ type: 'session-failed', ran: { start: 'shell' }, ...whole }])
   })
 })

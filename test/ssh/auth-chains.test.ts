@@ -29,7 +29,7 @@ const alice: Partial<Authenticator<string>> = {
   password: async (password) => (password.equals(Buffer.from('right')) ? 'alice' : undefined),
   keyboardInteractive,
   join: (one, two) => (one === two ? one : undefined),
-  nameOf: (name) => name,
+  proved: (name) => ({ name, fingerprint: '' }),
 }
 
 async function* keyboardInteractive(device: string): Dialogue<string> {
@@ -97,6 +97,33 @@ function ed25519(file: string) {
   const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed])
   return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
 }
+
+describe('a refusal', () => {
+  const told = () => server.events.flatMap((event) => (event.type === 'auth' ? [event.reason] : []))
+
+  test('is told of with its reason, which no later one without any has', async () => {
+    let tries = 0
+    await serve('password', {
+      password: async (_, context) => {
+        if (tries++ === 0) context.refused?.('out of paper')
+        return undefined
+      },
+    })
+    for (const text of ['one', 'two']) {
+      password(text)
+      expect(await next()).toBe('password')
+    }
+    expect(told()).toEqual(['out of paper', undefined])
+  })
+
+  test('of somebody who was proved has the sentence that they are told, and who they are', async () => {
+    await serve('password', { admit: async () => ({ refusal: 'hatchway: no container "web"' }) })
+    password('right')
+    expect(await next()).toBe('password')
+    expect(told()).toEqual(['hatchway: no container "web"'])
+    expect(server.events.at(-1)).toMatchObject({ accepted: false, identity: 'alice', who: { name: 'alice' } })
+  })
+})
 
 describe('password', () => {
   test('the right one gets in, a wrong one may be tried again', async () => {

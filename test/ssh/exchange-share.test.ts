@@ -74,7 +74,7 @@ test('the connections of an identity have one share, and those that come later t
 })
 
 test('a server charges what the clients of an identity ask for to its one share', async () => {
-  server = await startServer({ authenticator: { nameOf: (identity) => identity } })
+  server = await startServer({ authenticator: { proved: (name) => ({ name, fingerprint: '' }) } })
   const charged = new Set<ComputingShare>()
   const of = vi.spyOn(ExchangeShares.prototype, 'of')
   const { spend } = ComputingShare.prototype

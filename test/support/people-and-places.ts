@@ -1,6 +1,7 @@
 /** A container, a user inside and who wants to be them: where a test needs some and no engine. */
 import type { Identity } from '../../src/auth/identity.ts'
 import { UNRESTRICTED } from '../../src/auth/restrictions.ts'
+import type { Whose } from '../../src/base/connection-facts.ts'
 import type { EnvInfo } from '../../src/container/envinfo.ts'
 import type { Container } from '../../src/engine/engine.ts'
 
@@ -41,4 +42,12 @@ export const anna: Identity = {
   groups: [],
   principals: [],
   restrictions: UNRESTRICTED,
+}
+
+/** A login of hers. */
+export const annas: Whose = {
+  connectionId: 'c1',
+  remote: { address: '127.0.0.1', port: 22 },
+  identity: anna,
+  login: 'dev@web',
 }

@@ -3,11 +3,13 @@
  * and stopped again some time after the last connection, if it was us who started them.
  */
 import type { Logger } from 'pino'
+import { containerFacts, type Whose } from '../../base/connection-facts.ts'
 import { HatchwayError, undefinedIf } from '../../base/errors.ts'
 import { type Container, type Engine, engineOf, type Lifecycle } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
+import type { EmitContainerEvent } from '../container-event.ts'
 import { bringUp, STARTABLE, stateWord } from './start.ts'
 
 export interface StarterLimits {
@@ -32,6 +34,7 @@ export interface Entrance {
   readonly tell?: ((line: string) => void) | undefined
   /** The connection, for whose life the container is in use. */
   readonly closed: AbortSignal
+  readonly whose?: Whose
   /** Started whatever `startOnConnect` says: one of our own making. */
   readonly own?: boolean
 }
@@ -62,6 +65,7 @@ export function createStarter(
   settings: StarterSettings,
   forget: (containerId: string) => void,
   log: Logger,
+  emit: EmitContainerEvent,
   limits: StarterLimits = LIMITS,
 ): Starter {
   const starts = new Map<string, Promise<Container>>()
@@ -91,13 +95,13 @@ export function createStarter(
     // One start for all who wait, so none of them may abort it: it has its own limit.
     let started = starts.get(id)
     if (!started) {
-      started = startOnce(lifecycle, container).finally(() => starts.delete(id))
+      started = startOnce(lifecycle, container, entrance.whose).finally(() => starts.delete(id))
       starts.set(id, started)
     }
     return unlessAborted(started, signal)
   }
 
-  async function startOnce(lifecycle: Lifecycle, container: Container): Promise<Container> {
+  async function startOnce(lifecycle: Lifecycle, container: Container, whose?: Whose): Promise<Container> {
     const up = await bringUp(
       engine,
       lifecycle,
@@ -105,7 +109,8 @@ export function createStarter(
       deadline(engineLimit('starting the container', limits.changeMs)),
     )
     forget(up.id)
-    log.info({ container: up.name }, container.state === 'paused' ? 'container unpaused' : 'container started')
+    const action = container.state === 'paused' ? 'unpaused' : 'started'
+    emit({ type: 'container', action, container: containerFacts(up), ...(whose && { whose }) })
     // Unpaused, it is in the same run as before, which somebody else began.
     if (up.startedAt !== container.startedAt) {
       const run: Run = { startedAt: up.startedAt, users: new Set() }
@@ -153,7 +158,7 @@ export function createStarter(
       delete run.stopping
       return rest(container, run)
     }
-    if (how === 'stopped') log.info(facts, 'container stopped: nobody is in it any more')
+    if (how === 'stopped') emit({ type: 'container', action: 'stopped', container: containerFacts(container) })
     runs.delete(container.id)
     forget(container.id)
   }

@@ -5,6 +5,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { containerFacts, type Whose } from '../../base/connection-facts.ts'
 import { inWords } from '../../base/duration.ts'
 import { asHatchwayError, HatchwayError, undefinedIf } from '../../base/errors.ts'
 import type { Instance } from '../../base/instance.ts'
@@ -14,6 +15,7 @@ import type { Container, Engine, Lifecycle, PullProgress } from '../../engine/en
 import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
 import { deadline, whileHeard } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
+import type { EmitContainerEvent } from '../container-event.ts'
 import type { TemplateRoute } from '../route.ts'
 import { LABELS, type Owner, type Plan, planContainer } from './template.ts'
 
@@ -41,9 +43,10 @@ export interface MadeContainers {
   /**
    * The container from this plan, made at the first call; it may not run yet. A fresh one is of `closed`: the same for all
    * calls with this signal, removed when it aborts.
+   * @param whose for events
    * @throws HatchwayError CONTAINER_START_FAILED, IMAGE_UNAVAILABLE, NOT_PERMITTED, ENGINE_*
    */
-  container(plan: Plan, closed: AbortSignal, tell: Tell, signal: AbortSignal): Promise<Container>
+  container(plan: Plan, closed: AbortSignal, tell: Tell, signal: AbortSignal, whose?: Whose): Promise<Container>
   /** Removes every fresh one. */
   close(): Promise<void>
 }
@@ -53,6 +56,7 @@ export function createMadeContainers(
   templates: Readonly<Record<string, Template>>,
   instance: Instance,
   log: Logger,
+  emit: EmitContainerEvent,
   limits: MakeLimits = LIMITS,
 ): MadeContainers {
   const step = () => deadline(engineLimit('making a container', limits.stepMs))
@@ -61,8 +65,8 @@ export function createMadeContainers(
   const making = new Map<string, Promise<Container>>()
   /** By what a fresh one goes with: a connection's end or a round's. */
   const freshOf = new WeakMap<AbortSignal, Promise<Container>>()
-  /** Names of fresh ones that are wanted, from before they are made, whose they are, and the engine that makes each. */
-  const fresh = new Map<string, { readonly whose: string; readonly lifecycle: Lifecycle }>()
+  /** Names of fresh ones that are wanted, from before they are made, of which template and owner they are, and the engine that makes each. */
+  const fresh = new Map<string, { readonly ofOne: string; readonly lifecycle: Lifecycle }>()
   /** What could not be removed from an engine that is not used any more: no list of containers has it. */
   const left = new Map<string, Lifecycle>()
   const removals = new Set<Promise<void>>()
@@ -73,12 +77,12 @@ export function createMadeContainers(
     throw new HatchwayError('NOT_SUPPORTED', 'this container engine cannot make containers')
   }
 
-  function untilClosed(plan: Plan, closed: AbortSignal, tell: Tell): Promise<Container> {
+  function untilClosed(plan: Plan, closed: AbortSignal, tell: Tell, whose?: Whose): Promise<Container> {
     const known = freshOf.get(closed)
     if (known) return known
     closed.throwIfAborted()
-    const whose = `${plan.templateName} ${plan.owner}`
-    if ([...fresh.values()].filter((other) => other.whose === whose).length >= plan.template.perIdentity) {
+    const ofOne = `${plan.templateName} ${plan.owner}`
+    if ([...fresh.values()].filter((other) => other.ofOne === ofOne).length >= plan.template.perIdentity) {
       throw new HatchwayError(
         'NOT_PERMITTED',
         `you have ${plural(plan.template.perIdentity, 'container')} from template ${plan.templateName} already`,
@@ -87,36 +91,36 @@ export function createMadeContainers(
     const { name } = plan.spec
     // Another engine may be chosen meanwhile: what this one made only it can remove.
     const lifecycle = lifecycleOf()
-    fresh.set(name, { whose, lifecycle })
-    const made = make(plan, lifecycle, closed, tell)
+    fresh.set(name, { ofOne, lifecycle })
+    const made = make(plan, lifecycle, closed, tell, whose)
     freshOf.set(closed, made)
     made.catch(() => freshOf.delete(closed))
     // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
     const gone = new Promise((resolve) => onAbort(closed, resolve))
     const over = made.then(() => gone).catch(() => undefined)
     void over.then(() => {
-      const removed = remove(name, lifecycle).finally(() => removals.delete(removed))
+      const removed = remove(name, lifecycle, whose).finally(() => removals.delete(removed))
       removals.add(removed)
     })
     return made
   }
 
-  function forOwner(plan: Plan, tell: Tell): Promise<Container> {
+  function forOwner(plan: Plan, tell: Tell, whose?: Whose): Promise<Container> {
     const { name } = plan.spec
     let found = making.get(name)
     if (!found) {
       // Its maker may leave while others wait: nobody's connection ends it.
-      found = findOrMake(plan, tell).finally(() => making.delete(name))
+      found = findOrMake(plan, tell, whose).finally(() => making.delete(name))
       making.set(name, found)
     }
     return found
   }
 
-  async function findOrMake(plan: Plan, tell: Tell): Promise<Container> {
+  async function findOrMake(plan: Plan, tell: Tell, whose?: Whose): Promise<Container> {
     const known = await existing(plan, tell)
     if (known) return known
     try {
-      return await make(plan, lifecycleOf(), stopped.signal, tell)
+      return await make(plan, lifecycleOf(), stopped.signal, tell, whose)
     } catch (error) {
       // Another gateway may have been faster: the name was taken.
       const theirs = await existing(plan, tell)
@@ -143,6 +147,7 @@ export function createMadeContainers(
     lifecycle: Lifecycle,
     closed: AbortSignal,
     tell: Tell,
+    whose?: Whose,
   ): Promise<Container> {
     tell(`making container ${spec.name} from template ${templateName} ...`)
     if (template.pull === 'always') await pull(lifecycle, spec.image, closed, tell)
@@ -151,7 +156,8 @@ export function createMadeContainers(
       await pull(lifecycle, spec.image, closed, tell)
       return lifecycle.create(spec, step())
     })
-    log.info({ container: spec.name, template: templateName, image: spec.image }, 'container made')
+    const container = { id, name: spec.name, image: spec.image }
+    emit({ type: 'container', action: 'made', container, template: templateName, ...(whose && { whose }) })
     return engine.inspect(id, step())
   }
 
@@ -170,10 +176,10 @@ export function createMadeContainers(
     )
   }
 
-  async function remove(name: string, lifecycle: Lifecycle): Promise<void> {
+  async function remove(name: string, lifecycle: Lifecycle, whose?: Whose): Promise<void> {
     try {
       await lifecycle.remove(name, removal())
-      log.info({ container: name }, 'container removed')
+      emit({ type: 'container', action: 'removed', container: { id: '', name }, ...(whose && { whose }) })
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
       left.set(name, lifecycle)
@@ -183,13 +189,14 @@ export function createMadeContainers(
 
   /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
   async function sweep(): Promise<void> {
-    for (const { id, name, labels } of await engine.list(removal(stopped.signal))) {
+    for (const container of await engine.list(removal(stopped.signal))) {
+      const { id, name, labels } = container
       if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
       const maker = labels[LABELS.instance] ?? ''
       if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
       await lifecycleOf().remove(id, removal(stopped.signal))
       left.delete(name)
-      log.info({ container: name }, 'removed a container that was left behind')
+      emit({ type: 'container', action: 'swept', container: containerFacts(container) })
     }
   }
 
@@ -200,7 +207,7 @@ export function createMadeContainers(
       try {
         await lifecycle.remove(name, removal(stopped.signal))
         left.delete(name)
-        log.info({ container: name }, 'removed a container that was left behind')
+        emit({ type: 'container', action: 'swept', container: { id: '', name } })
       } catch (error) {
         log.debug({ container: name, err: error }, 'could not be removed on the engine that made it')
       }
@@ -228,8 +235,8 @@ export function createMadeContainers(
   return {
     names: Object.keys(templates),
     plan: (route, owner) => planContainer(templates, route, owner, marks),
-    container: async (plan, closed, tell, signal) =>
-      unlessAborted(plan.personal ? forOwner(plan, tell) : untilClosed(plan, closed, tell), signal),
+    container: async (plan, closed, tell, signal, whose) =>
+      unlessAborted(plan.personal ? forOwner(plan, tell, whose) : untilClosed(plan, closed, tell, whose), signal),
     async close() {
       stopped.abort()
       await Promise.all([...removals, ...[...fresh].map(([name, { lifecycle }]) => remove(name, lifecycle))])

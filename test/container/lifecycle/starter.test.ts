@@ -41,7 +41,13 @@ function world(settings: StarterSettings, first: Container = stopped) {
     othersInside: async () => others.inside,
   } as Partial<Lifecycle> as { -readonly [K in keyof Lifecycle]: Lifecycle[K] }
   const engine = { lifecycle, inspect: async () => now } as Partial<Engine> as Engine
-  const starter = createStarter(engine, settings, () => calls.push('forget'), log)
+  const starter = createStarter(
+    engine,
+    settings,
+    () => calls.push('forget'),
+    log,
+    () => {},
+  )
   close = starter.close
   const closed = new AbortController()
   const may = async (): Promise<void> => void calls.push('may')

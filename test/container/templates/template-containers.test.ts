@@ -61,7 +61,7 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
   }
   const templates = configSchema.parse({ templates: { t: { image: 'i', pull } } }).templates ?? {}
   const instance = { gateway: 'g', id: 'i', lives: async () => true, close: async () => {} }
-  const made = createMadeContainers(engine, templates, instance, log, LIMITS)
+  const made = createMadeContainers(engine, templates, instance, log, () => {}, LIMITS)
   const closed = new AbortController()
   const plan = made.plan({ template: { name: 't', kind } }, { id: 'me', name: 'me' })
   const container = made.container(plan, closed.signal, () => {}, new AbortController().signal)
