@@ -13,10 +13,10 @@ import { keyFilePaths } from '../auth/key-files.ts'
 import { Lockout } from '../auth/lockout.ts'
 import { createUsedSteps } from '../auth/used-steps.ts'
 import { asHatchwayError, messageOf } from '../base/errors.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../base/own-socket.ts'
 import type { KeyPath } from '../config/layers.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { MAX_SOCKET_PATH_BYTES } from '../control/server.ts'
 import { chooseEngine } from '../engine/choose.ts'
 import type { Logger } from '../observe/log.ts'
 import { openExternal } from '../policy/open-external.ts'
@@ -128,18 +128,20 @@ function checkPrograms(config: Config, { problem }: Complaints): void {
 }
 
 function checkPlaces(config: Config, { problem, warn }: Complaints): void {
-  const { keysDirectory, controlSocket, log } = config
+  const { keysDirectory, controlSocket, log, metrics } = config
   const keys = whyNotWritable(nearestPath(keysDirectory), true)
   if (keys !== undefined) {
     const needed = config.hostKeys.length === 0 || Object.keys(config.templates ?? {}).length > 0
     if (needed && !ownHostKeys(keysDirectory).every(({ file }) => existsSync(file))) problem(['keysDirectory'], keys)
     else warn(['keysDirectory'], keys)
   }
-  if (controlSocket !== undefined) {
-    const tooLong = Buffer.byteLength(controlSocket) > MAX_SOCKET_PATH_BYTES
-    const reason = tooLong ? `longer than ${MAX_SOCKET_PATH_BYTES} bytes` : whyNotWritable(dirname(controlSocket), true)
-    if (reason !== undefined) problem(['controlSocket'], reason)
+  const checkSocket = (key: KeyPath, path: string) => {
+    const tooLong = Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES
+    const reason = tooLong ? `longer than ${MAX_SOCKET_PATH_BYTES} bytes` : whyNotWritable(dirname(path), true)
+    if (reason !== undefined) problem(key, reason)
   }
+  if (controlSocket !== undefined) checkSocket(['controlSocket'], controlSocket)
+  if (metrics.listen?.kind === 'unix') checkSocket(['metrics', 'listen'], metrics.listen.path)
   if (log.file !== undefined) {
     const reason = whyNotWritable(existsSync(log.file) ? log.file : dirname(log.file), !existsSync(log.file))
     if (reason !== undefined) warn(['log', 'file'], `the gateway would run without a log: ${reason}`)

@@ -11,6 +11,7 @@ import type { Immutable } from './immutable.ts'
 import { limits } from './limits.ts'
 import { allLive, isLive, type LiveKeyOf, live } from './live.ts'
 import { log } from './logging.ts'
+import { metrics } from './metrics.ts'
 import { parsed } from './parsed.ts'
 import { block, duration, fileName } from './primitives.ts'
 import { rules } from './rules.ts'
@@ -150,6 +151,9 @@ export const configSchema = z.strictObject({
       'After SIGTERM running sessions have this time to end, and no new ones begin; a second SIGTERM ends all.',
     ),
   log: log.prefault({}).describe('The log.'),
+  metrics: metrics
+    .prefault({})
+    .describe('What the gateway counts and measures, and whether it works (docs/operations.md, Watching it work).'),
 })
 
 /** Keys that hold file names: relative to the file they stand in, ~ is the home directory. */

@@ -1,4 +1,5 @@
 /** Parses times, sizes and addresses as sshd_config(5) spells them. A function returns undefined for anything else. */
+import { isLoopback } from '../net/address.ts'
 
 const TIME_UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -87,6 +88,19 @@ export function parseListen(text: string): { host: string; port: number } | unde
   const port = Number(match[3])
   const host = match[1] ?? match[2]
   return host !== undefined && port <= 65_535 ? { host, port } : undefined
+}
+
+/** A place that only this machine reaches. */
+export type MetricsListen =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** "127.0.0.1:PORT" (any of 127.0.0.0/8), "[::1]:PORT" or "unix:/PATH". No host names: what they mean may change. */
+export function parseMetricsListen(text: string): MetricsListen | undefined {
+  const path = /^unix:(\/[^\0]*[^\0/])$/.exec(text.trim())?.[1]
+  if (path !== undefined) return { kind: 'unix', path }
+  const place = parseListen(text)
+  return place && isLoopback(place.host) ? { kind: 'tcp', ...place } : undefined
 }
 
 /** PerSourceMaxStartups and the like: a number, or "none" for 0. */

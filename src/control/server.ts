@@ -4,11 +4,10 @@
  * One socket for each gateway, named by its pid, so that two gateways of one person never fight for a name.
  */
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { dirname, join } from 'node:path'
 import { HatchwayError, messageOf } from '../base/errors.ts'
-import { socketAnswers } from '../base/socket-answers.ts'
+import { listenOnSocket } from '../base/own-socket.ts'
 import type { ConnectionSnapshot } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type {
@@ -21,8 +20,6 @@ import type {
 } from './protocol.ts'
 import { controlDirectories } from './sockets.ts'
 
-/** sockaddr_un.sun_path, with its NUL. */
-export const MAX_SOCKET_PATH_BYTES = 107
 const PRIVATE_UMASK = 0o177
 
 export interface ControlHandlers {
@@ -42,10 +39,7 @@ export interface Control {
 /** @throws HatchwayError CONFIG_INVALID */
 export async function openControl(configured: string | undefined, handlers: ControlHandlers): Promise<Control> {
   const path = configured ?? join(controlDirectories()[0] ?? '.', `${process.pid}.sock`)
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw unusable(path, `is longer than ${MAX_SOCKET_PATH_BYTES} bytes`)
   if (configured === undefined) makePrivate(dirname(path))
-  await removeStale(path)
 
   const server = createServer((request, response) => {
     answer(request, response, handlers).catch(() => {
@@ -55,12 +49,8 @@ export async function openControl(configured: string | undefined, handlers: Cont
   })
   server.requestTimeout = 10_000
   server.maxConnections = 64
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(unusable(path, `cannot be made (${error.message})`)))
-    // bind() happens within listen(): nobody else can connect even for an instant.
-    const before = process.umask(PRIVATE_UMASK)
-    server.listen(path, resolve)
-    process.umask(before)
+  await listenOnSocket(server, path, PRIVATE_UMASK).catch((error: unknown) => {
+    throw unusable(path, messageOf(error))
   })
   server.on('error', () => undefined)
   server.unref()
@@ -89,12 +79,6 @@ function makePrivate(directory: string): void {
     if (error instanceof HatchwayError) throw error
     throw unusable(directory, `cannot be made (${messageOf(error)})`)
   }
-}
-
-/** A gateway that was killed leaves its socket. One that answers is not ours to remove. */
-async function removeStale(path: string): Promise<void> {
-  if (await socketAnswers(path)) throw unusable(path, 'is in use by another gateway')
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) await unlink(path)
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ControlHandlers): Promise<void> {

@@ -64,6 +64,14 @@ export function contains(blocks: readonly Block[], address: Address): boolean {
   return blocks.some(({ family, value, bits }) => family === address.family && masked(address, bits).value === value)
 }
 
+const LOOPBACK = ['127.0.0.0/8', '::1'].map(parseBlock).filter((block) => block !== undefined)
+
+/** Is it an address that only this machine reaches? Names are none: what they mean may change. */
+export function isLoopback(text: string): boolean {
+  const address = parseAddress(text)
+  return address !== undefined && contains(LOOPBACK, address)
+}
+
 export function masked({ family, value }: Address, bits: number): Address {
   const behind = BigInt(Math.max(0, SIZE[family] - bits))
   return { family, value: (value >> behind) << behind }

@@ -9,6 +9,7 @@ import {
   parseDuration,
   parseListen,
   parseMaxStartups,
+  parseMetricsListen,
   parseNetBlockSize,
   parseRekeyLimit,
 } from '../../src/config/values.ts'
@@ -26,6 +27,31 @@ describe('values', () => {
     ['image:x', undefined],
     ['', undefined],
   ])('reads the alias %j as %j', (text, expected) => expect(parseAlias(text)).toEqual(expected))
+
+  it.each([
+    ['127.0.0.1:9464', { kind: 'tcp', host: '127.0.0.1', port: 9464 }],
+    ['127.8.0.1:0', { kind: 'tcp', host: '127.8.0.1', port: 0 }],
+    ['[::1]:9464', { kind: 'tcp', host: '::1', port: 9464 }],
+    ['unix:/run/hatchway/metrics.sock', { kind: 'unix', path: '/run/hatchway/metrics.sock' }],
+    ['0.0.0.0:9464', undefined],
+    ['[::]:9464', undefined],
+    ['[::%lo]:9464', undefined],
+    ['10.0.0.1:9464', undefined],
+    ['127.1:9464', undefined],
+    ['localhost:9464', undefined],
+    ['127.0.0.1', undefined],
+    ['127.0.0.1:65536', undefined],
+    ['unix:metrics.sock', undefined],
+    ['unix:/', undefined],
+    ['unix:/run/', undefined],
+    ['unix:/a\0b', undefined],
+    ['', undefined],
+  ])('reads the place of metrics %j as %j', (text, expected) => expect(parseMetricsListen(text)).toEqual(expected))
+
+  it('says of a place of metrics that others reach what is expected', () => {
+    const { error } = configSchema.safeParse({ metrics: { listen: '0.0.0.0:9464' } })
+    expect(error?.issues[0]?.message).toMatch(/^expected an address of this machine alone.*got "0.0.0.0:9464"$/)
+  })
 
   it.each([
     ['90', 90_000],
