@@ -10,6 +10,7 @@ import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { type Instance, openInstance } from './base/instance.ts'
 import { listenAdvice } from './base/listen-advice.ts'
+import { part } from './base/parts.ts'
 import { checkLending } from './bytes/shared-read-buffer.ts'
 import type { LoadedConfig } from './config/load.ts'
 import type { Config, FixedConfig } from './config/schema.ts'
@@ -20,6 +21,7 @@ import { createMadeContainers } from './container/templates/template-containers.
 import { engineAdvice } from './engine/advice.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
+import { createMeteredEngine, type MeterCall } from './engine/metered.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
@@ -28,6 +30,7 @@ import { createEventStream } from './observe/event-stream.ts'
 import type { DrainingEvent, EmitEvent, GatewayName } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
+import { createReadiness, type Readiness } from './observe/readiness.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { ConnectionRegistry } from './session/connection-registry.ts'
@@ -43,6 +46,8 @@ import type { Endpoint } from './ssh/connection.ts'
 import { createApproach } from './ssh/preamble/preamble.ts'
 import { createSshServer, type SshServer } from './ssh/server.ts'
 
+const loadWatch = part(() => import('./observe/metrics/watch.ts'))
+
 /** How long the choice of an engine may take at start; later it may come and go. */
 const ENGINE_LIMIT_MS = 20_000
 
@@ -52,6 +57,8 @@ export interface Gateway {
   readonly engine: Engine
   readonly registry: SessionRegistry
   readonly connections: ConnectionRegistry
+  /** What /readyz asks; also where nobody does. */
+  readonly readiness: Readiness
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
   inject: SshServer<Identity>['inject']
   /**
@@ -89,7 +96,10 @@ async function openGateway(
   log: Logger,
   { where, nextPorts = 0 }: GatewayStart,
 ): Promise<Gateway> {
-  const ground = await openGround(scope, config, log)
+  const readiness = createReadiness()
+  readiness.block('start', 'the gateway starts')
+  const watching = await openWatching(scope, config, readiness, log)
+  const ground = await openGround(scope, config, watching?.meterCall, log)
   const { engine, hostKeys } = ground
   const { emit, join } = createEventStream(
     gatewayFacts(ground.instance || undefined),
@@ -97,6 +107,7 @@ async function openGateway(
     (error) => log.error({ err: error }, 'an event could not be read'),
   )
   join(logEvents(log, config.log.files))
+  if (watching) join(watching.read)
   // The last to be closed, so that what the others do at their end is told before.
   scope.add(emit, () => emit({ type: 'gateway-ended' }))
   const inside = openInside(scope, config, ground, emit, log)
@@ -107,6 +118,8 @@ async function openGateway(
   })
   const connections = new ConnectionRegistry(registry, emit)
   const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
+  readiness.add('engine', (signal) => engine.info(signal))
+  watching?.from({ connections: () => ({ all: server.connections(), loggedIn: connections.size }) })
   const stopped = openRounds(scope, inForce.review, log)
   const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
   inside.containers
@@ -117,9 +130,11 @@ async function openGateway(
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void watch.begin()
   const endpoints = await listenOn(server, config.listen, nextPorts)
+  readiness.block('start')
   emit({ type: 'gateway-started', pid: process.pid, listen: endpoints })
   return {
     endpoints,
+    readiness,
     hostKeys,
     engine,
     registry,
@@ -132,6 +147,7 @@ async function openGateway(
     },
     kill: (what, id) => (what === 'session' ? killSession : killConnection)(id, { registry, connections, emit }),
     async drain(signal, why) {
+      readiness.block('draining', 'the gateway is shutting down')
       await server.close()
       emit({ type: 'draining', sessions: registry.size, ...why })
       return registry.drained(signal)
@@ -140,12 +156,22 @@ async function openGateway(
   }
 }
 
+/** Before everything else: its port may be taken, and whoever supervises the start asks there. */
+async function openWatching(scope: Scope, { metrics }: FixedConfig, readiness: Readiness, log: Logger) {
+  if (metrics.listen.kind === 'none') return undefined
+  const { openWatch } = await loadWatch()
+  return scope.add(await openWatch(metrics.listen, readiness, log), (watch) => watch.close())
+}
+
 type Ground = Awaited<ReturnType<typeof openGround>>
 
 /** What everything else stands on: the engine, and what is read from files. At the same time: `hatchway stdio` is waited for. */
-async function openGround(scope: Scope, config: Config, log: Logger) {
+async function openGround(scope: Scope, config: Config, meterCall: MeterCall | undefined, log: Logger) {
   const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
-    openEngine({ ...config.engine, lazy: true }, limit).then((engine) => scope.add(engine, () => engine.close())),
+    openEngine({ ...config.engine, lazy: true }, limit).then((engine) => {
+      scope.add(engine, () => engine.close())
+      return meterCall ? createMeteredEngine(engine, meterCall) : engine
+    }),
   )
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')

@@ -25,7 +25,7 @@ const ROOMS: Record<string, readonly string[]> = {
   policy: ['auth', 'bytes', 'config', 'container', 'engine', 'net', 'ssh'],
   forward: ['bytes', 'container', 'engine', 'guest', 'net', 'policy', 'ssh'],
   session: ['auth', 'bytes', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
-  observe: ['config', 'container', 'forward', 'policy', 'session', 'sftp', 'ssh'],
+  observe: ['config', 'container', 'engine', 'forward', 'net', 'policy', 'session', 'sftp', 'ssh'],
   control: ['session'],
   'app.ts': ['auth', 'bytes', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],
   cli: [

@@ -141,7 +141,7 @@ function checkPlaces(config: Config, { problem, warn }: Complaints): void {
     if (reason !== undefined) problem(key, reason)
   }
   if (controlSocket !== undefined) checkSocket(['controlSocket'], controlSocket)
-  if (metrics.listen?.kind === 'unix') checkSocket(['metrics', 'listen'], metrics.listen.path)
+  if (metrics.listen.kind === 'unix') checkSocket(['metrics', 'listen'], metrics.listen.path)
   if (log.file !== undefined) {
     const reason = whyNotWritable(existsSync(log.file) ? log.file : dirname(log.file), !existsSync(log.file))
     if (reason !== undefined) warn(['log', 'file'], `the gateway would run without a log: ${reason}`)

@@ -30,7 +30,7 @@ export async function stdio(flags: ConfigFlags, host?: string, knownHosts?: stri
   const { log, close: closeLog } = await createLog(config.log)
   for (const warning of warnings) log.warn(warning)
   try {
-    const gateway = await startGateway({ ...config, listen: [] }, log)
+    const gateway = await startGateway({ ...config, listen: [], metrics: { listen: { kind: 'none' } } }, log)
     // Before ssh sees the keys: it would tell of an attack.
     if (knownHosts !== undefined && !(await readPinned(knownHosts))(gateway.hostKeys.map(publicLine)))
       throw new CliFailure(

@@ -91,12 +91,13 @@ export function parseListen(text: string): { host: string; port: number } | unde
 }
 
 /** A place that only this machine reaches. */
-export type MetricsListen =
+export type MetricsPlace =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
-/** "127.0.0.1:PORT" (any of 127.0.0.0/8), "[::1]:PORT" or "unix:/PATH". No host names: what they mean may change. */
-export function parseMetricsListen(text: string): MetricsListen | undefined {
+/** "none", "127.0.0.1:PORT" (any of 127.0.0.0/8), "[::1]:PORT" or "unix:/PATH". No host names: what they mean may change. */
+export function parseMetricsListen(text: string): MetricsPlace | { readonly kind: 'none' } | undefined {
+  if (text.trim().toLowerCase() === 'none') return { kind: 'none' }
   const path = /^unix:(\/[^\0]*[^\0/])$/.exec(text.trim())?.[1]
   if (path !== undefined) return { kind: 'unix', path }
   const place = parseListen(text)

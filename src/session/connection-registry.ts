@@ -71,6 +71,10 @@ export class ConnectionRegistry {
     this.#emit = emit
   }
 
+  get size(): number {
+    return this.#live.size
+  }
+
   /** Until the connection is closed. */
   open(connection: Pick<SshConnection<ProvedName>, LoginKeys>): ForwardBook {
     const login = new Login(connection, this.#emit)

@@ -94,6 +94,7 @@ export function serveConnection<Identity>(options: ServerConnectionOptions<Ident
         ...facts,
         accepted: result === 'accepted',
         partial: result === 'partial',
+        durationMs: performance.now() - since,
       }),
     fault,
     succeeded,

@@ -5,6 +5,7 @@ import type { ArrivalFailure } from './arrival.ts'
 import type { AuthContext } from './auth.ts'
 import type { Endpoint } from './connection.ts'
 import type { Penalty } from './penalties.ts'
+import type { AuthFailure } from './userauth.ts'
 
 /** Whose connection it is about; `who` once its client has logged in. */
 export interface AboutConnection {
@@ -43,6 +44,10 @@ export type SshServerEvent =
       readonly accepted: boolean
       /** Right, and more is asked for. */
       readonly partial: boolean
+      /** Of a refusal. */
+      readonly failure?: AuthFailure
+      /** Since `connect`. */
+      readonly durationMs: number
     }
   | ({
       readonly type: 'disconnect'

@@ -31,7 +31,7 @@ const MAX_USER_LENGTH = 1024
 const TRY_FEWER = 'with IdentitiesOnly=yes and -i ssh tries one key alone'
 
 /** How a refusal counts: a question about a key, a try, or a proof of somebody who may not log in by this name. */
-type Failure = 'query' | 'try' | 'turned away'
+export type AuthFailure = 'query' | 'try' | 'turned away'
 
 /** How one try ended. */
 export interface AuthResult {
@@ -44,6 +44,8 @@ export interface AuthResult {
   readonly who?: ProvedName
   /** Why it was refused, where more is known than that it was. */
   readonly reason?: string
+  /** Of a refusal. */
+  readonly failure?: AuthFailure
   /** Admittance.leadsTo */
   readonly leadsTo?: string
 }
@@ -287,7 +289,7 @@ export class UserAuth<Identity> {
     return { ...told, ...(reason !== undefined && { reason }), result: 'refused' }
   }
 
-  async #fail(context: AuthContext, result: AuthResult, began: number, kind: Failure): Promise<void> {
+  async #fail(context: AuthContext, result: AuthResult, began: number, kind: AuthFailure): Promise<void> {
     const { transport } = this.#options
     await sleep(refusalDelay(performance.now() - began), undefined, { ref: false })
     if (transport.closed) return
@@ -295,11 +297,11 @@ export class UserAuth<Identity> {
     if (!transport.closed) this.#refuse(false)
   }
 
-  #count(context: AuthContext, result: AuthResult, kind: Failure): void {
+  #count(context: AuthContext, result: AuthResult, kind: AuthFailure): void {
     const { transport, decided, maxAuthTries } = this.#options
     // Nobody guesses a key: a client offers all it has.
     this.#turnedAway = kind === 'turned away' || (this.#turnedAway && result.method === 'publickey')
-    decided(kind === 'query' ? { ...context, keysRefused: this.#queries } : context, result)
+    decided(kind === 'query' ? { ...context, keysRefused: this.#queries } : context, { ...result, failure: kind })
     if (kind === 'query') this.#queries++
     else this.#failures++
     const queriesLeft = Math.max(MAX_KEY_QUERIES, maxAuthTries) - this.#queries

@@ -30,6 +30,7 @@ describe('values', () => {
 
   it.each([
     ['127.0.0.1:9464', { kind: 'tcp', host: '127.0.0.1', port: 9464 }],
+    ['none', { kind: 'none' }],
     ['127.8.0.1:0', { kind: 'tcp', host: '127.8.0.1', port: 0 }],
     ['[::1]:9464', { kind: 'tcp', host: '::1', port: 9464 }],
     ['unix:/run/hatchway/metrics.sock', { kind: 'unix', path: '/run/hatchway/metrics.sock' }],

@@ -13,7 +13,7 @@ function listen() {
 const remote = { address: '192.0.2.7', port: 50_000 }
 const { signal } = new AbortController()
 const context = { connectionId: 'c1', user: 'dev@web', remote, local: remote, signal }
-const auth = { type: 'auth', method: 'publickey', accepted: false, partial: false } as const
+const auth = { type: 'auth', method: 'publickey', accepted: false, partial: false, durationMs: 1 } as const
 
 test('each of the first six keys of a connection has its line, and of more the end has their number', () => {
   const { said, tell } = listen()

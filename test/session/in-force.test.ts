@@ -72,6 +72,7 @@ const FIXED: Record<keyof FixedConfig, unknown> = {
   controlSocket: '/run/hatchway.sock',
   shutdownGrace: '5s',
   log: { level: 'debug' },
+  metrics: { listen: '127.0.0.1:9464' },
 }
 
 /** What a key cannot be without. */

@@ -8,7 +8,7 @@ import { at } from '../../base/connection-facts.ts'
 import { HatchwayError, messageOf } from '../../base/errors.ts'
 import { listenAdvice } from '../../base/listen-advice.ts'
 import { listenOnSocket } from '../../base/own-socket.ts'
-import type { MetricsListen } from '../../config/values.ts'
+import type { MetricsPlace } from '../../config/values.ts'
 import { isOwnHost } from './own-host.ts'
 
 export interface WatchAnswer {
@@ -48,7 +48,7 @@ const TEXT = 'text/plain; charset=utf-8'
  * @throws HatchwayError CONFIG_INVALID
  */
 export async function openWatchServer(
-  listen: MetricsListen,
+  listen: MetricsPlace,
   routes: Readonly<Record<string, WatchRoute>>,
   failed: (error: unknown) => void,
   limits = LIMITS,
