@@ -19,6 +19,7 @@ import { createStarter } from './container/lifecycle/starter.ts'
 import { createPlainRoad } from './container/plain.ts'
 import { createMadeContainers } from './container/templates/template-containers.ts'
 import { engineAdvice } from './engine/advice.ts'
+import { engineAnswers } from './engine/answers.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
 import { createMeteredEngine, type MeterCall } from './engine/metered.ts'
@@ -118,7 +119,7 @@ async function openGateway(
   })
   const connections = new ConnectionRegistry(registry, emit)
   const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
-  readiness.add('engine', (signal) => engine.info(signal))
+  readiness.add('engine', (signal) => engineAnswers(engine, signal))
   watching?.from({ connections: () => ({ all: server.connections(), loggedIn: connections.size }) })
   const stopped = openRounds(scope, inForce.review, log)
   const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)

@@ -2,7 +2,7 @@
 import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, request } from 'node:http'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,6 +94,58 @@ async function leftBy(act: () => Promise<unknown>): Promise<string[]> {
   return left
 }
 
+test('a gateway that is watched and closed leaves nothing open', async () => {
+  const socket = join(folder, 'metrics.sock')
+  const left = await leftBy(async () => {
+    const gateway = await startGateway(config({ metrics: { listen: `unix:${socket}` } }), log)
+    expect(await ask(socket, '/healthz')).toEqual({ status: 200, body: 'ok\n' })
+    // This engine refuses all that is asked.
+    const { status, body } = await ask(socket, '/readyz')
+    expect(status).toBe(503)
+    expect(body).toMatch(/^engine: .*\n$/)
+    const metrics = async () => (await ask(socket, '/metrics')).body
+    await expect.poll(metrics).toContain('hatchway_ready{check="engine"} 0\n')
+    expect(await metrics()).toContain('call="inspect",outcome="ENGINE_ERROR"}')
+    await gateway.close()
+  })
+  expect(left).toEqual([])
+  await expect(ask(socket, '/healthz')).rejects.toThrow()
+})
+
+test('a gateway that drains is not ready at once, and lives', async () => {
+  const socket = join(folder, 'metrics.sock')
+  const gateway = await startGateway(config({ metrics: { listen: `unix:${socket}` } }), log)
+  const drained = gateway.drain(new AbortController().signal, { graceMs: 1, signal: 'SIGTERM' })
+  expect(await ask(socket, '/readyz')).toEqual({ status: 503, body: 'draining: the gateway is shutting down\n' })
+  expect(await ask(socket, '/healthz')).toMatchObject({ status: 200 })
+  expect((await ask(socket, '/metrics')).body).toContain('hatchway_draining 1\n')
+  await drained
+  await gateway.close()
+})
+
+test('an engine that hangs: however many ask, it is asked once, and each has an answer in time', async () => {
+  const asked: string[] = []
+  const hung = createHttpServer(({ url = '' }, response) => {
+    if (url === '/version') response.end('{"Version": "20.10", "ApiVersion": "1.41"}')
+    else asked.push(url)
+  }).listen(join(folder, 'hung.sock'))
+  const socket = join(folder, 'metrics.sock')
+  const engine = { kind: 'docker', endpoint: `unix://${join(folder, 'hung.sock')}` } as const
+  const gateway = await startGateway(config({ engine, metrics: { listen: `unix:${socket}` } }), log)
+  await expect.poll(() => asked.some((url) => url.includes('/events'))).toBe(true)
+  const began = performance.now()
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(socket, '/readyz')))
+  expect(performance.now() - began).toBeLessThan(5_000)
+  expect(new Set(answers.map(({ status, body }) => `${status} ${body}`))).toEqual(
+    new Set(['503 engine: no answer within 2 s\n']),
+  )
+  expect(asked.filter((url) => url.includes('hatchway-readiness'))).toHaveLength(1)
+  expect(await ask(socket, '/healthz')).toMatchObject({ status: 200 })
+  await gateway.close()
+  hung.closeAllConnections()
+  hung.close()
+})
+
 test('a gateway that is closed leaves nothing open', async () => {
   const left = await leftBy(async () => {
     const gateway = await startGateway(config({}), log)
@@ -104,6 +156,19 @@ test('a gateway that is closed leaves nothing open', async () => {
   })
   expect(left).toEqual([])
 })
+
+function ask(socketPath: string, path: string): Promise<{ status: number | undefined; body: string }> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path, agent: false }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text
+      })
+      response.on('end', () => resolve({ status: response.statusCode, body }))
+    })
+    asked.on('error', reject).end()
+  })
+}
 
 const FAILURES: [string, (folder: string) => Promise<ConfigInput>][] = [
   ['host keys', async (folder) => ({ hostKeys: [join(folder, 'none')] })],
@@ -123,6 +188,7 @@ const FAILURES: [string, (folder: string) => Promise<ConfigInput>][] = [
       return { hostCertificates: [join(folder, 'cert.pub')] }
     },
   ],
+  ['the place of metrics', async () => ({ metrics: { listen: `127.0.0.1:${(used.address() as AddressInfo).port}` } })],
   ['an address', async () => ({ listen: ['127.0.0.1:0', `127.0.0.1:${(used.address() as AddressInfo).port}`] })],
 ]
 
