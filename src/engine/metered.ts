@@ -1,6 +1,6 @@
-/** An engine whose calls are counted and timed: each of engine.ts's, also of holders and lifecycle, and nothing on a stream. */
+/** An engine whose calls are counted and timed: each of engine.ts's, of its capabilities and parts, too, and nothing on a stream. */
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, EngineParts } from './engine.ts'
 
 /** `aborted`: whoever asked waits no longer. */
 export type CallOutcome = 'ok' | 'aborted' | FailureCode
@@ -8,67 +8,62 @@ export type CallOutcome = 'ok' | 'aborted' | FailureCode
 /** A call begins; the function that is returned takes its end. @param engine Engine.kind */
 export type MeterCall = (engine: string, call: EngineCall) => (outcome: CallOutcome) => void
 
-const CALLS = [
-  'info',
-  'list',
-  'inspect',
-  'exec',
-  'copyOut',
-  'statPath',
-  'copyIn',
-  'readArchive',
-  'writeArchive',
-] as const
-const GROUPS = {
+const CALLS = ['info', 'list', 'inspect', 'exec'] as const
+const CAPABILITIES = {
+  copies: ['copyOut', 'statPath', 'copyIn', 'readArchive', 'writeArchive'],
   holders: ['start', 'sweep', 'forget'],
   lifecycle: ['start', 'unpause', 'stop', 'othersInside', 'logs', 'create', 'remove', 'pull'],
-} as const satisfies { [Group in 'holders' | 'lifecycle']: readonly (keyof NonNullable<Engine[Group]>)[] }
+} as const satisfies { [Name in 'copies' | 'holders' | 'lifecycle']: readonly (keyof NonNullable<Engine[Name]>)[] }
 
+type Capability = keyof typeof CAPABILITIES
 export type EngineCall =
   | (typeof CALLS)[number]
-  | { [Group in keyof typeof GROUPS]: `${Group}.${(typeof GROUPS)[Group][number]}` }[keyof typeof GROUPS]
+  | { [Name in Capability]: `${Name}.${(typeof CAPABILITIES)[Name][number]}` }[Capability]
 
 /** All there are: the values of a label. */
 export const ENGINE_CALLS: readonly EngineCall[] = [
   ...CALLS,
-  ...GROUPS.holders.map((name) => `holders.${name}` as const),
-  ...GROUPS.lifecycle.map((name) => `lifecycle.${name}` as const),
+  ...CAPABILITIES.copies.map((name) => `copies.${name}` as const),
+  ...CAPABILITIES.holders.map((name) => `holders.${name}` as const),
+  ...CAPABILITIES.lifecycle.map((name) => `lifecycle.${name}` as const),
 ]
 
 export function createMeteredEngine(engine: Engine, meter: MeterCall): Engine {
-  return metered(
-    engine,
-    (key) => (isOneOf(CALLS, key) ? key : undefined),
-    (key, value) => {
-      if (!isGroup(key) || !(value instanceof Object)) return value
-      const calls: readonly string[] = GROUPS[key]
-      return metered(value, (name) => (calls.includes(name) ? (`${key}.${name}` as EngineCall) : undefined))
-    },
-  )
+  /** Of each capability and part, so that one asked for twice is the same. */
+  const made = new WeakMap<object, object>()
+  const once = <T extends object>(of: T, make: () => T): T => {
+    const known = made.get(of) ?? make()
+    made.set(of, known)
+    return known as T
+  }
 
-  /** The methods of `whole` that `callOf` names are metered. What they are is asked at each use: an engine may change. */
+  return metered(engine, CALLS, '', (key, value) => {
+    if (isCapability(key)) return once(value, () => metered(value, CAPABILITIES[key], `${key}.`))
+    return key === 'parts' ? meteredParts(value as EngineParts) : value
+  })
+
+  function meteredParts(parts: EngineParts): EngineParts {
+    const meteredPart = (part: Engine) => once(part, () => createMeteredEngine(part, meter))
+    return { of: (id) => meteredPart(parts.of(id)), all: parts.all.map(meteredPart) }
+  }
+
+  /** The methods of `whole` in `calls` are metered. What they are is asked at each use: an engine may change. */
   function metered<T extends object>(
     whole: T,
-    callOf: (key: string) => EngineCall | undefined,
-    part = (_key: string, value: unknown): unknown => value,
+    calls: readonly string[],
+    prefix: string,
+    member = (_key: string, value: object): object => value,
   ): T {
-    const known = new WeakMap<object, unknown>()
     return new Proxy(whole, {
       get(_, key) {
         const value: unknown = Reflect.get(whole, key)
         if (typeof key !== 'string' || !(value instanceof Object)) return value
-        const made = known.get(value) ?? (callOf(key) === undefined ? part(key, value) : counted(key, value))
-        known.set(value, made)
-        return made
+        if (!calls.includes(key) || !(value instanceof Function)) return member(key, value)
+        // Every call takes its signal last.
+        return (...given: unknown[]) =>
+          time(`${prefix}${key}` as EngineCall, () => Reflect.apply(value, whole, given), given.at(-1))
       },
     })
-
-    function counted(key: string, method: object): unknown {
-      const call = callOf(key)
-      if (call === undefined || !(method instanceof Function)) return method
-      // Every call takes its signal last.
-      return (...given: unknown[]) => time(call, () => Reflect.apply(method, whole, given), given.at(-1))
-    }
   }
 
   async function time(call: EngineCall, work: () => unknown, signal: unknown): Promise<unknown> {
@@ -90,10 +85,6 @@ function outcomeOf(error: unknown, signal: unknown): CallOutcome {
   return signal instanceof AbortSignal && signal.aborted ? 'aborted' : 'INTERNAL'
 }
 
-function isOneOf<T extends string>(all: readonly T[], key: string): key is T {
-  return (all as readonly string[]).includes(key)
-}
-
-function isGroup(key: string): key is keyof typeof GROUPS {
-  return Object.hasOwn(GROUPS, key)
+function isCapability(key: string): key is Capability {
+  return Object.hasOwn(CAPABILITIES, key)
 }

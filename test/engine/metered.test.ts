@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
-import type { Engine, Lifecycle } from '../../src/engine/engine.ts'
+import { type Engine, engineOf, enginesOf, type Lifecycle } from '../../src/engine/engine.ts'
 import { createMeteredEngine, ENGINE_CALLS } from '../../src/engine/metered.ts'
 
 const soon = () => AbortSignal.timeout(10_000)
@@ -16,10 +16,6 @@ function fake(kind: string, own: Partial<Engine> = {}): Engine {
     list: async () => [],
     inspect: none,
     exec: none,
-    copyOut: none,
-    copyIn: none,
-    readArchive: none,
-    writeArchive: none,
     async *events() {},
     close: async () => {},
     ...own,
@@ -45,15 +41,17 @@ test('each call is told with its engine, and what became of it', async () => {
       inspect: async () => {
         throw new HatchwayError('CONTAINER_NOT_FOUND', 'none')
       },
-      copyOut: () => {
-        throw new TypeError('at once')
-      },
+      copies: {
+        copyOut: () => {
+          throw new TypeError('at once')
+        },
+      } as unknown as NonNullable<Engine['copies']>,
       list: (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     }),
   )
   expect(await meter.info(soon())).toMatchObject({ product: 'docker' })
   await expect(meter.inspect('web', soon())).rejects.toThrow('none')
-  await expect(meter.copyOut('web', '/', 1, soon())).rejects.toThrow('at once')
+  await expect(meter.copies?.copyOut('web', '/', 1, soon())).rejects.toThrow('at once')
   const gone = new AbortController()
   const listing = meter.list(gone.signal)
   expect([...open]).toEqual(['list'])
@@ -66,7 +64,7 @@ test('each call is told with its engine, and what became of it', async () => {
   expect(calls).toEqual([
     'docker info ok',
     'docker inspect CONTAINER_NOT_FOUND',
-    'docker copyOut INTERNAL',
+    'docker copies.copyOut INTERNAL',
     'docker list aborted',
     'docker list ENGINE_TIMEOUT',
   ])
@@ -76,13 +74,8 @@ test('each call is told with its engine, and what became of it', async () => {
 test('all else is the engine’s own: names, events, what it lacks', async () => {
   const engine = fake('cli')
   const { meter, calls } = metered(engine)
-  expect([meter.kind, meter.endpoint, meter.statPath, meter.lifecycle]).toEqual([
-    'cli',
-    'fake cli',
-    undefined,
-    undefined,
-  ])
-  expect('statPath' in meter).toBe(false)
+  expect([meter.kind, meter.endpoint, meter.copies, meter.lifecycle]).toEqual(['cli', 'fake cli', undefined, undefined])
+  expect('copies' in meter).toBe(false)
   for await (const _ of meter.events(soon())) throw new Error('no event')
   await meter.close()
   expect(calls).toEqual([])
@@ -108,6 +101,15 @@ test('calls of lifecycle go to the engine they were taken from, and are told as 
   await early?.create(spec, soon())
   expect(made).toEqual(['second', 'first'])
   expect(calls).toEqual(['docker lifecycle.create ok', 'docker lifecycle.create ok'])
+})
+
+test('a part of an engine is metered as itself, and is the same each time', async () => {
+  const [one, two] = [fake('docker'), fake('cli')]
+  const parts = { of: (id: string) => (id === 'a' ? one : two), all: [one, two] }
+  const { meter, calls } = metered(fake('many', { parts }))
+  expect(engineOf(meter, 'b')).toBe(enginesOf(meter)[1])
+  await engineOf(meter, 'b').list(soon())
+  expect(calls).toEqual(['cli list ok'])
 })
 
 test('the list of calls has each once', () => {

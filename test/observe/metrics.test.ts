@@ -1,7 +1,7 @@
 /** What events become, and what a scrape reads. */
 import { afterEach, expect, test } from 'vitest'
 import '../../src/ssh/ssh2.ts'
-import type { GatewayEvent } from '../../src/observe/events.ts'
+import type { EventFacts } from '../../src/observe/events.ts'
 import { type Metrics, openMetrics } from '../../src/observe/metrics/metrics.ts'
 import { toOpenMetrics, wantsOpenMetrics } from '../../src/observe/metrics/open-metrics.ts'
 
@@ -28,7 +28,7 @@ const auth = { type: 'auth', context, method: 'publickey', accepted: false, part
 
 test('logins by method, refusals by method and reason, and how long a login took', async () => {
   const metrics = await open()
-  const events: GatewayEvent[] = [
+  const events: EventFacts[] = [
     { ...auth, failure: 'query' },
     { ...auth, failure: 'turned away' },
     { ...auth, method: 'password', failure: 'try' },

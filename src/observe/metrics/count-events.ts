@@ -1,5 +1,5 @@
 /** The reader of events that counts them. */
-import type { EventReader, GatewayEvent } from '../events.ts'
+import type { EventFacts } from '../events.ts'
 import type { Meters } from './meters.ts'
 
 /** A client may ask for any method. */
@@ -15,11 +15,11 @@ const METHODS: readonly string[] = [
 /** Why a login was refused: a key that was asked about is not accepted; a wrong try; right, but not for this login name. */
 const REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
 
-export function countEvents(meters: Meters): EventReader {
+export function countEvents(meters: Meters): (event: EventFacts) => void {
   return (event) => count(meters, event)
 }
 
-function count(meters: Meters, event: GatewayEvent): void {
+function count(meters: Meters, event: EventFacts): void {
   switch (event.type) {
     case 'connect':
       meters.connectionsTotal.inc()
@@ -56,7 +56,7 @@ function count(meters: Meters, event: GatewayEvent): void {
   }
 }
 
-function countLogin(meters: Meters, event: Extract<GatewayEvent, { type: 'auth' }>): void {
+function countLogin(meters: Meters, event: Extract<EventFacts, { type: 'auth' }>): void {
   const method = methodOf(event.method)
   if (event.accepted) {
     meters.logins.inc({ method })

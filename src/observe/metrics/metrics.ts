@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PACKAGE_ROOT } from '../../base/package-root.ts'
 import type { MeterCall } from '../../engine/metered.ts'
-import type { EventReader } from '../events.ts'
+import type { EventFacts } from '../events.ts'
 import type { ReadinessFinding } from '../readiness.ts'
 import { countEvents } from './count-events.ts'
 import { createMeters } from './meters.ts'
@@ -19,7 +19,7 @@ export interface MetricsSources {
 }
 
 export interface Metrics {
-  readonly read: EventReader
+  readonly read: (event: EventFacts) => void
   readonly meterCall: MeterCall
   /** Until then what the sources know is 0. */
   watch(sources: MetricsSources): void

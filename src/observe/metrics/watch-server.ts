@@ -128,6 +128,7 @@ export async function openWatchServer(
 }
 
 function send(response: ServerResponse, { status, type = TEXT, body }: WatchAnswer, more: object = {}): void {
+  response.sendDate = false
   response.writeHead(status, {
     ...{ 'content-type': type, 'content-length': Buffer.byteLength(body), connection: 'close' },
     ...{ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
