@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { keyProgramsWaiting } from './auth/helper-program.ts'
 import { type HostKey, loadHostKeys, publicLine } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
 import { Lockout } from './auth/lockout.ts'
+import { passwordsWaiting } from './auth/password-hash.ts'
 import { createUsedSteps } from './auth/used-steps.ts'
 import { HatchwayError, messageOf } from './base/errors.ts'
 import { type Instance, openInstance } from './base/instance.ts'
@@ -22,7 +24,7 @@ import { engineAdvice } from './engine/advice.ts'
 import { engineAnswers } from './engine/answers.ts'
 import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
-import { createMeteredEngine, type MeterCall } from './engine/metered.ts'
+import { createMeteredEngine } from './engine/metered.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
@@ -31,6 +33,7 @@ import { createEventStream } from './observe/event-stream.ts'
 import type { DrainingEvent, EmitEvent, GatewayName } from './observe/events.ts'
 import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
+import type { Watch } from './observe/metrics/watch.ts'
 import { createReadiness, type Readiness } from './observe/readiness.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
@@ -67,6 +70,8 @@ export interface Gateway {
    * @throws HatchwayError CONFIG_INVALID: everything stays as it was
    */
   reload(next?: LoadedConfig): Promise<Reloaded>
+  /** The configuration that was read again cannot be used: told to whoever reads events. */
+  reloadRefused(problems: readonly string[]): void
   /** End a session, or a connection with all its sessions, and tell of it. False: there is none of that id. */
   kill(what: 'session' | 'connection', id: string): boolean
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
@@ -100,7 +105,7 @@ async function openGateway(
   const readiness = createReadiness()
   readiness.block('start', 'the gateway starts')
   const watching = await openWatching(scope, config, readiness, log)
-  const ground = await openGround(scope, config, watching?.meterCall, log)
+  const ground = await openGround(scope, config, watching, log)
   const { engine, hostKeys } = ground
   const { emit, join } = createEventStream(
     gatewayFacts(ground.instance || undefined),
@@ -120,7 +125,19 @@ async function openGateway(
   const connections = new ConnectionRegistry(registry, emit)
   const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
   readiness.add('engine', (signal) => engineAnswers(engine, signal))
-  watching?.from({ connections: () => ({ all: server.connections(), loggedIn: connections.size }) })
+  watching?.from({
+    engineKind: () => engine.kind,
+    connections: () => ({ all: server.connections(), loggedIn: connections.size }),
+    traffic: () => ({ session: registry.traffic(), forward: connections.forwardTraffic() }),
+    helpers: () => inside.guests?.count().live ?? 0,
+    queues: () => ({
+      key_exchanges: server.exchangesWaiting(),
+      passwords: passwordsWaiting(),
+      key_programs: keyProgramsWaiting(),
+      session_starts: registry.starting,
+      helper_deliveries: inside.guests?.count().arriving ?? 0,
+    }),
+  })
   const stopped = openRounds(scope, inForce.review, log)
   const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
   inside.containers
@@ -146,6 +163,7 @@ async function openGateway(
       emit({ type: 'reloaded', ...done })
       return done
     },
+    reloadRefused: (problems) => emit({ type: 'reload-refused', problems }),
     kill: (what, id) => (what === 'session' ? killSession : killConnection)(id, { registry, connections, emit }),
     async drain(signal, why) {
       readiness.block('draining', 'the gateway is shutting down')
@@ -167,11 +185,11 @@ async function openWatching(scope: Scope, { metrics }: FixedConfig, readiness: R
 type Ground = Awaited<ReturnType<typeof openGround>>
 
 /** What everything else stands on: the engine, and what is read from files. At the same time: `hatchway stdio` is waited for. */
-async function openGround(scope: Scope, config: Config, meterCall: MeterCall | undefined, log: Logger) {
+async function openGround(scope: Scope, config: Config, watching: Watch | undefined, log: Logger) {
   const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
     openEngine({ ...config.engine, lazy: true }, limit).then((engine) => {
       scope.add(engine, () => engine.close())
-      return meterCall ? createMeteredEngine(engine, meterCall) : engine
+      return watching ? createMeteredEngine(engine, watching.meterCall) : engine
     }),
   )
   opening.catch(() => {})
@@ -195,7 +213,7 @@ async function openGround(scope: Scope, config: Config, meterCall: MeterCall | u
         log.warn({ node: process.version }, 'this node cannot read into a shared buffer: each byte costs more CPU')
     }),
   ])
-  return { engine: await opening, state, instance, hostKeys, hostCertificates, tried, people, banner }
+  return { watching, engine: await opening, state, instance, hostKeys, hostCertificates, tried, people, banner }
 }
 
 type Inside = ReturnType<typeof openInside>
@@ -204,7 +222,7 @@ type Inside = ReturnType<typeof openInside>
 function openInside(
   scope: Scope,
   config: FixedConfig,
-  { engine, state, instance }: Ground,
+  { engine, state, instance, watching }: Ground,
   emit: EmitEvent,
   log: Logger,
 ) {
@@ -215,7 +233,8 @@ function openInside(
   scope.add(made, () => made?.close())
   const road = scope.add(createPlainRoad(engine), (plain) => plain.settled())
   const delivery = { stateFolder: state, ...(instance && { instance }), ...(mountedAt !== undefined && { mountedAt }) }
-  const guests = guest === 'off' ? undefined : createGuestPool(engine, { mode: guest, ...delivery }, log)
+  const settings = { mode: guest, ...delivery, delivered: watching?.delivered }
+  const guests = guest === 'off' ? undefined : createGuestPool(engine, settings, log)
   scope.add(guests, () => guests?.close())
   const forget = (id: string) => containers.forget({ type: 'container', action: 'changed', id })
   const starter = scope.add(createStarter(engine, config, forget, log, emit), (it) => it.close())
@@ -253,6 +272,7 @@ function openServer(
     killTree: () => current().onDisconnect === 'killTree',
     unrestrictedShells: () => current().unrestrictedShells,
     logCommands: config.log.commands,
+    times: ground.watching?.times,
     pickLines: config.picker.style === 'lines',
     pickAgain: config.picker.again,
     tapSftp: (whose, session) =>

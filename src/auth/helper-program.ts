@@ -50,6 +50,10 @@ const SOURCE_BITS = { ipv4: 32, ipv6: 64 }
 const MAX_OUTPUT_CHARACTERS = 1024 * 1024
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
+export function keyProgramsWaiting(): number {
+  return everybodys.waiting
+}
+
 /** @throws HatchwayError CONFIG_INVALID */
 export async function openHelper(settings: HelperSettings, log: Logger): Promise<Helper> {
   const { key, command } = settings

@@ -17,6 +17,10 @@ const HASH_BYTES = 32
  */
 const hashing = createSemaphore({ atOnce: 1, waiting: 128 })
 
+export function passwordsWaiting(): number {
+  return hashing.waiting
+}
+
 export async function hashPassword(password: Buffer): Promise<string> {
   const salt = randomBytes(SALT_BYTES)
   const hash = await compute(password, { ...COST, salt, hash: Buffer.alloc(HASH_BYTES) })

@@ -16,3 +16,14 @@ export class Traffic {
     this.activeAt = Date.now()
   }
 }
+
+export function sumOfTraffic(all: Iterable<Bytes>): Bytes {
+  let [bytesIn, bytesOut] = [0, 0]
+  for (const each of all) {
+    bytesIn += each.bytesIn
+    bytesOut += each.bytesOut
+  }
+  return { bytesIn, bytesOut }
+}
+
+export type Bytes = Pick<Traffic, 'bytesIn' | 'bytesOut'>

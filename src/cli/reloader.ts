@@ -45,7 +45,9 @@ export function createReloader(loaded: LoadedConfig, gateway: Gateway, log: Logg
       problems = error instanceof ConfigError ? error.problems : [failure.message]
     }
     log.error({ problems }, 'the configuration cannot be used: the old one stays')
-    return { ...(await gateway.reload()), problems }
+    const done = await gateway.reload()
+    gateway.reloadRefused(problems)
+    return { ...done, problems }
   }
 
   async function changed(path: string): Promise<void> {

@@ -35,6 +35,8 @@ export interface GuestPool {
    */
   acquire(container: Container, user: GuestUser, signal: AbortSignal): Promise<Guest | undefined>
   explain(container: Container, user: GuestUser, signal: AbortSignal): Promise<GuestReport>
+  /** Helpers that live, and those on their way in. */
+  count(): { readonly live: number; readonly arriving: number }
   /** Ends every helper (their sessions are hung up) and removes what is outside; idempotent. */
   close(): Promise<void>
 }
@@ -88,6 +90,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     const binary = await binaryFor(container, signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
     const run = `${container.id} ${container.startedAt}`
+    const began = performance.now()
     const result = await deliver({
       known: winners.get(run),
       signal,
@@ -103,6 +106,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
         signal: limit,
       }),
     })
+    settings.delivered?.(result.connection ? result.way : 'none', performance.now() - began)
     if (result.connection === undefined) {
       log.warn({ ...about, failed: result.failed }, 'no way for the guest helper into this container')
       return refuse(key, result.failed)
@@ -197,6 +201,8 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
       if (binary !== undefined) await direct.take(found.connection, container, user, binary)
       return { way: found.way, failed: found.failed, dataPath: direct.state(found.connection) }
     },
+
+    count: () => ({ live: live.size, arriving: arriving.size }),
 
     async close() {
       if (closed.signal.aborted) return

@@ -26,4 +26,6 @@ export interface GuestSettings {
   readonly graceMs?: number
   /** An unused helper is sent away after; default 60 s. */
   readonly idleMs?: number
+  /** Takes how long a delivery took, and the way; none: no way worked. */
+  readonly delivered?: ((way: string, milliseconds: number) => void) | undefined
 }

@@ -13,6 +13,7 @@ export interface Semaphore {
    * @throws the signal's reason, or an Error if too many wait
    */
   enter(signal: AbortSignal): Promise<() => void>
+  readonly waiting: number
   /** True if nobody is in it and nobody waits. */
   readonly idle: boolean
 }
@@ -34,6 +35,9 @@ export function createSemaphore({ atOnce, waiting = Number.POSITIVE_INFINITY }: 
   }
 
   return {
+    get waiting() {
+      return queue.size
+    },
     get idle() {
       return inside === 0 && queue.size === 0
     },

@@ -41,6 +41,8 @@ export type LifeEvent =
       readonly ended: number
       readonly restart: readonly string[]
     }
+  /** What was read again cannot be used: the configuration before it is in force. */
+  | { readonly type: 'reload-refused'; readonly problems: readonly string[] }
 
 /** What a source tells. All that a client chose is printable and bounded there already. */
 export type EventFacts =

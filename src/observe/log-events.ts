@@ -166,6 +166,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
     }
     case 'killed':
     case 'reloaded':
+    case 'reload-refused':
     case 'gateway-started':
     case 'gateway-ended':
       return undefined

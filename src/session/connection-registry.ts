@@ -1,7 +1,7 @@
 /** The logins that are connected now: whose, from where, since when, what each is used for, and how much has passed. */
 import type { ContainerFacts, ProvedName, Whose } from '../base/connection-facts.ts'
 import { clientText } from '../base/printable.ts'
-import { Traffic } from '../bytes/traffic.ts'
+import { type Bytes, sumOfTraffic, Traffic } from '../bytes/traffic.ts'
 import type { ForwardBook, ForwardFacts } from '../forward/book.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint, SshConnection } from '../ssh/connection.ts'
@@ -61,6 +61,8 @@ const READ_MS = 250
 
 export class ConnectionRegistry {
   readonly #live = new Map<string, Login>()
+  /** A forward may end after its connection did. */
+  readonly #forwarded: Forwarded = { past: new Traffic(), live: new Set() }
   /** By the signal of its end, which a connection has before its login is over. */
   readonly #places = new WeakMap<AbortSignal, ContainerFacts>()
   readonly #emit: (event: ForwardEvent) => void
@@ -75,9 +77,14 @@ export class ConnectionRegistry {
     return this.#live.size
   }
 
+  /** Bytes of all forwards, also of those that ended. */
+  forwardTraffic(): Bytes {
+    return sumOfTraffic([this.#forwarded.past, ...this.#forwarded.live])
+  }
+
   /** Until the connection is closed. */
   open(connection: Pick<SshConnection<ProvedName>, LoginKeys>): ForwardBook {
-    const login = new Login(connection, this.#emit)
+    const login = new Login(connection, this.#forwarded, this.#emit)
     this.#live.set(connection.id, login)
     onAbort(connection.closed, () => this.#live.delete(connection.id))
     return login
@@ -118,11 +125,17 @@ export class ConnectionRegistry {
 
 type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'host' | 'closed' | 'disconnect' | 'leaving'
 
+interface Forwarded {
+  readonly past: Traffic
+  readonly live: Set<Traffic>
+}
+
 class Login implements ForwardBook {
   readonly facts: LoginFacts
   readonly #whose: Whose
   readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'leaving'>
   readonly #emit: (event: ForwardEvent) => void
+  readonly #forwarded: Forwarded
   /** Of what has ended. */
   readonly #past = new Traffic()
   readonly #forwards = new Map<ListenerSnapshot, Traffic>()
@@ -130,7 +143,12 @@ class Login implements ForwardBook {
   #sessions = 0
   #isLeaving = false
 
-  constructor(connection: Pick<SshConnection<ProvedName>, LoginKeys>, emit: (event: ForwardEvent) => void) {
+  constructor(
+    connection: Pick<SshConnection<ProvedName>, LoginKeys>,
+    forwarded: Forwarded,
+    emit: (event: ForwardEvent) => void,
+  ) {
+    this.#forwarded = forwarded
     const { id, identity, remote, user, host } = connection
     const { name, fingerprint } = identity
     const connectedAt = this.#past.activeAt
@@ -147,11 +165,15 @@ class Login implements ForwardBook {
   opened(forward: ForwardFacts, traffic: Traffic): () => void {
     const opened = { ...forward, place: clientText(forward.place), openedAt: Date.now() }
     this.#forwards.set(opened, traffic)
+    this.#forwarded.live.add(traffic)
     this.#past.activeAt = opened.openedAt
     this.#emit({ type: 'forward-opened', whose: this.#whose, forward: withTraffic(opened, traffic) })
     return () => {
       if (!this.#forwards.delete(opened)) return
       this.#add(traffic)
+      this.#forwarded.live.delete(traffic)
+      this.#forwarded.past.addIn(traffic.bytesIn)
+      this.#forwarded.past.addOut(traffic.bytesOut)
       const forward = withTraffic({ ...opened, endedAt: Date.now() }, traffic)
       this.#emit({ type: 'forward-ended', whose: this.#whose, forward })
     }

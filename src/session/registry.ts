@@ -5,7 +5,7 @@ import type { ContainerFacts } from '../base/connection-facts.ts'
 import { Counts } from '../base/counts.ts'
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
 import type { ExitStatus } from '../base/program.ts'
-import { Traffic } from '../bytes/traffic.ts'
+import { type Bytes, sumOfTraffic, Traffic } from '../bytes/traffic.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint } from '../ssh/connection.ts'
@@ -74,6 +74,8 @@ export class SessionRegistry {
   readonly #stopped: SessionSnapshot[] = []
   readonly #idle = new Set<() => void>()
   readonly #perIdentity = new Counts()
+  /** Of those that ended. */
+  readonly #past = new Traffic()
   readonly #watch: SessionWatch
   #closed = false
 
@@ -83,6 +85,16 @@ export class SessionRegistry {
 
   get size(): number {
     return this.#live.size
+  }
+
+  /** Those whose program does not run yet. */
+  get starting(): number {
+    return [...this.#live.values()].filter((entry) => entry.isStarting).length
+  }
+
+  /** Bytes of all its sessions, also of those that ended. */
+  traffic(): Bytes {
+    return sumOfTraffic([this.#past, ...[...this.#live.values()].map((entry) => entry.traffic)])
   }
 
   /** From now on `open` throws: the gateway is going. */
@@ -152,6 +164,8 @@ export class SessionRegistry {
 
   #remember(session: SessionSnapshot): void {
     this.#live.delete(session.id)
+    this.#past.addIn(session.bytesIn)
+    this.#past.addOut(session.bytesOut)
     this.#stopped.push(session)
     if (this.#stopped.length > HISTORY) this.#stopped.shift()
     this.#watch.ended?.(session)
@@ -175,7 +189,7 @@ class Entry implements SessionRecord {
   #runningAt: number | undefined
   #stoppedAt: number | undefined
   #end: SessionEnd | undefined
-  readonly #traffic = new Traffic()
+  readonly traffic = new Traffic()
   #killed: string | undefined
   #onKill: ((reason: string) => void) | undefined
   #onNotice: ((sentence: string) => void) | undefined
@@ -186,17 +200,21 @@ class Entry implements SessionRecord {
     this.#stopped = stopped
   }
 
+  get isStarting(): boolean {
+    return this.#runningAt === undefined
+  }
+
   running(): void {
     if (this.#runningAt !== undefined || this.#end !== undefined) return
     this.#runningAt = Date.now()
   }
 
   addIn(bytes: number): void {
-    this.#traffic.addIn(bytes)
+    this.traffic.addIn(bytes)
   }
 
   addOut(bytes: number): void {
-    this.#traffic.addOut(bytes)
+    this.traffic.addOut(bytes)
   }
 
   end(end: SessionEnd): void {
@@ -235,9 +253,9 @@ class Entry implements SessionRecord {
       ...this.#facts,
       id: this.id,
       state: this.#end !== undefined ? 'stopped' : this.#runningAt !== undefined ? 'running' : 'created',
-      bytesIn: this.#traffic.bytesIn,
-      bytesOut: this.#traffic.bytesOut,
-      activeAt: this.#traffic.activeAt,
+      bytesIn: this.traffic.bytesIn,
+      bytesOut: this.traffic.bytesOut,
+      activeAt: this.traffic.activeAt,
       createdAt: this.#createdAt,
       ...(this.#runningAt !== undefined && { runningAt: this.#runningAt }),
       ...(this.#stoppedAt !== undefined && { stoppedAt: this.#stoppedAt }),

@@ -33,6 +33,7 @@ import { greet } from './motd.ts'
 import { pump } from './pump.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
 import type { RanFacts, SessionEvent } from './session-events.ts'
+import { type SessionTimes, tellingFirst } from './session-times.ts'
 import { interrupt, say, tell } from './tell.ts'
 import { countingTraffic, type TimeLimits } from './time-limits.ts'
 
@@ -52,6 +53,8 @@ export interface SessionDependencies {
   /** Reads along with an sftp session, where somebody wants to know. */
   readonly tapSftp: (whose: Whose, session: SessionSnapshot) => SftpTap | undefined
   readonly limits: () => SessionLimits
+  /** Absent: nobody measures. */
+  readonly times?: SessionTimes | undefined
   /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
   readonly motd: () => Promise<Buffer | undefined>
   /** Answers a command that is the gateway's own. */
@@ -116,7 +119,9 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     }
     const { start, original, sftp } = effectiveStart(session.start, restrictions.command)
     const actions = sessionActions(start, pty)
+    const began = performance.now()
     const { target, granted } = await destination.enter(gate, actions, signal, (line) => say(session, line))
+    deps.times?.resolved(start.kind, performance.now() - began)
     const { container, info } = target
     ending.starting()
     const opened = deps.registry.open(factsOf(connection, target, start, pty), deps.limits().maxSessionsPerIdentity)
@@ -145,6 +150,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
       ...(pty && { term: pty.term }),
     })
     const guest = container.state === 'running' ? await at.guestFor(target, signal) : undefined
+    const road = guest ? 'guest' : 'plain'
     const holdInward: HoldInward = (action, end) => gate.hold([action], target, end)
     const lent = at.inward.environment(asked, guest, env, target, holdInward)
     env.push(...(await unlessAborted(lent, signal)))
@@ -167,6 +173,8 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
 
     if (session.earlier) await unlessAborted(session.earlier, signal)
     if (start.kind === 'shell' && pty) await greet(session, deps.motd, at.log)
+    const counters = countingTraffic(opened, ending)
+    const responded = () => deps.times?.responded(start.kind, road, performance.now() - began)
     const status = await pump(
       session,
       async (sink) => {
@@ -177,7 +185,6 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         const exec = await run(sink)
         // What ended the session while the program started ends the program, too.
         onAbort(signal, () => exec.close())
-        const road = guest ? 'guest' : 'plain'
         emit({ type: 'session-started', whose, session: opened.snapshot(), road, ...unsaid })
         unsaid = { start: start.kind }
         if (signal.aborted) return exec
@@ -185,7 +192,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         ending.running()
         return exec
       },
-      countingTraffic(opened, ending),
+      deps.times ? tellingFirst(counters, responded) : counters,
       start.kind === 'subsystem' ? deps.tapSftp(whose, opened.snapshot()) : undefined,
     )
     // Its end may only be what our hanging up made of it.

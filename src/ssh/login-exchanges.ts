@@ -18,6 +18,10 @@ export class LoginExchanges {
   readonly #quick = new Lane(SHARE)
   readonly #dear = new Lane(DEAR_SHARE)
 
+  get waiting(): number {
+    return this.#quick.waiting + this.#dear.waiting
+  }
+
   /**
    * Computes at once, or when its turn comes. Returns how not to wait any longer; idempotent.
    * @param compute must not throw where it is called later
@@ -35,6 +39,10 @@ class Lane {
 
   constructor(share: number) {
     this.#share = new ComputingShare(share, FREE_MS)
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   take(compute: () => void): () => void {

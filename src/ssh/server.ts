@@ -35,6 +35,8 @@ export interface SshServer<Identity> {
   inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): Promise<boolean>
   /** Connections alive now, also those not yet authenticated. */
   connections(): number
+  /** Key exchanges before a login that wait for their turn. */
+  exchangesWaiting(): number
   /** Stop listening; what is connected stays. Idempotent. */
   close(): Promise<void>
   disconnectAll(message: string): void
@@ -190,6 +192,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       }),
     inject,
     connections: () => connections.size,
+    exchangesWaiting: () => exchanges.waiting,
     close: async () => {
       // Not the callback of close(): it waits for the connections.
       for (const listener of listeners) listener.close()

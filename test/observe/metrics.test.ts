@@ -1,9 +1,11 @@
 /** What events become, and what a scrape reads. */
 import { afterEach, expect, test } from 'vitest'
 import '../../src/ssh/ssh2.ts'
+import { HatchwayError } from '../../src/base/errors.ts'
 import type { EventFacts } from '../../src/observe/events.ts'
-import { type Metrics, openMetrics } from '../../src/observe/metrics/metrics.ts'
+import { type Metrics, type MetricsSources, openMetrics } from '../../src/observe/metrics/metrics.ts'
 import { toOpenMetrics, wantsOpenMetrics } from '../../src/observe/metrics/open-metrics.ts'
+import type { SessionSnapshot } from '../../src/session/registry.ts'
 
 const opened: Metrics[] = []
 afterEach(() => {
@@ -20,6 +22,16 @@ async function open(freshMs = 0): Promise<Metrics> {
 async function samples(metrics: Metrics, family: RegExp): Promise<string[]> {
   const { body } = await metrics.scrape('')
   return body.split('\n').filter((line) => family.test(line) && !line.startsWith('#') && !line.includes('_bucket{'))
+}
+
+const NOTHING = { bytesIn: 0, bytesOut: 0 }
+const SOURCES: MetricsSources = {
+  engineKind: () => 'docker',
+  connections: () => ({ all: 0, loggedIn: 0 }),
+  traffic: () => ({ session: NOTHING, forward: NOTHING }),
+  helpers: () => 0,
+  queues: () => ({ key_exchanges: 0, passwords: 0, key_programs: 0, session_starts: 0, helper_deliveries: 0 }),
+  findings: () => [],
 }
 
 const remote = { address: '192.0.2.7', port: 50_000 }
@@ -58,6 +70,115 @@ test('what a client chooses is no label: a thousand methods and users are one se
   expect(after).toContain('hatchway_login_refusals_total{method="other",reason="wrong"} 1000')
 })
 
+const whose = { connectionId: 'c1', remote, identity: { name: 'alice', fingerprint: '' }, login: 'dev@web' }
+const container = { id: 'a'.repeat(64), name: 'web' }
+function session(id: string, start: 'shell' | 'exec', engine?: string): SessionSnapshot {
+  const where = { ...container, ...(engine !== undefined && { engine }) }
+  return {
+    ...{ ...whose, id, container: where, user: 'dev', start, tty: false, state: 'running' },
+    ...{ ...NOTHING, activeAt: 0, createdAt: 0 },
+  }
+}
+
+test('sessions by kind, engine and road, from the start of their program to their end, however they end', async () => {
+  const metrics = await open()
+  metrics.watch(SOURCES)
+  const [one, two, three] = [session('1', 'shell'), session('2', 'exec'), session('3', 'exec', 'east')]
+  metrics.read({ type: 'session-started', whose, session: one, road: 'guest' })
+  metrics.read({ type: 'session-started', whose, session: two, road: 'plain' })
+  metrics.read({ type: 'session-started', whose, session: three, road: 'plain' })
+  expect(await samples(metrics, /^hatchway_sessions\{/)).toEqual([
+    'hatchway_sessions{kind="shell",engine="docker",road="guest"} 1',
+    'hatchway_sessions{kind="exec",engine="docker",road="plain"} 1',
+    'hatchway_sessions{kind="exec",engine="east",road="plain"} 1',
+  ])
+  const failure = new HatchwayError('CONTAINER_GONE', 'gone')
+  metrics.read({ type: 'session-ended', whose, session: one, status: { code: 0 } })
+  metrics.read({ type: 'session-failed', whose, session: two, failure, ran: {} })
+  metrics.read({ type: 'session-failed', whose, session: two, failure, ran: {} })
+  // Refused before its program, or before it was a session.
+  metrics.read({ type: 'session-failed', whose, session: session('4', 'exec'), failure, ran: {} })
+  metrics.read({ type: 'session-failed', whose, failure: new HatchwayError('NOT_PERMITTED', 'no'), ran: {} })
+  expect(await samples(metrics, /^hatchway_sessions\{/)).toEqual([
+    'hatchway_sessions{kind="shell",engine="docker",road="guest"} 0',
+    'hatchway_sessions{kind="exec",engine="docker",road="plain"} 0',
+    'hatchway_sessions{kind="exec",engine="east",road="plain"} 1',
+  ])
+  expect(await samples(metrics, /^hatchway_sessions_total.*shell/)).toEqual([
+    'hatchway_sessions_total{kind="shell",engine="docker",road="guest"} 1',
+  ])
+  expect(await samples(metrics, /^hatchway_session_failures_total.* [1-9]/)).toEqual([
+    'hatchway_session_failures_total{code="CONTAINER_GONE"} 3',
+    'hatchway_session_failures_total{code="NOT_PERMITTED"} 1',
+  ])
+})
+
+test('forwards, listeners, refusals, containers, reloads', async () => {
+  const metrics = await open()
+  const forward = { kind: 'local', place: 'db:5432', container, user: 'dev', openedAt: 1, ...NOTHING } as const
+  metrics.read({ type: 'forward-opened', whose, forward })
+  metrics.read({ type: 'forward-opened', whose, forward })
+  metrics.read({ type: 'forward-ended', whose, forward })
+  metrics.read({ type: 'listener-opened', whose, listener: { ...forward, kind: 'agent' } })
+  metrics.read({ type: 'forward-failed', whose, kind: 'local', place: 'x', reason: 'Connection refused' })
+  const decided = { whose, container, action: { kind: 'exec' }, by: 'rule 1' } as const
+  metrics.read({ type: 'refused', ...decided })
+  metrics.read({ type: 'withdrawn', ...decided })
+  metrics.read({ type: 'container', action: 'made', container })
+  metrics.read({ type: 'reload-refused', problems: ['x'] })
+  const found = await samples(metrics, /^hatchway_(forward|listener|policy|container|config)/)
+  for (const line of [
+    'hatchway_forwards{kind="local"} 1',
+    'hatchway_forwards_total{kind="local"} 2',
+    'hatchway_forwards{kind="x11"} 0',
+    'hatchway_listeners{kind="agent"} 1',
+    'hatchway_forward_failures_total{kind="local"} 1',
+    'hatchway_policy_refusals_total{action="exec"} 1',
+    'hatchway_policy_withdrawals_total{action="exec"} 1',
+    'hatchway_container_actions_total{action="made"} 1',
+    'hatchway_config_last_reload_successful 0',
+  ])
+    expect(found).toContain(line)
+  metrics.read({ type: 'reloaded', keys: 1, ended: 0, restart: [] })
+  expect(await samples(metrics, /successful/)).toEqual(['hatchway_config_last_reload_successful 1'])
+})
+
+test('bytes, helpers and queues are those of now; a sum that would fall waits', async () => {
+  const metrics = await open()
+  let bytesIn = 10
+  metrics.watch({
+    ...SOURCES,
+    traffic: () => ({ session: { bytesIn, bytesOut: 7 }, forward: NOTHING }),
+    helpers: () => 3,
+    queues: () => ({ ...SOURCES.queues(), passwords: 5 }),
+  })
+  const found = () => samples(metrics, /^hatchway_(bytes|helpers|queue).* [1-9]/)
+  expect(await found()).toEqual([
+    'hatchway_bytes_total{carrier="session",direction="in"} 10',
+    'hatchway_bytes_total{carrier="session",direction="out"} 7',
+    'hatchway_helpers 3',
+    'hatchway_queue_length{queue="passwords"} 5',
+  ])
+  bytesIn = 9
+  expect(await found()).toContain('hatchway_bytes_total{carrier="session",direction="in"} 10')
+  bytesIn = 12
+  expect(await found()).toContain('hatchway_bytes_total{carrier="session",direction="in"} 12')
+})
+
+test('how long people wait: for their container, for a helper, for the first byte', async () => {
+  const metrics = await open()
+  metrics.times.resolved('exec', 20)
+  metrics.times.responded('exec', 'guest', 40)
+  metrics.delivered('shell', 300)
+  expect(await samples(metrics, /_duration_seconds_sum/)).toEqual([
+    'hatchway_resolve_duration_seconds_sum{kind="exec"} 0.02',
+    'hatchway_first_byte_duration_seconds_sum{kind="exec",road="guest"} 0.04',
+    'hatchway_helper_delivery_duration_seconds_sum{way="shell"} 0.3',
+  ])
+  const { body } = await metrics.scrape('')
+  expect(body).toContain('hatchway_first_byte_duration_seconds_bucket{le="0.05",kind="exec",road="guest"} 1\n')
+})
+
 test('calls of the engine, while they go on and when they ended', async () => {
   const metrics = await open()
   const [one, two] = [metrics.meterCall('docker', 'exec'), metrics.meterCall('docker', 'inspect')]
@@ -78,6 +199,7 @@ test('what is known elsewhere is asked for at the scrape; before that it is 0', 
   expect(await samples(metrics, /^hatchway_(ready|connections\{)/)).toEqual([])
   let loggedIn = 2
   metrics.watch({
+    ...SOURCES,
     connections: () => ({ all: 5, loggedIn }),
     findings: () => [{ check: 'engine' }, { check: 'draining', reason: 'it goes' }],
   })
@@ -95,10 +217,7 @@ test('what is known elsewhere is asked for at the scrape; before that it is 0', 
 test('however many scrape at once, and for a moment after, one reading is made', async () => {
   const metrics = await open(200)
   let asked = 0
-  metrics.watch({
-    connections: () => ({ all: ++asked, loggedIn: 0 }),
-    findings: () => [],
-  })
+  metrics.watch({ ...SOURCES, connections: () => ({ all: ++asked, loggedIn: 0 }) })
   const all = await Promise.all(Array.from({ length: 50 }, () => metrics.scrape('')))
   expect(asked).toBe(1)
   expect(new Set(all.map(({ body }) => body)).size).toBe(1)

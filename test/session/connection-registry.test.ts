@@ -32,6 +32,23 @@ function world() {
 
 afterEach(() => void vi.useRealTimers())
 
+test('the bytes of forwards add up, also of those that end after their connection', () => {
+  const { connections, book, closed } = world()
+  const [one, two] = [new Traffic(), new Traffic()]
+  const [first, second] = [book.opened(LOCAL, one), book.opened(LOCAL, two)]
+  one.addIn(1)
+  two.addOut(20)
+  expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 20 })
+  first()
+  first()
+  closed.abort()
+  expect(connections.size).toBe(0)
+  expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 20 })
+  two.addOut(300)
+  second()
+  expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 320 })
+})
+
 test('a login has its sessions, forwards and listeners, and the bytes of all it has had', () => {
   const { connections, book, session } = world()
   const traffic = new Traffic()

@@ -31,6 +31,23 @@ describe('the session registry', () => {
     expect(stopped!.stoppedAt).toBeGreaterThanOrEqual(stopped!.createdAt)
   })
 
+  it('adds up the bytes of all, and never less than before; and knows those that have not started', () => {
+    const registry = new SessionRegistry()
+    const [one, two] = [registry.open(facts), registry.open(facts)]
+    expect(registry.starting).toBe(2)
+    one.running()
+    one.addIn(3)
+    two.addOut(40)
+    expect(registry.traffic()).toEqual({ bytesIn: 3, bytesOut: 40 })
+    expect(registry.starting).toBe(1)
+    one.end({ code: 0 })
+    one.addIn(5)
+    expect(registry.traffic()).toEqual({ bytesIn: 3, bytesOut: 40 })
+    two.end({ code: 0 })
+    expect(registry.traffic()).toEqual({ bytesIn: 3, bytesOut: 40 })
+    expect(registry.starting).toBe(0)
+  })
+
   it('keeps a bounded history and a bounded command', () => {
     const registry = new SessionRegistry()
     for (let i = 0; i < 1000; i++) registry.open({ ...facts, command: 'x'.repeat(100_000) }).end({ code: 0 })

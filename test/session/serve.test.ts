@@ -12,7 +12,7 @@ import type { Containers } from '../../src/container/containers.ts'
 import { notFound } from '../../src/container/find.ts'
 import type { Starter } from '../../src/container/lifecycle/starter.ts'
 import type { PlainRoad } from '../../src/container/plain.ts'
-import type { Container } from '../../src/engine/engine.ts'
+import type { Container, OutputSink } from '../../src/engine/engine.ts'
 import type { Guest, GuestExec } from '../../src/guest/guest.ts'
 import { deferred } from '../../src/lifetime/deferred.ts'
 import { onAbort } from '../../src/lifetime/on-abort.ts'
@@ -76,6 +76,8 @@ interface Wanted {
 
 function world(wanted: Wanted = {}) {
   const calls: string[] = []
+  const times: string[] = []
+  let output: OutputSink | undefined
   const told: string[] = []
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
@@ -156,7 +158,8 @@ function world(wanted: Wanted = {}) {
     return record
   }
   const guest = {
-    async spawn(_spec, _sink, signal) {
+    async spawn(_spec, sink, signal) {
+      output = sink
       await step('start', undefined, wanted.hang === 'start' ? undefined : signal)
       return running
     },
@@ -244,9 +247,25 @@ function world(wanted: Wanted = {}) {
     }),
     motd: () => step('motd', Buffer.from('welcome\r\n')),
     answer: async () => {},
+    times: {
+      resolved: (kind: string) => void times.push(`${kind} resolved`),
+      responded: (kind: string, road: string) => void times.push(`${kind} on the ${road} road`),
+    },
   }
   const served = serveSession(session, places, dependencies)
-  return { calls, told, lines, events, closed, ended, started, registry, served }
+  return {
+    times,
+    say: (text: string) => output?.write(1, Buffer.from(text)),
+    calls,
+    told,
+    lines,
+    events,
+    closed,
+    ended,
+    started,
+    registry,
+    served,
+  }
 }
 
 /** All up to this step, and it. */
@@ -281,6 +300,18 @@ test.each(REFUSABLE)('refused at "%s", nothing after it is asked or done', async
   expect(told.at(-1)).toContain(why)
   expect(registry.size).toBe(0)
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('how long it took is told: when its container was found, and at the first byte of its program alone', async () => {
+  const { times, say, ended, served } = world()
+  await settle()
+  expect(times).toEqual(['shell resolved'])
+  say('$ ')
+  say('more')
+  expect(times).toEqual(['shell resolved', 'shell on the guest road'])
+  ended.resolve({ code: 0 })
+  await served
+  expect(times).toHaveLength(2)
 })
 
 test('an account whose shell refuses gets nothing made for it: no helper, no variable is looked at', async () => {

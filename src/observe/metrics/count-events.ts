@@ -1,4 +1,5 @@
 /** The reader of events that counts them. */
+import type { SessionSnapshot } from '../../session/registry.ts'
 import type { EventFacts } from '../events.ts'
 import type { Meters } from './meters.ts'
 
@@ -15,44 +16,91 @@ const METHODS: readonly string[] = [
 /** Why a login was refused: a key that was asked about is not accepted; a wrong try; right, but not for this login name. */
 const REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
 
-export function countEvents(meters: Meters): (event: EventFacts) => void {
-  return (event) => count(meters, event)
-}
+/** @param engineKind of the only engine; where there are several, a session's container names its own */
+export function countEvents(meters: Meters, engineKind: () => string): (event: EventFacts) => void {
+  /** Those whose program runs, with the labels under which they are counted. */
+  const running = new Map<string, { kind: string; engine: string; road: string }>()
 
-function count(meters: Meters, event: EventFacts): void {
-  switch (event.type) {
-    case 'connect':
-      meters.connectionsTotal.inc()
-      break
-    case 'drop':
-      meters.drops.inc({ reason: event.reason })
-      break
-    case 'penalty':
-      meters.penalties.inc({ reason: event.misdeed })
-      break
-    case 'auth':
-      countLogin(meters, event)
-      break
-    case 'forward-opened':
-      meters.forwards.inc({ kind: event.forward.kind })
-      meters.forwardsTotal.inc({ kind: event.forward.kind })
-      break
-    case 'forward-ended':
-      meters.forwards.dec({ kind: event.forward.kind })
-      break
-    case 'listener-opened':
-      meters.listeners.inc({ kind: event.listener.kind })
-      meters.listenersTotal.inc({ kind: event.listener.kind })
-      break
-    case 'listener-ended':
-      meters.listeners.dec({ kind: event.listener.kind })
-      break
-    case 'draining':
-      meters.draining.set(1)
-      break
-    case 'fault':
-      meters.faults.inc()
-      break
+  function started(session: SessionSnapshot, road: 'guest' | 'plain'): void {
+    const labels = { kind: session.start, engine: session.container.engine ?? engineKind(), road }
+    running.set(session.id, labels)
+    meters.sessions.inc(labels)
+    meters.sessionsTotal.inc(labels)
+  }
+
+  function ended(session: SessionSnapshot | undefined): void {
+    const labels = session && running.get(session.id)
+    if (!session || !labels) return
+    running.delete(session.id)
+    meters.sessions.dec(labels)
+  }
+
+  return (event) => {
+    switch (event.type) {
+      case 'connect':
+        meters.connectionsTotal.inc()
+        break
+      case 'drop':
+        meters.drops.inc({ reason: event.reason })
+        break
+      case 'penalty':
+        meters.penalties.inc({ reason: event.misdeed })
+        break
+      case 'auth':
+        countLogin(meters, event)
+        break
+      case 'session-started':
+        started(event.session, event.road)
+        break
+      case 'session-ended':
+        ended(event.session)
+        break
+      case 'session-failed':
+        ended(event.session)
+        meters.sessionFailures.inc({ code: event.failure.code })
+        break
+      case 'connection-refused':
+        meters.sessionFailures.inc({ code: event.code })
+        break
+      case 'forward-opened':
+        meters.forwards.inc({ kind: event.forward.kind })
+        meters.forwardsTotal.inc({ kind: event.forward.kind })
+        break
+      case 'forward-ended':
+        meters.forwards.dec({ kind: event.forward.kind })
+        break
+      case 'forward-failed':
+        meters.forwardFailures.inc({ kind: event.kind })
+        break
+      case 'listener-opened':
+        meters.listeners.inc({ kind: event.listener.kind })
+        meters.listenersTotal.inc({ kind: event.listener.kind })
+        break
+      case 'listener-ended':
+        meters.listeners.dec({ kind: event.listener.kind })
+        break
+      case 'refused':
+        meters.refusals.inc({ action: event.action.kind })
+        break
+      case 'withdrawn':
+        meters.withdrawals.inc({ action: event.action.kind })
+        break
+      case 'container':
+        meters.containerActions.inc({ action: event.action })
+        break
+      case 'reloaded':
+        meters.reloaded.set(1)
+        break
+      case 'reload-refused':
+        meters.reloaded.set(0)
+        break
+      case 'draining':
+        meters.draining.set(1)
+        break
+      case 'fault':
+        meters.faults.inc()
+        break
+    }
   }
 }
 

@@ -40,10 +40,38 @@ export function createMeters() {
       'method',
     ),
 
+    sessions: gauge('hatchway_sessions', 'Sessions whose program runs.', 'kind', 'engine', 'road'),
+    sessionsTotal: counter('hatchway_sessions_total', 'Sessions whose program was started.', 'kind', 'engine', 'road'),
+    sessionFailures: counter(
+      'hatchway_session_failures_total',
+      'Sessions that were refused, or that ended otherwise than by their program (docs/errors.md).',
+      'code',
+    ),
+    resolveDuration: latency(
+      'hatchway_resolve_duration_seconds',
+      'From the request for a session until its container and user are found, permitted and running.',
+      'kind',
+    ),
+    firstByteDuration: latency(
+      'hatchway_first_byte_duration_seconds',
+      'From the request for a session to the first byte that its program wrote.',
+      ...(['kind', 'road'] as const),
+    ),
+
     forwards: gauge('hatchway_forwards', 'Forwarded connections that are open.', 'kind'),
     forwardsTotal: counter('hatchway_forwards_total', 'Forwarded connections that were opened.', 'kind'),
+    forwardFailures: counter('hatchway_forward_failures_total', 'Forwards that could not be had.', 'kind'),
     listeners: gauge('hatchway_listeners', 'Listeners inside containers: -R, agents, displays.', 'kind'),
     listenersTotal: counter('hatchway_listeners_total', 'Listeners that were opened inside containers.', 'kind'),
+    bytes: counter(
+      'hatchway_bytes_total',
+      'Bytes of sessions and forwards; in is from the client to the container.',
+      ...(['carrier', 'direction'] as const),
+    ),
+
+    refusals: counter('hatchway_policy_refusals_total', 'Actions that the policy refused.', 'action'),
+    withdrawals: counter('hatchway_policy_withdrawals_total', 'What was permitted, and was ended later.', 'action'),
+    containerActions: counter('hatchway_container_actions_total', 'What the gateway did to containers.', 'action'),
 
     engineCalls: counter(
       'hatchway_engine_calls_total',
@@ -57,8 +85,20 @@ export function createMeters() {
     ),
     engineCallsOpen: gauge('hatchway_engine_calls_in_flight', 'Calls that the engine has not answered yet.', 'engine'),
 
+    helpers: gauge('hatchway_helpers', 'Guest helpers that live.'),
+    deliveryDuration: latency(
+      'hatchway_helper_delivery_duration_seconds',
+      'How long a guest helper took to get into a container, by the way it got in; none: the plain road was left.',
+      'way',
+    ),
+    queues: gauge('hatchway_queue_length', 'What waits for its turn.', 'queue'),
+
     ready: gauge('hatchway_ready', '1 where the check of /readyz passes, as it was found last.', 'check'),
     draining: gauge('hatchway_draining', '1 once the gateway takes no new connections.'),
+    reloaded: gauge(
+      'hatchway_config_last_reload_successful',
+      '0 while the configuration that was read last cannot be used, and the one before it is in force.',
+    ),
     faults: counter('hatchway_faults_total', 'Faults of the gateway itself: each has a line in the log.'),
 
     process: {

@@ -1,26 +1,40 @@
 /** What is counted and measured, from the gateway's start to its end, and the text that a scrape reads. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { FAILURES, type FailureCode } from '../../base/errors.ts'
 import { PACKAGE_ROOT } from '../../base/package-root.ts'
 import type { MeterCall } from '../../engine/metered.ts'
+import type { SessionTimes } from '../../session/session-times.ts'
 import type { EventFacts } from '../events.ts'
 import type { ReadinessFinding } from '../readiness.ts'
 import { countEvents } from './count-events.ts'
-import { createMeters } from './meters.ts'
+import { createMeters, type Meters } from './meters.ts'
 import { OPENMETRICS_TYPE, PROMETHEUS_TYPE, toOpenMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { openProcessMeters } from './process-meters.ts'
+import { createRising } from './rising.ts'
 import type { WatchAnswer } from './watch-server.ts'
 
 /** What is asked for at a scrape, since it is known elsewhere. */
 export interface MetricsSources {
+  /** Engine.kind of the only one. */
+  engineKind(): string
   /** SSH connections that are open, and those of them that have logged in. */
   connections(): { readonly all: number; readonly loggedIn: number }
+  /** Of sessions and forwards, also of those that ended. */
+  traffic(): Readonly<Record<'session' | 'forward', { readonly bytesIn: number; readonly bytesOut: number }>>
+  /** Guest helpers that live. */
+  helpers(): number
+  queues(): Readonly<Record<QueueName, number>>
   findings(): readonly ReadinessFinding[]
 }
+
+export type QueueName = 'key_exchanges' | 'passwords' | 'key_programs' | 'session_starts' | 'helper_deliveries'
 
 export interface Metrics {
   readonly read: (event: EventFacts) => void
   readonly meterCall: MeterCall
+  readonly times: SessionTimes
+  readonly delivered: (way: string, milliseconds: number) => void
   /** Until then what the sources know is 0. */
   watch(sources: MetricsSources): void
   /** Answers a scrape. */
@@ -30,25 +44,35 @@ export interface Metrics {
 
 /** Whoever scrapes more often reads the same again: what that costs is bounded. */
 const FRESH_MS = 1_000
+const KINDS = ['local', 'remote', 'agent', 'x11'] as const
 
 /** @param freshMs for tests, which do not wait */
 export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
   const meters = createMeters()
   const own = openProcessMeters(meters)
   meters.build.set({ version: await ownVersion(), node: process.versions.node }, 1)
-  meters.draining.set(0)
+  beginAtZero(meters)
+  const traffic = createRising(meters.bytes)
   let sources: MetricsSources | undefined
   let last: { readonly text: Promise<string>; until: number } | undefined
 
+  function collectFrom(given: MetricsSources): void {
+    const { all, loggedIn } = given.connections()
+    meters.connections.set({ state: 'before_login' }, Math.max(0, all - loggedIn))
+    meters.connections.set({ state: 'logged_in' }, loggedIn)
+    for (const [carrier, { bytesIn, bytesOut }] of Object.entries(given.traffic())) {
+      traffic({ carrier, direction: 'in' }, bytesIn)
+      traffic({ carrier, direction: 'out' }, bytesOut)
+    }
+    meters.helpers.set(given.helpers())
+    for (const [queue, length] of Object.entries(given.queues())) meters.queues.set({ queue }, length)
+    meters.ready.reset()
+    for (const { check, reason } of given.findings()) meters.ready.set({ check }, reason === undefined ? 1 : 0)
+  }
+
   async function collect(): Promise<string> {
     await own.collect()
-    if (sources) {
-      const { all, loggedIn } = sources.connections()
-      meters.connections.set({ state: 'before_login' }, Math.max(0, all - loggedIn))
-      meters.connections.set({ state: 'logged_in' }, loggedIn)
-      meters.ready.reset()
-      for (const { check, reason } of sources.findings()) meters.ready.set({ check }, reason === undefined ? 1 : 0)
-    }
+    if (sources) collectFrom(sources)
     return meters.registry.metrics()
   }
 
@@ -64,7 +88,7 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
   }
 
   return {
-    read: countEvents(meters),
+    read: countEvents(meters, () => sources?.engineKind() ?? 'none'),
     meterCall(engine, call) {
       const began = performance.now()
       meters.engineCallsOpen.inc({ engine })
@@ -74,6 +98,11 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
         meters.engineCallDuration.observe({ engine, call }, (performance.now() - began) / 1000)
       }
     },
+    times: {
+      resolved: (kind, milliseconds) => meters.resolveDuration.observe({ kind }, milliseconds / 1000),
+      responded: (kind, road, milliseconds) => meters.firstByteDuration.observe({ kind, road }, milliseconds / 1000),
+    },
+    delivered: (way, milliseconds) => meters.deliveryDuration.observe({ way }, milliseconds / 1000),
     watch(given) {
       sources = given
     },
@@ -85,6 +114,19 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
     },
     close: () => own.close(),
   }
+}
+
+/** A counter that begins with its first event shows no increase by it: rate() needs the 0 before. */
+function beginAtZero(meters: Meters): void {
+  meters.draining.set(0)
+  meters.reloaded.set(1)
+  for (const kind of KINDS) {
+    meters.forwards.set({ kind }, 0)
+    meters.forwardsTotal.inc({ kind }, 0)
+    meters.listeners.set({ kind }, 0)
+    meters.listenersTotal.inc({ kind }, 0)
+  }
+  for (const code of Object.keys(FAILURES) as FailureCode[]) meters.sessionFailures.inc({ code }, 0)
 }
 
 async function ownVersion(): Promise<string> {

@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Meters } from './meters.ts'
+import { createRising } from './rising.ts'
 
 /** Milliseconds: how closely the delay of the event loop is watched, which is a timer of its own. */
 const RESOLUTION_MS = 20
@@ -16,8 +17,8 @@ export function openProcessMeters({ process: meters }: Pick<Meters, 'process'>):
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
   meters.start.set(performance.timeOrigin / 1000)
-  let cpuSeconds = 0
-  let busySeconds = 0
+  const cpu = createRising(meters.cpu)
+  const busy = createRising(meters.busy)
 
   /** What the histogram has is the time between two ticks of its timer. */
   function lag(nanoseconds: number): number {
@@ -34,12 +35,8 @@ export function openProcessMeters({ process: meters }: Pick<Meters, 'process'>):
   return {
     async collect() {
       const { user, system } = process.cpuUsage()
-      const cpu = (user + system) / 1e6
-      meters.cpu.inc(Math.max(0, cpu - cpuSeconds))
-      cpuSeconds = Math.max(cpu, cpuSeconds)
-      const busy = performance.eventLoopUtilization().active / 1000
-      meters.busy.inc(Math.max(0, busy - busySeconds))
-      busySeconds = Math.max(busy, busySeconds)
+      cpu({}, (user + system) / 1e6)
+      busy({}, performance.eventLoopUtilization().active / 1000)
       const { rss, heapUsed, external } = process.memoryUsage()
       meters.memory.set(rss)
       meters.heap.set(heapUsed)

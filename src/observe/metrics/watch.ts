@@ -5,7 +5,7 @@ import type { Readiness } from '../readiness.ts'
 import { type Metrics, type MetricsSources, openMetrics } from './metrics.ts'
 import { openWatchServer, type WatchAnswer } from './watch-server.ts'
 
-export interface Watch extends Pick<Metrics, 'read' | 'meterCall'> {
+export interface Watch extends Pick<Metrics, 'read' | 'meterCall' | 'times' | 'delivered'> {
   /** "127.0.0.1:9464" */
   readonly place: string
   /** Until then what the sources know is 0. */
