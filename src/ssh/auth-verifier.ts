@@ -91,11 +91,12 @@ export class AuthVerifier<Identity> {
       ...{ method: 'publickey', identity: undefined, fingerprint: print },
       ...(!signature && { query: true }),
     }
-    const offered = `${algorithm} ${fingerprint(blob)}`
-    if (!key || progress.used(key) || this.#refusedKeys.has(offered)) return refused
+    const offered = () => `${algorithm} ${fingerprint(blob)}`
+    const before = this.#refusedKeys.size > 0 && this.#refusedKeys.has(offered())
+    if (!key || progress.used(key) || before) return refused
     const identity = await authenticator.publicKey({ algorithm, blob }, context)
     if (identity === undefined) {
-      this.#refusedKeys.add(offered)
+      this.#refusedKeys.add(offered())
       return refused
     }
     if (!signature) {

@@ -36,6 +36,8 @@ class Lane {
   readonly #waiting = new Set<() => void>()
   readonly #share: ComputingShare
   #rests = false
+  /** The end of this turn. Unless somebody waits for it, the event loop need not go round for it. */
+  #turn: NodeJS.Immediate | undefined
 
   constructor(share: number) {
     this.#share = new ComputingShare(share, FREE_MS)
@@ -53,7 +55,11 @@ class Lane {
 
   #next(): void {
     const [first] = this.#waiting
-    if (this.#rests || !first) return
+    if (!first) return
+    if (this.#rests) {
+      this.#turn?.ref()
+      return
+    }
     this.#waiting.delete(first)
     this.#rests = true
     const began = performance.now()
@@ -66,11 +72,12 @@ class Lane {
 
   #rest(milliseconds: number): void {
     const rested = () => {
+      this.#turn = undefined
       this.#rests = false
       this.#next()
     }
     if (milliseconds > 0) setTimeout(rested, milliseconds).unref()
     // Those who are in are heard in between.
-    else setImmediate(rested)
+    else this.#turn = setImmediate(rested).unref()
   }
 }
