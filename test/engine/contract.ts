@@ -1,5 +1,6 @@
 /** The seam as a test suite: every driver runs it whole, but for what it skips with a reason. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Finding, keepFindings } from '../run/results.ts'
 import type { Bench, Ground, Promised } from './contract-bench.ts'
 import { containerTests } from './contract-containers.ts'
 import { copyTests } from './contract-copy.ts'
@@ -15,10 +16,22 @@ export interface Driver {
   open(): Promise<Ground>
 }
 
+/** The columns of the table in docs/engines.md. */
+const GROUPS = {
+  containers: containerTests,
+  streams: streamTests,
+  starts: startTests,
+  terminals: terminalTests,
+  copies: copyTests,
+  ends: endTests,
+  lifecycle: lifecycleTests,
+}
+
 export function contract(driver: Driver): void {
   describe(driver.name, () => {
     const names: string[] = []
     const started: string[] = []
+    const findings = new Map<string, Finding>()
     let bench: Bench
     let ground: Ground
 
@@ -36,24 +49,37 @@ export function contract(driver: Driver): void {
 
     afterAll(async () => {
       if (ground === undefined) return
+      const { product, version } = await ground.engine.info(AbortSignal.timeout(10_000))
+      const found = { suite: 'contract', on: driver.name, engine: `${product} ${version}` } as const
+      keepFindings({ ...found, findings: [...findings.values()] })
       if (started.length > 0) await ground.control('rm', '-f', ...started).catch(() => {})
       await ground.close()
     })
 
-    const promised: Promised = (name, test, limit) => {
-      names.push(name)
-      const skip = driver.skip.find((entry) => entry.tests.includes(name))
-      if (skip !== undefined) it.skip(`${name} (${skip.reason})`, () => {})
-      else it(name, () => test(bench), limit)
-    }
+    const promisedOf =
+      (group: string): Promised =>
+      (name, test, limit) => {
+        names.push(name)
+        const found = (verdict: Finding['verdict'], reason?: string) =>
+          findings.set(name, { group, name, verdict, ...(reason !== undefined && { reason }) })
+        const skip = driver.skip.find((entry) => entry.tests.includes(name))
+        if (skip !== undefined) {
+          found('skipped', skip.reason)
+          it.skip(`${name} (${skip.reason})`, () => {})
+          return
+        }
+        found('failed')
+        it(
+          name,
+          async () => {
+            await test(bench)
+            found('passed')
+          },
+          limit,
+        )
+      }
 
-    containerTests(promised)
-    streamTests(promised)
-    startTests(promised)
-    terminalTests(promised)
-    copyTests(promised)
-    endTests(promised)
-    lifecycleTests(promised)
+    for (const [group, tests] of Object.entries(GROUPS)) tests(promisedOf(group))
 
     it('skips nothing that does not exist', () => {
       expect(names).toEqual(expect.arrayContaining(driver.skip.flatMap((entry) => [...entry.tests])))

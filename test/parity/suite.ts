@@ -6,7 +6,8 @@
  */
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Finding, keepFindings } from '../run/results.ts'
 import { run } from '../support/run.ts'
 import { EXPECTED_SKIPS, KNOWN_FAILURES, type ParityRoad, UNDECIDED } from './known.ts'
 
@@ -50,6 +51,8 @@ export function parity(road: ParityRoad, otherwise = true): void {
       printed = await runSuite()
     }, SUITE_LIMIT_MS)
 
+    afterAll(() => keepFindings({ suite: 'parity', on: road, findings: [...outcomes].map(finding(road)) }))
+
     test('ran to its end', () => {
       expect(printed).toMatch(/^\d+ passed, \d+ failed, \d+ skipped$/m)
     })
@@ -77,6 +80,15 @@ export function parity(road: ParityRoad, otherwise = true): void {
       },
       120_000,
     )
+  })
+}
+
+const VERDICTS: Readonly<Record<string, Finding['verdict']>> = { PASS: 'passed', FAIL: 'failed', SKIP: 'skipped' }
+
+function finding(road: ParityRoad): (outcome: [string, Outcome]) => Finding {
+  return ([name, { verdict, reason }]) => ({
+    ...{ group: '', name, verdict: VERDICTS[verdict] ?? 'failed' },
+    reason: KNOWN_FAILURES[road][name] ?? EXPECTED_SKIPS[name] ?? reason,
   })
 }
 
