@@ -35,6 +35,7 @@ import type { Logger } from './observe/log.ts'
 import { logEvents } from './observe/log-events.ts'
 import type { Watch } from './observe/metrics/watch.ts'
 import { createReadiness, type Readiness } from './observe/readiness.ts'
+import { type Inheritance, socketsFor } from './process/inheritance.ts'
 import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { ConnectionRegistry } from './session/connection-registry.ts'
@@ -63,6 +64,17 @@ export interface Gateway {
   readonly connections: ConnectionRegistry
   /** What /readyz asks; also where nobody does. */
   readonly readiness: Readiness
+  /** Of the sockets that it listens on. @throws Error where node does not tell */
+  descriptors(): number[]
+  /**
+   * Take no new connections, and go on with those that are there. To `another` gateway, which is watched from now on.
+   * Idempotent.
+   */
+  stopListening(another: boolean): Promise<void>
+  /** Connections, also those that have not logged in. */
+  open(): number
+  /** Resolves with true once there is no connection any more, with false when the signal aborts before. */
+  idle(signal: AbortSignal): Promise<boolean>
   /** Serve one connection over any stream: stdin and stdout, a channel of another connection. */
   inject: SshServer<Identity>['inject']
   /**
@@ -84,6 +96,8 @@ export interface GatewayStart {
   readonly where?: LoadedConfig['where']
   /** How many ports after a configured one are tried where another program has that. */
   readonly nextPorts?: number
+  /** Sockets that listen already. Without addresses they are all, and the configuration's do not count. */
+  readonly inherited?: Pick<Inheritance, 'sockets' | 'addresses'> & Partial<Pick<Inheritance, 'isSuccessor'>>
 }
 
 const ENGINE_WENT = 'the container engine has gone away, perhaps to restart: this session may end'
@@ -100,11 +114,11 @@ async function openGateway(
   scope: Scope,
   config: Config,
   log: Logger,
-  { where, nextPorts = 0 }: GatewayStart,
+  { where, nextPorts = 0, inherited = { sockets: [] } }: GatewayStart,
 ): Promise<Gateway> {
   const readiness = createReadiness()
   readiness.block('start', 'the gateway starts')
-  const watching = await openWatching(scope, config, readiness, log)
+  const watching = await openWatching(scope, config, readiness, inherited.isSuccessor, log)
   const ground = await openGround(scope, config, watching, log)
   const { engine, hostKeys } = ground
   const { emit, join } = createEventStream(
@@ -147,7 +161,7 @@ async function openGateway(
     })
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void watch.begin()
-  const endpoints = await listenOn(server, config.listen, nextPorts)
+  const endpoints = await listenOn(server, config.listen, nextPorts, inherited)
   readiness.block('start')
   emit({ type: 'gateway-started', pid: process.pid, listen: endpoints })
   return {
@@ -157,6 +171,14 @@ async function openGateway(
     engine,
     registry,
     connections,
+    descriptors: server.descriptors,
+    async stopListening(another) {
+      readiness.block('draining', 'the gateway takes no new connections')
+      await server.close()
+      if (another) await watching?.leave()
+    },
+    open: server.connections,
+    idle: server.idle,
     inject: server.inject,
     async reload(next) {
       const done = await inForce.reload(stopped, next)
@@ -176,10 +198,16 @@ async function openGateway(
 }
 
 /** Before everything else: its port may be taken, and whoever supervises the start asks there. */
-async function openWatching(scope: Scope, { metrics }: FixedConfig, readiness: Readiness, log: Logger) {
+async function openWatching(
+  scope: Scope,
+  { metrics }: FixedConfig,
+  readiness: Readiness,
+  takesOver: boolean | undefined,
+  log: Logger,
+) {
   if (metrics.listen.kind === 'none') return undefined
   const { openWatch } = await loadWatch()
-  return scope.add(await openWatch(metrics.listen, readiness, log), (watch) => watch.close())
+  return scope.add(await openWatch(metrics.listen, readiness, log, takesOver), (watch) => watch.close())
 }
 
 type Ground = Awaited<ReturnType<typeof openGround>>
@@ -349,10 +377,32 @@ async function listenOn(
   server: SshServer<Identity>,
   addresses: Config['listen'],
   nextPorts: number,
+  inherited: NonNullable<GatewayStart['inherited']>,
 ): Promise<Endpoint[]> {
   const endpoints: Endpoint[] = []
-  for (const { host, port } of addresses) endpoints.push(await listenNear(server, host, port, port + nextPorts))
+  if (inherited.sockets.length > 0 && inherited.addresses === undefined) {
+    for (const descriptor of inherited.sockets) endpoints.push(await adopt(server, descriptor))
+    return endpoints
+  }
+  const sockets = await socketsFor(addresses, inherited, nextPorts)
+  for (const [index, { host, port }] of addresses.entries()) {
+    const descriptor = sockets[index]
+    endpoints.push(
+      descriptor === undefined
+        ? await listenNear(server, host, port, port + nextPorts)
+        : await adopt(server, descriptor),
+    )
+  }
   return endpoints
+}
+
+async function adopt(server: SshServer<Identity>, descriptor: number): Promise<Endpoint> {
+  try {
+    return await server.adopt(descriptor)
+  } catch (error) {
+    const sentence = `the socket that was handed over (descriptor ${descriptor}) cannot be used: ${messageOf(error)}`
+    throw new HatchwayError('CONFIG_INVALID', sentence, { cause: error })
+  }
 }
 
 async function listenNear(server: SshServer<Identity>, host: string, port: number, last: number): Promise<Endpoint> {

@@ -16,7 +16,14 @@ import { exit } from './cli/commands/options.ts'
 import { registerPolicy } from './cli/commands/policy.ts'
 import { registerHashPassword, registerTotpSecret } from './cli/commands/secrets.ts'
 import { registerServe } from './cli/commands/serve.ts'
-import { registerConnections, registerKill, registerReload, registerSessions } from './cli/commands/sessions.ts'
+import {
+  registerConnections,
+  registerDrain,
+  registerKill,
+  registerReload,
+  registerRestart,
+  registerSessions,
+} from './cli/commands/sessions.ts'
 import { registerStdio } from './cli/commands/stdio.ts'
 import { registerVersion } from './cli/commands/version.ts'
 
@@ -29,6 +36,8 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerConnections,
   registerKill,
   registerReload,
+  registerRestart,
+  registerDrain,
   registerDoctor,
   registerHashPassword,
   registerTotpSecret,

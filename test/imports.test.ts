@@ -26,8 +26,9 @@ const ROOMS: Record<string, readonly string[]> = {
   forward: ['bytes', 'container', 'engine', 'guest', 'net', 'policy', 'ssh'],
   session: ['auth', 'bytes', 'config', 'container', 'engine', 'forward', 'guest', 'picker', 'policy', 'sftp', 'ssh'],
   observe: ['config', 'container', 'engine', 'forward', 'net', 'policy', 'session', 'sftp', 'ssh'],
+  process: [],
   control: ['session'],
-  'app.ts': ['auth', 'bytes', 'config', 'container', 'engine', 'guest', 'observe', 'session', 'sftp', 'ssh'],
+  'app.ts': ['auth', 'bytes', 'config', 'container', 'engine', 'guest', 'observe', 'process', 'session', 'sftp', 'ssh'],
   cli: [
     'app.ts',
     'auth',
@@ -40,6 +41,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'net',
     'observe',
     'policy',
+    'process',
     'session',
     'ssh',
   ],

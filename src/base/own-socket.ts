@@ -13,7 +13,7 @@ export const MAX_SOCKET_PATH_BYTES = 107
  */
 export async function listenOnSocket(server: Server, path: string, umask: number): Promise<void> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new Error(`is longer than ${MAX_SOCKET_PATH_BYTES} bytes`)
-  await removeStale(path)
+  await removeStaleSocket(path)
   await new Promise<void>((resolve, reject) => {
     const failed = (error: Error) => reject(new Error(`cannot be made (${error.message})`))
     server.once('error', failed)
@@ -30,8 +30,12 @@ export async function listenOnSocket(server: Server, path: string, umask: number
   })
 }
 
-/** A gateway that was killed leaves its socket. One that answers is not ours to remove. */
-async function removeStale(path: string): Promise<void> {
+/**
+ * A gateway that was killed leaves its socket. One that answers is not ours to remove.
+ *
+ * @throws Error as listenOnSocket() does
+ */
+export async function removeStaleSocket(path: string): Promise<void> {
   if (await socketAnswers(path)) throw new Error('is in use by another gateway')
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) await unlink(path)
 }

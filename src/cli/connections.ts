@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts'
 import { allConnections } from '../control/client.ts'
 import type { ConnectionRow } from '../control/protocol.ts'
 import { bytes, SINCE_WIDTH, since, span } from './amounts.ts'
-import { noneOf } from './gateway-name.ts'
+import { gatewayColumns, noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export async function printConnections(config: Config, json: boolean): Promise<string> {
@@ -18,7 +18,9 @@ export async function printConnections(config: Config, json: boolean): Promise<s
   )
   rows.sort((a, b) => a.connectedAt - b.connectedAt)
   if (json) return `${JSON.stringify(rows, null, 2)}\n`
-  return rows.length === 0 ? noneOf('connections', gateways) : table(COLUMNS, rows, terminalWidth())
+  return rows.length === 0
+    ? noneOf('connections', gateways)
+    : table([...COLUMNS, ...gatewayColumns(gateways)], rows, terminalWidth())
 }
 
 const COLUMNS: readonly Column<ConnectionRow>[] = [

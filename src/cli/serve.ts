@@ -9,13 +9,15 @@ import { PROGRAM_NAME } from '../base/program-name.ts'
 import { isUsualAddress, type LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { runningGateways } from '../control/running.ts'
-import { type Control, openControl } from '../control/server.ts'
+import { type Control, type ControlHandlers, openControl } from '../control/server.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import { createLog, type Logger } from '../observe/log.ts'
+import type { Inheritance } from '../process/inheritance.ts'
 import { nativeCryptoAvailable } from '../ssh/ssh2.ts'
 import { commandToType, writeKnownHosts } from './command-to-type.ts'
+import { createHandOver, type HandOver } from './hand-over.ts'
 import { hangUp } from './hang-up.ts'
 import { createReloader, type Reloader } from './reloader.ts'
 
@@ -24,15 +26,25 @@ const LAST_WORDS_MS = 1_000
 /** Whatever hangs in close(), the process ends. */
 const CLOSE_MS = 5_000
 
+/** EX_SOFTWARE: nobody told it to end. */
+const SUCCESSOR_LOST = 70
+
 /** From the usual port on, where nobody has chosen one: Vagrant begins there, too, and a gateway of one's own may run. */
 const NEXT_PORTS = 10
 
-export async function serve(loaded: LoadedConfig): Promise<number> {
+export interface StartedWith {
+  readonly inheritance: Inheritance
+  /** Of this program. */
+  readonly version: string
+}
+
+export async function serve(loaded: LoadedConfig, start: StartedWith): Promise<number> {
   const { config, file, warnings } = loaded
+  const { inheritance, version } = start
   const { log, reopen, close: closeLog } = await createLog(config.log)
   surviveOwnFaults(log)
   for (const warning of warnings) log.warn(warning)
-  log.info({ pid: process.pid, node: process.version, config: file }, 'starting')
+  log.info({ pid: process.pid, node: process.version, version, config: file }, 'starting')
   if (!nativeCryptoAvailable())
     log.warn(`ssh2 has no native binding and ciphers at half the speed: \`${PROGRAM_NAME} doctor\``)
 
@@ -43,22 +55,41 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
     gateway = await startGateway(config, log, {
       where: loaded.where,
       nextPorts: isUsualAddress(loaded) ? NEXT_PORTS : 0,
+      inherited: inheritance,
     })
   } catch (error) {
     await closeLog()
     throw error
   }
   const reloader = createReloader(loaded, gateway, log)
-  const control = await openControlSocket(config, gateway, reloader, log)
-  signals.onReload(() => {
+  let control: Control | undefined
+  const { stopping } = signals
+  const handOver = createHandOver({ gateway, control: () => control, inheritance, stopping }, log)
+  const reload = () => {
     reopen()
-    reloader.reload().catch((error: unknown) => log.error({ err: error }, 'the configuration could not be reloaded'))
+    return reloader.reload()
+  }
+  control = await openControlSocket(config, { gateway, reload, handOver, start }, log)
+  signals.onReload(() => {
+    reload().catch((error: unknown) => log.error({ err: error }, 'the configuration could not be reloaded'))
   })
-  await announce(gateway, config, await writeKnownHosts(gateway, config), log)
-  const firstStop = await signals.firstStop
+  await announce(gateway, config, await writeKnownHosts(gateway, config), inheritance, log)
+  const { manager } = inheritance
+  await manager
+    ?.ready(() => void handOver.drain())
+    .catch((error: unknown) => log.error({ err: error }, 'systemd could not be told that the gateway is ready'))
+  await inheritance.say({ pid: process.pid, state: 'ready', version })
+  signals.onRestart(() => {
+    handOver.restart().catch((error: unknown) => log.error({ err: error }, 'could not hand over'))
+  })
+  // Who started this process waits for it, and signals it: it stays for as long as there is a gateway.
+  const isWaitedFor = inheritance.rootLine === undefined && manager === undefined
+  if (isWaitedFor) signals.passOn((signal) => handOver.successor?.signal(signal))
+
+  const firstStop = await Promise.race([signals.firstStop, handOver.released])
+  const stop = firstStop ?? (await goOn(gateway, config.drain.limit, signals, log))
   reloader.close()
-  const secondStop = signals.secondStop
-  await drain(gateway, { graceMs: config.shutdownGrace, signal: firstStop }, secondStop, log)
+  if (stop !== 'idle') await drain(gateway, { graceMs: config.shutdownGrace, ...stop }, signals.secondStop, log)
   await Promise.race([
     Promise.all([gateway.close(), control?.close()]).catch((error: unknown) =>
       log.error({ err: error }, 'while closing'),
@@ -66,9 +97,26 @@ export async function serve(loaded: LoadedConfig): Promise<number> {
     later(CLOSE_MS),
   ])
   log.info('stopped')
+  await Promise.all([inheritance.say({ pid: process.pid, state: 'stopped' }), manager?.leave()])
   await closeLog()
+  const { successor } = handOver
+  const code = isWaitedFor && successor !== undefined && !(await successor.gone) ? SUCCESSOR_LOST : 0
   signals.endOfHangUp()
-  return 0
+  return code
+}
+
+/** Until the last connection has ended. Returns what asks to end before, if anything does. */
+async function goOn(
+  gateway: Gateway,
+  limitMs: number,
+  { stopping, firstStop }: Signals,
+  log: Logger,
+): Promise<'idle' | Partial<DrainReason>> {
+  const patience = limitMs === 0 ? stopping : deadline(limitMs, stopping)
+  if (await gateway.idle(patience)) return 'idle'
+  if (stopping.aborted) return { ...(await firstStop) }
+  log.warn({ open: gateway.open() }, 'drain.limit is over')
+  return {}
 }
 
 async function drain(gateway: Gateway, why: DrainReason, secondStop: AbortSignal, log: Logger): Promise<void> {
@@ -93,22 +141,32 @@ function aborted(signal: AbortSignal): Promise<void> {
 type DrainReason = Parameters<Gateway['drain']>[1]
 
 interface Signals {
-  readonly firstStop: Promise<NodeJS.Signals>
+  readonly firstStop: Promise<{ readonly signal: NodeJS.Signals }>
+  /** Of the first stop. */
+  readonly stopping: AbortSignal
   readonly secondStop: AbortSignal
   onReload(callback: () => void): void
+  onRestart(callback: () => void): void
+  /** Called with each signal, before it is obeyed here. */
+  passOn(callback: (signal: NodeJS.Signals) => void): void
   /** Where the terminal was closed: ends the process by that signal, since node's own exit aborts without its terminal. */
   endOfHangUp(): void
 }
 
 function listenToSignals(): Signals {
+  const stopping = new AbortController()
   const second = new AbortController()
-  let stops = 0
   let hungUp = false
   let reload: () => void = () => undefined
-  const first = deferred<NodeJS.Signals>()
+  let restart: (() => void) | undefined
+  let isRestartWanted = false
+  let passOn: (signal: NodeJS.Signals) => void = () => undefined
+  const first = deferred<{ signal: NodeJS.Signals }>()
   const stop = (signal: NodeJS.Signals) => {
-    if (++stops === 1) first.resolve(signal)
-    else second.abort()
+    passOn(signal)
+    if (stopping.signal.aborted) return second.abort()
+    first.resolve({ signal })
+    stopping.abort()
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
@@ -119,12 +177,29 @@ function listenToSignals(): Signals {
     hungUp = true
     stop(signal)
   }
-  process.on('SIGHUP', process.stderr.isTTY ? closed : () => reload())
+  const reloadAll = (signal: NodeJS.Signals) => {
+    passOn(signal)
+    reload()
+  }
+  process.on('SIGHUP', process.stderr.isTTY ? closed : reloadAll)
+  process.on('SIGUSR2', (signal) => {
+    passOn(signal)
+    isRestartWanted = true
+    restart?.()
+  })
   return {
     firstStop: first.promise,
+    stopping: stopping.signal,
     secondStop: second.signal,
     onReload: (callback) => {
       reload = callback
+    },
+    onRestart: (callback) => {
+      restart = callback
+      if (isRestartWanted) restart()
+    },
+    passOn: (callback) => {
+      passOn = callback
     },
     endOfHangUp: () => {
       if (!hungUp) return
@@ -134,24 +209,36 @@ function listenToSignals(): Signals {
   }
 }
 
+interface Controlled {
+  readonly gateway: Gateway
+  readonly reload: Reloader['reload']
+  readonly handOver: HandOver
+  readonly start: StartedWith
+}
+
 /** Without the socket nobody can list or kill sessions, but people can work: only a configured one must open. */
 async function openControlSocket(
   config: Config,
-  gateway: Gateway,
-  reloader: Reloader,
+  { gateway, reload, handOver, start: { version, inheritance } }: Controlled,
   log: Logger,
 ): Promise<Control | undefined> {
   const startedAt = Date.now()
   const hostKeys = gateway.hostKeys.map(publicLine)
+  const handlers: ControlHandlers = {
+    status: () => ({
+      ...{ pid: process.pid, startedAt, hostKeys, version },
+      ...(handOver.isDraining ? { endpoints: [], isDraining: true } : { endpoints: gateway.endpoints }),
+    }),
+    sessions: (options) => gateway.registry.list(options),
+    connections: () => gateway.connections.list(),
+    kill: (id) => gateway.kill('session', id),
+    killConnection: (id) => gateway.kill('connection', id),
+    reload,
+    restart: () => handOver.restart(),
+    drain: () => handOver.drain(),
+  }
   try {
-    const control = await openControl(config.controlSocket, {
-      status: () => ({ pid: process.pid, startedAt, endpoints: gateway.endpoints, hostKeys }),
-      sessions: (options) => gateway.registry.list(options),
-      connections: () => gateway.connections.list(),
-      kill: (id) => gateway.kill('session', id),
-      killConnection: (id) => gateway.kill('connection', id),
-      reload: () => reloader.reload(),
-    })
+    const control = await openControl(config.controlSocket, handlers, inheritance.isSuccessor)
     log.debug({ path: control.path }, 'control socket')
     return control
   } catch (error) {
@@ -164,12 +251,18 @@ async function openControlSocket(
   }
 }
 
-async function announce(gateway: Gateway, config: Config, knownHosts: string | undefined, log: Logger): Promise<void> {
+async function announce(
+  gateway: Gateway,
+  config: Config,
+  knownHosts: string | undefined,
+  { sockets }: Inheritance,
+  log: Logger,
+): Promise<void> {
   for (const { type, fingerprint, file } of gateway.hostKeys) log.info({ type, fingerprint, file }, 'host key')
   for (const [index, { address, port }] of gateway.endpoints.entries()) {
     log.info({ host: address, port }, 'listening')
     const wanted = config.listen[index]?.port
-    if (wanted !== undefined && wanted !== 0 && wanted !== port) {
+    if (sockets.length === 0 && wanted !== undefined && wanted !== 0 && wanted !== port) {
       const who = await whoListens(wanted)
       log.warn({ wanted, port }, `${who} has the usual port: listening at the next one that is free`)
     }

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts'
 import { allSessions, reloadGateways } from '../control/client.ts'
 import type { ControlReload, SessionRow } from '../control/protocol.ts'
 import { bytes, span, when } from './amounts.ts'
-import { gatewayName, noneOf } from './gateway-name.ts'
+import { gatewayColumns, gatewayName, noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
 
 export interface SessionsOptions {
@@ -25,7 +25,7 @@ export async function printSessions(config: Config, options: SessionsOptions): P
   if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
   return rows.length === 0
     ? noneOf('sessions', gateways)
-    : table(options.all ? [...COLUMNS, ...TIMES] : COLUMNS, rows, terminalWidth())
+    : table([...COLUMNS, ...(options.all ? TIMES : []), ...gatewayColumns(gateways)], rows, terminalWidth())
 }
 
 export async function reload(config: Config): Promise<string> {

@@ -41,6 +41,14 @@ const proxyProtocol = z.strictObject({
     ),
 })
 
+const drain = z.strictObject({
+  limit: duration()
+    .prefault('none')
+    .describe(
+      'How long it goes on with the connections that it has; then it stops as after SIGTERM. none: until they end, as with sshd.',
+    ),
+})
+
 export const configSchema = z.strictObject({
   listen: z
     .array(listen)
@@ -150,6 +158,7 @@ export const configSchema = z.strictObject({
     .describe(
       'After SIGTERM running sessions have this time to end, and no new ones begin; a second SIGTERM ends all.',
     ),
+  drain: drain.prefault({}).describe('Of a gateway that has handed over to a new one (`hatchway restart`).'),
   log: log.prefault({}).describe('The log.'),
   metrics: metrics
     .prefault({})

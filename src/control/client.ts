@@ -7,16 +7,22 @@ import { PROGRAM_NAME } from '../base/program-name.ts'
 import { CliFailure } from './cli-failure.ts'
 import {
   type ControlConnections,
+  type ControlDrain,
   type ControlReload,
+  type ControlRestart,
   type ControlSessions,
   connectionsAnswer,
+  drainAnswer,
   killAnswer,
   reloadAnswer,
+  restartAnswer,
   sessionsAnswer,
 } from './protocol.ts'
 import { controlDirectories, controlSockets, gatewayBehind, UNIT_SOCKET } from './sockets.ts'
 
 const ANSWER_MS = 5_000
+/** A new gateway is started meanwhile, perhaps beside an engine that hangs. */
+const RESTART_MS = 75_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 /** Which gateway answered: to ask that one again. */
@@ -55,19 +61,30 @@ export async function reloadGateways(configured: string | undefined): Promise<Co
   return ask(configured, 'POST', '/reload', reloadAnswer, toStderr)
 }
 
+/** @throws CliFailure when no gateway answers */
+export async function restartGateways(configured: string | undefined): Promise<ControlRestart[]> {
+  return ask(configured, 'POST', '/restart', restartAnswer, toStderr, RESTART_MS)
+}
+
+/** @throws CliFailure when no gateway answers */
+export async function drainGateways(configured: string | undefined): Promise<ControlDrain[]> {
+  return ask(configured, 'POST', '/drain', drainAnswer, toStderr)
+}
+
 async function ask<T>(
   configured: string | undefined,
   method: string,
   path: string,
   schema: z.ZodType<T>,
   warn: Warn,
+  answerMs = ANSWER_MS,
 ): Promise<(T & FromSocket)[]> {
   const answers: (T & FromSocket)[] = []
   const failures: CliFailure[] = []
   let isUnit = false
   const one = async (socket: string) => {
     try {
-      const answer = await call(socket, method, path, configured === undefined)
+      const answer = await call(socket, method, path, { answerMs, tidies: socket !== (configured ?? UNIT_SOCKET) })
       if (answer === NOT_YOURS) isUnit = true
       else if (answer !== undefined) answers.push({ ...read(answer, schema), socket })
     } catch (error) {
@@ -79,13 +96,19 @@ async function ask<T>(
   const sentences = failures.map(({ message }) => message)
   if (answers.length > 0) {
     for (const sentence of sentences) warn(sentence)
-    return answers.sort((a, b) => (a.socket < b.socket ? -1 : 1))
+    return eachOnce(answers.sort((a, b) => (a.socket < b.socket ? -1 : 1)))
   }
   if (failures.length > 0) throw new CliFailure(sentences.join('; '), 1, { cause: failures[0]?.cause })
   if (isUnit)
     throw new CliFailure('no gateway of yours is running, but one of the system’s unit: sudo hatchway, or as its user')
   const where = configured ?? [...controlDirectories(), UNIT_SOCKET].join(', ')
   throw new CliFailure(`no gateway of yours is running (looked in ${where}): ${PROGRAM_NAME} serve`)
+}
+
+/** A gateway that is handing over has two names for its socket. */
+function eachOnce<T>(answers: readonly T[]): T[] {
+  const pids = answers.map((answer) => (answer instanceof Object ? Reflect.get(answer, 'pid') : undefined))
+  return answers.filter((_, index) => pids[index] === undefined || pids.indexOf(pids[index]) === index)
 }
 
 /** @throws Error */
@@ -115,9 +138,14 @@ const NOT_YOURS = Symbol('not yours')
  *
  * @throws Error what is to be said of the gateway
  */
-function call(socketPath: string, method: string, path: string, tidy: boolean): Promise<unknown> {
+function call(
+  socketPath: string,
+  method: string,
+  path: string,
+  { answerMs, tidies }: { readonly answerMs: number; readonly tidies: boolean },
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: ANSWER_MS, agent: false }, (response) => {
+    const outgoing = request({ socketPath, method, path, timeout: answerMs, agent: false }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -128,14 +156,14 @@ function call(socketPath: string, method: string, path: string, tidy: boolean): 
       response.on('error', reject)
       response.on('end', () => resolve(parsed(Buffer.concat(chunks).toString('utf8'))))
     })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${ANSWER_MS / 1000} s`)))
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${answerMs / 1000} s`)))
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return resolve(undefined)
       if (error.code === 'ECONNREFUSED') {
-        if (tidy && socketPath !== UNIT_SOCKET) remove(socketPath)
+        if (tidies) remove(socketPath)
         return resolve(undefined)
       }
-      if (error.code === 'EACCES' && tidy && socketPath === UNIT_SOCKET) return resolve(NOT_YOURS)
+      if (error.code === 'EACCES' && !tidies && socketPath === UNIT_SOCKET) return resolve(NOT_YOURS)
       if (error.code === undefined) return reject(error)
       const why = error.code === 'EACCES' ? 'belongs to somebody else' : `cannot be asked: ${error.message}`
       reject(new Error(why, { cause: error }))

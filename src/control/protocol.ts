@@ -62,6 +62,10 @@ const statusAnswer = z.object({
   endpoints: z.array(endpoint).readonly(),
   /** "ssh-ed25519 AAAA...": which gateway it is, to who has these pinned. */
   hostKeys: z.array(z.string()).readonly().default([]),
+  /** Of the program that it runs, whatever its files are now. */
+  version: z.string().optional(),
+  /** It takes no new connections, and ends with those that it has. */
+  isDraining: z.boolean().optional(),
 })
 
 /** GET /sessions */
@@ -85,12 +89,29 @@ export const reloadAnswer = statusAnswer.extend({
   ended: z.number(),
 })
 
+/** POST /restart */
+export const restartAnswer = statusAnswer.extend({
+  /** The gateway that took over. Absent: this one goes on, or had handed over before. */
+  successor: z.object({ pid: z.number(), version: z.string() }).optional(),
+  /** Why this gateway goes on. */
+  problem: z.string().optional(),
+  /** That go on in this one. */
+  open: z.number(),
+})
+
+/** POST /drain */
+export const drainAnswer = statusAnswer.extend({ open: z.number() })
+
 export type ControlStatus = Readonly<z.output<typeof statusAnswer>>
 export type ControlSessions = Readonly<z.output<typeof sessionsAnswer>>
 export type ControlConnections = Readonly<z.output<typeof connectionsAnswer>>
 export type ControlKill = Readonly<z.output<typeof killAnswer>>
 export type ControlReload = Readonly<z.output<typeof reloadAnswer>>
+export type ControlRestart = Readonly<z.output<typeof restartAnswer>>
+export type ControlDrain = Readonly<z.output<typeof drainAnswer>>
 /** What a reload did; the answer also says whose it is. */
 export type ReloadOutcome = Omit<ControlReload, keyof ControlStatus>
+export type RestartOutcome = Omit<ControlRestart, keyof ControlStatus>
+export type DrainOutcome = Omit<ControlDrain, keyof ControlStatus>
 export type SessionRow = ControlSessions['sessions'][number]
 export type ConnectionRow = ControlConnections['connections'][number]

@@ -14,8 +14,8 @@ export interface DrainingEvent {
   readonly sessions: number
   /** How long they may take. */
   readonly graceMs: number
-  /** What asked for it: "SIGTERM". */
-  readonly signal: NodeJS.Signals
+  /** What asked for it: "SIGTERM". Absent: `drain.limit` of a gateway that has handed over. */
+  readonly signal?: NodeJS.Signals
 }
 
 /** What was done to a file over SFTP. Only where a reader asks for it: an upload of a tree makes thousands. */

@@ -172,7 +172,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       return undefined
     case 'draining': {
       const { sessions, graceMs, signal } = event
-      return { level: 'info', msg: 'draining', sessions, graceMs, signal }
+      return { level: 'info', msg: 'draining', sessions, graceMs, ...(signal !== undefined && { signal }) }
     }
   }
 }

@@ -5,13 +5,14 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { deferred } from '../lifetime/deferred.ts'
+import { onAbort } from '../lifetime/on-abort.ts'
 import { plainAddress } from '../net/address.ts'
 import { Admission, type AdmissionPlace, type Drop } from './admission.ts'
 import { createOffer } from './algorithms.ts'
 import { type Approach, type Arrival, ArrivalError } from './arrival.ts'
 import { Budgets } from './budget.ts'
 import type { Carried, Endpoint } from './connection.ts'
-import { shortageOf } from './descriptors.ts'
+import { descriptorOf, shortageOf } from './descriptors.ts'
 import { ExchangeShares } from './exchange-share.ts'
 import { parseHostKeys } from './hostkeys.ts'
 import { createLastWords } from './last-words.ts'
@@ -31,12 +32,18 @@ const MAX_TIME_MS = 2 ** 31 - 1
 export interface SshServer<Identity> {
   /** May be called several times. Rejects with the error of the bind. */
   listen(host: string, port: number): Promise<Endpoint>
+  /** The same on a socket that listens already, by its descriptor. */
+  adopt(descriptor: number): Promise<Endpoint>
+  /** Of the sockets that it listens on. @throws Error where node does not tell */
+  descriptors(): number[]
   /** Serve one connection over any byte stream: stdin and stdout, a forwarded channel. Resolves at its end: it had logged in. */
   inject(stream: Duplex, remote: Endpoint, local: Endpoint, carried?: Carried<Identity>): Promise<boolean>
   /** Connections alive now, also those not yet authenticated. */
   connections(): number
   /** Key exchanges before a login that wait for their turn. */
   exchangesWaiting(): number
+  /** Resolves with true once there is none any more, with false when the signal aborts before. */
+  idle(signal: AbortSignal): Promise<boolean>
   /** Stop listening; what is connected stays. Idempotent. */
   close(): Promise<void>
   disconnectAll(message: string): void
@@ -52,6 +59,9 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   const exchangeShares = new ExchangeShares()
   const listeners = new Set<Server>()
   const connections = new Set<ServerConnection>()
+  /** Those that have not come to SSH yet. */
+  let approaching = 0
+  const whenIdle = new Set<() => void>()
   const admission = new Admission(options.limits, (penalty) => server.observe({ type: 'penalty', ...penalty }))
   const sayLastWords = createLastWords()
   const budgets = new Budgets(options.maxBytesPerIdentity)
@@ -80,7 +90,15 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       drop(arrival, place)
       return
     }
-    void approachAndServe(approach, arrival, place)
+    approaching++
+    void approachAndServe(approach, arrival, place).finally(() => {
+      approaching--
+      tellIdle()
+    })
+  }
+
+  function tellIdle(): void {
+    if (connections.size + approaching === 0) for (const idle of [...whenIdle]) idle()
   }
 
   async function approachAndServe(approach: Approach, arrival: Arrival, place: AdmissionPlace): Promise<void> {
@@ -168,6 +186,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
       ended: (loggedIn) => {
         connections.delete(connection)
         over?.(loggedIn)
+        tellIdle()
       },
     })
     connections.add(connection)
@@ -175,24 +194,40 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
     stream.resume()
   }
 
+  function listenOn(where: { host: string; port: number } | { fd: number }): Promise<Endpoint> {
+    return new Promise((resolve, reject) => {
+      const listener = createServer({ noDelay: true }, accept)
+      listener.once('error', reject)
+      listener.listen(where, () => {
+        listener.off('error', reject)
+        // accept(2) fails for want of memory: the next one may work.
+        listener.on('error', (error) => server.observe({ type: 'drop', reason: 'accept', detail: error.message }))
+        listeners.add(listener)
+        const address = listener.address()
+        if (address === null || typeof address === 'string') return reject(new Error('not a TCP address'))
+        resolve({ address: address.address, port: address.port })
+      })
+    })
+  }
+
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        const listener = createServer({ noDelay: true }, accept)
-        listener.once('error', reject)
-        listener.listen(port, host, () => {
-          listener.off('error', reject)
-          // accept(2) fails for want of memory: the next one may work.
-          listener.on('error', (error) => server.observe({ type: 'drop', reason: 'accept', detail: error.message }))
-          listeners.add(listener)
-          const address = listener.address()
-          if (address === null || typeof address === 'string') return reject(new Error('not a TCP address'))
-          resolve({ address: address.address, port: address.port })
-        })
-      }),
+    listen: (host, port) => listenOn({ host, port }),
+    adopt: (descriptor) => listenOn({ fd: descriptor }),
+    descriptors: () => [...listeners].map(descriptorOf),
     inject,
     connections: () => connections.size,
     exchangesWaiting: () => exchanges.waiting,
+    idle(signal) {
+      if (connections.size + approaching === 0) return Promise.resolve(true)
+      const { promise, resolve } = deferred<boolean>()
+      const idle = () => resolve(true)
+      whenIdle.add(idle)
+      const remove = onAbort(signal, () => resolve(false))
+      return promise.finally(() => {
+        whenIdle.delete(idle)
+        remove()
+      })
+    },
     close: async () => {
       // Not the callback of close(): it waits for the connections.
       for (const listener of listeners) listener.close()

@@ -84,6 +84,8 @@ describe('what is offered', () => {
       kill: () => false,
       killConnection: () => false,
       reload: async () => ({ keys: 0, problems: [], restart: [], ended: 0 }),
+      restart: async () => ({ open: 0 }),
+      drain: async () => ({ open: 0 }),
     })
     try {
       expect(await complete('kill', '--control-socket', path, 'c0')).toEqual(['c0ffee01'])

@@ -37,6 +37,8 @@ function handlers(): ControlHandlers {
     kill: (id) => registry.kill(id),
     killConnection: (id) => connections.kill(id),
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
+    restart: async () => ({ open: 0 }),
+    drain: async () => ({ open: 0 }),
   }
 }
 

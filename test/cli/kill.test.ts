@@ -54,6 +54,8 @@ beforeEach(async () => {
     kill: one(['aa11', 'bb']),
     killConnection: one(connections.map(({ connectionId }) => connectionId)),
     reload: () => Promise.reject(new Error('not in these tests')),
+    restart: () => Promise.reject(new Error('not in these tests')),
+    drain: () => Promise.reject(new Error('not in these tests')),
   })
 })
 afterEach(async () => {

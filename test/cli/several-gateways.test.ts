@@ -72,6 +72,8 @@ async function healthy(name: string, sessions: readonly unknown[] = [SESSION]) {
     kill: (id) => id === SESSION.id,
     killConnection: (id) => id === CONNECTION.connectionId,
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
+    restart: async () => ({ open: 0 }),
+    drain: async () => ({ open: 0 }),
   })
   closes.push(() => control.close())
 }

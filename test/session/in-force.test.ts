@@ -71,6 +71,7 @@ const FIXED: Record<keyof FixedConfig, unknown> = {
   banner: '/etc/issue',
   controlSocket: '/run/hatchway.sock',
   shutdownGrace: '5s',
+  drain: { limit: '1h' },
   log: { level: 'debug' },
   metrics: { listen: '127.0.0.1:9464' },
 }

@@ -8,7 +8,15 @@ export function registerServe(program: Command): void {
     .option('--listen <host:port>', 'address to listen on (repeatable)', collect)
     .addOption(socketOption())
     .action(async (flags: ConfigFlags) => {
-      const [{ serve }, { configFrom }] = await Promise.all([import('../serve.ts'), import('../flags.ts')])
-      exit(await serve(configFrom(flags)))
+      const { takeInheritance } = await import('../../process/inheritance.ts')
+      const inheritance = takeInheritance(process.env)
+      try {
+        const [{ serve }, { configFrom }] = await Promise.all([import('../serve.ts'), import('../flags.ts')])
+        exit(await serve(configFrom(flags), { inheritance, version: program.version() ?? '' }))
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error)
+        await inheritance.say({ pid: process.pid, state: 'failed', message })
+        throw error
+      }
     })
 }

@@ -1,4 +1,4 @@
-/** The command lines of `hatchway sessions`, `connections`, `kill` and `reload`; what they do is loaded when they run. */
+/** The command lines of `hatchway sessions`, `connections`, `kill`, `reload`, `restart` and `drain`; what they do is loaded when they run. */
 import type { Command } from 'commander'
 import type { ConfigFlags } from '../flags.ts'
 import { collect, configOption, jsonOption, print, show, socketOption, watchOption } from './options.ts'
@@ -71,5 +71,29 @@ export function registerReload(program: Command): void {
     .action(async (flags: ConfigFlags) => {
       const [{ reload }, { configFrom }] = await Promise.all([import('../sessions.ts'), import('../flags.ts')])
       print(await reload(configFrom(flags).config))
+    })
+}
+
+export function registerRestart(program: Command): void {
+  program
+    .command('restart')
+    .description('have new gateways take over from your running ones, which go on with their connections')
+    .addOption(configOption())
+    .addOption(socketOption())
+    .action(async (flags: ConfigFlags) => {
+      const [{ restart }, { configFrom }] = await Promise.all([import('../restart.ts'), import('../flags.ts')])
+      await restart(configFrom(flags).config, print)
+    })
+}
+
+export function registerDrain(program: Command): void {
+  program
+    .command('drain')
+    .description('have your running gateways take no new connections, and end with those that they have')
+    .addOption(configOption())
+    .addOption(socketOption())
+    .action(async (flags: ConfigFlags) => {
+      const [{ drain }, { configFrom }] = await Promise.all([import('../restart.ts'), import('../flags.ts')])
+      await drain(configFrom(flags).config, print)
     })
 }

@@ -1,20 +1,35 @@
 /** What watches the gateway from outside: /metrics, /healthz and /readyz, at the place that the configuration names. */
+import { setTimeout as later } from 'node:timers/promises'
 import type { MetricsPlace } from '../../config/values.ts'
+import { deadline } from '../../lifetime/deadline.ts'
 import type { Logger } from '../log.ts'
 import type { Readiness } from '../readiness.ts'
 import { type Metrics, type MetricsSources, openMetrics } from './metrics.ts'
-import { openWatchServer, type WatchAnswer } from './watch-server.ts'
+import { openWatchServer, type WatchAnswer, type WatchServer } from './watch-server.ts'
 
 export interface Watch extends Pick<Metrics, 'read' | 'meterCall' | 'times' | 'delivered'> {
-  /** "127.0.0.1:9464" */
-  readonly place: string
   /** Until then what the sources know is 0. */
   from(sources: Omit<MetricsSources, 'findings'>): void
+  /** Another gateway answers from now on; what is counted here is asked for by nobody. */
+  leave(): Promise<void>
   close(): Promise<void>
 }
 
-/** @throws HatchwayError CONFIG_INVALID */
-export async function openWatch(listen: MetricsPlace, readiness: Readiness, log: Logger): Promise<Watch> {
+/** How often a successor looks whether the place is free. */
+const AGAIN_MS = 100
+/** Longer than a hand-over may take; who listens there then is another program. */
+const TAKE_OVER_MS = 90_000
+
+/**
+ * @param takesOver the gateway before has the place until this one is ready, which does not wait for it
+ * @throws HatchwayError CONFIG_INVALID
+ */
+export async function openWatch(
+  listen: MetricsPlace,
+  readiness: Readiness,
+  log: Logger,
+  takesOver = false,
+): Promise<Watch> {
   const metrics = await openMetrics()
   const routes = {
     '/metrics': (accept: string) => {
@@ -25,22 +40,50 @@ export async function openWatch(listen: MetricsPlace, readiness: Readiness, log:
     '/healthz': () => ({ status: 200, body: 'ok\n' }),
     '/readyz': () => readyAnswer(readiness),
   }
-  try {
-    const failed = (error: unknown) => log.error({ err: error }, 'what watches the gateway could not be answered')
-    const { place, close } = await openWatchServer(listen, routes, failed)
-    log.info({ listen: place }, 'serving /metrics, /healthz and /readyz')
-    return {
-      ...metrics,
-      place,
-      from: (sources) => metrics.watch({ ...sources, findings: readiness.known }),
-      async close() {
-        await close()
-        metrics.close()
-      },
+  const failed = (error: unknown) => log.error({ err: error }, 'what watches the gateway could not be answered')
+  const closed = new AbortController()
+
+  async function open(): Promise<WatchServer> {
+    const server = await openWatchServer(listen, routes, failed)
+    log.info({ listen: server.place }, 'serving /metrics, /healthz and /readyz')
+    return server
+  }
+
+  async function openOnceFree(): Promise<WatchServer> {
+    const patience = deadline(TAKE_OVER_MS, closed.signal)
+    for (;;) {
+      try {
+        return await open()
+      } catch (error) {
+        await later(AGAIN_MS, undefined, { signal: patience, ref: false }).catch(() => {
+          throw error
+        })
+      }
     }
-  } catch (error) {
-    metrics.close()
-    throw error
+  }
+
+  const opening = takesOver ? openOnceFree() : open()
+  async function leave(): Promise<void> {
+    closed.abort()
+    await opening.then((server) => server.close()).catch(() => {})
+  }
+  if (takesOver)
+    opening.catch((error: unknown) => {
+      if (!closed.signal.aborted) log.error({ err: error }, 'nothing can watch the gateway: its place is taken')
+    })
+  else
+    await opening.catch((error: unknown) => {
+      metrics.close()
+      throw error
+    })
+  return {
+    ...metrics,
+    from: (sources) => metrics.watch({ ...sources, findings: readiness.known }),
+    leave,
+    async close() {
+      await leave()
+      metrics.close()
+    },
   }
 }
 
