@@ -20,11 +20,11 @@ import { Containers } from './container/containers.ts'
 import { createStarter } from './container/lifecycle/starter.ts'
 import { createPlainRoad } from './container/plain.ts'
 import { createMadeContainers } from './container/templates/template-containers.ts'
-import { engineAdvice } from './engine/advice.ts'
+import { adviceOn } from './engine/advice.ts'
 import { engineAnswers } from './engine/answers.ts'
-import { openEngine } from './engine/choose.ts'
 import type { Engine } from './engine/engine.ts'
 import { createMeteredEngine } from './engine/metered.ts'
+import { openEngines } from './engine/open.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
@@ -40,7 +40,7 @@ import { createAdmit } from './session/admit.ts'
 import { type ConnectionDependencies, createConnections } from './session/connection.ts'
 import { ConnectionRegistry } from './session/connection-registry.ts'
 import { createDestinations, type Led } from './session/destination.ts'
-import { createEngineWatch } from './session/engine-watch.ts'
+import { createEngineWatch, engineNotices } from './session/engine-watch.ts'
 import { createAnswers } from './session/gateway-command.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
 import { readMotd } from './session/motd.ts'
@@ -153,11 +153,12 @@ async function openGateway(
     }),
   })
   const stopped = openRounds(scope, inForce.review, log)
-  const watch = createEngineWatch(engine, () => engineAdvice(config.engine, engine.endpoint), log, stopped)
+  const watch = createEngineWatch(engine, (one) => adviceOn(config, one), log, stopped)
   inside.containers
     .follow(stopped, (event) => {
       watch.heard(event)
-      if (event.type === 'lost') registry.tellAll(ENGINE_WENT)
+      if (event.type !== 'lost') return
+      registry.tellAll(ENGINE_WENT, ({ container }) => container.engine === event.engine)
     })
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void watch.begin()
@@ -215,7 +216,7 @@ type Ground = Awaited<ReturnType<typeof openGround>>
 /** What everything else stands on: the engine, and what is read from files. At the same time: `hatchway stdio` is waited for. */
 async function openGround(scope: Scope, config: Config, watching: Watch | undefined, log: Logger) {
   const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
-    openEngine({ ...config.engine, lazy: true }, limit).then((engine) => {
+    openEngines(config, limit, { lazy: true, notice: engineNotices(log) }).then((engine) => {
       scope.add(engine, () => engine.close())
       return watching ? createMeteredEngine(engine, watching.meterCall) : engine
     }),

@@ -124,7 +124,7 @@ test('only one module loads ssh2, only the choice of an engine names a driver', 
       drivers.push(name)
   }
   expect(loads.filter((name) => !name.startsWith('ssh/'))).toEqual([])
-  expect(drivers).toEqual(['engine/choose.ts'])
+  expect(drivers).toEqual(['engine/choose.ts', 'engine/kinds.ts'])
 })
 
 /** What is read before a gateway listens, and by commands that end soon. */

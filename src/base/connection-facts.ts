@@ -46,6 +46,11 @@ export function containerFacts({ id, name, image, engine }: ContainerFacts): Con
   return { id, name, ...(image !== undefined && { image }), ...(engine !== undefined && { engine }) }
 }
 
+/** Of a line of the log. */
+export function placeFields({ name, engine }: Pick<ContainerFacts, 'name' | 'engine'>) {
+  return { container: name, ...(engine !== undefined && { engine }) }
+}
+
 /** Keys of one connection whose refusal has a line at info: an agent's. Of the others the last line has their number. */
 export const LOUD_KEYS = 6
 

@@ -18,6 +18,7 @@ import type { KeyPath } from '../config/layers.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { chooseEngine } from '../engine/choose.ts'
+import { choiceOf } from '../engine/kinds.ts'
 import type { Logger } from '../observe/log.ts'
 import { openExternal } from '../policy/open-external.ts'
 import { openPeople } from '../session/people.ts'
@@ -49,6 +50,12 @@ export async function checkStart({ config, where }: LoadedConfig): Promise<Start
     attempt(['hostKeys'], complaints, () => checkHostKeys(config, complaints)),
     attempt([], complaints, () => checkPeople(config, complaints, log)),
     attempt(['engine'], complaints, () => chooseEngine(config.engine)),
+    ...Object.entries(config.engines ?? {}).map(([name, settings]) =>
+      attempt(['engines', name], complaints, async () => {
+        const choice = choiceOf(name, settings)
+        if (choice) await chooseEngine(choice)
+      }),
+    ),
     attempt(['authorization'], complaints, async () => {
       openExternal(config.authorization, { acceptEnv: [], engine: { endpoint: '' } }, log)
     }),

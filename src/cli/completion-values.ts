@@ -4,7 +4,7 @@ import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
 import { allConnections, allSessions } from '../control/client.ts'
 import type { ConnectionRow } from '../control/protocol.ts'
-import { openEngine } from '../engine/choose.ts'
+import { openEngines } from '../engine/open.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { configFrom } from './flags.ts'
 
@@ -106,9 +106,9 @@ function configOf(words: readonly string[]): Config {
   return configFrom({ ...after('--config'), ...after('--engine'), ...after('--control-socket') }).config
 }
 
-async function containers({ engine: settings }: Config): Promise<Suggestion[]> {
+async function containers(config: Config): Promise<Suggestion[]> {
   const signal = deadline(ENGINE_MS)
-  const engine = await openEngine(settings, signal)
+  const engine = await openEngines(config, signal)
   try {
     return (await engine.list(signal)).map(({ name, status, state }) => ({
       value: name,

@@ -1,7 +1,9 @@
 /** `hatchway connections`: every login to the running gateways of this user, and what each is used for. */
+
 import type { Config } from '../config/schema.ts'
 import { allConnections } from '../control/client.ts'
 import type { ConnectionRow } from '../control/protocol.ts'
+import { fullName } from '../engine/ref.ts'
 import { bytes, SINCE_WIDTH, since, span } from './amounts.ts'
 import { gatewayColumns, noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
@@ -28,7 +30,7 @@ const COLUMNS: readonly Column<ConnectionRow>[] = [
   { head: 'ID', cell: (row) => row.connectionId.slice(0, 12), keep: true },
   { head: 'WHO', cell: (row) => row.identity.name },
   { head: 'LOGIN', cell: (row) => row.login },
-  { head: 'CONTAINER', cell: (row) => row.container?.name ?? '', keep: true },
+  { head: 'CONTAINER', cell: (row) => (row.container ? fullName(row.container) : ''), keep: true },
   { head: 'FROM', cell: (row) => row.remote.address },
   { head: 'SINCE', cell: (row) => since(row.connectedAt), least: SINCE_WIDTH },
   { head: 'IDLE', cell: (row) => span(Date.now() - row.activeAt) },

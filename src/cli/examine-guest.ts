@@ -8,8 +8,8 @@ import type { Config } from '../config/schema.ts'
 import { Containers } from '../container/containers.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
 import { parseRoute } from '../container/route.ts'
-import { openEngine } from '../engine/choose.ts'
 import { engineLimit } from '../engine/messages.ts'
+import { openEngines } from '../engine/open.ts'
 import { createGuestPool } from '../guest/pool.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import type { Finding } from './finding.ts'
@@ -25,7 +25,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
   // A folder of its own: two processes must not share a running gateway's journal and socket.
   const stateFolder = await mkdtemp(join(tmpdir(), 'hatchway-doctor-'))
   try {
-    const engine = await openEngine(config.engine, signal)
+    const engine = await openEngines(config, signal)
     const silent = { info() {}, warn() {} }
     const mode = config.guest === 'off' ? 'auto' : config.guest
     const mounted = config.guestMount === undefined ? {} : { mountedAt: config.guestMount }

@@ -133,14 +133,15 @@ export function bindingAdvice(node: string): string {
 }
 
 /** Only terminals of the cli engine need it, and only where the guest helper does not run. */
-async function pty({ engine }: Config): Promise<Finding> {
+async function pty({ engine, engines = {} }: Config): Promise<Finding> {
   const check = 'node-pty'
   try {
     await import('node-pty')
     return { check, state: 'ok', found: 'loads' }
   } catch (error) {
     const missing = isErrno(error, 'ERR_MODULE_NOT_FOUND')
-    if (missing && engine.kind !== 'cli') return { check, state: 'ok', found: 'not installed, and not needed' }
+    const kinds = [engine, ...Object.values(engines)].map(({ kind }) => kind)
+    if (missing && !kinds.includes('cli')) return { check, state: 'ok', found: 'not installed, and not needed' }
     const found = missing ? 'not installed' : `does not load: ${messageOf(error).split('\n')[0]}`
     const step = missing ? 'npm install node-pty@1.1.0` beside hatchway' : 'npm rebuild node-pty`'
     const advice = `install a C++ compiler and make, then \`${step}: for terminals of the cli engine without the guest helper`

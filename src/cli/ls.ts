@@ -1,9 +1,9 @@
 /** `hatchway ls`: lists the containers. */
 import type { Config } from '../config/schema.ts'
 import { LABELS } from '../container/templates/template.ts'
-import { openEngine } from '../engine/choose.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
-import { engineLimit } from '../engine/messages.ts'
+import { engineLimit, withReason } from '../engine/messages.ts'
+import { openEngines } from '../engine/open.ts'
 import { shortId } from '../engine/ref.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { portList } from './ports.ts'
@@ -21,9 +21,11 @@ export interface LsOptions {
 
 export async function ls(config: Config, options: LsOptions): Promise<string> {
   const signal = deadline(engineLimit('listing containers', ENGINE_MS))
-  const engine = await openEngine(config.engine, signal)
+  const engine = await openEngines(config, signal)
   try {
     const containers = await engine.list(signal)
+    for (const { error } of engine.parts?.unanswered() ?? [])
+      process.stderr.write(`hatchway: ${withReason(error).message}\n`)
     const rows = containers.filter(({ state }) => !options.running || state === 'running').map(lsRow)
     rows.sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || (a.name < b.name ? -1 : 1))
     if (options.json) return `${JSON.stringify(rows, null, 2)}\n`
@@ -41,10 +43,11 @@ export function lsTable(rows: readonly LsRow[], wide: boolean, width: number | u
 }
 
 export function lsRow(container: ContainerSummary) {
-  const { name, id, image, state, status, createdAt, labels, mounts } = container
+  const { name, id, engine, image, state, status, createdAt, labels, mounts } = container
   const owner = labels[LABELS.owner] === undefined ? undefined : labels[LABELS.ownerName]
   return {
     name,
+    ...(engine !== undefined && { engine }),
     id,
     // Of one that was made from a template: whom it was made for.
     ...(owner !== undefined && { owner }),
@@ -61,6 +64,7 @@ export function lsRow(container: ContainerSummary) {
 
 const COLUMNS: readonly Column<LsRow>[] = [
   { head: 'NAME', cell: (row) => row.name, keep: true },
+  { head: 'ENGINE', cell: (row) => row.engine ?? '', least: 6 },
   { head: 'STATE', cell: (row) => row.status || row.state, least: 8 },
   { head: 'OWNER', cell: (row) => row.owner ?? '', least: 6 },
   { head: 'IMAGE', cell: (row) => row.image, least: 8 },

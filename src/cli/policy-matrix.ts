@@ -3,7 +3,8 @@ import type { Identity } from '../auth/identity.ts'
 import type { Rule } from '../config/rules.ts'
 import type { Config } from '../config/schema.ts'
 import { planContainer, plannedContainer } from '../container/templates/template.ts'
-import type { ContainerSummary } from '../engine/engine.ts'
+import type { ContainerSummary, EngineNaming } from '../engine/engine.ts'
+import { fullName } from '../engine/ref.ts'
 import { templateOwner } from '../policy/owner.ts'
 import { compilePolicy } from '../policy/policy.ts'
 import type { Action, Decision, Request } from '../policy/request.ts'
@@ -25,8 +26,7 @@ export interface MatrixQuestion {
   readonly config: Pick<Config, 'rules' | 'templates' | 'environment'>
   readonly identity: Identity
   readonly containers: readonly ContainerSummary[]
-  /** Where the engine is. */
-  readonly engine: string
+  readonly engine: EngineNaming
   readonly from: string
   readonly now: Date
 }
@@ -48,7 +48,7 @@ const ANYBODY = '*'
 
 export function policyMatrix(question: MatrixQuestion): MatrixRow[] {
   const { config, identity, engine } = question
-  const settings = { acceptEnv: config.environment.accept, engine: { endpoint: engine } }
+  const settings = { acceptEnv: config.environment.accept, engine }
   const exact = compilePolicy({ ...settings, rules: config.rules })
   const generous = compilePolicy({ ...settings, rules: config.rules?.map(withoutLists) })
   const origin = { connectionId: '', login: '', remote: { address: question.from, port: 0 } }
@@ -77,7 +77,7 @@ export function policyMatrix(question: MatrixQuestion): MatrixRow[] {
   }
 
   const users = usersOf(config.rules)
-  const there = question.containers.flatMap((container) => rowsOf(container.name, container, users))
+  const there = question.containers.flatMap((container) => rowsOf(fullName(container), container, users))
   const made = Object.entries(config.templates ?? {}).flatMap(([template, { user }]) => {
     const route = { template: { name: template, kind: 'fresh' } } as const
     const container = plannedContainer(planContainer(config.templates ?? {}, route, templateOwner(identity), {}))

@@ -8,9 +8,9 @@ import type { EnvInfo } from '../container/envinfo.ts'
 import { parseRoute, type Route, type TemplateRoute } from '../container/route.ts'
 import { planContainer, plannedContainer } from '../container/templates/template.ts'
 import { CliFailure } from '../control/cli-failure.ts'
-import { openEngine } from '../engine/choose.ts'
-import type { Container, ContainerSummary, Engine } from '../engine/engine.ts'
+import { type Container, type ContainerSummary, type Engine, type EngineNaming, engineNames } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
+import { openEngines } from '../engine/open.ts'
 import { type BindSettings, boundAddress } from '../forward/bind.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { externalJsonSchemas } from '../policy/external-schema.ts'
@@ -49,12 +49,12 @@ export async function explain(
   const identity = await identityNamed(config, who, options)
   const asked =
     'template' in route
-      ? await withEngine(config, async (engine) => askedOfTemplate(config, route, identity, what, engine.endpoint))
+      ? await withEngine(config, async (engine) => askedOfTemplate(config, route, identity, what, engine))
       : await withEngine(config, (engine, signal) => askedOf(config, route, login, identity, what, engine, signal))
   const origin = { connectionId: '', login, remote: { address: options.from, port: 0 } }
-  const { endpoint, ...about } = asked
+  const { engine, ...about } = asked
   const request: Request = { identity, origin, ...about }
-  const settings = { acceptEnv: config.environment.accept, engine: { endpoint }, rules: config.rules }
+  const settings = { acceptEnv: config.environment.accept, engine, rules: config.rules }
   const steps: { by: string; why: string }[] = []
   const decide = compilePolicy({ ...settings, where: (index) => where(['rules', index]) })
   const decision = decide(request, now, (by, why) => steps.push({ by, why }))
@@ -64,7 +64,7 @@ export async function explain(
     steps,
     ...(decision.allowed && isAskedBesides(config) && { note: 'authorization is asked, too' }),
     identity: { name: identity.name, groups: identity.groups, key: identity.fingerprint, source: identity.source },
-    container: { name: container.name, image: container.image, engine: endpoint },
+    container: { name: container.name, image: container.image, engine: engineNames(engine, container).join(' at ') },
     ...(user && { user: { name: user.name, uid: user.uid } }),
     action: words(action),
     from: options.from,
@@ -79,7 +79,7 @@ export async function explainAll({ config }: LoadedConfig, who: string, options:
   const identity = await identityNamed(config, who, options)
   const rows = await withEngine(config, async (engine, signal) => {
     const containers = await engine.list(signal)
-    return policyMatrix({ config, identity, containers, engine: engine.endpoint, from: options.from, now })
+    return policyMatrix({ config, identity, containers, engine, from: options.from, now })
   })
   const allowed = rows.length > 0
   if (options.json) return { allowed, text: `${JSON.stringify(rows, null, 2)}\n` }
@@ -94,7 +94,7 @@ interface Asked {
   readonly container: Container | ContainerSummary
   readonly user?: EnvInfo
   readonly action: Action
-  readonly endpoint: string
+  readonly engine: EngineNaming
 }
 
 async function askedOf(
@@ -111,7 +111,7 @@ async function askedOf(
   const containers = new Containers(engine, config.aliases)
   const container = await containers.resolve(route.container, async () => true, signal)
   const user = await containers.envInfo(container, route.user, name, signal)
-  return { container, user, action, endpoint: engine.endpoint }
+  return { container, user, action, engine }
 }
 
 /** Of a template there is no container yet: the policy is asked about the one that would be made. */
@@ -120,20 +120,17 @@ function askedOfTemplate(
   route: TemplateRoute,
   identity: Identity,
   [kind = 'create']: readonly string[],
-  endpoint: string,
+  engine: EngineNaming,
 ): Asked {
   if (kind !== 'create') throw new CliFailure(`there is no container yet: of a template only create can be asked`, 2)
   const { name: template, kind: keeping } = route.template
   const container = plannedContainer(planContainer(templates, route, templateOwner(identity), {}))
-  return { container, action: { kind, template, personal: keeping === 'personal' }, endpoint }
+  return { container, action: { kind, template, personal: keeping === 'personal' }, engine }
 }
 
-async function withEngine<T>(
-  { engine: settings }: Config,
-  work: (engine: Engine, signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+async function withEngine<T>(config: Config, work: (engine: Engine, signal: AbortSignal) => Promise<T>): Promise<T> {
   const signal = deadline(engineLimit('asking for a container', ENGINE_MS))
-  const engine = await openEngine(settings, signal)
+  const engine = await openEngines(config, signal)
   try {
     return await work(engine, signal)
   } finally {

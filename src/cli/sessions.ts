@@ -1,9 +1,11 @@
 /** `hatchway sessions` and `reload`: the running gateways of this user, and their sessions. */
+
 import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { allSessions, reloadGateways } from '../control/client.ts'
 import type { ControlReload, SessionRow } from '../control/protocol.ts'
+import { fullName } from '../engine/ref.ts'
 import { bytes, span, when } from './amounts.ts'
 import { gatewayColumns, gatewayName, noneOf } from './gateway-name.ts'
 import { type Column, table, terminalWidth } from './table.ts'
@@ -49,7 +51,7 @@ const COLUMNS: readonly Column<SessionRow>[] = [
   { head: 'ID', cell: (row) => row.id, keep: true },
   { head: 'STATE', cell: (row) => row.state },
   { head: 'WHO', cell: (row) => row.identity.name },
-  { head: 'WHERE', cell: (row) => `${row.user}@${row.container.name}` },
+  { head: 'WHERE', cell: (row) => `${row.user}@${fullName(row.container)}` },
   { head: 'WHAT', cell: (row) => (row.start === 'subsystem' ? 'sftp' : row.start) + (row.tty ? ' (tty)' : '') },
   { head: 'FROM', cell: (row) => row.remote.address },
   { head: 'IN', cell: (row) => bytes(row.bytesIn) },

@@ -1,36 +1,17 @@
 /** How containers are reached, chosen, started and made. */
 import { z } from 'zod'
+import { engine, engines } from './engines.ts'
 import { picker } from './picker.ts'
-import { duration, text } from './primitives.ts'
+import { duration } from './primitives.ts'
 import { templates } from './templates.ts'
-
-const engine = z.strictObject({
-  kind: z
-    .enum(['auto', 'docker', 'cli'])
-    .default('auto')
-    .describe(
-      'docker: the Engine API socket. cli: a docker-compatible command line. auto: the one named below, else the first that exists.',
-    ),
-  endpoint: text
-    .regex(
-      /^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/,
-      'expected unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or, with kind: cli, ssh://USER@HOST',
-    )
-    .optional()
-    .meta({
-      description:
-        'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman. With kind: cli it is given to the command line program, which may take ssh://USER@HOST as well; default: what that finds itself.',
-      examples: ['unix:///var/run/docker.sock'],
-    }),
-  cli: text.optional().meta({
-    description:
-      'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',
-    examples: ['docker'],
-  }),
-})
 
 export const containers = z.strictObject({
   engine: engine.prefault({}).describe('The container engine.'),
+  engines: engines
+    .optional()
+    .describe(
+      'Several engines, in place of `engine`, each by a name of small letters, digits and dashes (docs/engines.md). The name is a part of full names of containers: ssh dev@web.build1. The first makes what templates name no engine for.',
+    ),
   guest: z
     .enum(['auto', 'off', 'require'])
     .default('auto')

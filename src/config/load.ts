@@ -74,14 +74,39 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     },
   )
   if (!result.success) throw new ConfigError(result.error.issues.flatMap((issue) => problemsOf(issue, layers)))
+  const where = (key: KeyPath) => layers.map((layer) => layer.where(key)).findLast((found) => found !== undefined)
+  const crossed = crossProblems(result.data, where)
+  if (crossed.length > 0) throw new ConfigError(crossed)
   const config = { ...result.data, keysDirectory: result.data.keysDirectory ?? defaultKeysDirectory(env, home) }
   return {
     config,
     warnings: unknownVariables(env),
     ...(file !== undefined && { file }),
-    where: (key) => layers.map((layer) => layer.where(key)).findLast((found) => found !== undefined),
+    where,
     again: () => loadConfig({ ...sources, file }),
   }
+}
+
+/** What is wrong with keys together. */
+function crossProblems(
+  { engine, engines, templates = {} }: Pick<Config, 'engine' | 'engines' | 'templates'>,
+  where: (key: KeyPath) => string | undefined,
+): string[] {
+  const problem = (key: readonly string[], text: string) =>
+    `${where(key) ?? 'configuration'}: ${key.join('.')}: ${text}`
+  // `engine` as the example file has it says nothing.
+  const { kind, endpoint, cli } = engine
+  const isNamed = kind !== 'auto' || endpoint !== undefined || cli !== undefined
+  const both = engines !== undefined && isNamed
+  const made = Object.entries(templates).flatMap(([name, { engine }]) =>
+    engine === undefined || (engines && Object.hasOwn(engines, engine))
+      ? []
+      : [problem(['templates', name, 'engine'], 'expected one of the names under engines')],
+  )
+  return [
+    ...(both ? [problem(['engine'], 'is for one engine: name it under engines, too, or leave one out')] : []),
+    ...made,
+  ]
 }
 
 /** Nobody has chosen where the gateway listens: it is where the program itself says, or its own file as it comes. */

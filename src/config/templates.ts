@@ -32,6 +32,9 @@ const mount = z
 
 const template = z.strictObject({
   image: image.meta({ description: 'The image.', examples: ['node:22'] }),
+  engine: text
+    .optional()
+    .meta({ description: 'Which of several engines makes it. Default: the first of engines.', examples: ['build1'] }),
   command: z
     .array(value)
     .optional()

@@ -5,7 +5,8 @@
  */
 
 import { HatchwayError, isFailure, undefinedIf } from '../base/errors.ts'
-import type { Container, ContainerSummary, Engine, EngineEvent } from '../engine/engine.ts'
+import { changesNothing } from '../engine/changes-nothing.ts'
+import type { Container, ContainerSummary, Directory, Engine, EngineEvent } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
@@ -15,6 +16,7 @@ import { type EnvInfo, type Probed, probeEnvInfo } from './envinfo.ts'
 import { findContainer, notFound } from './find.ts'
 import { type ContainerHost, containerHosts } from './host-names.ts'
 import { unchanged } from './inside-file.ts'
+import { createNameIndex, type NameIndex } from './name-index.ts'
 import type { Aliases } from './names.ts'
 
 const INSPECT_TTL_MS = 2_000
@@ -25,8 +27,8 @@ const TIMEOUT_HOLDS_MS = 1_000
 /** Of one question to the engine, however many calls it takes. */
 const PROBE_MS = 15_000
 const MAX_ENTRIES = 4096
-/** Docker's actions "exec_create: sh -c ...", "archive-path", "top", ...; Podman's "exec" and "exec_died". */
-const UNCHANGING = /^(exec|archive-path|top$|resize|attach|health_status)/
+/** An answer that is out of date is looked at anew; a name that is moved all the time is none. */
+const LOOKS = 3
 /** Docker itself takes an id prefix of one digit; a name that short is a guess. */
 const SHORT_ID = /^[0-9a-f]{1,3}$/
 
@@ -56,6 +58,8 @@ export class Containers {
   readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
   readonly #aliases: Aliases
   readonly #probeMs: number
+  /** Of several engines, from the first question on. */
+  #names: NameIndex | undefined
 
   constructor(engine: Engine, aliases: Aliases = {}, probeMs = PROBE_MS) {
     this.#engine = engine
@@ -75,6 +79,8 @@ export class Containers {
     host = false,
   ): Promise<Container> {
     signal.throwIfAborted()
+    const directory = this.#engine.parts?.directory
+    if (directory) return this.#looked(directory, ref, mayEnter, signal, host)
     // The engine knows nothing of the names that come before its own, or of capitals made small.
     const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
     const direct = engineDecides ? await unlessAborted(this.#inspect(ref), signal) : undefined
@@ -103,6 +109,33 @@ export class Containers {
     return look(await unlessAborted(listed, signal))
   }
 
+  /** By the names that are kept: the engine is asked for the one container that is meant, and nobody else's. */
+  async #looked(
+    directory: Directory,
+    ref: string,
+    mayEnter: (container: Container | ContainerSummary) => Promise<boolean>,
+    signal: AbortSignal,
+    host: boolean,
+  ): Promise<Container> {
+    // Before an engine was asked for the first time, nothing tells that it has no other container of this name.
+    await directory.asked(signal)
+    this.#names ??= createNameIndex(directory, this.#aliases)
+    let stale: string | undefined
+    for (let looks = 0; looks < LOOKS; looks++) {
+      if (looks > 0) await directory.settled(signal, stale)
+      const meant = await this.#names.find(ref, mayEnter, host)
+      if (!meant) continue
+      const found = await unlessAborted(this.#inspect(meant.id), signal)
+      // It may have been removed, or be called otherwise, since its engine was asked for all.
+      if (found?.name === meant.name && (await mayEnter(found))) return found
+      stale = meant.engine
+    }
+    const error = await this.#names.notFound(ref, mayEnter)
+    // An engine that cannot be asked is not one without containers.
+    const also = directory.unseen().length > 0 ? ' (not every container engine can be asked now)' : ''
+    throw new HatchwayError(error.code, error.message + also)
+  }
+
   /** By its full id; undefined: it is gone. Whether it may be entered is the caller's to ask. */
   async known(id: string, signal: AbortSignal): Promise<Container | undefined> {
     return unlessAborted(this.#inspect(id), signal)
@@ -116,6 +149,22 @@ export class Containers {
     const limit = engineLimit('listing containers', this.#probeMs)
     const all = await withDeadline(limit, [signal], (limited) => this.#engine.list(limited))
     for (const container of all) if (await mayEnter(container)) yield container
+  }
+
+  /** What of several engines could not be told now, as sentences; of engines where they could enter nothing, no name. */
+  async unanswered(mayEnter: (container: ContainerSummary) => Promise<boolean>): Promise<string[]> {
+    const { parts } = this.#engine
+    const away = parts?.unanswered() ?? []
+    if (!parts || away.length === 0) return []
+    const known = new Set<string>()
+    for (const container of parts.directory.containers.values()) {
+      const { engine = '' } = container
+      if (known.has(engine) || !away.some((one) => one.engine === engine)) continue
+      if (await mayEnter(container)) known.add(engine)
+    }
+    const sentences = away.filter(({ engine }) => known.has(engine)).map(({ error }) => error.message)
+    const isUnseen = parts.directory.unseen().length > 0
+    return isUnseen ? [...sentences, 'not every container engine can be asked now'] : sentences
   }
 
   /** The names under which this identity may enter one, as of now. @throws HatchwayError ENGINE_* */
@@ -162,8 +211,10 @@ export class Containers {
   /** Forget what an event may have changed. Names move by rename, create and destroy, so inspections all go. */
   forget(event: EngineEvent): void {
     // What sessions and our own probe of passwd make the engine tell; none of it changes a container.
-    if (event.type === 'lost' || (event.type === 'container' && UNCHANGING.test(event.action))) return
-    this.#inspected.clear()
+    if (event.type === 'lost' || (event.type === 'container' && changesNothing(event.action))) return
+    // Of several engines, inspections are kept by ids alone: an event of one container says nothing of another.
+    if (event.type === 'container' && this.#engine.parts) this.#inspected.delete(event.id)
+    else this.#inspected.clear()
     this.#listed.clear()
     for (const [key, entry] of this.#envInfos) {
       if (event.type === 'reconnected' || entry.containerId === event.id) this.#envInfos.delete(key)

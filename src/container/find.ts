@@ -4,6 +4,7 @@ import { editDistance } from '../base/edit-distance.ts'
 import { HatchwayError } from '../base/errors.ts'
 import { printable } from '../base/printable.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
+import { fullName } from '../engine/ref.ts'
 import { type Aliases, type NameKind, nameKinds } from './names.ts'
 
 export interface Naming {
@@ -30,19 +31,26 @@ export function createFinder(
   const kinds = nameKinds(aliases).map((kind) => ({ kind, found: createIndex(kind, containers, host) }))
   return (ref) => {
     for (const { kind, found: all } of kinds) {
-      const found = all(ref)
-      const running = found.filter(({ state }) => state === 'running')
-      const meant = kind.preferRunning && running.length > 0 ? running : found
-      const [only] = meant
-      if (meant.length > 1) {
-        const names = meant.map((container) => container.name).sort()
-        const many = `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`
-        throw new HatchwayError('CONTAINER_AMBIGUOUS', many)
-      }
+      const only = theOne(ref, kind, all(ref))
       if (only) return only
     }
     throw notFound(ref, containers)
   }
+}
+
+/** Of containers that a name of this kind may mean. @throws HatchwayError CONTAINER_AMBIGUOUS */
+export function theOne(
+  ref: string,
+  { preferRunning }: Pick<NameKind, 'preferRunning'>,
+  found: readonly ContainerSummary[],
+): ContainerSummary | undefined {
+  const running = found.filter(({ state }) => state === 'running')
+  const meant = preferRunning && running.length > 0 ? running : found
+  if (meant.length > 1) {
+    const names = meant.map(fullName).sort()
+    throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)
+  }
+  return meant[0]
 }
 
 /** Returns the containers that have such a name; the index is made when the first one is asked for. */

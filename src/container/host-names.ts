@@ -1,6 +1,7 @@
 /** Which names of containers can be hosts of somebody's ssh. Whoever makes a container chooses its names. Pure. */
 import { HatchwayError } from '../base/errors.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
+import { fullName } from '../engine/ref.ts'
 import { createFinder } from './find.ts'
 import { type Aliases, namesOf } from './names.ts'
 
@@ -23,7 +24,10 @@ export function containerHosts(visible: readonly ContainerSummary[], aliases: Al
   const find = createFinder(visible, { aliases, host: true })
   return [...names].sort().flatMap((name) => {
     const meant = meantBy(name, find)
-    return meant ? [{ name, running: meant.state === 'running' }] : []
+    if (!meant) return []
+    // The engine is only named where it must be.
+    const isLong = meant.engine !== undefined && name === fullName(meant) && meantBy(meant.name, find) === meant
+    return isLong ? [] : [{ name, running: meant.state === 'running' }]
   })
 }
 

@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Alias } from '../config/values.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
+import { fullName } from '../engine/ref.ts'
 
 export type Aliases = Readonly<Record<string, Alias>>
 
@@ -26,19 +27,30 @@ const NAME_LABEL = 'hatchway.name'
 export function nameKinds(aliases: Aliases): readonly NameKind[] {
   return [
     { names: (container) => aliasesOf(container, aliases), preferRunning: true },
-    { names: ({ name }) => [name], preferRunning: false },
-    { names: ({ id }) => [id], prefix: MIN_ID_PREFIX, preferRunning: false },
+    // One kind: nobody takes the name "web.build1" away from the container web of build1 by calling another one so.
+    { names: (container) => [container.name, fullName(container)], preferRunning: false },
+    { names: (container) => [ownId(container)], prefix: MIN_ID_PREFIX, preferRunning: false },
     { names: labelNames, preferRunning: true },
     { names: composeNames, preferRunning: true },
     { names: folderNames, preferRunning: true },
   ]
 }
 
+/** As its engine has it. */
+function ownId({ id, engine }: ContainerSummary): string {
+  return engine === undefined ? id : id.slice(engine.length + 1)
+}
+
 /** Every name of a container that is not its id or a folder's path: what a host could be called. */
 export function namesOf(container: ContainerSummary, aliases: Aliases): readonly string[] {
   const [service] = composeNames(container)
   const given = [...aliasesOf(container, aliases), ...labelNames(container)].filter((name) => name !== '')
-  return [container.name, ...given, ...(service ? [service] : [])]
+  return [
+    container.name,
+    ...(container.engine === undefined ? [] : [fullName(container)]),
+    ...given,
+    ...(service ? [service] : []),
+  ]
 }
 
 function aliasesOf(container: ContainerSummary, aliases: Aliases): readonly string[] {

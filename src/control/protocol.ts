@@ -3,13 +3,16 @@ import { z } from 'zod'
 
 const endpoint = z.object({ address: z.string(), port: z.number() })
 
+/** `engine`: its name, where there are several. */
+const container = z.object({ id: z.string(), name: z.string(), engine: z.string().optional() })
+
 const session = z.object({
   id: z.string(),
   state: z.enum(['created', 'running', 'stopped']),
   connectionId: z.string(),
   identity: z.object({ name: z.string(), fingerprint: z.string() }),
   remote: endpoint,
-  container: z.object({ id: z.string(), name: z.string() }),
+  container,
   user: z.string(),
   start: z.enum(['shell', 'exec', 'subsystem']),
   command: z.string().optional(),
@@ -33,7 +36,7 @@ const session = z.object({
 const listener = z.object({
   kind: z.enum(['local', 'remote', 'agent', 'x11']),
   place: z.string(),
-  container: z.object({ id: z.string(), name: z.string() }),
+  container,
   user: z.string(),
   openedAt: z.number(),
 })
@@ -44,7 +47,7 @@ const connection = z.object({
   remote: endpoint,
   login: z.string(),
   /** Absent also: one to the gateway itself, or to a template whose container is not made yet. */
-  container: z.object({ id: z.string(), name: z.string() }).optional(),
+  container: container.optional(),
   connectedAt: z.number(),
   activeAt: z.number(),
   bytesIn: z.number(),

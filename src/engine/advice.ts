@@ -1,13 +1,19 @@
 /** What to do about an engine that does not answer, for `doctor` and the log. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
-import { type ChosenEngine, chooseEngine, commandLine, type EngineChoice, formatAddress } from './choose.ts'
+import { type ChosenEngine, chooseEngine, commandLine, formatAddress, sshCommand } from './choose.ts'
+import type { Engine } from './engine.ts'
+import { choiceOf } from './kinds.ts'
+import type { EngineConfig } from './open.ts'
 
 export const NAME_IT = 'put engine.endpoint, DOCKER_HOST or the docker context right'
 
-/** @param endpoint of the engine that is used for this choice */
-export function engineAdvice(choice: EngineChoice, endpoint: string): Promise<string> {
-  return chooseEngine(choice).then(
-    (chosen) => adviceOnEngine(chosen, endpoint),
+/** @param engine the one that is used, or one of several */
+export function adviceOn({ engine: choice, engines }: EngineConfig, engine: Engine): Promise<string> {
+  const one = engine.name === undefined ? choice : choiceOf(engine.name, engines?.[engine.name])
+  // A kind that is no choice: its driver's own words say it all.
+  if (one === undefined) return Promise.resolve('see docs/engines.md')
+  return chooseEngine(one).then(
+    (chosen) => adviceOnEngine(chosen, engine.endpoint),
     () => NAME_IT,
   )
 }
@@ -23,8 +29,10 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
   }
   if (chosen.kind === 'api' && chosen.address.kind === 'tcp')
     return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it${otherwise}`
+  if (chosen.kind === 'api' && chosen.address.kind === 'ssh')
+    return `see that \`${sshCommand(chosen.address)}\` connects without a question${otherwise}`
   const path =
-    chosen.kind === 'api' && 'path' in chosen.address ? chosen.address.path : endpoint.replace(/^unix:\/\//, '')
+    chosen.kind === 'api' && chosen.address.kind === 'unix' ? chosen.address.path : endpoint.replace(/^unix:\/\//, '')
   if (!existsSync(path)) {
     const start = by === undefined ? 'install and start Docker or Podman, or set engine.endpoint' : 'start its engine'
     return `no socket at ${path}: ${start}${otherwise}`

@@ -11,9 +11,10 @@ import { part } from '../base/parts.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { createChangingEngine } from './choose-again.ts'
 import { addressOptions, FLAVOURS, flavourOf } from './cli/flavour.ts'
-import { type DockerAddress, formatAddress, parseEngineAddress } from './docker/address.ts'
+import { type DockerAddress, formatAddress, parseEngineAddress, readTlsFiles, type TlsPaths } from './docker/address.ts'
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
+import { parseSshAddress, sshArguments } from './docker/ssh-stream.ts'
 import type { Engine } from './engine.ts'
 import { engineLimit, withReason } from './messages.ts'
 
@@ -23,10 +24,14 @@ export { formatAddress }
 
 export interface EngineChoice {
   readonly kind: 'auto' | 'docker' | 'cli'
-  /** Of the API: "unix:///path", "tcp://host:port"; of the CLI whatever it takes itself, "ssh://host" as well. */
+  /** Of the API: "unix:///path", "tcp://host:port", "ssh://user@host"; of the CLI whatever it takes itself. */
   readonly endpoint?: string | undefined
   /** The CLI's binary: "docker", "podman", "nerdctl", or a path to one. */
   readonly cli?: string | undefined
+  /** Of an API at tcp:// or https://, in place of DOCKER_CERT_PATH. */
+  readonly tls?: TlsPaths | undefined
+  /** Where in the configuration all this stands, for sentences; "engine" if absent. */
+  readonly key?: string
   /**
    * Do not fail when it does not answer yet: a gateway that starts before its engine says so to each session, and works
    * as soon as the engine is there.
@@ -47,7 +52,7 @@ export type ChosenEngine = (
   readonly others?: readonly string[]
 }
 
-const ENDPOINT_KEY = 'engine.endpoint'
+const KEY = 'engine'
 const USUAL = { kind: 'unix', path: '/var/run/docker.sock' } as const
 /** For a docker CLI without a socket of Docker's to show that it works: it may be Podman's imitation. */
 const CLI_PROBE_MS = 5000
@@ -79,28 +84,28 @@ export async function openEngine(
 
 /** @throws HatchwayError CONFIG_INVALID where what was named cannot be read, or cannot be had in this way */
 export async function chooseEngine(
-  { kind, endpoint, cli }: EngineChoice,
+  { kind, endpoint, cli, tls, key = KEY }: EngineChoice,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ChosenEngine> {
   if (kind === 'cli' && endpoint !== undefined) {
-    return { kind: 'cli', binary: cli ?? installed(env)[0] ?? 'docker', endpoint, by: ENDPOINT_KEY }
+    return { kind: 'cli', binary: cli ?? installed(env)[0] ?? 'docker', endpoint, by: `${key}.endpoint` }
   }
   if (kind === 'cli' || (kind === 'auto' && endpoint === undefined && cli !== undefined)) {
-    if (cli !== undefined) return { kind: 'cli', binary: cli, by: 'engine.cli' }
+    if (cli !== undefined) return { kind: 'cli', binary: cli, by: `${key}.cli` }
     // Only Docker's own CLI follows these two.
     const named = await namedForCli(env)
     return named === undefined
       ? { kind: 'cli', binary: installed(env)[0] ?? 'docker' }
       : { kind: 'cli', binary: 'docker', host: named.text, by: named.by }
   }
-  const named = await namedAddress(endpoint, env)
+  const named = endpoint === undefined ? await namedForCli(env) : atEndpoint(endpoint, cli, tls, key, env)
   if (named === undefined) return unnamed(kind, env)
   const { address, by, text } = named
   if (address !== undefined) return { kind: 'api', address, by }
   if (kind === 'auto' && endpoint === undefined) return { kind: 'cli', binary: 'docker', host: text, by }
   throw new HatchwayError(
     'CONFIG_INVALID',
-    `${text} (${by}) has no API, only a CLI reaches it: engine.kind cli${by === ENDPOINT_KEY ? '' : ', which follows it'}`,
+    `${text} (${by}) has no API, only a CLI reaches it: ${key}.kind cli${by === `${key}.endpoint` ? '' : ', which follows it'}`,
   )
 }
 
@@ -111,10 +116,17 @@ interface Named {
   readonly by: string
 }
 
-async function namedAddress(endpoint: string | undefined, env: NodeJS.ProcessEnv): Promise<Named | undefined> {
-  if (endpoint === undefined) return namedForCli(env)
-  const by = ENDPOINT_KEY
-  return { text: endpoint, address: parseEngineAddress(endpoint, by, env), by }
+function atEndpoint(
+  text: string,
+  cli: string | undefined,
+  tls: TlsPaths | undefined,
+  key: string,
+  env: NodeJS.ProcessEnv,
+): Named {
+  const by = `${key}.endpoint`
+  const address = parseSshAddress(text, cli) ?? parseEngineAddress(text, by, env)
+  if (tls === undefined || address?.kind !== 'tcp') return { text, address, by }
+  return { text, by, address: { ...address, tls: readTlsFiles(tls, `${key}.tls`) } }
 }
 
 async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
@@ -194,6 +206,10 @@ async function open(chosen: ChosenEngine): Promise<Engine> {
 /** What a person types before a command of the CLI, to ask the engine that we ask. */
 export function commandLine(binary: string, endpoint: string | undefined): string {
   return [binary, ...addressOptions(flavourOf(binary), endpoint)].join(' ')
+}
+
+export function sshCommand(address: Extract<DockerAddress, { kind: 'ssh' }>): string {
+  return ['ssh', ...sshArguments(address)].join(' ')
 }
 
 function failure(chosen: ChosenEngine, endpoint: string, error: unknown): HatchwayError {

@@ -276,16 +276,20 @@ export interface EngineInfo {
 export type EngineEvent =
   | { readonly type: 'container'; readonly action: string; readonly id: string }
   /** The stream broke and is up again: whatever was known of containers must be asked anew. */
-  | { readonly type: 'reconnected' }
+  | { readonly type: 'reconnected'; readonly engine?: string }
   /** The engine cannot be reached, with a HatchwayError of ENGINE_*; told once, until 'reconnected'. */
-  | { readonly type: 'lost'; readonly error: HatchwayError }
+  | { readonly type: 'lost'; readonly error: HatchwayError; readonly engine?: string }
 
 export interface Engine {
-  /** "docker" or "cli". */
+  /** Of one of several: as in the configuration, and in its containers' `engine`. */
+  readonly name?: string
+  /** "docker", "cli", ... */
   readonly kind: string
   /** How it is reached, for logs and `doctor`: "unix:///var/run/docker.sock", "docker exec". */
   readonly endpoint: string
   info(signal: AbortSignal): Promise<EngineInfo>
+  /** Tells this engine from all others, whatever leads to it; undefined, or absent: there is no such thing. */
+  daemonId?(signal: AbortSignal): Promise<string | undefined>
   list(signal: AbortSignal): Promise<ContainerSummary[]>
   /** By full id, name or unambiguous id prefix. Throws CONTAINER_NOT_FOUND. */
   inspect(ref: string, signal: AbortSignal): Promise<Container>
@@ -318,12 +322,50 @@ export interface Engine {
 export interface EngineParts {
   /** The one that has this container. @throws HatchwayError CONTAINER_NOT_FOUND: there is no such part (any more) */
   of(containerId: string): Engine
+  named(name: string): Engine | undefined
   readonly all: readonly Engine[]
+  /** Those whose containers are not in `list()`, as they cannot be asked now, and why. */
+  unanswered(): readonly Unanswered[]
+  readonly directory: Directory
 }
+
+export interface Unanswered {
+  readonly engine: string
+  readonly error: HatchwayError
+}
+
+/** All containers of all parts, kept by events: to look one up costs no call. */
+export interface Directory {
+  /** By id. Those of a part that cannot be asked now are as they were when it answered last. */
+  readonly containers: ReadonlyMap<string, ContainerSummary>
+  /** Resolves when each part has been asked once, or had its time for it. Never rejects but with the signal's reason. */
+  asked(signal: AbortSignal): Promise<void>
+  /** Those that have never answered: what they have nobody knows. */
+  unseen(): readonly Unanswered[]
+  /** Resolves when what events have announced is in, or a moment has passed; with `engine` that one is asked anew. */
+  settled(signal: AbortSignal, engine?: string): Promise<void>
+  /** From now on. Of a container whose names and labels stayed nothing is told. Returns the end of it. */
+  onChange(listener: DirectoryListener): () => void
+}
+
+export type DirectoryListener = (gone: readonly ContainerSummary[], come: readonly ContainerSummary[]) => void
 
 /** The engine that has this container: itself, or one of its parts. @throws HatchwayError as EngineParts.of */
 export function engineOf(engine: Engine, containerId: string): Engine {
   return engine.parts?.of(containerId) ?? engine
+}
+
+export type EngineNaming = Pick<Engine, 'endpoint' | 'parts'>
+
+/** By what rules may call the engine of a container: its name, where it is one of several, and its address. */
+export function engineNames(engine: EngineNaming, container: Pick<Container, 'engine'>): readonly string[] {
+  const { engine: name } = container
+  return name === undefined ? [engine.endpoint] : [name, endpointOf(engine, container)]
+}
+
+/** How the engine of a container is reached; "" where there is no such engine. */
+export function endpointOf(engine: EngineNaming, { engine: name }: Pick<Container, 'engine'>): string {
+  return name === undefined ? engine.endpoint : (engine.parts?.named(name)?.endpoint ?? '')
 }
 
 export function enginesOf(engine: Engine): readonly Engine[] {

@@ -239,6 +239,12 @@ export function parseVersion(json: unknown): EngineVersion {
   }
 }
 
+/** GET /info; undefined: it has none. */
+export function parseDaemonId(json: unknown): string | undefined {
+  const { ID: id } = z.object({ ID: text }).parse(json)
+  return id === '' ? undefined : id
+}
+
 export function nodeArch(word: string): string {
   return ARCHITECTURES[word] ?? word
 }

@@ -104,7 +104,7 @@ export function imageUnavailable(image: string, why: string): HatchwayError {
 /** For the engine's owner, not for who logs in: an engine that cannot be reached, with what its CLI or the system says of it. */
 export function withReason(error: HatchwayError): HatchwayError {
   const { code, message, cause } = error
-  const hasReason = message !== unreachable(undefined, undefined).message || !(cause instanceof Error)
+  const hasReason = !message.endsWith('is not reachable') || !(cause instanceof Error)
   return hasReason ? error : new HatchwayError(code, `${message} (${cause.message})`, { cause })
 }
 

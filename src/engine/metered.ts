@@ -44,7 +44,11 @@ export function createMeteredEngine(engine: Engine, meter: MeterCall): Engine {
 
   function meteredParts(parts: EngineParts): EngineParts {
     const meteredPart = (part: Engine) => once(part, () => createMeteredEngine(part, meter))
-    return { of: (id) => meteredPart(parts.of(id)), all: parts.all.map(meteredPart) }
+    const named = (name: string) => {
+      const part = parts.named(name)
+      return part && meteredPart(part)
+    }
+    return { ...parts, of: (id) => meteredPart(parts.of(id)), named, all: parts.all.map(meteredPart) }
   }
 
   /** The methods of `whole` in `calls` are metered. What they are is asked at each use: an engine may change. */

@@ -7,3 +7,14 @@ export function isContainerRef(text: string): boolean {
 export function shortId(id: string): string {
   return id.replace(/[0-9a-f]{64}/g, (digest) => digest.slice(0, 12))
 }
+
+export interface Called {
+  readonly name: string
+  /** As in a ContainerSummary. */
+  readonly engine?: string | undefined
+}
+
+/** "web.build1" of one of several engines: there it is one container's. */
+export function fullName({ name, engine }: Called): string {
+  return engine === undefined ? name : `${name}.${engine}`
+}

@@ -4,8 +4,10 @@
  * connection ends with a sentence, as one to an sshd inside would have: whoever watches over the client (autossh, systemd)
  * connects again.
  */
+
 import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { placeFields } from '../base/connection-facts.ts'
 import { asHatchwayError, type FailureCode, HatchwayError, isFailure } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
@@ -111,7 +113,7 @@ export function remoteForwards(
       await now.listener.ended
       if (forward.over.signal.aborted) return
       log.info(
-        { bind: clientText(nameOf(forward)), container: now.target.container.name },
+        { bind: clientText(nameOf(forward)), ...placeFields(now.target.container) },
         'a remote forward lost its listener',
       )
     }
@@ -127,7 +129,7 @@ export function remoteForwards(
             const target = await deps.again(actionOf(forward.asked, binds), lost, signal)
             const listening = await listen(forward, target, signal)
             log.info(
-              { bind: clientText(nameOf(forward)), container: target.container.name },
+              { bind: clientText(nameOf(forward)), ...placeFields(target.container) },
               'the remote forward listens again',
             )
             return listening

@@ -1,5 +1,7 @@
 /** Which helpers get the direct data path, and how: once, in the background, when the pool finds them worth it. */
+
 import { join } from 'node:path'
+import { placeFields } from '../base/connection-facts.ts'
 import { messageOf } from '../base/errors.ts'
 import { type Container, type Engine, engineOf } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
@@ -85,7 +87,7 @@ export function createDirectPath(engine: Engine, settings: GuestSettings, log: G
         failures.get(run) ??
         (await attempt(connection, container, user, binary).catch((error: unknown) => messageOf(error)))
       reasons.set(connection, reason ?? 'gateway and engine share a host')
-      const about = { container: container.name, user: whom(user) }
+      const about = { ...placeFields(container), user: whom(user) }
       if (reason === undefined) return log.info(about, 'guest helper switched to the direct data path')
       log.info({ ...about, reason }, 'guest helper stays on the engine’s stream')
       if (connection.ended.aborted) return

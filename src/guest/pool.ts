@@ -1,5 +1,7 @@
 /** One live helper per (container's run, user): delivered at the first need, shared, ended when idle. */
+
 import { join } from 'node:path'
+import { placeFields } from '../base/connection-facts.ts'
 import { HatchwayError } from '../base/errors.ts'
 import { type Container, type Engine, engineOf, enginesOf } from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
@@ -86,7 +88,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
     user: GuestUser,
     signal: AbortSignal,
   ): Promise<Live | Impossible> {
-    const about = { container: container.name, user: whom(user) }
+    const about = { ...placeFields(container), user: whom(user) }
     const binary = await binaryFor(container, signal)
     if (binary === undefined) return refuse(key, [{ way: 'all', reason: 'no helper was built for its processor' }])
     const run = `${container.id} ${container.startedAt}`

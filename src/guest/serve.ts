@@ -1,4 +1,6 @@
 /** Start `PATH serve` by one engine exec and shake hands. */
+
+import { placeFields } from '../base/connection-facts.ts'
 import type { Container, Engine } from '../engine/engine.ts'
 import { execIn } from '../engine/exec-in.ts'
 import type { GuestConnection } from './connection.ts'
@@ -43,7 +45,7 @@ export function createServe(engine: Engine, settings: GuestSettings, log: GuestL
         graceMs: settings.graceMs ?? GRACE_MS,
         helloMs: settings.helloMs ?? HELLO_MS,
         ...(stdin && { signMs: settings.shellMs ?? SHELL_MS }),
-        log: about(log, { container: container.name, user: whom(user) }),
+        log: about(log, { ...placeFields(container), user: whom(user) }),
         diagnose: () => diagnose(engine, container),
       },
       signal,

@@ -1,5 +1,5 @@
 /** Events as lines of the log: each has all of its facts, so that it can be read alone. */
-import { beyondLoudKeys, connectionFacts, LOUD_KEYS, type Whose } from '../base/connection-facts.ts'
+import { beyondLoudKeys, connectionFacts, LOUD_KEYS, placeFields, type Whose } from '../base/connection-facts.ts'
 import { FAILURES, HatchwayError, messageOf } from '../base/errors.ts'
 import type { ListenerSnapshot } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
@@ -107,7 +107,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       const { session, operation } = event
       const { name, ...facts } = operation
       const who = { ...connectionFacts(session, session.identity), session: session.id }
-      const where = { container: session.container.name, user: session.user }
+      const where = { ...placeFields(session.container), user: session.user }
       return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
     }
     case 'forward-failed': {
@@ -115,7 +115,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       if (kind === 'remote')
         return { level: 'info', msg: 'remote forward refused', ...of(event), err: error, bind: place }
       if (code === undefined) {
-        const where = { container: container?.name, user, target: place }
+        const where = { ...(container && placeFields(container)), user, target: place }
         return { level: 'info', msg: 'forward failed', ...of(event), ...where, forward: kind, reason }
       }
       return { level: 'info', msg: 'forward refused', ...of(event), code, err: error, target: place }
@@ -152,17 +152,17 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       const { kind, ...rest } = action
       // A client sends its variables without being asked to.
       const level = kind === 'env' ? 'debug' : 'warn'
-      return { level, msg: 'refused', ...of(event), action: kind, ...rest, container: container.name, user, by }
+      return { level, msg: 'refused', ...of(event), action: kind, ...rest, ...placeFields(container), user, by }
     }
     case 'withdrawn': {
       const { action, container, user, by } = event
-      const what = { container: container.name, user, action: action.kind, by }
+      const what = { ...placeFields(container), user, action: action.kind, by }
       return { level: 'warn', msg: 'withdrawn', ...of(event), ...what }
     }
     case 'container': {
       const { action, container, template } = event
       const made = template !== undefined && { template, image: container.image }
-      return { level: 'info', msg: CONTAINER_WORDS[action], container: container.name, ...made }
+      return { level: 'info', msg: CONTAINER_WORDS[action], ...placeFields(container), ...made }
     }
     case 'killed':
     case 'reloaded':
@@ -191,7 +191,7 @@ function of({ whose }: { readonly whose: Whose }): Record<string, string> {
 }
 
 function inside({ id, container, user }: SessionSnapshot) {
-  return { session: id, container: container.name, user }
+  return { session: id, ...placeFields(container), user }
 }
 
 function amountsOf({ bytesIn, bytesOut, createdAt, stoppedAt = Date.now() }: SessionSnapshot) {
@@ -199,7 +199,7 @@ function amountsOf({ bytesIn, bytesOut, createdAt, stoppedAt = Date.now() }: Ses
 }
 
 function forwardFields(whose: Whose, { kind, place, container, user }: ListenerSnapshot): object {
-  const where = { container: container.name, user, [kind === 'local' ? 'target' : 'bind']: place }
+  const where = { ...placeFields(container), user, [kind === 'local' ? 'target' : 'bind']: place }
   return { ...connectionFacts(whose, whose.identity), ...where, forward: kind }
 }
 

@@ -10,6 +10,8 @@ export interface PickerQuestion {
   readonly word?: string
   /** What this identity may enter. */
   entries(signal: AbortSignal): Promise<PickerEntry[]>
+  /** Why there may be more than those, as sentences. */
+  unanswered(): Promise<string[]>
   /** For this and all later sessions of the connection. @throws HatchwayError NOT_PERMITTED */
   choose(ref: string): Promise<void>
 }
@@ -30,6 +32,8 @@ export async function askWhere(
 ): Promise<PickerAnswer> {
   const { word } = question
   const entries = sorted(await question.entries(signal), word)
+  for (const sentence of await question.unanswered())
+    session.write(session.pty ? 1 : 2, Buffer.from(`hatchway: ${printable(sentence)}${session.pty ? '\r\n' : '\n'}`))
   const why = word === undefined ? 'no container named' : `no container "${printable(word.slice(0, 80))}"`
   if (entries.length === 0) throw new HatchwayError('CONTAINER_NOT_FOUND', `${why}, and none that you may enter`)
   if (!session.pty) {

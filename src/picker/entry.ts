@@ -4,6 +4,7 @@ import { printable } from '../base/printable.ts'
 import { nearestNames } from '../container/find.ts'
 import { composeName } from '../container/names.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
+import { fullName } from '../engine/ref.ts'
 
 /** Texts of container, compose and image are hostile: escaped here, once. */
 export interface PickerEntry {
@@ -24,10 +25,11 @@ export interface PickerEntry {
 
 /** @param mayStart whether it would be started for them if it does not run */
 export function containerEntry(container: ContainerSummary, mayStart: boolean): PickerEntry {
-  const { name, image, state } = container
+  const { image, state } = container
   const running = state === 'running'
   const status = printable(container.status || state)
-  const common = { ref: name, name: printable(name), compose: printable(composeName(container) ?? '') }
+  const ref = fullName(container)
+  const common = { ref, name: printable(ref), compose: printable(composeName(container) ?? '') }
   const row = { ...common, image: printable(image), state: printable(state), running }
   if (running || mayStart) return { ...row, status }
   return {

@@ -42,6 +42,7 @@ export const questionSchema = z.object({
     name: z.string(),
     image: z.string(),
     labels: z.record(z.string(), z.string()),
+    engine: z.string().optional().describe('The name of its engine, where there are several.'),
   }),
   engine: z.string().describe('Where the container’s engine is.'),
   user: z

@@ -2,11 +2,12 @@
  * External authorization: a webhook or a command, asked after the key, the labels and the rules said yes. It fails
  * closed: no answer in time, too long an answer or one that is not understood is a no. There are no retries.
  */
+
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
-import { connectionFacts } from '../base/connection-facts.ts'
+import { connectionFacts, placeFields } from '../base/connection-facts.ts'
 import { printable } from '../base/printable.ts'
-import type { Engine } from '../engine/engine.ts'
+import { type EngineNaming, endpointOf } from '../engine/engine.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { byRules } from './by-rules.ts'
@@ -25,7 +26,7 @@ export interface ExternalSettings {
   readonly ask: Ask
   readonly timeout: number
   readonly acceptEnv: readonly string[]
-  readonly engine: Pick<Engine, 'endpoint'>
+  readonly engine: EngineNaming
 }
 
 export type External = (request: Request) => Promise<Decision>
@@ -62,7 +63,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
     const whole = inForce(memory)
     if (whole) return whole
     const now = Date.now()
-    const question = questionOf(request, engine.endpoint)
+    const question = questionOf(request, engine)
     const key = createHash('sha256').update(JSON.stringify(question)).digest('base64')
     const known = memory.answers.get(key)
     if (known && known.until > now) return known.verdict
@@ -102,7 +103,7 @@ export function createExternal(settings: ExternalSettings, log: Logger): Externa
       const known = inForce(memory)
       if (known && 'failed' in known) return known
       const { identity, origin, container, action } = request
-      const facts = { ...connectionFacts(origin, identity), container: container.name }
+      const facts = { ...connectionFacts(origin, identity), ...placeFields(container) }
       log.error({ ...facts, action: action.kind, err: brief(error) }, `the ${name} for authorization failed: refused`)
       memory.whole = { verdict: { failed: true }, until: Date.now() + FAILURE_HOLDS_MS }
       return { failed: true }
@@ -132,7 +133,7 @@ function prefixed(decision: Decision, name: string): Decision {
 /** Without the time: the same question has the same words. */
 function questionOf(
   { identity, origin, container, user, action }: Request,
-  engine: string,
+  engine: EngineNaming,
 ): Omit<ExternalQuestion, 'time'> {
   const { name, method, fingerprint, groups, principals, source } = identity
   const { id, name: containerName, image, labels } = container
@@ -144,8 +145,11 @@ function questionOf(
       login: origin.login,
       remote: { address: origin.remote.address, port: origin.remote.port },
     },
-    container: { id, name: containerName, image, labels: { ...labels } },
-    engine,
+    container: {
+      ...{ id, name: containerName, image, labels: { ...labels } },
+      ...(container.engine !== undefined && { engine: container.engine }),
+    },
+    engine: endpointOf(engine, container),
     ...(user && { user: { name: user.name, uid: user.uid, gid: user.gid } }),
     action: action.kind === 'exec' ? { kind: 'exec', command: action.command.toString() } : { ...action },
   }

@@ -54,7 +54,7 @@ function aboutCreate(rule: Rule, templates: NonNullable<Config['templates']>): s
   const { engines: _anywhere, ...containers } = rule.containers ?? {}
   const matches = (name: string, kind: 'fresh' | 'personal') => {
     const made = planContainer(templates, { template: { name, kind } }, { id: '', name: '' }, {})
-    return containerMatches({ containers }, { container: plannedContainer(made) }, '')
+    return containerMatches({ containers }, { container: plannedContainer(made) }, { endpoint: '' })
   }
   if (named.length > 0 && !named.some((name) => matches(name, 'fresh') || matches(name, 'personal')))
     said.push(

@@ -1,7 +1,7 @@
 /** `authorization` of the configuration as somebody to ask; undefined: nobody. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { EngineNaming } from '../engine/engine.ts'
 import { commandAsker } from './ask-command.ts'
 import { webhookAsker } from './ask-webhook.ts'
 import { createExternal, type External } from './external.ts'
@@ -9,7 +9,7 @@ import { createExternal, type External } from './external.ts'
 /** @throws HatchwayError CONFIG_INVALID */
 export function openExternal(
   { webhook, headers, ca, command, timeout }: Config['authorization'],
-  { acceptEnv, engine }: { readonly acceptEnv: readonly string[]; readonly engine: Pick<Engine, 'endpoint'> },
+  { acceptEnv, engine }: { readonly acceptEnv: readonly string[]; readonly engine: EngineNaming },
   log: Logger,
 ): External | undefined {
   const settings = { timeout, acceptEnv, engine }

@@ -4,7 +4,7 @@
  */
 import { anyGlobMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { EngineNaming } from '../engine/engine.ts'
 import { byRules } from './by-rules.ts'
 import type { External } from './external.ts'
 import { refusingLabel } from './labels.ts'
@@ -20,8 +20,8 @@ export interface PolicySettings {
   readonly where?: ((index: number) => string | undefined) | undefined
   /** Patterns of environment names a client may set: AcceptEnv of sshd_config(5), "*" and "?". */
   readonly acceptEnv: readonly string[]
-  /** For rules that name an engine's address. It is asked for each time: another engine may have come up. */
-  readonly engine: Pick<Engine, 'endpoint'>
+  /** For rules that name an engine. Its address is asked for each time: another engine may have come up. */
+  readonly engine: EngineNaming
   /** Asked where all of this says yes. */
   readonly external?: External | undefined
 }

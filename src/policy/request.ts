@@ -1,6 +1,7 @@
 /** What the policy is asked, and what it answers. */
+
 import type { Identity } from '../auth/identity.ts'
-import { connectionFacts } from '../base/connection-facts.ts'
+import { connectionFacts, placeFields } from '../base/connection-facts.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 import type { InsideUser } from './users.ts'
 
@@ -47,7 +48,7 @@ export interface Request {
 export function requestFacts({ identity, origin, container, user, action }: Request) {
   return {
     ...connectionFacts(origin, identity),
-    container: container.name,
+    ...placeFields(container),
     user: user?.name,
     action: action.kind,
   }

@@ -2,7 +2,7 @@
 
 import { anyGlobMatches, globMatches } from '../base/glob.ts'
 import type { Rule } from '../config/rules.ts'
-import type { Engine } from '../engine/engine.ts'
+import { type EngineNaming, engineNames } from '../engine/engine.ts'
 import { contains, parseAddress } from '../net/address.ts'
 import { covers, PURPOSES, type Purpose, wholly } from './actions.ts'
 import { compileHours, type Hours } from './hours.ts'
@@ -14,8 +14,7 @@ export interface RuleTable {
   readonly rules: readonly CompiledRule[]
   /** Names a client may send where a rule does not say: AcceptEnv. */
   readonly acceptEnv: readonly string[]
-  /** Where the engine is, now. */
-  readonly engine: Pick<Engine, 'endpoint'>
+  readonly engine: EngineNaming
 }
 
 export interface CompiledRule {
@@ -37,7 +36,7 @@ export interface RuleVerdict {
 export function compileRules(
   rules: readonly Rule[],
   acceptEnv: readonly string[],
-  engine: Pick<Engine, 'endpoint'>,
+  engine: EngineNaming,
   where: (index: number) => string | undefined = () => undefined,
 ): RuleTable {
   return {
@@ -95,7 +94,7 @@ function verdict(by: CompiledRule, { action }: Request): RuleVerdict {
 
 function mismatch({ rule, hours }: CompiledRule, request: Request, table: RuleTable, now: Date): Mismatch | undefined {
   if (!whoMatches(rule, request)) return 'who'
-  if (!containerMatches(rule, request, table.engine.endpoint)) return 'containers'
+  if (!containerMatches(rule, request, table.engine)) return 'containers'
   if (request.user && !userMatches(rule.users, request.user, rule.effect)) return 'users'
   if (request.action.kind !== 'enter' && !covers(rule, request.action, table.acceptEnv)) return 'actions'
   if (!fromMatches(rule, request)) return 'from'
@@ -118,7 +117,7 @@ function whoMatches({ who }: Rule, { identity }: Request): boolean {
 export function containerMatches(
   { containers }: Pick<Rule, 'containers'>,
   { container }: Pick<Request, 'container'>,
-  engine: string,
+  engine: EngineNaming,
 ): boolean {
   if (!containers) return true
   const any = (patterns: readonly string[] | undefined, value: string | undefined) =>
@@ -127,7 +126,8 @@ export function containerMatches(
     any(containers.names, container.name) &&
     any(containers.images, container.image) &&
     any(containers.projects, own(container.labels, 'com.docker.compose.project')) &&
-    any(containers.engines, engine) &&
+    (containers.engines === undefined ||
+      engineNames(engine, container).some((name) => any(containers.engines, name))) &&
     Object.entries(containers.labels ?? {}).every(([key, pattern]) => {
       const value = own(container.labels, key)
       return value !== undefined && globMatches(pattern, value)

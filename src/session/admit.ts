@@ -2,11 +2,13 @@
  * What decides at the login: does the login name lead anywhere for the proved identity? Asked after the proof, before any
  * session.
  */
+
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { connectionFacts } from '../base/connection-facts.ts'
 import { asHatchwayError, type FailureCode } from '../base/errors.ts'
 import { engineLimit } from '../engine/messages.ts'
+import { fullName } from '../engine/ref.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { Origin } from '../policy/request.ts'
@@ -40,7 +42,7 @@ export function createAdmit(destinations: Pick<Destinations, 'routeFor' | 'check
       )
       if (!container) return {}
       led(context.signal, container)
-      return { leadsTo: container.name }
+      return { leadsTo: fullName(container) }
     } catch (error) {
       // An engine that is down or hangs is told in the session, where it may have come back.
       const failure = asHatchwayError(error)

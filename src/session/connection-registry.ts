@@ -1,5 +1,5 @@
 /** The logins that are connected now: whose, from where, since when, what each is used for, and how much has passed. */
-import type { ContainerFacts, ProvedName, Whose } from '../base/connection-facts.ts'
+import { type ContainerFacts, containerFacts, type ProvedName, type Whose } from '../base/connection-facts.ts'
 import { clientText } from '../base/printable.ts'
 import { type Bytes, sumOfTraffic, Traffic } from '../bytes/traffic.ts'
 import type { ForwardBook, ForwardFacts } from '../forward/book.ts'
@@ -91,8 +91,8 @@ export class ConnectionRegistry {
   }
 
   /** Said at the login, and by what makes or chooses a container later. */
-  leadsTo(closed: AbortSignal, { id, name }: ContainerFacts): void {
-    this.#places.set(closed, { id, name })
+  leadsTo(closed: AbortSignal, container: ContainerFacts): void {
+    this.#places.set(closed, containerFacts(container))
   }
 
   /** Oldest first. */

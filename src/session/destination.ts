@@ -76,7 +76,7 @@ export interface Entered {
 export function createDestinations(deps: DestinationDependencies): Destinations {
   const { containers, made } = deps
   const routes = createRoutes(deps)
-  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries } = routes
+  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries, unanswered } = routes
 
   function open(
     who: Requester,
@@ -99,6 +99,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
           for await (const entry of entries(who, signal)) found.push(entry)
           return found
         },
+        unanswered: () => unanswered(who),
         hosts: (signal) => containers.hosts(mayEnter(who), signal),
         async choose(ref) {
           // A leading "=": no name of the gateway's before it.

@@ -1,7 +1,8 @@
-/** The log's lines about the engine itself: which one it is, that it went, that it came back. One line each. */
+/** The log's lines about the engines themselves: which they are, that one went, that it came back. One line each. */
 import type { Logger } from 'pino'
 import { asHatchwayError, messageOf } from '../base/errors.ts'
-import type { Engine, EngineEvent } from '../engine/engine.ts'
+import { type Engine, type EngineEvent, enginesOf } from '../engine/engine.ts'
+import type { PartNotice } from '../engine/many/part.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 
@@ -14,13 +15,46 @@ export interface EngineWatch {
   heard(event: EngineEvent): void
 }
 
-/** @param advice what its owner can do about an engine that does not answer */
-export function createEngineWatch(
-  engine: Engine,
-  advice: () => Promise<string>,
-  log: Logger,
-  stopped: AbortSignal,
-): EngineWatch {
+type Advice = (engine: Engine) => Promise<string>
+
+/**
+ * Of one engine, or of each of several.
+ * @param advice what its owner can do about an engine that does not answer
+ */
+export function createEngineWatch(engine: Engine, advice: Advice, log: Logger, stopped: AbortSignal): EngineWatch {
+  const watches = enginesOf(engine).map((one) => {
+    const own = one.name === undefined ? log : log.child({ engine: one.name })
+    return { name: one.name, watch: watchOne(one, () => advice(one), own, stopped) }
+  })
+  return {
+    async begin() {
+      await Promise.all(watches.map(({ watch }) => watch.begin()))
+    },
+    heard(event) {
+      if (event.type === 'container') return
+      for (const { name, watch } of watches) if (name === event.engine) watch.heard(event)
+    },
+  }
+}
+
+/** What only shows among several. */
+export function engineNotices(log: Logger): (notice: PartNotice) => void {
+  return (notice) => {
+    const { engine } = notice
+    switch (notice.type) {
+      case 'silent':
+        return log.warn({ engine, reason: notice.error.message }, 'an engine does not tell of its containers')
+      case 'answers':
+        return log.info({ engine }, 'the engine tells of its containers again')
+      case 'same-daemon':
+        return log.warn({ engine, as: notice.as }, 'two engines are one: its containers are those of the other')
+      case 'other-daemon':
+        return log.info({ engine }, 'the engine is one of its own now')
+    }
+  }
+}
+
+function watchOne(engine: Engine, advice: () => Promise<string>, log: Logger, stopped: AbortSignal): EngineWatch {
   /** Of the engine that the log has named last. */
   let endpoint: string | undefined
   let away = false

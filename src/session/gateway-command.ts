@@ -85,6 +85,7 @@ async function answer(
     return void out(hostsText(hosts, jumpOf(command, connection), facts))
   }
   const entries = sorted(await question.entries(signal), undefined)
+  for (const sentence of await question.unanswered()) say(session, printable(sentence))
   if (command.json) {
     const rows = entries.map(({ name, compose, image, state, status }) => ({ name, compose, image, state, status }))
     return void out(`${JSON.stringify(rows, null, 2)}\n`)

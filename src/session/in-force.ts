@@ -4,6 +4,7 @@ import { HatchwayError } from '../base/errors.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { changedKeys, needRestart, PEOPLE_KEYS, whyNotLive } from '../config/reload.ts'
 import type { Config, LiveConfig } from '../config/schema.ts'
+import type { EngineNaming } from '../engine/engine.ts'
 import { createPolicyKeeper, type PolicyKeeper } from '../policy/live-policy.ts'
 import { openExternal } from '../policy/open-external.ts'
 import type { PolicySettings } from '../policy/policy.ts'
@@ -37,7 +38,7 @@ export interface Start {
   readonly people: People
   /** Kept from one configuration to the next. */
   readonly tried: Tried
-  readonly engine: { readonly endpoint: string }
+  readonly engine: EngineNaming
 }
 
 export function createInForce(

@@ -141,8 +141,8 @@ export class SessionRegistry {
   }
 
   /** A sentence for who sits at a terminal, in the middle of whatever it shows. */
-  tellAll(sentence: string): void {
-    for (const entry of [...this.#live.values()]) entry.tell(sentence)
+  tellAll(sentence: string, whom: (session: SessionFacts) => boolean = () => true): void {
+    for (const entry of [...this.#live.values()]) if (whom(entry.snapshot())) entry.tell(sentence)
   }
 
   killAll(reason: string): void {

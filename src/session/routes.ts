@@ -48,6 +48,8 @@ export interface Routes {
   isToGateway(who: Requester, signal: AbortSignal): Promise<boolean>
   /** What they may pick. @throws HatchwayError ENGINE_* */
   entries(who: Requester, signal: AbortSignal): AsyncIterable<PickerEntry>
+  /** Why there may be more than `entries` has, as sentences. */
+  unanswered(who: Requester): Promise<string[]>
 }
 
 export function createRoutes(deps: RoutesDependencies): Routes {
@@ -122,7 +124,9 @@ export function createRoutes(deps: RoutesDependencies): Routes {
     }
   }
 
-  return { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries }
+  const unanswered = (who: Requester) => containers.unanswered(mayEnter(who))
+
+  return { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries, unanswered }
 }
 
 function namesNoContainer(route: Route): HatchwayError {

@@ -2,6 +2,7 @@
  * The story of one session, from top to bottom. There is no middleware chain: the order is security, so it is read in one
  * place, and test/session/serve.test.ts holds it call by call.
  */
+
 import type { Logger } from 'pino'
 import type { Identity } from '../auth/identity.ts'
 import { containerFacts, type Whose } from '../base/connection-facts.ts'

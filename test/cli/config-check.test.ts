@@ -65,7 +65,8 @@ describe('what serve would refuse', () => {
     ['authorization: { webhook: "https://a.example/", ca: nothing }', /^hatchway.yaml:2: authorization: .*nothing/],
     ['authorizedKeysCommand: [keys-of]', /authorizedKeysCommand: its program must be an absolute path/],
     ['users: { bob: { authorizedKeys: [keys], totpSecretFile: nothing } }', /nothing/],
-    ['engine: { endpoint: "ssh://host" }', /engine: .*has no API/],
+    ['engine: { endpoint: "ssh://host/a b" }', /engine: .*has no API/],
+    ['engines: { one: { endpoint: "tcp://h:1", tls: { ca: /no/such } } }', /engines.*cannot read \/no\/such/],
   ])('%s', async (text, expected) => {
     const { problems } = await check(`${text.replace('MADE', join(made, 'key'))}\n`)
     expect(problems).toEqual([expect.stringMatching(expected)])

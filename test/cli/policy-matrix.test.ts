@@ -19,7 +19,14 @@ function rows(who: string, rules: unknown, now = NOON) {
   const identity = PEOPLE[who]
   if (!identity) throw new Error(who)
   const containers = Object.values(CONTAINERS)
-  return policyMatrix({ config: config(rules), identity, containers, engine: ENGINE, from: '10.1.2.3', now })
+  return policyMatrix({
+    config: config(rules),
+    identity,
+    containers,
+    engine: { endpoint: ENGINE },
+    from: '10.1.2.3',
+    now,
+  })
 }
 const short = (who: string, rules: unknown, now?: Date) =>
   rows(who, rules, now).map(({ container, users, may }) => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
 import { type Engine, engineOf, enginesOf, type Lifecycle } from '../../src/engine/engine.ts'
+import { createManyEngine } from '../../src/engine/many/many.ts'
 import { createMeteredEngine, ENGINE_CALLS } from '../../src/engine/metered.ts'
 
 const soon = () => AbortSignal.timeout(10_000)
@@ -105,11 +106,17 @@ test('calls of lifecycle go to the engine they were taken from, and are told as 
 
 test('a part of an engine is metered as itself, and is the same each time', async () => {
   const [one, two] = [fake('docker'), fake('cli')]
-  const parts = { of: (id: string) => (id === 'a' ? one : two), all: [one, two] }
+  const parts = {
+    ...createManyEngine({}).parts,
+    of: (id: string) => (id === 'a' ? one : two),
+    named: (name: string) => (name === 'b' ? two : undefined),
+    all: [one, two],
+  }
   const { meter, calls } = metered(fake('many', { parts }))
   expect(engineOf(meter, 'b')).toBe(enginesOf(meter)[1])
   await engineOf(meter, 'b').list(soon())
-  expect(calls).toEqual(['cli list ok'])
+  await meter.parts?.named('b')?.list(soon())
+  expect(calls).toEqual(['cli list ok', 'cli list ok'])
 })
 
 test('the list of calls has each once', () => {

@@ -70,6 +70,7 @@ async function answerTo(command: string, more: More = {}) {
       templateEntry('node', 'fresh', 'node:22'),
       containerEntry({ ...web, createdAt: 0, ports: [], image: 'a\u001b[2J', status: 'Up' }, true),
     ],
+    unanswered: async () => [],
     hosts: async () => [
       { name: 'db.shop', running: false },
       { name: 'web', running: true },
@@ -148,6 +149,7 @@ test('an identity’s questions are answered one after the other, those of other
         await until
         return []
       },
+      unanswered: async () => [],
       hosts: async () => [],
       choose: async () => {},
     }

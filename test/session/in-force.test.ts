@@ -58,6 +58,7 @@ const FIXED: Record<keyof FixedConfig, unknown> = {
   hostKeys: ['/etc/hostkey'],
   hostCertificates: ['/etc/hostkey-cert.pub'],
   engine: { kind: 'cli' },
+  engines: { build1: { kind: 'docker' } },
   guest: 'off',
   guestMount: '/opt/hatchway-guest',
   startOnConnect: true,

@@ -61,7 +61,7 @@ function world(failures: readonly HatchwayError[], pauseMs = 50) {
     return {
       connection: { id: '1', identity: anna },
       destination: {
-        unknown: async () => ({ entries: async () => [web], choose: async () => {} }),
+        unknown: async () => ({ entries: async () => [web], unanswered: async () => [], choose: async () => {} }),
         enter: async () => {
           throw rest.shift() ?? new HatchwayError('CONTAINER_GONE', 'gone')
         },

@@ -9,9 +9,9 @@ import type { Config } from '../../config/schema.ts'
 import { containerHosts } from '../../container/host-names.ts'
 import { CliFailure } from '../../control/cli-failure.ts'
 import { runningGateways } from '../../control/running.ts'
-import { openEngine } from '../../engine/choose.ts'
 import type { ContainerSummary, Engine } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
+import { openEngines } from '../../engine/open.ts'
 import { deadline } from '../../lifetime/deadline.ts'
 import { opened } from '../../lifetime/scope.ts'
 import { createLog, type Logger } from '../../observe/log.ts'
@@ -37,7 +37,7 @@ export function fromEngine(
   return opened(async (scope) => {
     const { log } = scope.add(await createLog({ ...config.log, level: 'warn' }), ({ close }) => close())
     const limit = deadline(engineLimit('listing containers', ENGINE_MS))
-    const engine = scope.add(await openEngine(config.engine, limit), (engine) => engine.close())
+    const engine = scope.add(await openEngines(config, limit), (engine) => engine.close())
     const hostKeys = await loadHostKeys(config, () => {})
     const mayEnter = await entryOf(config, engine, sshFolder, log)
     const gateway = await gatewayAddress(config, hostKeys)

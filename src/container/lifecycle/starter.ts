@@ -2,8 +2,9 @@
  * Containers that do not run when somebody wants in: started or unpaused where the configuration and the policy allow,
  * and stopped again some time after the last connection, if it was us who started them.
  */
+
 import type { Logger } from 'pino'
-import { containerFacts, type Whose } from '../../base/connection-facts.ts'
+import { containerFacts, placeFields, type Whose } from '../../base/connection-facts.ts'
 import { HatchwayError, undefinedIf } from '../../base/errors.ts'
 import { type Container, type Engine, engineOf, type Lifecycle } from '../../engine/engine.ts'
 import { engineLimit } from '../../engine/messages.ts'
@@ -146,7 +147,7 @@ export function createStarter(
 
   async function stop(container: Container, run: Run): Promise<void> {
     const limit = deadline(engineLimit('stopping the container', limits.changeMs))
-    const facts = { container: container.name }
+    const facts = { ...placeFields(container) }
     const stopping = stopRun(engine, container, run.startedAt, limit).catch((error: unknown) => {
       log.warn({ ...facts, err: error }, 'container could not be stopped')
       return 'failed' as const

@@ -11,7 +11,7 @@ import { asHatchwayError, HatchwayError, undefinedIf } from '../../base/errors.t
 import type { Instance } from '../../base/instance.ts'
 import { plural } from '../../base/plural.ts'
 import type { Template } from '../../config/schema.ts'
-import type { Container, Engine, Lifecycle, PullProgress } from '../../engine/engine.ts'
+import { type Container, type Engine, enginesOf, type Lifecycle, type PullProgress } from '../../engine/engine.ts'
 import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
 import { deadline, whileHeard } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
@@ -72,8 +72,14 @@ export function createMadeContainers(
   const removals = new Set<Promise<void>>()
   const stopped = new AbortController()
 
-  function lifecycleOf(): Lifecycle {
-    if (engine.lifecycle) return engine.lifecycle
+  /** The engine that makes what a template says. */
+  function makerOf({ engine: name }: Pick<Template, 'engine'>): Engine {
+    const [first = engine, ...others] = enginesOf(engine)
+    return name === undefined ? first : ([first, ...others].find((one) => one.name === name) ?? first)
+  }
+
+  function lifecycleOf(maker: Engine): Lifecycle {
+    if (maker.lifecycle) return maker.lifecycle
     throw new HatchwayError('NOT_SUPPORTED', 'this container engine cannot make containers')
   }
 
@@ -90,7 +96,7 @@ export function createMadeContainers(
     }
     const { name } = plan.spec
     // Another engine may be chosen meanwhile: what this one made only it can remove.
-    const lifecycle = lifecycleOf()
+    const lifecycle = lifecycleOf(makerOf(plan.template))
     fresh.set(name, { ofOne, lifecycle })
     const made = make(plan, lifecycle, closed, tell, whose)
     freshOf.set(closed, made)
@@ -120,7 +126,7 @@ export function createMadeContainers(
     const known = await existing(plan, tell)
     if (known) return known
     try {
-      return await make(plan, lifecycleOf(), stopped.signal, tell, whose)
+      return await make(plan, lifecycleOf(makerOf(plan.template)), stopped.signal, tell, whose)
     } catch (error) {
       // Another gateway may have been faster: the name was taken.
       const theirs = await existing(plan, tell)
@@ -129,8 +135,8 @@ export function createMadeContainers(
     }
   }
 
-  async function existing({ spec, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
-    const found = await engine.inspect(spec.name, step()).catch(undefinedIf('CONTAINER_NOT_FOUND'))
+  async function existing({ spec, template, templateName }: Plan, tell: Tell): Promise<Container | undefined> {
+    const found = await makerOf(template).inspect(spec.name, step()).catch(undefinedIf('CONTAINER_NOT_FOUND'))
     if (!found) return undefined
     const same = (label: string) => found.labels[label] === spec.labels[label]
     if (!same(LABELS.template) || !same(LABELS.kind)) {
@@ -188,22 +194,30 @@ export function createMadeContainers(
   }
 
   /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
-  async function sweep(): Promise<void> {
-    for (const container of await engine.list(removal(stopped.signal))) {
+  async function sweep(one: Engine): Promise<void> {
+    if (!one.lifecycle) return
+    for (const container of await one.list(removal(stopped.signal))) {
       const { id, name, labels } = container
       if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
       const maker = labels[LABELS.instance] ?? ''
       if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
-      await lifecycleOf().remove(id, removal(stopped.signal))
+      await one.lifecycle.remove(id, removal(stopped.signal))
       left.delete(name)
       emit({ type: 'container', action: 'swept', container: containerFacts(container) })
     }
   }
 
+  /** One engine that is away keeps no other from being swept. */
+  async function sweepAll(): Promise<void> {
+    const swept = await Promise.allSettled(enginesOf(engine).map(sweep))
+    const failed = swept.find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
   async function sweepLeft(): Promise<void> {
     for (const [name, lifecycle] of left) {
       // Those of the engine in use are in its list.
-      if (lifecycle === engine.lifecycle) continue
+      if (enginesOf(engine).some((one) => lifecycle === one.lifecycle)) continue
       try {
         await lifecycle.remove(name, removal(stopped.signal))
         left.delete(name)
@@ -216,7 +230,7 @@ export function createMadeContainers(
 
   async function sweepAgainAndAgain(): Promise<void> {
     while (!stopped.signal.aborted) {
-      const swept = await sweep()
+      const swept = await sweepAll()
         .then(sweepLeft)
         .then(
           () => true,
@@ -230,7 +244,7 @@ export function createMadeContainers(
       )
     }
   }
-  if (engine.lifecycle) void sweepAgainAndAgain()
+  if (enginesOf(engine).some((one) => one.lifecycle)) void sweepAgainAndAgain()
 
   return {
     names: Object.keys(templates),

@@ -91,9 +91,20 @@ export function planContainer(
 }
 
 /** As the policy sees it before there is one. */
-export function plannedContainer({ spec }: Plan): ContainerSummary {
+export function plannedContainer({ spec, template: { engine } }: Plan): ContainerSummary {
   const { name, image, labels } = spec
-  return { id: '', name, image, state: 'created', status: '', createdAt: 0, labels, ports: [], mounts: [] }
+  return {
+    id: '',
+    name,
+    image,
+    state: 'created',
+    status: '',
+    createdAt: 0,
+    labels,
+    ports: [],
+    mounts: [],
+    ...(engine !== undefined && { engine }),
+  }
 }
 
 /** The same words for one that is not there and for one that is not for them. */

@@ -83,6 +83,11 @@ export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine 
       }
     },
 
+    async daemonId(signal) {
+      if (!flavour.daemonId) return undefined
+      return (await cli.must(flavour.daemonId, { signal }, {})).toString('utf8').trim() || undefined
+    },
+
     async list(signal) {
       const rows = (await cli.must(PS, { signal }, {})).toString('utf8').split('\n')
       const status = new Map(rows.filter((row) => row !== '').map((row) => columnsOf(row.trim())))

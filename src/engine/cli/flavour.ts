@@ -18,6 +18,8 @@ export interface CliFlavour {
   readonly version: readonly string[]
   /** The first version whose `cp` takes "-" for a stream; one that does not makes a file of that name. Absent: all do. */
   readonly copiesSince?: readonly [major: number, minor: number]
+  /** Prints what tells the engine from all others; absent where nothing does. */
+  readonly daemonId?: readonly string[]
   readonly events: readonly string[]
   /** Exit codes that may mean that the container or the engine (255) ended, not just the program. */
   readonly goneCodes: readonly number[]
@@ -32,6 +34,7 @@ const DOCKER: CliFlavour = {
   variables: ['DOCKER_HOST'],
   version: ['version', '--format', '{{json .Server}}'],
   host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
+  daemonId: ['info', '--format', '{{.ID}}'],
   events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
   goneCodes: [137, 255],
   errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],

@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { HatchwayError, isErrno } from '../../base/errors.ts'
+import { HatchwayError, isErrno, messageOf } from '../../base/errors.ts'
+import { type SshAddress, SshStream } from './ssh-stream.ts'
 
 export interface TlsFiles {
   readonly ca?: Buffer
@@ -16,6 +18,7 @@ export interface TlsFiles {
 export type DockerAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: TlsFiles }
+  | SshAddress
 
 /**
  * undefined: a scheme that only a CLI serves (ssh://, npipe://).
@@ -54,14 +57,49 @@ export function tlsFiles(directory: string, verify: boolean): TlsFiles {
   return { verify, ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
 }
 
+/** Where each of the three is: keys of the configuration. */
+export type TlsPaths = { readonly [File in 'ca' | 'cert' | 'key']?: string | undefined }
+
+/** @throws HatchwayError CONFIG_INVALID where one cannot be read, or is none */
+export function readTlsFiles(paths: TlsPaths, by: string): TlsFiles {
+  const read = (path: string | undefined) => {
+    try {
+      return path === undefined ? undefined : readFileSync(path)
+    } catch (error) {
+      throw new HatchwayError('CONFIG_INVALID', `${by}: cannot read ${path}`, { cause: error })
+    }
+  }
+  const [ca, cert, key] = [read(paths.ca), read(paths.cert), read(paths.key)]
+  const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+  try {
+    tls.createSecureContext(files)
+  } catch (error) {
+    const what = Object.values(paths).join(', ')
+    throw new HatchwayError('CONFIG_INVALID', `${by}: ${what}: ${messageOf(error)}`, { cause: error })
+  }
+  return { verify: true, ...files }
+}
+
 export function formatAddress(address: DockerAddress): string {
   if (address.kind === 'unix') return `unix://${address.path}`
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  if (address.kind === 'ssh') {
+    const { user, port, path = '' } = address
+    return `ssh://${user === undefined ? '' : `${user}@`}${host}${port === undefined ? '' : `:${port}`}${path}`
+  }
   return `tcp://${host}:${address.port}`
 }
 
-/** How `node:http` and `net.connect` alike reach it. */
-export function connectTo(address: DockerAddress, options: { onread?: net.OnReadOpts } = {}): net.Socket {
+/** A stream to it, for node:http. */
+export function connectTo(address: DockerAddress): Duplex {
+  return address.kind === 'ssh' ? new SshStream(address) : connectSocket(address)
+}
+
+/** @param options as net.connect takes them */
+export function connectSocket(
+  address: Exclude<DockerAddress, SshAddress>,
+  options: { onread?: net.OnReadOpts } = {},
+): net.Socket {
   // allowHalfOpen: closing a program's stdin is a half-close of this stream, its output still comes.
   const shared = { ...options, allowHalfOpen: true }
   if (address.kind === 'unix') return net.connect({ ...shared, path: address.path })

@@ -3,7 +3,7 @@ import { HatchwayError } from '../../base/errors.ts'
 import { anyOf } from '../../lifetime/deadline.ts'
 import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
 import type { Engine } from '../engine.ts'
-import { parseContainer, parseSummaries } from '../json.ts'
+import { parseContainer, parseDaemonId, parseSummaries } from '../json.ts'
 import { isContainerRef } from '../ref.ts'
 import { type DockerAddress, formatAddress, parseEngineAddress } from './address.ts'
 import { createDockerApi } from './api.ts'
@@ -50,6 +50,12 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     async info(signal) {
       const { product, version, arch } = await api.version(signal)
       return { product, version, arch, local }
+    },
+
+    async daemonId(signal) {
+      // Podman makes one up for each answer.
+      if ((await api.version(signal)).product !== 'docker') return undefined
+      return api.json('GET', '/info', { signal }, parseDaemonId)
     },
 
     async list(signal) {

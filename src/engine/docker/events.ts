@@ -6,7 +6,7 @@ import { createGoingCheck } from '../going.ts'
 import { type ParsedEvent, parseEvent, parseEvents } from '../json.ts'
 import { readLines } from '../lines.ts'
 import { unreachable } from '../messages.ts'
-import { connectTo, type DockerAddress } from './address.ts'
+import { connectSocket, type DockerAddress } from './address.ts'
 import type { DockerApi } from './api.ts'
 
 const FIRST_PAUSE_MS = 200
@@ -57,7 +57,9 @@ export async function* dockerEvents(api: DockerApi, signal: AbortSignal): AsyncG
 /** False only where it surely does not: a socket that is gone, or that nobody listens on. */
 function takesConnections(address: DockerAddress): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connectTo(address)
+    // Its own ssh takes seconds to tell.
+    if (address.kind === 'ssh') return resolve(true)
+    const socket = connectSocket(address)
     const answer = (takes: boolean) => {
       socket.destroy()
       resolve(takes)

@@ -1,6 +1,6 @@
 /** `docker exec` over the API: create, start hijacked, pump, and say how it ended. */
 
-import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { HatchwayError } from '../../base/errors.ts'
 import type { ExitStatus } from '../../base/program.ts'
 import { deferred } from '../../lifetime/deferred.ts'
@@ -91,7 +91,7 @@ export async function startExec(
 
     const since = Date.now()
     let watch: NodeJS.Timeout | undefined
-    let socket: net.Socket | undefined
+    let socket: Duplex | undefined
     const started = await hijack(api.address, {
       path: `${version.prefix}/exec/${execId}/start`,
       json: { Detach: false, Tty: spec.tty !== undefined, ...consoleSize, ...startSize },

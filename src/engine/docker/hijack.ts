@@ -2,11 +2,11 @@
  * POST that turns into a raw stream both ways ("hijack"), read by one static buffer: chunks are lent, never allocated.
  * node:http is not used here: its parser would allocate every chunk anew (a third of the gateway's CPU on bulk output).
  */
-import type net from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { HatchwayError } from '../../base/errors.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import { engineLost, engineTimeout } from '../messages.ts'
-import { connectTo, type DockerAddress } from './address.ts'
+import { connectSocket, connectTo, type DockerAddress } from './address.ts'
 import { describe } from './http.ts'
 
 export interface HijackRequest {
@@ -30,7 +30,7 @@ const SHARED = Buffer.allocUnsafeSlow(256 * 1024)
 const TLS_BUFFER_BYTES = 32 * 1024
 const MAX_HEAD_BYTES = 16 * 1024
 
-export function hijack(address: DockerAddress, request: HijackRequest): Promise<net.Socket> {
+export function hijack(address: DockerAddress, request: HijackRequest): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     request.signal.throwIfAborted()
     const buffer = address.kind === 'tcp' && address.tls ? Buffer.allocUnsafeSlow(TLS_BUFFER_BYTES) : SHARED
@@ -38,8 +38,7 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
     let streaming = false
     let over = false
 
-    const onread = (length: number) => {
-      const chunk = buffer.subarray(0, length)
+    const take = (chunk: Buffer) => {
       if (streaming) return request.data(chunk)
       early = Buffer.concat([early, chunk])
       const answer = readHead(early)
@@ -61,7 +60,14 @@ export function hijack(address: DockerAddress, request: HijackRequest): Promise<
       return true
     }
 
-    const socket = connectTo(address, { onread: { buffer, callback: onread } })
+    const socket =
+      address.kind === 'ssh'
+        ? connectTo(address).on('data', (chunk: Buffer) => {
+            if (!take(chunk)) socket.pause()
+          })
+        : connectSocket(address, {
+            onread: { buffer, callback: (length) => take(buffer.subarray(0, length)) },
+          })
     const settle = (act: () => void) => {
       clearTimeout(timer)
       remove()

@@ -5,6 +5,7 @@ import { HatchwayError, isErrno } from '../../base/errors.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import { engineLost, engineTimeout, unreachable } from '../messages.ts'
 import { connectTo, type DockerAddress, formatAddress } from './address.ts'
+import { SshFailure } from './ssh-stream.ts'
 
 export interface HttpAnswer {
   readonly status: number
@@ -34,9 +35,14 @@ export interface DockerHttp {
 /** A list of some thousand containers with labels is a few MiB. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024
 const MAX_FREE_SOCKETS = 4
+/** An sshd takes ten logins at once, unless it was told otherwise (MaxStartups); one of them is for the events. */
+const MAX_SSH_AT_ONCE = 6
 
 export function createDockerHttp(address: DockerAddress, deadline: number): DockerHttp {
-  const agent = new http.Agent({ keepAlive: true, maxFreeSockets: MAX_FREE_SOCKETS, timeout: 60_000 })
+  const agent = new http.Agent({
+    ...{ keepAlive: true, maxFreeSockets: MAX_FREE_SOCKETS, timeout: 60_000 },
+    ...(address.kind === 'ssh' && { maxSockets: MAX_SSH_AT_ONCE }),
+  })
   agent.createConnection = () => connectTo(address)
 
   function send(method: string, path: string, options: CallOptions, after: (r: http.IncomingMessage) => void) {
@@ -153,13 +159,17 @@ export function describe(error: Error, address: DockerAddress): HatchwayError {
   if (error instanceof HatchwayError) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const cause = new Error(`${formatAddress(address)}: ${error.message}`, { cause: error })
+  if (error instanceof SshFailure) return unreachable(error.words, cause)
   if (code.startsWith('HPE_')) {
     return new HatchwayError('ENGINE_ERROR', 'the container engine gave an answer that is not HTTP', { cause })
   }
   if (code === 'ECONNRESET' || code === 'EPIPE') return engineLost(cause)
-  return unreachable(CONNECT_WORDS[code] ?? (/TLS|SSL|CERT/.test(code) ? 'TLS was refused' : undefined), cause)
+  const words = CONNECT_WORDS[code] ?? (/TLS|SSL|CERT|SIGNATURE/.test(code) ? 'TLS was refused' : undefined)
+  return unreachable(words, cause)
 }
 
+const UNTRUSTED = 'its certificate is of no authority that is trusted'
+const REFUSES_OURS = 'it refuses the certificate that it is shown'
 const CONNECT_WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'its socket is missing',
   ECONNREFUSED: 'connection refused',
@@ -167,4 +177,15 @@ const CONNECT_WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'unknown host',
   ETIMEDOUT: 'connection timed out',
   EHOSTUNREACH: 'no route to host',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  CERT_SIGNATURE_FAILURE: UNTRUSTED,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: REFUSES_OURS,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: REFUSES_OURS,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: REFUSES_OURS,
 }

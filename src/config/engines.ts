@@ -1,0 +1,73 @@
+/** Where containers are: one engine, or several by name. A driver adds its kind and its keys here, and to engine/kinds.ts. */
+import { z } from 'zod'
+import { fileName, text } from './primitives.ts'
+
+const endpoint = text
+  .regex(
+    /^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/,
+    'expected unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or ssh://USER@HOST',
+  )
+  .optional()
+
+const kind = z.enum(['auto', 'docker', 'cli']).default('auto')
+const cli = text.optional()
+
+export const engine = z.strictObject({
+  kind: kind.describe(
+    'docker: the Engine API socket. cli: a docker-compatible command line. auto: the one named below, else the first that exists.',
+  ),
+  endpoint: endpoint.meta({
+    description:
+      'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman. With kind: cli it is given to the command line program; default: what that finds itself.',
+    examples: ['unix:///var/run/docker.sock'],
+  }),
+  cli: cli.meta({
+    description:
+      'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',
+    examples: ['docker'],
+  }),
+})
+
+const tls = z
+  .strictObject({
+    ca: fileName.optional().meta({
+      description: 'Authorities that may have signed the certificate of the engine. Default: those of node.',
+      examples: ['/etc/hatchway/build1/ca.pem'],
+    }),
+    cert: fileName.optional().meta({
+      description: 'The certificate that the engine is shown.',
+      examples: ['/etc/hatchway/build1/cert.pem'],
+    }),
+    key: fileName.optional().meta({
+      description: 'The key of that certificate.',
+      examples: ['/etc/hatchway/build1/key.pem'],
+    }),
+  })
+  .refine((files) => (files.cert === undefined) === (files.key === undefined), 'cert and key go together')
+
+const oneOfSeveral = z
+  .strictObject({
+    kind: kind.describe('As of `engine`.'),
+    endpoint: endpoint.meta({
+      description:
+        'Where it is: as of `engine`, and with kind docker ssh://USER@HOST, too, where the ssh program of this machine runs `docker system dial-stdio`.',
+      examples: ['tcp://10.0.0.5:2376'],
+    }),
+    cli: cli.meta({
+      description: 'The command line program of the cli engine; at ssh:// the one there that has `system dial-stdio`.',
+      examples: ['docker'],
+    }),
+    tls: tls.optional().describe('TLS for tcp://HOST:PORT, in place of DOCKER_CERT_PATH. It is always verified.'),
+  })
+  .superRefine((one, context) => {
+    const wrong = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+    if (one.tls && !/^(tcp|https):/.test(one.endpoint ?? '')) wrong('tls', 'is for an endpoint tcp:// or https://')
+    if (one.tls && one.kind === 'cli') wrong('tls', 'is for the API; a command line program has its own settings')
+  })
+
+/** As a part of a container's full name ("web.build1") it has no dot, and no capital, which clients make small. */
+const ENGINE_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+
+export const engines = z
+  .record(z.string().regex(ENGINE_NAME, 'expected a name of small letters, digits and dashes'), oneOfSeveral)
+  .refine((all) => Object.keys(all).length > 0, 'name one at least')
