@@ -18,7 +18,7 @@ export const engine = z.strictObject({
   ),
   endpoint: endpoint.meta({
     description:
-      'Where the Engine API is. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman. With kind: cli it is given to the command line program; default: what that finds itself.',
+      'Where the Engine API is; at ssh://USER@HOST the ssh program of this machine runs `docker system dial-stdio`. Default: DOCKER_HOST, else the docker context, else the usual sockets of Docker and Podman. With kind: cli it is given to the command line program; default: what that finds itself.',
     examples: ['unix:///var/run/docker.sock'],
   }),
   cli: cli.meta({
@@ -49,8 +49,7 @@ const oneOfSeveral = z
   .strictObject({
     kind: kind.describe('As of `engine`.'),
     endpoint: endpoint.meta({
-      description:
-        'Where it is: as of `engine`, and with kind docker ssh://USER@HOST, too, where the ssh program of this machine runs `docker system dial-stdio`.',
+      description: 'As of `engine`.',
       examples: ['tcp://10.0.0.5:2376'],
     }),
     cli: cli.meta({

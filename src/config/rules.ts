@@ -25,7 +25,11 @@ const containers = z.strictObject({
   images: patterns.optional().describe('As docker ps shows them: alpine, registry.example/app:*.'),
   labels: z.record(z.string().min(1), z.string().max(256)).optional().describe('All of them; the value is a pattern.'),
   projects: patterns.optional().describe('Compose projects.'),
-  engines: patterns.optional().describe('Where the engine is, as in the log: unix:///var/run/docker.sock, ssh://host.'),
+  engines: patterns
+    .optional()
+    .describe(
+      'The name of the engine where there are several, or where it is, as in the log: build1, unix:///var/run/docker.sock.',
+    ),
 })
 
 const hostPorts = z

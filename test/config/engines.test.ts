@@ -1,0 +1,54 @@
+/** Several engines in the configuration: what each may say, and what does not go together. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { ConfigError, loadConfig } from '../../src/config/load.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'hw-test-engines-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function load(text: string) {
+  const file = join(folder, 'hatchway.yaml')
+  writeFileSync(file, text)
+  return loadConfig({ file, env: { HOME: folder } }).config
+}
+
+function problems(text: string): readonly string[] {
+  try {
+    load(text)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((problem) => problem.replace(`${folder}/`, ''))
+    throw error
+  }
+  return []
+}
+
+test('each has the keys of engine, and files are relative to the configuration', () => {
+  const { engines, engine } = load(
+    'engine: { kind: auto }\nengines:\n  laptop: {}\n  build-1: { kind: docker, endpoint: "tcp://h:2376", tls: { ca: ca.pem } }\n',
+  )
+  expect(engine.kind).toBe('auto')
+  expect(engines).toEqual({
+    laptop: { kind: 'auto' },
+    'build-1': { kind: 'docker', endpoint: 'tcp://h:2376', tls: { ca: join(folder, 'ca.pem') } },
+  })
+  expect(load('{}').engines).toBeUndefined()
+})
+
+test.each([
+  ['engine: { kind: cli }\nengines: { a: {} }', /^hatchway.yaml:1: engine: is for one engine: name it under engines/],
+  ['engine: { endpoint: /run/d.sock }\nengines: { a: {} }', /^hatchway.yaml:1: engine: is for one engine/],
+  ['engines: {}', /^hatchway.yaml:1: engines: name one at least/],
+  ['engines:\n  Build: {}', /^hatchway.yaml:2: engines.Build: expected a name of small letters, digits and dashes/],
+  ['engines:\n  a.b: {}', /expected a name of small letters/],
+  ['engines:\n  a: { socket: x }', /engines.a/],
+  ['engines:\n  a: { endpoint: "tcp://h:1", tls: { cert: c } }', /engines.a.tls: cert and key go together/],
+  ['engines:\n  a: { endpoint: /run/d.sock, tls: {} }', /engines.a.tls: is for an endpoint tcp/],
+  ['engines:\n  a: { kind: cli, endpoint: "tcp://h:1", tls: {} }', /engines.a.tls: is for the API/],
+  [
+    'engines:\n  a: {}\ntemplates:\n  n: { image: i, engine: b }',
+    /^hatchway.yaml:4: templates.n.engine: expected one of the names under engines/,
+  ],
+  ['templates:\n  n: { image: i, engine: b }', /templates.n.engine: expected one of the names under engines/],
+])('%s', (text, expected) => expect(problems(`${text}\n`)).toEqual([expect.stringMatching(expected)]))
