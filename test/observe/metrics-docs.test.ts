@@ -37,6 +37,11 @@ test('each says what it is, in a sentence without quotes, and names its unit', (
   }
 })
 
+test('no two are one family to OpenMetrics, which leaves the _total of a counter out of its name', () => {
+  const families = declared().map(({ name }) => name.replace(/_total$/, ''))
+  expect(families.filter((name, index) => families.indexOf(name) !== index)).toEqual([])
+})
+
 test('no label is one whose values a client chooses', () => {
   const labels = new Set(declared().flatMap(({ labelNames }) => labelNames))
   for (const label of ['user', 'identity', 'name', 'container', 'command', 'remote', 'address', 'target', 'path'])

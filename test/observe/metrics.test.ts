@@ -104,8 +104,8 @@ test('sessions by kind, engine and road, from the start of their program to thei
     'hatchway_sessions{kind="exec",engine="docker",road="plain"} 0',
     'hatchway_sessions{kind="exec",engine="east",road="plain"} 1',
   ])
-  expect(await samples(metrics, /^hatchway_sessions_total.*shell/)).toEqual([
-    'hatchway_sessions_total{kind="shell",engine="docker",road="guest"} 1',
+  expect(await samples(metrics, /^hatchway_sessions_started_total.*shell/)).toEqual([
+    'hatchway_sessions_started_total{kind="shell",engine="docker",road="guest"} 1',
   ])
   expect(await samples(metrics, /^hatchway_session_failures_total.* [1-9]/)).toEqual([
     'hatchway_session_failures_total{code="CONTAINER_GONE"} 3',
@@ -129,7 +129,7 @@ test('forwards, listeners, refusals, containers, reloads', async () => {
   const found = await samples(metrics, /^hatchway_(forward|listener|policy|container|config)/)
   for (const line of [
     'hatchway_forwards{kind="local"} 1',
-    'hatchway_forwards_total{kind="local"} 2',
+    'hatchway_forwards_opened_total{kind="local"} 2',
     'hatchway_forwards{kind="x11"} 0',
     'hatchway_listeners{kind="agent"} 1',
     'hatchway_forward_failures_total{kind="local"} 1',
@@ -248,7 +248,7 @@ test('whoever asks for OpenMetrics gets it: counters are named without _total, a
   metrics.read({ type: 'connect', connectionId: 'c1', remote })
   const text = await metrics.scrape('text/plain')
   expect(text.type).toBe('text/plain; version=0.0.4; charset=utf-8')
-  expect(text.body).toContain('# TYPE hatchway_connections_total counter\nhatchway_connections_total 1\n')
+  expect(text.body).toContain('# TYPE hatchway_connections_opened_total counter\nhatchway_connections_opened_total 1\n')
   const prometheus =
     'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1'
   const open_ = await metrics.scrape(prometheus)

@@ -14,7 +14,7 @@ const METHODS: readonly string[] = [
 ]
 
 /** Why a login was refused: a key that was asked about is not accepted; a wrong try; right, but not for this login name. */
-const REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
+export const REFUSAL_REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
 
 /** @param engineKind of the only engine; where there are several, a session's container names its own */
 export function countEvents(meters: Meters, engineKind: () => string): (event: EventFacts) => void {
@@ -109,7 +109,7 @@ function countLogin(meters: Meters, event: Extract<EventFacts, { type: 'auth' }>
   if (event.accepted) {
     meters.logins.inc({ method })
     meters.loginDuration.observe({ method }, event.durationMs / 1000)
-  } else if (event.failure !== undefined) meters.loginRefusals.inc({ method, reason: REASONS[event.failure] })
+  } else if (event.failure !== undefined) meters.loginRefusals.inc({ method, reason: REFUSAL_REASONS[event.failure] })
 }
 
 /** "keyboard-interactive:totp" where a device was used. */

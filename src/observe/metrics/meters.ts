@@ -25,7 +25,7 @@ export function createMeters() {
     build: gauge('hatchway_build_info', 'Always 1; its labels say what runs.', 'version', 'node'),
 
     connections: gauge('hatchway_connections', 'SSH connections that are open: before and after their login.', 'state'),
-    connectionsTotal: counter('hatchway_connections_total', 'SSH connections that began.'),
+    connectionsTotal: counter('hatchway_connections_opened_total', 'SSH connections that began.'),
     drops: counter('hatchway_connection_drops_total', 'Connections that were closed before SSH began.', 'reason'),
     penalties: counter('hatchway_penalties_total', 'What sources did that counts towards a penalty.', 'reason'),
     logins: counter('hatchway_logins_total', 'Logins, by the method that completed them.', 'method'),
@@ -41,7 +41,13 @@ export function createMeters() {
     ),
 
     sessions: gauge('hatchway_sessions', 'Sessions whose program runs.', 'kind', 'engine', 'road'),
-    sessionsTotal: counter('hatchway_sessions_total', 'Sessions whose program was started.', 'kind', 'engine', 'road'),
+    sessionsTotal: counter(
+      'hatchway_sessions_started_total',
+      'Sessions whose program was started.',
+      'kind',
+      'engine',
+      'road',
+    ),
     sessionFailures: counter(
       'hatchway_session_failures_total',
       'Sessions that were refused, or that ended otherwise than by their program (docs/errors.md).',
@@ -59,10 +65,10 @@ export function createMeters() {
     ),
 
     forwards: gauge('hatchway_forwards', 'Forwarded connections that are open.', 'kind'),
-    forwardsTotal: counter('hatchway_forwards_total', 'Forwarded connections that were opened.', 'kind'),
+    forwardsTotal: counter('hatchway_forwards_opened_total', 'Forwarded connections that were opened.', 'kind'),
     forwardFailures: counter('hatchway_forward_failures_total', 'Forwards that could not be had.', 'kind'),
     listeners: gauge('hatchway_listeners', 'Listeners inside containers: -R, agents, displays.', 'kind'),
-    listenersTotal: counter('hatchway_listeners_total', 'Listeners that were opened inside containers.', 'kind'),
+    listenersTotal: counter('hatchway_listeners_opened_total', 'Listeners that were opened inside containers.', 'kind'),
     bytes: counter(
       'hatchway_bytes_total',
       'Bytes of sessions and forwards; in is from the client to the container.',

@@ -7,7 +7,7 @@ import type { MeterCall } from '../../engine/metered.ts'
 import type { SessionTimes } from '../../session/session-times.ts'
 import type { EventFacts } from '../events.ts'
 import type { ReadinessFinding } from '../readiness.ts'
-import { countEvents } from './count-events.ts'
+import { countEvents, REFUSAL_REASONS } from './count-events.ts'
 import { createMeters, type Meters } from './meters.ts'
 import { OPENMETRICS_TYPE, PROMETHEUS_TYPE, toOpenMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { openProcessMeters } from './process-meters.ts'
@@ -45,6 +45,13 @@ export interface Metrics {
 /** Whoever scrapes more often reads the same again: what that costs is bounded. */
 const FRESH_MS = 1_000
 const KINDS = ['local', 'remote', 'agent', 'x11'] as const
+const METHODS = ['publickey', 'password', 'keyboard-interactive'] as const
+/** As src/guest/deliver has them. */
+const WAYS = ['mount', 'shell', 'copy', 'holder', 'none'] as const
+const DROPS: Readonly<Record<Extract<EventFacts, { type: 'drop' }>['reason'], 0>> = {
+  ...{ 'max-startups': 0, 'per-source-max-startups': 0, penalty: 0, 'refuse-connection': 0, descriptors: 0 },
+  ...{ 'proxy-header': 0, 'proxy-request': 0, arrival: 0, accept: 0 },
+}
 
 /** @param freshMs for tests, which do not wait */
 export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
@@ -126,6 +133,12 @@ function beginAtZero(meters: Meters): void {
     meters.listeners.set({ kind }, 0)
     meters.listenersTotal.inc({ kind }, 0)
   }
+  for (const method of METHODS) {
+    meters.logins.inc({ method }, 0)
+    for (const reason of Object.values(REFUSAL_REASONS)) meters.loginRefusals.inc({ method, reason }, 0)
+  }
+  for (const reason of Object.keys(DROPS)) meters.drops.inc({ reason }, 0)
+  for (const way of WAYS) meters.deliveryDuration.zero({ way })
   for (const code of Object.keys(FAILURES) as FailureCode[]) meters.sessionFailures.inc({ code }, 0)
 }
 
