@@ -1,11 +1,12 @@
 /** A gateway with metrics.listen, real clients, a real engine that hangs now and then, and a real Prometheus. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { z } from 'zod'
 import { PACKAGE_ROOT } from '../../src/base/package-root.ts'
 import { startContainer, type TestContainer } from '../support/containers.ts'
@@ -59,6 +60,22 @@ async function person(login: string): Promise<SshClient> {
   return client
 }
 
+/** The health check of packaging/compose.yaml, which asks this gateway. Answers its exit code. */
+async function composeHealth(): Promise<number> {
+  const { services } = compose.parse(parse(await readFile(join(PACKAGE_ROOT, 'packaging/compose.yaml'), 'utf8')))
+  const { environment, healthcheck } = services.hatchway
+  const [word, program, ...args] = healthcheck.test
+  expect([word, program]).toEqual(['CMD', 'node'])
+  const its = environment.HATCHWAY_METRICS_LISTEN
+  expect(args.join(' ')).toContain(its)
+  return (
+    await run(
+      process.execPath,
+      args.map((text) => text.replace(its, place)),
+    )
+  ).code
+}
+
 /** The sample's value; NaN: there is none. */
 async function sample(name: string): Promise<number> {
   const line = (await get('/metrics')).body.split('\n').find((one) => one.startsWith(`${name} `))
@@ -101,6 +118,7 @@ test(
   'an engine that hangs: not ready within its limit, alive, and scraped; ready again when it answers',
   async () => {
     await until('it is ready', async () => (await get('/readyz')).status === 200)
+    expect(await composeHealth()).toBe(0)
     engine.hang(/./)
     await until('it is not', async () => (await get('/readyz')).body === 'engine: no answer within 2 s\n')
     const began = performance.now()
@@ -113,6 +131,14 @@ test(
   LONG,
 )
 
+const compose = z.object({
+  services: z.object({
+    hatchway: z.object({
+      environment: z.object({ HATCHWAY_METRICS_LISTEN: z.string() }),
+      healthcheck: z.object({ test: z.array(z.string()) }),
+    }),
+  }),
+})
 const targets = z.object({
   data: z.object({
     activeTargets: z.array(z.object({ health: z.string(), lastError: z.string(), scrapeUrl: z.string() })),
@@ -196,6 +222,7 @@ test(
     process.kill(gateway.pid, 'SIGTERM')
     await until('it drains', async () => (await get('/readyz')).status === 503)
     expect(await get('/readyz')).toEqual({ status: 503, body: 'draining: the gateway is shutting down\n' })
+    expect(await composeHealth()).toBe(1)
     expect(await get('/healthz')).toMatchObject({ status: 200 })
     expect(await sample('hatchway_draining')).toBe(1)
     terminal.send('exit\n')

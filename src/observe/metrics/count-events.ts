@@ -14,7 +14,7 @@ const METHODS: readonly string[] = [
 ]
 
 /** Why a login was refused: a key that was asked about is not accepted; a wrong try; right, but not for this login name. */
-export const REFUSAL_REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
+const REFUSAL_REASONS = { query: 'key', try: 'wrong', 'turned away': 'not_admitted' } as const
 
 /** @param engineKind of the only engine; where there are several, a session's container names its own */
 export function countEvents(meters: Meters, engineKind: () => string): (event: EventFacts) => void {

@@ -7,7 +7,7 @@ import type { MeterCall } from '../../engine/metered.ts'
 import type { SessionTimes } from '../../session/session-times.ts'
 import type { EventFacts } from '../events.ts'
 import type { ReadinessFinding } from '../readiness.ts'
-import { countEvents, REFUSAL_REASONS } from './count-events.ts'
+import { countEvents } from './count-events.ts'
 import { createMeters, type Meters } from './meters.ts'
 import { OPENMETRICS_TYPE, PROMETHEUS_TYPE, toOpenMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { openProcessMeters } from './process-meters.ts'
@@ -135,7 +135,7 @@ function beginAtZero(meters: Meters): void {
   }
   for (const method of METHODS) {
     meters.logins.inc({ method }, 0)
-    for (const reason of Object.values(REFUSAL_REASONS)) meters.loginRefusals.inc({ method, reason }, 0)
+    for (const reason of ['wrong', 'not_admitted']) meters.loginRefusals.inc({ method, reason }, 0)
   }
   for (const reason of Object.keys(DROPS)) meters.drops.inc({ reason }, 0)
   for (const way of WAYS) meters.deliveryDuration.zero({ way })
