@@ -51,10 +51,10 @@ test('logins by method, refusals by method and reason, and how long a login took
   for (const event of events) metrics.read(event)
   expect(await samples(metrics, /^hatchway_login.* [^ 0]|^hatchway_login.*0\./)).toEqual([
     'hatchway_logins_total{method="publickey"} 1',
-    'hatchway_login_refusals_total{method="publickey",reason="key"} 1',
     'hatchway_login_refusals_total{method="publickey",reason="not_admitted"} 1',
     'hatchway_login_refusals_total{method="password",reason="wrong"} 1',
     'hatchway_login_refusals_total{method="keyboard-interactive",reason="wrong"} 1',
+    'hatchway_login_refusals_total{method="publickey",reason="key"} 1',
     'hatchway_login_duration_seconds_sum{method="publickey"} 0.25',
     'hatchway_login_duration_seconds_count{method="publickey"} 1',
   ])
