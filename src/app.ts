@@ -21,9 +21,8 @@ import { createStarter } from './container/lifecycle/starter.ts'
 import { createPlainRoad } from './container/plain.ts'
 import { createMadeContainers } from './container/templates/template-containers.ts'
 import { adviceOn } from './engine/advice.ts'
-import { engineAnswers } from './engine/answers.ts'
+import { createEngineHealth } from './engine/answers.ts'
 import type { Engine } from './engine/engine.ts'
-import { createMeteredEngine } from './engine/metered.ts'
 import { openEngines } from './engine/open.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
@@ -138,9 +137,11 @@ async function openGateway(
   })
   const connections = new ConnectionRegistry(registry, emit)
   const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
-  readiness.add('engine', (signal) => engineAnswers(engine, signal))
+  const health = createEngineHealth(engine, Object.keys(config.engines ?? {}))
+  readiness.add('engine', health.ask)
   watching?.from({
     engineKind: () => engine.kind,
+    engines: health.known,
     connections: () => ({ all: server.connections(), loggedIn: connections.size }),
     traffic: () => ({ session: registry.traffic(), forward: connections.forwardTraffic() }),
     helpers: () => inside.guests?.count().live ?? 0,
@@ -216,10 +217,9 @@ type Ground = Awaited<ReturnType<typeof openGround>>
 /** What everything else stands on: the engine, and what is read from files. At the same time: `hatchway stdio` is waited for. */
 async function openGround(scope: Scope, config: Config, watching: Watch | undefined, log: Logger) {
   const opening = withDeadline(ENGINE_LIMIT_MS, [], (limit) =>
-    openEngines(config, limit, { lazy: true, notice: engineNotices(log) }).then((engine) => {
-      scope.add(engine, () => engine.close())
-      return watching ? createMeteredEngine(engine, watching.meterCall) : engine
-    }),
+    openEngines(config, limit, { lazy: true, notice: engineNotices(log), meter: watching?.meterCall }).then((engine) =>
+      scope.add(engine, () => engine.close()),
+    ),
   )
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')

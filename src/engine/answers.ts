@@ -1,18 +1,69 @@
 /** Does the engine answer now? Not by `info`, which a driver may remember: by a container that is not there. */
 import { undefinedIf } from '../base/errors.ts'
+import { withDeadline } from '../lifetime/deadline.ts'
+import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { Engine } from './engine.ts'
+import { engineLimit } from './messages.ts'
 
 const NOBODY = 'hatchway-readiness'
+const ANSWER_MS = 5_000
 
-/** @throws HatchwayError ENGINE_*, or the signal's reason */
-export async function engineAnswers(engine: Pick<Engine, 'inspect' | 'parts'>, signal: AbortSignal): Promise<void> {
-  const { parts } = engine
-  if (parts) {
-    // Of several each is asked again and again anyway. One that answers is enough: its containers can be entered.
-    await parts.directory.asked(signal)
-    const [away] = parts.unanswered()
-    if (away && parts.unanswered().length === parts.all.length) throw away.error
-    return
+export interface EngineHealth {
+  /** Of several one that answers is enough: its containers can be entered. @throws what the first one failed with */
+  ask(): Promise<void>
+  /** What was found last, by name; of the only one by its kind. */
+  known(): Readonly<Record<string, boolean>>
+}
+
+/** @param names of several, as the configuration has them */
+export function createEngineHealth(engine: Engine, names: readonly string[]): EngineHealth {
+  const found = new Map<string, boolean>()
+  /** One that hangs is not asked again meanwhile. */
+  const asking = new Map<string, Promise<void>>()
+
+  function all(): [string, Engine][] {
+    const { parts } = engine
+    if (!parts) return [[engine.kind, engine]]
+    return names.flatMap((name): [string, Engine][] => {
+      const part = parts.named(name)
+      return part ? [[name, part]] : []
+    })
   }
-  await engine.inspect(NOBODY, signal).catch(undefinedIf('CONTAINER_NOT_FOUND'))
+
+  async function askOne(name: string, one: Engine): Promise<void> {
+    const limit = engineLimit('whether it is there', ANSWER_MS)
+    try {
+      await withDeadline(limit, [], (signal) => unlessAborted(one.inspect(NOBODY, signal), signal)).catch(
+        undefinedIf('CONTAINER_NOT_FOUND'),
+      )
+      found.set(name, true)
+    } catch (error) {
+      found.set(name, false)
+      throw error
+    } finally {
+      asking.delete(name)
+    }
+  }
+
+  function once(name: string, one: Engine): Promise<void> {
+    const asked = asking.get(name) ?? askOne(name, one)
+    asking.set(name, asked)
+    return asked
+  }
+
+  return {
+    async ask() {
+      const asked = all().map(([name, one]) => once(name, one))
+      await Promise.any(asked).catch((error: unknown) => {
+        throw error instanceof AggregateError ? error.errors[0] : error
+      })
+    },
+    known: () =>
+      Object.fromEntries(
+        all().flatMap(([name]) => {
+          const answers = found.get(name)
+          return answers === undefined ? [] : [[name, answers]]
+        }),
+      ),
+  }
 }

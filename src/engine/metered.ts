@@ -1,11 +1,11 @@
-/** An engine whose calls are counted and timed: each of engine.ts's, of its capabilities and parts, too, and nothing on a stream. */
+/** An engine whose calls are counted and timed: each of engine.ts's, of its capabilities, too, and nothing on a stream. */
 import { type FailureCode, HatchwayError } from '../base/errors.ts'
-import type { Engine, EngineParts } from './engine.ts'
+import type { Engine } from './engine.ts'
 
 /** `aborted`: whoever asked waits no longer. */
 export type CallOutcome = 'ok' | 'aborted' | FailureCode
 
-/** A call begins; the function that is returned takes its end. @param engine Engine.kind */
+/** A call begins; the function that is returned takes its end. @param engine its name, where it is one of several, else Engine.kind */
 export type MeterCall = (engine: string, call: EngineCall) => (outcome: CallOutcome) => void
 
 const CALLS = ['info', 'list', 'inspect', 'exec'] as const
@@ -28,28 +28,17 @@ export const ENGINE_CALLS: readonly EngineCall[] = [
   ...CAPABILITIES.lifecycle.map((name) => `lifecycle.${name}` as const),
 ]
 
-export function createMeteredEngine(engine: Engine, meter: MeterCall): Engine {
-  /** Of each capability and part, so that one asked for twice is the same. */
+/** @param name of one of several; all of them as one are not metered */
+export function createMeteredEngine(engine: Engine, meter: MeterCall, name?: string): Engine {
+  /** Of each capability, so that one asked for twice is the same. */
   const made = new WeakMap<object, object>()
-  const once = <T extends object>(of: T, make: () => T): T => {
-    const known = made.get(of) ?? make()
-    made.set(of, known)
-    return known as T
-  }
 
   return metered(engine, CALLS, '', (key, value) => {
-    if (isCapability(key)) return once(value, () => metered(value, CAPABILITIES[key], `${key}.`))
-    return key === 'parts' ? meteredParts(value as EngineParts) : value
+    if (!isCapability(key)) return value
+    const known = made.get(value) ?? metered(value, CAPABILITIES[key], `${key}.`)
+    made.set(value, known)
+    return known
   })
-
-  function meteredParts(parts: EngineParts): EngineParts {
-    const meteredPart = (part: Engine) => once(part, () => createMeteredEngine(part, meter))
-    const named = (name: string) => {
-      const part = parts.named(name)
-      return part && meteredPart(part)
-    }
-    return { ...parts, of: (id) => meteredPart(parts.of(id)), named, all: parts.all.map(meteredPart) }
-  }
 
   /** The methods of `whole` in `calls` are metered. What they are is asked at each use: an engine may change. */
   function metered<T extends object>(
@@ -71,7 +60,7 @@ export function createMeteredEngine(engine: Engine, meter: MeterCall): Engine {
   }
 
   async function time(call: EngineCall, work: () => unknown, signal: unknown): Promise<unknown> {
-    const ended = meter(engine.kind, call)
+    const ended = meter(name ?? engine.kind, call)
     try {
       const result = await work()
       ended('ok')

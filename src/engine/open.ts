@@ -4,6 +4,7 @@ import { type EngineChoice, openEngine } from './choose.ts'
 import type { Engine } from './engine.ts'
 import { type EngineSettings, openKind } from './kinds.ts'
 import type { PartNotice } from './many/part.ts'
+import { createMeteredEngine, type MeterCall } from './metered.ts'
 
 const loadMany = part(() => import('./many/many.ts'))
 
@@ -17,6 +18,8 @@ export interface OpenOptions {
   /** As EngineChoice.lazy; several are never waited for. */
   readonly lazy?: boolean
   readonly notice?: (notice: PartNotice) => void
+  /** Takes each call of each engine. */
+  readonly meter?: MeterCall | undefined
   readonly env?: NodeJS.ProcessEnv
 }
 
@@ -24,12 +27,13 @@ export interface OpenOptions {
 export async function openEngines(
   { engine, engines }: EngineConfig,
   signal: AbortSignal,
-  { lazy = false, notice, env = process.env }: OpenOptions = {},
+  { lazy = false, notice, meter, env = process.env }: OpenOptions = {},
 ): Promise<Engine> {
-  if (engines === undefined) return openEngine({ ...engine, lazy }, signal, env)
+  const metered = (engine: Engine, name?: string) => (meter ? createMeteredEngine(engine, meter, name) : engine)
+  if (engines === undefined) return metered(await openEngine({ ...engine, lazy }, signal, env))
   const { createManyEngine } = await loadMany()
   const opening = Object.entries(engines).map(async ([name, settings]) => {
-    return [name, await openKind({ settings, key: `engines.${name}`, signal, env })] as const
+    return [name, metered(await openKind({ settings, key: `engines.${name}`, signal, env }), name)] as const
   })
   const opened = await Promise.allSettled(opening)
   const failed = opened.find((one) => one.status === 'rejected')

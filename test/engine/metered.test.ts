@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../src/base/errors.ts'
-import { type Engine, engineOf, enginesOf, type Lifecycle } from '../../src/engine/engine.ts'
-import { createManyEngine } from '../../src/engine/many/many.ts'
+import type { Engine, Lifecycle } from '../../src/engine/engine.ts'
 import { createMeteredEngine, ENGINE_CALLS } from '../../src/engine/metered.ts'
 
 const soon = () => AbortSignal.timeout(10_000)
@@ -104,19 +103,15 @@ test('calls of lifecycle go to the engine they were taken from, and are told as 
   expect(calls).toEqual(['docker lifecycle.create ok', 'docker lifecycle.create ok'])
 })
 
-test('a part of an engine is metered as itself, and is the same each time', async () => {
-  const [one, two] = [fake('docker'), fake('cli')]
-  const parts = {
-    ...createManyEngine({}).parts,
-    of: (id: string) => (id === 'a' ? one : two),
-    named: (name: string) => (name === 'b' ? two : undefined),
-    all: [one, two],
-  }
-  const { meter, calls } = metered(fake('many', { parts }))
-  expect(engineOf(meter, 'b')).toBe(enginesOf(meter)[1])
-  await engineOf(meter, 'b').list(soon())
-  await meter.parts?.named('b')?.list(soon())
-  expect(calls).toEqual(['cli list ok', 'cli list ok'])
+test('one of several engines is metered by its name', async () => {
+  const told: string[] = []
+  const meter = createMeteredEngine(
+    fake('docker'),
+    (engine, call) => (outcome) => told.push([engine, call, outcome].join(' ')),
+    'east',
+  )
+  await meter.list(soon())
+  expect(told).toEqual(['east list ok'])
 })
 
 test('the list of calls has each once', () => {

@@ -27,6 +27,7 @@ async function samples(metrics: Metrics, family: RegExp): Promise<string[]> {
 const NOTHING = { bytesIn: 0, bytesOut: 0 }
 const SOURCES: MetricsSources = {
   engineKind: () => 'docker',
+  engines: () => ({}),
   connections: () => ({ all: 0, loggedIn: 0 }),
   traffic: () => ({ session: NOTHING, forward: NOTHING }),
   helpers: () => 0,
@@ -212,6 +213,11 @@ test('what is known elsewhere is asked for at the scrape; before that it is 0', 
   ])
   loggedIn = 4
   expect(await found()).toContain('hatchway_connections{state="before_login"} 1')
+  metrics.watch({ ...SOURCES, engines: () => ({ east: true, west: false }) })
+  expect(await samples(metrics, /^hatchway_engine_up/)).toEqual([
+    'hatchway_engine_up{engine="east"} 1',
+    'hatchway_engine_up{engine="west"} 0',
+  ])
 })
 
 test('however many scrape at once, and for a moment after, one reading is made', async () => {

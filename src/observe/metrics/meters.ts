@@ -79,6 +79,7 @@ export function createMeters() {
     withdrawals: counter('hatchway_policy_withdrawals_total', 'What was permitted, and was ended later.', 'action'),
     containerActions: counter('hatchway_container_actions_total', 'What the gateway did to containers.', 'action'),
 
+    engineUp: gauge('hatchway_engine_up', '1 where the engine answered when it was asked last.', 'engine'),
     engineCalls: counter(
       'hatchway_engine_calls_total',
       'Calls of the container engine that have ended. Outcome: ok, aborted, or the code of the failure.',

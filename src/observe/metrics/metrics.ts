@@ -18,6 +18,8 @@ import type { WatchAnswer } from './watch-server.ts'
 export interface MetricsSources {
   /** Engine.kind of the only one. */
   engineKind(): string
+  /** By name, or Engine.kind of the only one: does it answer? */
+  engines(): Readonly<Record<string, boolean>>
   /** SSH connections that are open, and those of them that have logged in. */
   connections(): { readonly all: number; readonly loggedIn: number }
   /** Of sessions and forwards, also of those that ended. */
@@ -73,6 +75,8 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
     }
     meters.helpers.set(given.helpers())
     for (const [queue, length] of Object.entries(given.queues())) meters.queues.set({ queue }, length)
+    meters.engineUp.reset()
+    for (const [engine, answers] of Object.entries(given.engines())) meters.engineUp.set({ engine }, answers ? 1 : 0)
     meters.ready.reset()
     for (const { check, reason } of given.findings()) meters.ready.set({ check }, reason === undefined ? 1 : 0)
   }
