@@ -13,6 +13,7 @@ import { loadBinary } from '../guest/deliver/binary.ts'
 import { examineClock } from './examine-clock.ts'
 import { examineEngine } from './examine-engine.ts'
 import { examineGuest } from './examine-guest.ts'
+import { examineMetrics } from './examine-metrics.ts'
 import { examinePort } from './examine-port.ts'
 import { examineSsh } from './examine-ssh.ts'
 import type { Finding } from './finding.ts'
@@ -41,6 +42,7 @@ export async function examine(flags: ConfigFlags, login?: string): Promise<Findi
     loginKeys(config),
     hostKeys(config),
     Promise.all(config.listen.map((address) => examinePort(address, loaded))),
+    examineMetrics(config),
     Promise.all([nativeCrypto(), pty(config), helper(config), examineClock()]),
     examineSsh(),
     login === undefined ? [] : examineGuest(config, login),
