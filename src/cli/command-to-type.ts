@@ -7,6 +7,7 @@ import { ownKey } from '../auth/key-files.ts'
 import { replaceFile } from '../base/whole-file.ts'
 import type { Config } from '../config/schema.ts'
 import { isHostName } from '../container/host-names.ts'
+import { fullName } from '../engine/ref.ts'
 import { deadline } from '../lifetime/deadline.ts'
 import { knownHostsText, optionPath } from './ssh-config/entries.ts'
 
@@ -25,7 +26,7 @@ export async function commandToType(
   const host = UNSPECIFIED.has(address) ? '127.0.0.1' : address
   const containers = await gateway.engine.list(deadline(ENGINE_MS)).catch(() => [])
   const running = containers.filter(({ state, name }) => state === 'running' && isHostName(name))
-  const name = running.map((container) => container.name).sort()[0] ?? 'CONTAINER'
+  const name = running.map(fullName).sort()[0] ?? 'CONTAINER'
   const key = await usableOwnKey(config)
   const options = [
     ...(knownHosts === undefined ? [] : ['-o', shellWord(`UserKnownHostsFile=${optionPath(knownHosts)}`)]),

@@ -49,7 +49,7 @@ export async function policyWorld(
   await configure(config)
   const gateway = await startGateway({
     keys: { ...keys, authorized },
-    engine: 'docker',
+    engine: typeof config === 'object' && config.engines ? 'auto' : 'docker',
     guest,
     args: ['--config', file],
   })
