@@ -144,6 +144,8 @@ async function openGateway(
     engines: health.known,
     connections: () => ({ all: server.connections(), loggedIn: connections.size }),
     traffic: () => ({ session: registry.traffic(), forward: connections.forwardTraffic() }),
+    forwards: () => connections.forwards(),
+    listeners: () => connections.listeners(),
     helpers: () => inside.guests?.count().live ?? 0,
     queues: () => ({
       key_exchanges: server.exchangesWaiting(),

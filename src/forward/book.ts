@@ -10,6 +10,8 @@ export interface ForwardFacts {
   readonly container: ContainerFacts
   /** The user inside. */
   readonly user: string
+  /** Absent: by the helper. */
+  readonly road?: 'plain'
 }
 
 export interface ForwardBook {

@@ -52,7 +52,8 @@ export function directForwards(deps: DirectDependencies): Required<ConnectionHan
       const guest = await deps.guestFor(entered.target, signal)
       const end = await connect(target, guest, entered.target, signal)
       const letGo = deps.hold([action], entered.target, () => end.destroy())
-      const told = deps.book.opened(forwardFacts('local', placeName(target), entered.target), end.traffic)
+      const facts = forwardFacts('local', placeName(target), entered.target)
+      const told = deps.book.opened(guest ? facts : { ...facts, road: 'plain' }, end.traffic)
       end.whenClosed(() => {
         letGo()
         told()

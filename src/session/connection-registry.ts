@@ -62,7 +62,7 @@ const READ_MS = 250
 export class ConnectionRegistry {
   readonly #live = new Map<string, Login>()
   /** A forward may end after its connection did. */
-  readonly #forwarded: Forwarded = { past: new Traffic(), live: new Set() }
+  readonly #forwarded: Forwarded = { past: new Traffic(), live: new Map(), listeners: new Set() }
   /** By the signal of its end, which a connection has before its login is over. */
   readonly #places = new WeakMap<AbortSignal, ContainerFacts>()
   readonly #emit: (event: ForwardEvent) => void
@@ -79,7 +79,16 @@ export class ConnectionRegistry {
 
   /** Bytes of all forwards, also of those that ended. */
   forwardTraffic(): Bytes {
-    return sumOfTraffic([this.#forwarded.past, ...this.#forwarded.live])
+    return sumOfTraffic([this.#forwarded.past, ...this.#forwarded.live.keys()])
+  }
+
+  /** Of all connections. */
+  forwards(): Iterable<ForwardFacts> {
+    return this.#forwarded.live.values()
+  }
+
+  listeners(): Iterable<ForwardFacts> {
+    return this.#forwarded.listeners
   }
 
   /** Until the connection is closed. */
@@ -127,7 +136,8 @@ type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'host' | 'closed' | 'di
 
 interface Forwarded {
   readonly past: Traffic
-  readonly live: Set<Traffic>
+  readonly live: Map<Traffic, ForwardFacts>
+  readonly listeners: Set<ForwardFacts>
 }
 
 class Login implements ForwardBook {
@@ -165,7 +175,7 @@ class Login implements ForwardBook {
   opened(forward: ForwardFacts, traffic: Traffic): () => void {
     const opened = { ...forward, place: clientText(forward.place), openedAt: Date.now() }
     this.#forwards.set(opened, traffic)
-    this.#forwarded.live.add(traffic)
+    this.#forwarded.live.set(traffic, opened)
     this.#past.activeAt = opened.openedAt
     this.#emit({ type: 'forward-opened', whose: this.#whose, forward: withTraffic(opened, traffic) })
     return () => {
@@ -182,9 +192,11 @@ class Login implements ForwardBook {
   listening(listener: ForwardFacts): () => void {
     const opened = { ...listener, place: clientText(listener.place), openedAt: Date.now() }
     this.#listeners.add(opened)
+    this.#forwarded.listeners.add(opened)
     this.#emit({ type: 'listener-opened', whose: this.#whose, listener: opened })
     return () => {
       if (!this.#listeners.delete(opened)) return
+      this.#forwarded.listeners.delete(opened)
       const listener = { ...opened, endedAt: Date.now() }
       this.#emit({ type: 'listener-ended', whose: this.#whose, listener })
     }

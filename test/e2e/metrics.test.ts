@@ -85,23 +85,43 @@ async function sample(name: string): Promise<number> {
 test(
   'what a person does is counted: login, session, bytes, helper, calls of the engine, the first byte',
   async () => {
+    const before = new Map(
+      (await get('/metrics')).body
+        .split('\n')
+        .map((line) => [line.replace(/ \S+$/, ''), Number(line.replace(/^.* /, ''))]),
+    )
+    const grown = async (name: string) => (await sample(name)) - (before.get(name) ?? 0)
     const client = await person(`dev@${container.name}`)
     expect(await client.exec('cat', { input: Buffer.alloc(100_000, 'x'), limit: LONG })).toMatchObject({ code: 0 })
     const silent = client.exec('true', { limit: LONG })
     const exec = 'kind="exec",engine="docker",road="guest"'
-    await until('both are counted', async () => (await sample(`hatchway_sessions_started_total{${exec}}`)) === 2)
+    await until('both are counted', async () => (await grown(`hatchway_sessions_started_total{${exec}}`)) === 2)
     await silent
     await until('none runs', async () => (await sample(`hatchway_sessions{${exec}}`)) === 0)
     expect(await sample('hatchway_logins_total{method="publickey"}')).toBeGreaterThan(0)
     expect(await sample('hatchway_login_duration_seconds_count{method="publickey"}')).toBeGreaterThan(0)
-    expect(await sample('hatchway_bytes_total{carrier="session",direction="in"}')).toBe(100_000)
-    expect(await sample('hatchway_bytes_total{carrier="session",direction="out"}')).toBe(100_000)
-    expect(await sample('hatchway_first_byte_duration_seconds_count{kind="exec",road="guest"}')).toBe(1)
-    expect(await sample('hatchway_resolve_duration_seconds_count{kind="exec"}')).toBe(2)
+    expect(await grown('hatchway_bytes_total{carrier="session",direction="in"}')).toBe(100_000)
+    expect(await grown('hatchway_bytes_total{carrier="session",direction="out"}')).toBe(100_000)
+    expect(await grown('hatchway_first_byte_duration_seconds_count{kind="exec",road="guest"}')).toBe(1)
+    expect(await grown('hatchway_resolve_duration_seconds_count{kind="exec"}')).toBe(2)
     expect(await sample('hatchway_helpers')).toBe(1)
     expect(await sample('hatchway_helper_delivery_duration_seconds_count{way="shell"}')).toBe(1)
     expect(await sample('hatchway_engine_calls_total{engine="docker",call="exec",outcome="ok"}')).toBeGreaterThan(0)
     expect(await sample('hatchway_engine_calls_in_flight{engine="docker"}')).toBe(0)
+    // Somebody listens inside, and nobody does.
+    const listening = client.exec('nc -l -p 4711 -e cat', { limit: LONG })
+    const echoed = await until('it listens', async () => {
+      const through = await client.ssh(['-W', '127.0.0.1:4711', 't'], { input: 'hello', limit: LONG })
+      return through.code === 0 && through.stdout.toString() === 'hello'
+    })
+    expect(echoed).toBe(true)
+    await listening
+    const local = 'kind="local",engine="docker",road="guest"'
+    expect(await sample(`hatchway_forwards_opened_total{${local}}`)).toBeGreaterThan(0)
+    await until('it is over', async () => (await sample(`hatchway_forwards{${local}}`)) === 0)
+    expect(await grown('hatchway_bytes_total{carrier="forward",direction="in"}')).toBe(5)
+    expect((await client.ssh(['-W', '127.0.0.1:1', 't'], { limit: LONG })).code).not.toBe(0)
+    await until('it is counted', async () => (await grown('hatchway_forward_failures_total{kind="local"}')) > 0)
     // A name that no container has, which the client chose: no series of its own.
     const none = await person('dev@no-such-container-of-mine')
     expect((await none.exec('true')).code).toBe(255)

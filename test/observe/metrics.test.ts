@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from 'vitest'
 import '../../src/ssh/ssh2.ts'
 import { HatchwayError } from '../../src/base/errors.ts'
+import type { ForwardFacts } from '../../src/forward/book.ts'
 import type { EventFacts } from '../../src/observe/events.ts'
 import { type Metrics, type MetricsSources, openMetrics } from '../../src/observe/metrics/metrics.ts'
 import { toOpenMetrics, wantsOpenMetrics } from '../../src/observe/metrics/open-metrics.ts'
@@ -30,6 +31,8 @@ const SOURCES: MetricsSources = {
   engines: () => ({}),
   connections: () => ({ all: 0, loggedIn: 0 }),
   traffic: () => ({ session: NOTHING, forward: NOTHING }),
+  forwards: () => [],
+  listeners: () => [],
   helpers: () => 0,
   queues: () => ({ key_exchanges: 0, passwords: 0, key_programs: 0, session_starts: 0, helper_deliveries: 0 }),
   findings: () => [],
@@ -119,7 +122,6 @@ test('forwards, listeners, refusals, containers, reloads', async () => {
   const forward = { kind: 'local', place: 'db:5432', container, user: 'dev', openedAt: 1, ...NOTHING } as const
   metrics.read({ type: 'forward-opened', whose, forward })
   metrics.read({ type: 'forward-opened', whose, forward })
-  metrics.read({ type: 'forward-ended', whose, forward })
   metrics.read({ type: 'listener-opened', whose, listener: { ...forward, kind: 'agent' } })
   metrics.read({ type: 'forward-failed', whose, kind: 'local', place: 'x', reason: 'Connection refused' })
   const decided = { whose, container, action: { kind: 'exec' }, by: 'rule 1' } as const
@@ -129,10 +131,8 @@ test('forwards, listeners, refusals, containers, reloads', async () => {
   metrics.read({ type: 'reload-refused', problems: ['x'] })
   const found = await samples(metrics, /^hatchway_(forward|listener|policy|container|config)/)
   for (const line of [
-    'hatchway_forwards{kind="local"} 1',
-    'hatchway_forwards_opened_total{kind="local"} 2',
-    'hatchway_forwards{kind="x11"} 0',
-    'hatchway_listeners{kind="agent"} 1',
+    'hatchway_forwards_opened_total{kind="local",engine="none",road="guest"} 2',
+    'hatchway_listeners_opened_total{kind="agent",engine="none"} 1',
     'hatchway_forward_failures_total{kind="local"} 1',
     'hatchway_policy_refusals_total{action="exec"} 1',
     'hatchway_policy_withdrawals_total{action="exec"} 1',
@@ -142,6 +142,25 @@ test('forwards, listeners, refusals, containers, reloads', async () => {
     expect(found).toContain(line)
   metrics.read({ type: 'reloaded', keys: 1, ended: 0, restart: [] })
   expect(await samples(metrics, /successful/)).toEqual(['hatchway_config_last_reload_successful 1'])
+})
+
+test('forwards and listeners that are open, by kind, engine and road', async () => {
+  const metrics = await open()
+  const forward = { kind: 'local', place: 'db:5432', container, user: 'dev' } as const
+  let forwards: ForwardFacts[] = [forward, forward, { ...forward, road: 'plain' }]
+  const listeners: ForwardFacts[] = [{ ...forward, kind: 'agent', container: { ...container, engine: 'east' } }]
+  metrics.watch({ ...SOURCES, forwards: () => forwards, listeners: () => listeners })
+  const found = () => samples(metrics, /^hatchway_(forwards|listeners)\{/)
+  expect(await found()).toEqual([
+    'hatchway_forwards{kind="local",engine="docker",road="guest"} 2',
+    'hatchway_forwards{kind="local",engine="docker",road="plain"} 1',
+    'hatchway_listeners{kind="agent",engine="east"} 1',
+  ])
+  forwards = [forward]
+  expect((await found()).slice(0, 2)).toEqual([
+    'hatchway_forwards{kind="local",engine="docker",road="guest"} 1',
+    'hatchway_forwards{kind="local",engine="docker",road="plain"} 0',
+  ])
 })
 
 test('bytes, helpers and queues are those of now; a sum that would fall waits', async () => {

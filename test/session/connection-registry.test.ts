@@ -39,6 +39,8 @@ test('the bytes of forwards add up, also of those that end after their connectio
   one.addIn(1)
   two.addOut(20)
   expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 20 })
+  const listening = book.listening(AGENT)
+  expect([[...connections.forwards()].length, [...connections.listeners()].length]).toEqual([2, 1])
   first()
   first()
   closed.abort()
@@ -46,6 +48,8 @@ test('the bytes of forwards add up, also of those that end after their connectio
   expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 20 })
   two.addOut(300)
   second()
+  listening()
+  expect([[...connections.forwards()].length, [...connections.listeners()].length]).toEqual([0, 0])
   expect(connections.forwardTraffic()).toEqual({ bytesIn: 1, bytesOut: 320 })
 })
 

@@ -1,4 +1,5 @@
 /** The reader of events that counts them. */
+import type { ForwardFacts } from '../../forward/book.ts'
 import type { SessionSnapshot } from '../../session/registry.ts'
 import type { EventFacts } from '../events.ts'
 import type { Meters } from './meters.ts'
@@ -63,21 +64,16 @@ export function countEvents(meters: Meters, engineKind: () => string): (event: E
         meters.sessionFailures.inc({ code: event.code })
         break
       case 'forward-opened':
-        meters.forwards.inc({ kind: event.forward.kind })
-        meters.forwardsTotal.inc({ kind: event.forward.kind })
-        break
-      case 'forward-ended':
-        meters.forwards.dec({ kind: event.forward.kind })
+        // Also of one that is over before the next scrape.
+        meters.forwards.inc(forwardLabels(event.forward, engineKind), 0)
+        meters.forwardsTotal.inc(forwardLabels(event.forward, engineKind))
         break
       case 'forward-failed':
         meters.forwardFailures.inc({ kind: event.kind })
         break
       case 'listener-opened':
-        meters.listeners.inc({ kind: event.listener.kind })
-        meters.listenersTotal.inc({ kind: event.listener.kind })
-        break
-      case 'listener-ended':
-        meters.listeners.dec({ kind: event.listener.kind })
+        meters.listeners.inc(listenerLabels(event.listener, engineKind), 0)
+        meters.listenersTotal.inc(listenerLabels(event.listener, engineKind))
         break
       case 'refused':
         meters.refusals.inc({ action: event.action.kind })
@@ -116,4 +112,12 @@ function countLogin(meters: Meters, event: Extract<EventFacts, { type: 'auth' }>
 function methodOf(method: string): string {
   const [name = ''] = method.split(':')
   return METHODS.includes(name) ? name : 'other'
+}
+
+export function forwardLabels(forward: ForwardFacts, engineKind: () => string) {
+  return { ...listenerLabels(forward, engineKind), road: forward.road ?? 'guest' }
+}
+
+export function listenerLabels({ kind, container }: ForwardFacts, engineKind: () => string) {
+  return { kind, engine: container.engine ?? engineKind() }
 }

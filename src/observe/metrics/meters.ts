@@ -64,11 +64,24 @@ export function createMeters() {
       ...(['kind', 'road'] as const),
     ),
 
-    forwards: gauge('hatchway_forwards', 'Forwarded connections that are open.', 'kind'),
-    forwardsTotal: counter('hatchway_forwards_opened_total', 'Forwarded connections that were opened.', 'kind'),
+    forwards: gauge(
+      'hatchway_forwards',
+      'Forwarded connections that are open.',
+      ...(['kind', 'engine', 'road'] as const),
+    ),
+    forwardsTotal: counter(
+      'hatchway_forwards_opened_total',
+      'Forwarded connections that were opened.',
+      ...(['kind', 'engine', 'road'] as const),
+    ),
     forwardFailures: counter('hatchway_forward_failures_total', 'Forwards that could not be had.', 'kind'),
-    listeners: gauge('hatchway_listeners', 'Listeners inside containers: -R, agents, displays.', 'kind'),
-    listenersTotal: counter('hatchway_listeners_opened_total', 'Listeners that were opened inside containers.', 'kind'),
+    listeners: gauge('hatchway_listeners', 'Listeners inside containers: -R, agents, displays.', 'kind', 'engine'),
+    listenersTotal: counter(
+      'hatchway_listeners_opened_total',
+      'Listeners that were opened inside containers.',
+      'kind',
+      'engine',
+    ),
     bytes: counter(
       'hatchway_bytes_total',
       'Bytes of sessions and forwards; in is from the client to the container.',

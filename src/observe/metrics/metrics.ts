@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { FAILURES, type FailureCode } from '../../base/errors.ts'
 import { PACKAGE_ROOT } from '../../base/package-root.ts'
 import type { MeterCall } from '../../engine/metered.ts'
+import type { ForwardFacts } from '../../forward/book.ts'
 import type { SessionTimes } from '../../session/session-times.ts'
 import type { EventFacts } from '../events.ts'
 import type { ReadinessFinding } from '../readiness.ts'
-import { countEvents } from './count-events.ts'
+import { countEvents, forwardLabels, listenerLabels } from './count-events.ts'
 import { createMeters, type Meters } from './meters.ts'
 import { OPENMETRICS_TYPE, PROMETHEUS_TYPE, toOpenMetrics, wantsOpenMetrics } from './open-metrics.ts'
 import { openProcessMeters } from './process-meters.ts'
 import { createRising } from './rising.ts'
+import { createTally } from './tally.ts'
 import type { WatchAnswer } from './watch-server.ts'
 
 /** What is asked for at a scrape, since it is known elsewhere. */
@@ -24,6 +26,9 @@ export interface MetricsSources {
   connections(): { readonly all: number; readonly loggedIn: number }
   /** Of sessions and forwards, also of those that ended. */
   traffic(): Readonly<Record<'session' | 'forward', { readonly bytesIn: number; readonly bytesOut: number }>>
+  /** That are open now. */
+  forwards(): Iterable<ForwardFacts>
+  listeners(): Iterable<ForwardFacts>
   /** Guest helpers that live. */
   helpers(): number
   queues(): Readonly<Record<QueueName, number>>
@@ -46,7 +51,6 @@ export interface Metrics {
 
 /** Whoever scrapes more often reads the same again: what that costs is bounded. */
 const FRESH_MS = 1_000
-const KINDS = ['local', 'remote', 'agent', 'x11'] as const
 const METHODS = ['publickey', 'password', 'keyboard-interactive'] as const
 /** As src/guest/deliver has them. */
 const WAYS = ['mount', 'shell', 'copy', 'holder', 'none'] as const
@@ -62,6 +66,7 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
   meters.build.set({ version: await ownVersion(), node: process.versions.node }, 1)
   beginAtZero(meters)
   const traffic = createRising(meters.bytes)
+  const [forwards, listeners] = [createTally(meters.forwards), createTally(meters.listeners)]
   let sources: MetricsSources | undefined
   let last: { readonly text: Promise<string>; until: number } | undefined
 
@@ -73,6 +78,8 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
       traffic({ carrier, direction: 'in' }, bytesIn)
       traffic({ carrier, direction: 'out' }, bytesOut)
     }
+    forwards(Array.from(given.forwards(), (one) => forwardLabels(one, given.engineKind)))
+    listeners(Array.from(given.listeners(), (one) => listenerLabels(one, given.engineKind)))
     meters.helpers.set(given.helpers())
     for (const [queue, length] of Object.entries(given.queues())) meters.queues.set({ queue }, length)
     meters.engineUp.reset()
@@ -131,12 +138,6 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
 function beginAtZero(meters: Meters): void {
   meters.draining.set(0)
   meters.reloaded.set(1)
-  for (const kind of KINDS) {
-    meters.forwards.set({ kind }, 0)
-    meters.forwardsTotal.inc({ kind }, 0)
-    meters.listeners.set({ kind }, 0)
-    meters.listenersTotal.inc({ kind }, 0)
-  }
   for (const method of METHODS) {
     meters.logins.inc({ method }, 0)
     for (const reason of ['wrong', 'not_admitted']) meters.loginRefusals.inc({ method, reason }, 0)
