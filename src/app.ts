@@ -24,6 +24,7 @@ import { adviceOn } from './engine/advice.ts'
 import { createEngineHealth } from './engine/answers.ts'
 import type { Engine } from './engine/engine.ts'
 import { openEngines } from './engine/open.ts'
+import type { Audit } from './evidence/audit/audit.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { withDeadline } from './lifetime/deadline.ts'
 import { every } from './lifetime/every.ts'
@@ -50,6 +51,7 @@ import type { Endpoint } from './ssh/connection.ts'
 import { createApproach } from './ssh/preamble/preamble.ts'
 import { createSshServer, type SshServer } from './ssh/server.ts'
 
+const loadAudit = part(() => import('./evidence/audit/audit.ts'))
 const loadWatch = part(() => import('./observe/metrics/watch.ts'))
 
 /** How long the choice of an engine may take at start; later it may come and go. */
@@ -99,6 +101,7 @@ export interface GatewayStart {
   readonly inherited?: Pick<Inheritance, 'sockets' | 'addresses'> & Partial<Pick<Inheritance, 'isSuccessor'>>
 }
 
+const UNRECORDED = 'ended: the audit trail cannot be written'
 const ENGINE_WENT = 'the container engine has gone away, perhaps to restart: this session may end'
 
 /** Hours of rules, ends of keys and changes of their files come without an event. */
@@ -127,7 +130,20 @@ async function openGateway(
   )
   join(logEvents(log, config.log.files))
   if (watching) join(watching.read)
-  // The last to be closed, so that what the others do at their end is told before.
+  const audit = await openTrailOf(
+    scope,
+    config,
+    (spared) => {
+      for (const { connectionId, identity } of connections.list())
+        if (!spared(identity.name)) connections.kill(connectionId, UNRECORDED)
+    },
+    log,
+  )
+  if (audit) {
+    join(audit.read)
+    readiness.add('audit', audit.check)
+  }
+  // Behind all others, so that what they do at their end is told before; the trail is closed after it.
   scope.add(emit, () => emit({ type: 'gateway-ended' }))
   const inside = openInside(scope, config, ground, emit, log)
   const inForce = createInForce(config, ground, where, log, emit)
@@ -136,7 +152,7 @@ async function openGateway(
     ended: (session) => connections.sessionEnded(session),
   })
   const connections = new ConnectionRegistry(registry, emit)
-  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, emit }, log)
+  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, audit, emit }, log)
   const health = createEngineHealth(engine, Object.keys(config.engines ?? {}))
   readiness.add('engine', health.ask)
   watching?.from({
@@ -199,6 +215,19 @@ async function openGateway(
     },
     close: scope.close,
   }
+}
+
+/** Loaded only where it is asked for. */
+async function openTrailOf(
+  scope: Scope,
+  { audit, keysDirectory }: FixedConfig,
+  endAll: (spared: (name: string) => boolean) => void,
+  log: Logger,
+): Promise<Audit | undefined> {
+  const { file } = audit
+  if (file === undefined) return undefined
+  const { openAudit } = await loadAudit()
+  return scope.add(await openAudit({ ...audit, file }, keysDirectory, endAll, log), (opened) => opened.close())
 }
 
 /** Before everything else: its port may be taken, and whoever supervises the start asks there. */
@@ -282,15 +311,23 @@ function openServer(
     inForce: InForce
     registry: SessionRegistry
     connections: ConnectionRegistry
+    audit: Audit | undefined
     emit: EmitEvent
   },
   log: Logger,
 ): SshServer<Identity> {
-  const { ground, inside, inForce, registry, connections, emit } = parts
+  const { ground, inside, inForce, registry, connections, audit, emit } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
   const led: Led = (closed, container) => connections.leadsTo(closed, container)
-  const destinations = createDestinations({ ...inside, policy: policy.decide, hostSuffixes, emit, led })
+  const destinations = createDestinations({
+    ...inside,
+    policy: policy.decide,
+    hostSuffixes,
+    emit,
+    led,
+    demandRecord: audit?.demandRecord,
+  })
   const dependencies: ConnectionDependencies = {
     ...inside,
     emit,
@@ -307,7 +344,9 @@ function openServer(
     pickLines: config.picker.style === 'lines',
     pickAgain: config.picker.again,
     tapSftp: (whose, session) =>
-      config.log.files ? createSftpTap((operation) => emit({ type: 'sftp', whose, session, operation })) : undefined,
+      config.log.files || audit
+        ? createSftpTap((operation) => emit({ type: 'sftp', whose, session, operation }))
+        : undefined,
     limits: () => current().limits,
     motd: async () => {
       const { motd } = current()

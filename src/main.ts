@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { PACKAGE_ROOT } from './base/package-root.ts'
 import { part } from './base/parts.ts'
 import { PROGRAM_NAME } from './base/program-name.ts'
+import { registerAudit } from './cli/commands/audit.ts'
 import { registerConfig } from './cli/commands/config.ts'
 import { registerConfigSsh } from './cli/commands/config-ssh.ts'
 import { registerConnect } from './cli/commands/connect.ts'
@@ -42,6 +43,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerHashPassword,
   registerTotpSecret,
   registerPolicy,
+  registerAudit,
   registerConfig,
   registerConfigSsh,
   registerConnect,

@@ -2,7 +2,7 @@
  * Keys in OpenSSH's own formats: the private file (PROTOCOL.key), the public line, the fingerprint. Written here with
  * node:crypto, as ssh-keygen need not be installed where the gateway runs.
  */
-import { createPrivateKey, generateKeyPair, type JsonWebKey, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPair, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { readStrings, wireMpint, wireString } from './wire.ts'
 
@@ -61,7 +61,7 @@ export interface PrivateKeyFile {
 export function readPrivateKey(file: Buffer): PrivateKeyFile | 'dsa' {
   const armoured = ARMOUR.exec(file.toString('latin1'))
   if (armoured) {
-    const blob = blobOf(armoured)
+    const { blob } = opened(armoured)
     return typeOf(blob) === 'ssh-dss' ? 'dsa' : { blob, privateKey: file }
   }
   const key = createPrivateKey(file)
@@ -71,7 +71,22 @@ export function readPrivateKey(file: Buffer): PrivateKeyFile | 'dsa' {
   return { blob, privateKey: Buffer.from(privateFile(jwk, blob, '')) }
 }
 
-function blobOf(armoured: RegExpExecArray): Buffer {
+/** The private key of an ed25519 key file in OpenSSH's format, without a passphrase. @throws Error saying what is wrong */
+export function readSigningKey(file: Buffer): { readonly blob: Buffer; readonly key: KeyObject } {
+  const armoured = ARMOUR.exec(file.toString('latin1'))
+  if (!armoured) throw new Error('not an OpenSSH private key')
+  const { blob, secret } = opened(armoured)
+  // Two equal numbers, then the type, the public point, and the seed with the point behind it (PROTOCOL.key, 3).
+  const type = wireString('ssh-ed25519')
+  const fields = secret.subarray(8)
+  if (!fields.subarray(0, type.length).equals(type)) throw new Error('not an ed25519 key')
+  const x = fields.subarray(type.length + 4, type.length + 4 + 32)
+  const d = fields.subarray(type.length + 4 + 32 + 4, type.length + 4 + 32 + 4 + 32)
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url'), d: d.toString('base64url') }
+  return { blob, key: createPrivateKey({ key: jwk, format: 'jwk' }) }
+}
+
+function opened(armoured: RegExpExecArray): { readonly blob: Buffer; readonly secret: Buffer } {
   const body = Buffer.from(armoured[1] ?? '', 'base64')
   if (body.toString('latin1', 0, MAGIC.length) !== MAGIC) throw new Error('not an OpenSSH private key')
   // Cipher, KDF and its options, then the number of keys: always one (PROTOCOL.key, 1).
@@ -91,7 +106,7 @@ function blobOf(armoured: RegExpExecArray): Buffer {
   at += 4
   const blob = next()
   if (cipher !== 'none') throw new Error('it has a passphrase, which nobody could type')
-  return Buffer.from(blob)
+  return { blob: Buffer.from(blob), secret: next() }
 }
 
 function publicBlob(jwk: JsonWebKey): Buffer {

@@ -29,6 +29,7 @@ export type CompletionSource =
   | 'engines'
   | 'guests'
   | 'levels'
+  | 'outcomes'
 
 const ACTIONS =
   'create enter start shell exec sftp pty env agent x11 forward-local forward-remote forward-socket'.split(' ')
@@ -49,6 +50,8 @@ async function values(source: CompletionSource, words: readonly string[]): Promi
       return plain(['auto', 'off', 'require'])
     case 'levels':
       return plain([...Object.keys(levels.values), 'silent'])
+    case 'outcomes':
+      return plain(['ok', 'refused', 'failed'])
     case 'actions':
       return plain(ACTIONS)
     case 'containers':

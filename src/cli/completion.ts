@@ -20,6 +20,8 @@ const OPTIONS: Readonly<Record<string, CompletionSource>> = {
   'log-level': 'levels',
   container: 'containers',
   identity: 'people',
+  who: 'people',
+  outcome: 'outcomes',
   group: 'groups',
 }
 /** What can be ended is what is there: this command needs no engine, and knows whom no configuration names. */

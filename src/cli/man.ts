@@ -39,10 +39,10 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
 ]
 
 const EXITS: readonly (readonly [string, string])[] = [
-  ['0', 'done; of policy explain: allowed'],
+  ['0', 'done; of policy explain: allowed; of audit verify: the trail is whole'],
   [
     '1',
-    'it could not be done; one line on standard error says why. Of policy explain: refused; of doctor: it would not work',
+    'it could not be done; one line on standard error says why. Of policy explain: refused; of audit verify: it is not; of doctor: it would not work',
   ],
   ['2', 'the configuration or an argument is wrong'],
   ['70', 'a fault of the program itself'],

@@ -4,6 +4,7 @@
  * then `hatchway config example > config/hatchway.yaml`; the order of keys is the file's.
  */
 import { z } from 'zod'
+import { audit } from './audit.ts'
 import { authentication } from './authentication.ts'
 import { authorization } from './authorization.ts'
 import { containers } from './containers.ts'
@@ -160,6 +161,11 @@ export const configSchema = z.strictObject({
     ),
   drain: drain.prefault({}).describe('Of a gateway that has handed over to a new one (`hatchway restart`).'),
   log: log.prefault({}).describe('The log.'),
+  audit: audit
+    .prefault({})
+    .describe(
+      'The audit trail: who got in, where, as whom, and what they did, so that it can be proved (docs/audit.md).',
+    ),
   metrics: metrics
     .prefault({})
     .describe('What the gateway counts and measures, and whether it works (docs/operations.md, Watching it work).'),
@@ -184,6 +190,8 @@ export const PATH_KEYS: readonly string[] = [
   'motd',
   'controlSocket',
   'log.file',
+  'audit.file',
+  'audit.anchorFile',
 ]
 
 /** Keys whose values are secrets, or may hold one: messages do not repeat them. */
@@ -203,6 +211,7 @@ export const SECRET_KEYS: readonly string[] = [
   'templates.*.env',
   'templates.*.labels',
   'environment.set',
+  'audit.anchorCommand',
 ]
 
 /** Keys that a reload applies. */

@@ -32,7 +32,7 @@ function inTime(milliseconds: number): number | undefined {
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }
 
 /** Bytes with K, M or G behind, as RekeyLimit has them. */
-function parseSize(text: string): number | undefined {
+export function parseSize(text: string): number | undefined {
   const match = /^(\d+)([kmg]?)$/i.exec(text.trim())
   if (!match) return undefined
   const size = Number(match[1]) * (SIZE_UNITS[(match[2] ?? '').toLowerCase()] ?? 1)

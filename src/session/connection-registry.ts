@@ -53,7 +53,7 @@ export type ForwardEvent =
       readonly listener: ListenerSnapshot
     }
 
-const ENDED = 'hatchway: connection ended by the administrator'
+const BY_ADMINISTRATOR = 'ended by the administrator'
 /** How long the sessions of a connection that is ended may take to tell their client why. */
 const END_MS = 3_000
 /** For a client to read why its session ended: a ControlMaster that is disconnected shows nothing more. */
@@ -115,11 +115,11 @@ export class ConnectionRegistry {
   }
 
   /** Its sessions are told why, then it ends. False: there is no such connection. */
-  kill(id: string): boolean {
+  kill(id: string, why = BY_ADMINISTRATOR): boolean {
     const login = this.#live.get(id)
     if (!login) return false
-    login.leave()
-    for (const session of this.#sessions.list()) if (session.connectionId === id) this.#sessions.kill(session.id)
+    login.leave(`hatchway: connection ${why}`)
+    for (const session of this.#sessions.list()) if (session.connectionId === id) this.#sessions.kill(session.id, why)
     return true
   }
 
@@ -152,6 +152,7 @@ class Login implements ForwardBook {
   readonly #listeners = new Set<ListenerSnapshot>()
   #sessions = 0
   #isLeaving = false
+  #sentence = ''
 
   constructor(
     connection: Pick<SshConnection<ProvedName>, LoginKeys>,
@@ -217,11 +218,12 @@ class Login implements ForwardBook {
     return this.#connection.closed
   }
 
-  leave(): void {
+  leave(sentence: string): void {
     if (this.#isLeaving) return
     this.#isLeaving = true
+    this.#sentence = sentence
     // A client whose session has ended is often the first to leave.
-    this.#connection.leaving(ENDED)
+    this.#connection.leaving(sentence)
     this.#disconnect(this.#sessions === 0 ? 0 : END_MS)
   }
 
@@ -246,7 +248,7 @@ class Login implements ForwardBook {
   }
 
   #disconnect(afterMs: number): void {
-    const timer = setTimeout(() => this.#connection.disconnect(ENDED), afterMs).unref()
+    const timer = setTimeout(() => this.#connection.disconnect(this.#sentence), afterMs).unref()
     onAbort(this.#connection.closed, () => clearTimeout(timer))
   }
 }

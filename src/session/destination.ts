@@ -21,6 +21,8 @@ import type { Action } from '../policy/request.ts'
 import { createRoutes, type Requester, type Routes, type RoutesDependencies } from './routes.ts'
 
 export interface DestinationDependencies extends RoutesDependencies {
+  /** Whether what they do could be recorded, where it must be. @throws HatchwayError AUDIT_UNAVAILABLE */
+  readonly demandRecord?: ((identity: Requester['identity']) => void) | undefined
   /** Takes where a connection leads, once it is made, chosen or entered. */
   readonly led: Led
 }
@@ -157,6 +159,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       now: async () => ('template' in route || (await unknown()) ? undefined : here(closed, () => {})),
 
       async enter(gate, actions, signal, tell = () => {}) {
+        deps.demandRecord?.(who.identity)
         const found = await here(signal, tell)
         const [action, ...others] = actions
         const demandAll = async (target: Target): Promise<Entered> => {

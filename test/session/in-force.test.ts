@@ -74,6 +74,7 @@ const FIXED: Record<keyof FixedConfig, unknown> = {
   shutdownGrace: '5s',
   drain: { limit: '1h' },
   log: { level: 'debug' },
+  audit: { file: '/var/log/audit.jsonl' },
   metrics: { listen: '127.0.0.1:9464' },
 }
 

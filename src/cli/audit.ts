@@ -1,0 +1,136 @@
+/** `hatchway audit ...`: checks and searches the trail, and prints the key that signs it. */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
+import { isErrno, messageOf } from '../base/errors.ts'
+import { plural } from '../base/plural.ts'
+import { printable } from '../base/printable.ts'
+import type { Config } from '../config/schema.ts'
+import { parseDuration } from '../config/values.ts'
+import { CliFailure } from '../control/cli-failure.ts'
+import { type AuditQuery, type Found, searchTrails } from '../evidence/audit/search.ts'
+import { allowedSigner, signingKeyFile } from '../evidence/audit/signing-key.ts'
+import { type Verification, verifyTrails } from '../evidence/audit/verify.ts'
+import { fingerprint } from '../ssh/public-key.ts'
+
+/** Written at once: a line a call would cost more than to find it. */
+const CHUNK_CHARACTERS = 64 * 1024
+
+export interface VerifyFlags {
+  /** Files of public keys, or of allowed signers. */
+  readonly keys: readonly string[]
+  readonly anchors: readonly string[]
+  readonly json: boolean
+}
+
+export async function auditVerify(
+  config: Config,
+  file: string | undefined,
+  { keys, anchors, json }: VerifyFlags,
+): Promise<{ readonly text: string; readonly whole: boolean }> {
+  const path = fileOf(config, file)
+  const files = keys.length > 0 ? keys : [`${signingKeyFile(config.keysDirectory)}.pub`]
+  const blobs = (await Promise.all(files.map(readKeys))).flat()
+  const kept = anchors.length > 0 || config.audit.anchorFile === undefined ? anchors : [config.audit.anchorFile]
+  const signers = new Set(blobs.map(fingerprint))
+  const all = await verifyTrails({ file: path, signers, anchors: kept }).catch((error: unknown) => {
+    throw new CliFailure(`${path} cannot be read: ${messageOf(error)}`)
+  })
+  const whole = all.every(({ problems }) => problems.length === 0)
+  return { text: json ? `${JSON.stringify(all, null, 2)}\n` : all.map(report).join(''), whole }
+}
+
+function report({ file, problems, notes, files, records, heads, first, last }: Verification): string {
+  const what = `${plural(records, 'record')} (${first} to ${last}) in ${plural(files, 'file')}, ${plural(heads, 'signed head')}`
+  const lines = [
+    `${file}: ${what}: ${problems.length === 0 ? 'whole' : 'NOT WHOLE'}`,
+    ...problems.map((text) => `  problem: ${text}`),
+    ...notes.map((text) => `  note: ${text}`),
+  ]
+  return lines.map((line) => `${printable(line)}\n`).join('')
+}
+
+/** For `ssh-keygen -Y verify -f`. */
+export async function auditKey(config: Config): Promise<string> {
+  const blobs = await readKeys(`${signingKeyFile(config.keysDirectory)}.pub`)
+  return blobs.map(allowedSigner).join('')
+}
+
+async function readKeys(file: string): Promise<Buffer[]> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    const advice = isErrno(error, 'ENOENT') ? '; it is made when a gateway with audit.file starts' : ''
+    throw new CliFailure(`the key of the audit trail ${file} cannot be read: ${messageOf(error)}${advice}`)
+  })
+  const found = [...text.matchAll(/^[^#\n]*?\bssh-ed25519 ([A-Za-z0-9+/=]+)/gm)]
+  if (found.length === 0) throw new CliFailure(`${file} has no ed25519 key`)
+  return found.map(([, base64 = '']) => Buffer.from(base64, 'base64'))
+}
+
+export interface SearchFlags {
+  readonly who?: string
+  readonly container?: string
+  readonly since?: string
+  readonly until?: string
+  readonly action?: string
+  readonly outcome?: string
+  readonly json: boolean
+}
+
+export async function auditSearch(
+  config: Config,
+  file: string | undefined,
+  { since, until, json, ...more }: SearchFlags,
+  output: Writable,
+): Promise<void> {
+  const path = fileOf(config, file)
+  const query: AuditQuery = {
+    file: path,
+    ...more,
+    ...(since !== undefined && { since: timeOf('--since', since) }),
+    ...(until !== undefined && { until: timeOf('--until', until) }),
+  }
+  let text = ''
+  try {
+    for await (const found of searchTrails(query)) {
+      text += json ? `${found.line}\n` : lineOf(found)
+      if (text.length < CHUNK_CHARACTERS) continue
+      if (!output.write(text)) await once(output, 'drain')
+      text = ''
+    }
+  } catch (error) {
+    throw new CliFailure(`${path} cannot be read: ${messageOf(error)}`)
+  }
+  output.write(text)
+}
+
+/** "2h": so long ago; else a date, or a date and a time. */
+function timeOf(option: string, text: string): number {
+  const ago = /^\d+[a-z]/i.test(text) ? parseDuration(text) : undefined
+  const time = ago === undefined ? Date.parse(text) : Date.now() - ago
+  if (!Number.isNaN(time)) return time
+  throw new CliFailure(`${option}: expected a time such as 2h (ago), 2027-01-12 or 2027-01-12T12:00:00Z`, 2)
+}
+
+/** What every line begins with, then all else as NAME=VALUE. */
+const COLUMNS = ['seq', 'prev', 'at', 'outcome', 'action', 'identity', 'container', 'user', 'gateway']
+
+function lineOf({ record }: Found): string {
+  const { at, outcome, action, identity, container, user } = record
+  const name = typeof container === 'object' && container !== null && 'name' in container ? container.name : undefined
+  const place = [user, name].filter((part) => part !== undefined).join('@')
+  const more = Object.entries(record).flatMap(([key, value]) =>
+    COLUMNS.includes(key) ? [] : [`${key}=${shown(value)}`],
+  )
+  const columns = [at, outcome, action, identity ?? '-', place || '-', ...more]
+  return `${columns.map(shown).join('  ')}\n`
+}
+
+function shown(value: unknown): string {
+  return printable(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+}
+
+function fileOf({ audit }: Config, file: string | undefined): string {
+  const path = file ?? audit.file
+  if (path !== undefined) return path
+  throw new CliFailure('there is no audit trail: name its file, or set audit.file in the configuration')
+}

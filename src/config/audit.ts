@@ -1,0 +1,64 @@
+/** `audit` of the configuration: the trail of who got in, where, as whom, and what they did (docs/audit.md). */
+import { z } from 'zod'
+import { parsed } from './parsed.ts'
+import { duration, fileName, text, textOrNumber } from './primitives.ts'
+import { parseSize } from './values.ts'
+
+const size = parsed(textOrNumber, (value) => (value === 'none' ? 0 : parseSize(String(value))), 'bytes such as 100M')
+
+export const audit = z.strictObject({
+  file: fileName.optional().meta({
+    description:
+      'A file of JSON lines, one for each thing that was done or refused, chained by hashes. Default: there is no trail. Gateways of one machine that share it write a trail each, FILE, FILE-2 ...',
+    examples: ['/var/log/hatchway/audit.jsonl'],
+  }),
+  rotateSize: size
+    .prefault('100M')
+    .describe('From this size on the file becomes FILE.000001 and so on, and a new one begins; none: at no size.'),
+  rotateEvery: duration().prefault('1d').describe('The same for its age; none: at no age. Nothing is ever removed.'),
+  headEvery: duration()
+    .prefault('1m')
+    .describe(
+      'How often the end of the chain is signed, while there is something new; also at each rotation and at the end.',
+    ),
+  fsync: z
+    .enum(['batch', 'head', 'never'])
+    .default('head')
+    .describe(
+      'When the disk is waited for. batch: behind each write, some fifty a second at most. head: behind each signed head. A power failure can take what came later.',
+    ),
+  anchorFile: fileName.optional().meta({
+    description:
+      'Where each signed head goes besides, since what was cut off the end of the trail is only found by a head elsewhere: a file, as on a mount that this machine can only append to.',
+    examples: ['/mnt/evidence/hatchway.heads'],
+  }),
+  anchorCommand: z
+    .array(text)
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        'The same, to a program that reads each head on stdin, as a line of JSON. It has half a minute; one that is slow gets the latest head next.',
+      examples: [['/usr/local/bin/keep-head']],
+    }),
+  onFailure: z
+    .enum(['continue', 'refuse'])
+    .default('continue')
+    .describe(
+      'While the trail cannot be written. continue: everything goes on, and what finds no room in memory is lost, and counted. refuse: nothing new is entered (AUDIT_UNAVAILABLE).',
+    ),
+  endRunning: z
+    .boolean()
+    .default(false)
+    .describe(
+      'With refuse: what runs then is ended, too. Otherwise it goes on, and is recorded for as long as memory has room.',
+    ),
+  breakGlass: z
+    .array(text)
+    .default([])
+    .meta({
+      description:
+        'Names of identities who are let in all the same, as whoever is to make room. What they do is kept in a reserve of memory, and recorded when there is room again.',
+      examples: [['ops']],
+    }),
+})

@@ -1,0 +1,127 @@
+/**
+ * Finds records in a trail and its rotated files, piece by piece: memory holds a piece of a file, whatever its size. Where
+ * an exact text is asked for, only lines that contain it are parsed.
+ */
+import { stat } from 'node:fs/promises'
+import { globMatches } from '../../base/glob.ts'
+import { recordText } from './chain.ts'
+import { rotatedFiles, trailNames } from './files.ts'
+import { readPieces } from './lines.ts'
+
+export interface AuditQuery {
+  readonly file: string
+  /** An identity or a fingerprint; "*" and "?" as in rules. */
+  readonly who?: string
+  /** The name of a container or the beginning of its id. */
+  readonly container?: string
+  /** Milliseconds since the epoch. */
+  readonly since?: number
+  readonly until?: number
+  /** "session-*"; absent: all but the trail's own, "head" and "trail". */
+  readonly action?: string
+  readonly outcome?: string
+}
+
+/** A record as it is read back; other programs may have written the file. */
+export type FoundRecord = Readonly<Record<string, unknown>>
+
+export interface Found {
+  /** As it stands in the file. */
+  readonly line: string
+  readonly record: FoundRecord
+}
+
+/** Of shorter text too many lines have it, and of a glob none does. */
+const MIN_NEEDLE_CHARACTERS = 2
+/** An id that is shortened, as tables show it. */
+const ID_PREFIX = /^[0-9a-f]{6,}$/
+
+/** In the order of each trail. @throws errno */
+export async function* searchTrails(query: AuditQuery): AsyncGenerator<Found> {
+  const needle = needleOf(query)
+  for (const trail of await trailNames(query.file)) {
+    const rotated = await rotatedFiles(trail)
+    for (const { path } of [...rotated, { path: trail }]) {
+      if (query.since !== undefined && (await endedBefore(path, query.since))) continue
+      yield* searchFile(path, needle, query, path === trail && rotated.length > 0)
+    }
+  }
+}
+
+async function* searchFile(
+  path: string,
+  needle: Buffer | undefined,
+  query: AuditQuery,
+  mayLack: boolean,
+): AsyncGenerator<Found> {
+  for await (const { piece } of readPieces(path, mayLack)) {
+    for (let at = 0; at < piece.length; ) {
+      const found = needle ? piece.indexOf(needle, at) : at
+      if (found < 0) break
+      const start = needle ? piece.lastIndexOf(10, found) + 1 : at
+      const lineEnd = piece.indexOf(10, found)
+      const end = lineEnd < 0 ? piece.length : lineEnd
+      const line = piece.toString('utf8', start, end)
+      const record = parsedRecord(line)
+      if (record && matches(record, query)) yield { line, record }
+      at = end + 1
+    }
+  }
+}
+
+function parsedRecord(line: string): FoundRecord | undefined {
+  try {
+    // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse has it; each field is looked at before it is used
+    const value: any = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    // Half a record, of a writer that was killed.
+    return undefined
+  }
+}
+
+function matches(record: FoundRecord, { who, container, since, until, action, outcome }: AuditQuery): boolean {
+  if (who !== undefined && !isLike(who, record.identity) && !isLike(who, record.fingerprint)) return false
+  if (action === undefined ? isOwn(record.action) : !isLike(action, record.action)) return false
+  if (outcome !== undefined && record.outcome !== outcome) return false
+  if (container !== undefined && !isContainer(container, record)) return false
+  if (since === undefined && until === undefined) return true
+  const at = typeof record.at === 'string' ? Date.parse(record.at) : Number.NaN
+  return !(at < (since ?? -Infinity)) && !(at > (until ?? Infinity)) && !Number.isNaN(at)
+}
+
+/** Of the trail itself: nobody did anything. */
+function isOwn(action: unknown): boolean {
+  return action === 'head' || action === 'trail'
+}
+
+function isLike(pattern: string, value: unknown): boolean {
+  return typeof value === 'string' && globMatches(pattern, value)
+}
+
+function isContainer(wanted: string, { container, leadsTo }: FoundRecord): boolean {
+  if (isLike(wanted, leadsTo)) return true
+  if (typeof container !== 'object' || container === null) return false
+  const { name, id } = container as { name?: unknown; id?: unknown }
+  return isLike(wanted, name) || (ID_PREFIX.test(wanted) && typeof id === 'string' && id.startsWith(wanted))
+}
+
+/** Text that every line which matches has; undefined: nothing is sure. */
+function needleOf({ who, container, action }: AuditQuery): Buffer | undefined {
+  const quoted = [who, action].flatMap((text) =>
+    text === undefined || isGlob(text) ? [] : [recordText([text]).slice(1, -1)],
+  )
+  const plain = container === undefined || isGlob(container) ? [] : [recordText([container]).slice(2, -2)]
+  const [first] = [...plain, ...quoted].filter((text) => text.length >= MIN_NEEDLE_CHARACTERS)
+  return first === undefined ? undefined : Buffer.from(first)
+}
+
+function isGlob(text: string): boolean {
+  return /[*?]/.test(text)
+}
+
+/** Nothing was written to it since. */
+async function endedBefore(path: string, since: number): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found !== undefined && found.mtimeMs < since
+}
