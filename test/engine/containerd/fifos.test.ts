@@ -1,0 +1,87 @@
+import { existsSync, readdirSync, statSync, writeSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createFifoFolder, fifoBase } from '../../../src/engine/containerd/fifos.ts'
+
+const soon = () => AbortSignal.timeout(10_000)
+let base: string
+
+beforeEach(async () => {
+  base = await mkdtemp(join(tmpdir(), 'hw-test-fifos-'))
+})
+afterEach(() => rm(base, { recursive: true, force: true }))
+
+test('opens pipes that nobody else may open, without waiting for their other side', async () => {
+  const folder = createFifoFolder(join(base, 'new'))
+  const set = await folder.take(false, soon())
+  const { stdin, stdout, stderr } = set
+  for (const { path } of [stdin, stdout, stderr ?? stdin]) expect(statSync(path).isFIFO()).toBe(true)
+  const [own = ''] = readdirSync(join(base, 'new'))
+  expect(statSync(join(base, 'new', own)).mode & 0o777).toBe(0o700)
+  expect(statSync(stdout.path).mode & 0o777).toBe(0o600)
+  expect(writeSync(stdin.fd, 'x')).toBe(1)
+  expect((await folder.take(true, soon())).stderr).toBeUndefined()
+  await set.close()
+  await set.close()
+  expect(existsSync(stdin.path)).toBe(false)
+  await folder.close()
+  await folder.close()
+  expect(readdirSync(join(base, 'new'))).toEqual([])
+})
+
+test('gives each of many callers pipes of its own', async () => {
+  const folder = createFifoFolder(base)
+  const sets = await Promise.all(Array.from({ length: 30 }, () => folder.take(false, soon())))
+  expect(new Set(sets.map(({ stdin }) => stdin.path)).size).toBe(30)
+  for (const set of sets) await set.close()
+  await folder.close()
+})
+
+test('says why no pipe can be made, and makes one as soon as it can', async () => {
+  const place = join(base, 'file', 'below')
+  await rm(base, { recursive: true })
+  await mkdir(base)
+  await writeFile(join(base, 'file'), '')
+  const folder = createFifoFolder(place)
+  await expect(folder.take(false, soon())).rejects.toMatchObject({
+    code: 'ENGINE_ERROR',
+    message: 'the gateway cannot make the pipes of a program',
+  })
+  await rm(join(base, 'file'))
+  const set = await folder.take(false, soon())
+  await set.close()
+  await folder.close()
+})
+
+test('removes what a killed gateway has left, and nothing of one that lives', async () => {
+  const dead = join(base, 'containerd-4194305-abcdef')
+  const alive = join(base, 'containerd-1-abcdef')
+  await mkdir(dead)
+  await mkdir(alive)
+  await mkdir(join(base, 'control'))
+  const folder = createFifoFolder(base)
+  const set = await folder.take(false, soon())
+  expect(readdirSync(base).filter((name) => !name.startsWith(`containerd-${process.pid}-`))).toEqual([
+    'containerd-1-abcdef',
+    'control',
+  ])
+  await set.close()
+  await folder.close()
+})
+
+test('comes back where somebody has removed its folder', async () => {
+  const folder = createFifoFolder(join(base, 'mine'))
+  await (await folder.take(false, soon())).close()
+  await rm(join(base, 'mine'), { recursive: true })
+  await expect(folder.take(false, soon())).rejects.toMatchObject({ code: 'ENGINE_ERROR' })
+  const set = await folder.take(false, soon())
+  await set.close()
+  await folder.close()
+})
+
+test('a service has its folder where the shim sees it', () => {
+  expect(fifoBase({ RUNTIME_DIRECTORY: '/run/hatchway:/run/other' })).toBe('/run/hatchway')
+  if (process.getuid?.() === 0) expect(fifoBase({ XDG_RUNTIME_DIR: '/run/user/0' })).toBe('/run/hatchway')
+})
