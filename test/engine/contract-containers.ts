@@ -8,7 +8,7 @@ const soon = () => AbortSignal.timeout(20_000)
 export function containerTests(promised: Promised): void {
   promised('names its product, version and architecture', async ({ engine }) => {
     const info = await engine.info(soon())
-    expect(info.product).toMatch(/^(docker|podman)$/)
+    expect(info.product).toMatch(/^(docker|podman|containerd)$/)
     expect(info.version).toMatch(/^\d+\.\d+/)
     expect(info.arch).toBe(process.arch)
     expect(info.local).toBe(true)

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createGrpcChannel } from '../../src/engine/containerd/grpc.ts'
+import { decodeMessage, encodeMessage } from '../../src/engine/containerd/protobuf.ts'
 import { run } from './run.ts'
 import { until } from './wait.ts'
 
@@ -60,7 +62,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       return child?.pid ?? 0
     },
     ctr,
-    control: (...args: string[]) => control(ctr, args),
+    control: (...args: string[]) => control(ctr, socket, args),
     async start() {
       const log = await open(join(home, 'log'), 'a')
       const started = spawn('containerd', ['--config', join(home, 'config.toml')], {
@@ -107,11 +109,12 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 type Ctr = (...args: string[]) => Promise<string>
 
-async function control(ctr: Ctr, [verb = '', ...args]: string[]): Promise<string> {
-  const ids = async () => Promise.all(args.filter((arg) => !arg.startsWith('-') && !/^\d$/.test(arg)).map((ref) => idOf(ctr, ref)))
+async function control(ctr: Ctr, socket: string, [verb = '', ...args]: string[]): Promise<string> {
+  const ids = async () =>
+    Promise.all(args.filter((arg) => !arg.startsWith('-') && !/^\d$/.test(arg)).map((ref) => idOf(ctr, ref)))
   switch (verb) {
     case 'run':
-      return runContainer(ctr, args)
+      return runContainer(ctr, socket, args)
     case 'exec': {
       const [ref = '', ...argv] = args
       return ctr('tasks', 'exec', '--exec-id', randomBytes(8).toString('hex'), await idOf(ctr, ref), ...argv)
@@ -164,9 +167,10 @@ async function remove(ctr: Ctr, ids: readonly string[]): Promise<void> {
 }
 
 /** `docker run -d --name NAME OPTIONS IMAGE [COMMAND...]`, whose container has an id of 64 hex digits and prints it. */
-async function runContainer(ctr: Ctr, args: readonly string[]): Promise<string> {
+async function runContainer(ctr: Ctr, socket: string, args: readonly string[]): Promise<string> {
   const id = randomBytes(32).toString('hex')
   const options: string[] = []
+  const user: { uid?: number; gid?: number; additionalGids?: number[] } = {}
   let at = 0
   const value = () => args[++at] ?? ''
   for (; args[at]?.startsWith('-'); at++) {
@@ -182,9 +186,20 @@ async function runContainer(ctr: Ctr, args: readonly string[]): Promise<string> 
       case '-e':
         options.push('--env', value())
         break
-      case '--user':
-        options.push('--user', value())
+      case '--user': {
+        const [uid, gid] = value().split(':').map(Number)
+        Object.assign(user, { uid, gid })
         break
+      }
+      case '--group-add':
+        user.additionalGids = [Number(value())]
+        break
+      case '-p': {
+        const [address, , port] = value().split(/[:/]/)
+        const ports = [{ HostPort: 1, ContainerPort: Number(port), Protocol: 'tcp', HostIP: address }]
+        options.push('--label', `nerdctl/ports=${JSON.stringify(ports)}`)
+        break
+      }
       case '--workdir':
         options.push('--cwd', value())
         break
@@ -201,6 +216,23 @@ async function runContainer(ctr: Ctr, args: readonly string[]): Promise<string> 
     }
   }
   const [image = '', ...command] = args.slice(at)
-  await ctr('run', '-d', '--null-io', ...options, `docker.io/library/${image}`, id, ...command)
+  await ctr('containers', 'create', ...options, `docker.io/library/${image}`, id, ...command)
+  if (Object.keys(user).length > 0) await changeUser(socket, id, user)
+  await ctr('tasks', 'start', '-d', '--null-io', id)
   return id
+}
+
+/** ctr 1.6 makes containers of the image's user only. */
+async function changeUser(socket: string, id: string, user: object): Promise<void> {
+  const channel = createGrpcChannel(socket, { 'containerd-namespace': CONTAINERD_NAMESPACE })
+  const containers = '/containerd.services.containers.v1.Containers'
+  const limit = AbortSignal.timeout(10_000)
+  const found = decodeMessage(await channel.call(`${containers}/Get`, encodeMessage({ 1: id }), limit))
+  const spec = found.message(1).message(5)
+  const json = JSON.parse(spec.bytes(2).toString())
+  json.process.user = { ...json.process.user, ...user }
+  const changed = encodeMessage({ 1: spec.text(1), 2: Buffer.from(JSON.stringify(json)) })
+  const update = encodeMessage({ 1: encodeMessage({ 1: id, 5: changed }), 2: encodeMessage({ 1: ['spec'] }) })
+  await channel.call(`${containers}/Update`, update, limit)
+  channel.close()
 }

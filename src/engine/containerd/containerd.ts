@@ -5,7 +5,7 @@ import type { Engine } from '../engine.ts'
 import { createContainerdApi } from './api.ts'
 import { createContainers } from './containers.ts'
 import { containerdEvents } from './events.ts'
-import { startContainerdExec } from './exec.ts'
+import { endAbandoned, startContainerdExec } from './exec.ts'
 import { createFifoFolder, fifoBase } from './fifos.ts'
 import type { ExecHost } from './host.ts'
 
@@ -35,7 +35,11 @@ export function createContainerdEngine(options: ContainerdEngineOptions): Engine
   const host: ExecHost = {
     api,
     containers,
-    fifos: createFifoFolder(options.folder ?? fifoBase(process.env)),
+    fifos: createFifoFolder({
+      base: options.folder ?? fifoBase(process.env),
+      scope: `${socket} ${namespace}`,
+      abandoned: (label) => void endAbandoned({ api, closed: closed.signal }, label),
+    }),
     gate: createKeyedSemaphore({ atOnce: STARTS_AT_ONCE }),
     startLimitMs: options.startDeadline ?? 30_000,
     programs: new Set(),

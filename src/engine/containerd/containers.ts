@@ -1,6 +1,7 @@
 /** Containers as containerd keeps them: a record with labels and specification, and a task where one runs or did. */
-import { HatchwayError } from '../../base/errors.ts'
+
 import { inWords } from '../../base/duration.ts'
+import { HatchwayError } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
 import { BoundedMap } from '../../lifetime/bounded-map.ts'
 import type { Container, ContainerState, ContainerSummary, Mount } from '../engine.ts'

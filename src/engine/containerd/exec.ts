@@ -1,5 +1,6 @@
 /** A program in a container's task: made, started and joined to its pipes. How it ends is exit.ts's. */
 import { randomBytes } from 'node:crypto'
+import { constants } from 'node:os'
 import { PassThrough } from 'node:stream'
 import { oneLine } from '../../base/printable.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
@@ -29,8 +30,8 @@ export async function startContainerdExec(
   try {
     const container = await host.containers.running(containerId, signal)
     const process = execProcess(container.spec, spec)
-    const fifos = await host.fifos.take(spec.tty !== undefined, signal)
     const id = `hatchway-${randomBytes(12).toString('hex')}`
+    const fifos = await host.fifos.take(labelOf(containerId, id), spec.tty !== undefined, signal)
     const since = Date.now()
     // A start that was begun is never broken off: half a program would be left, and the gate counts what is under way.
     starting = start(host, containerId, id, spec.tty !== undefined, process, fifos)
@@ -46,6 +47,24 @@ export async function startContainerdExec(
   } finally {
     if (starting === undefined) leave()
   }
+}
+
+/** Neither part has an "@". */
+function labelOf(containerId: string, id: string): string {
+  return `${id}@${containerId}`
+}
+
+/** A program that a killed gateway has left is hung up; one that ignores that (nohup) is left alone. */
+export async function endAbandoned({ api, closed }: Pick<ExecHost, 'api' | 'closed'>, label: string): Promise<void> {
+  const [id = '', containerId = ''] = label.split('@')
+  const at = { 1: containerId, 2: id }
+  try {
+    await api.call('kill', { ...at, 3: constants.signals.SIGHUP }, closed)
+    await api.call('wait', at, closed)
+  } catch {
+    // It has ended, or goes on.
+  }
+  await api.call('deleteProcess', at, closed).catch(() => {})
 }
 
 async function start(

@@ -4,10 +4,11 @@
  * waits for the other side would hold one of libuv's few threads for as long.
  */
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { closeSync, constants, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { HatchwayError, messageOf } from '../../base/errors.ts'
 import { createSemaphore } from '../../lifetime/semaphore.ts'
@@ -16,6 +17,8 @@ import { createSemaphore } from '../../lifetime/semaphore.ts'
 const MADE_AT_ONCE = 8
 const MKFIFO_MS = 10_000
 const PREFIX = 'containerd-'
+/** A file with this end says by its name what a program is called for which pipes were taken. */
+const NOTE = '.run'
 
 export interface FifoSet {
   readonly stdin: { readonly path: string; readonly fd: number }
@@ -25,13 +28,21 @@ export interface FifoSet {
   handOver(): void
   /** They lose their names. Idempotent, never fails. */
   unlink(): Promise<void>
-  /** Also the descriptors that nobody has taken. Idempotent. */
+  /** The program is over: also its note goes, and the descriptors that nobody has taken. Idempotent, never fails. */
   close(): Promise<void>
 }
 
+export interface FifoOptions {
+  readonly base: string
+  /** Whose programs these are: a gateway of another containerd leaves them alone. */
+  readonly scope: string
+  /** Of a program that a killed gateway has left. */
+  abandoned(label: string): void
+}
+
 export interface FifoFolder {
-  /** @throws HatchwayError ENGINE_ERROR */
-  take(tty: boolean, signal: AbortSignal): Promise<FifoSet>
+  /** @param label names the program, as a file may be called. @throws HatchwayError ENGINE_ERROR */
+  take(label: string, tty: boolean, signal: AbortSignal): Promise<FifoSet>
   /** The folder goes, with all that is in it. Idempotent. */
   close(): Promise<void>
 }
@@ -44,7 +55,8 @@ export function fifoBase(env: NodeJS.ProcessEnv): string {
   return runtime ? join(runtime, 'hatchway') : join(tmpdir(), `hatchway-${process.getuid?.()}`)
 }
 
-export function createFifoFolder(base: string): FifoFolder {
+export function createFifoFolder({ base, scope, abandoned }: FifoOptions): FifoFolder {
+  const ours = createHash('sha256').update(scope).digest('hex').slice(0, 12)
   const making = createSemaphore({ atOnce: 1 })
   const spare: string[] = []
   let folder: Promise<string> | undefined
@@ -53,8 +65,8 @@ export function createFifoFolder(base: string): FifoFolder {
 
   async function makeFolder(): Promise<string> {
     await mkdir(base, { recursive: true, mode: 0o700 })
-    await sweep(base)
-    return mkdtemp(join(base, `${PREFIX}${process.pid}-`))
+    for (const label of await sweep(base, ours)) abandoned(label)
+    return mkdtemp(join(base, `${PREFIX}${process.pid}-${ours}-`))
   }
 
   /** Somebody has cleaned up there: the next one makes it anew. */
@@ -85,11 +97,11 @@ export function createFifoFolder(base: string): FifoFolder {
   }
 
   return {
-    async take(tty, signal) {
+    async take(label, tty, signal) {
       while (spare.length === 0) await more(signal)
       const name = spare.pop() ?? ''
       try {
-        return await openSet(name, tty)
+        return await openSet(name, join(dirname(name), `${label}${NOTE}`), tty)
       } catch (error) {
         forget()
         throw error
@@ -104,7 +116,7 @@ export function createFifoFolder(base: string): FifoFolder {
   }
 }
 
-async function openSet(name: string, tty: boolean): Promise<FifoSet> {
+async function openSet(name: string, note: string, tty: boolean): Promise<FifoSet> {
   const fds: number[] = []
   const paths = [`${name}.in`, `${name}.out`, `${name}.err`]
   let owned = true
@@ -128,9 +140,11 @@ async function openSet(name: string, tty: boolean): Promise<FifoSet> {
       if (owned) for (const fd of fds) closeSync(fd)
       owned = false
       await set.unlink()
+      await unlink(note).catch(() => {})
     },
   }
   try {
+    closeSync(openSync(note, 'w', 0o600))
     return {
       ...set,
       // For writing alone it could not be opened before somebody reads.
@@ -144,14 +158,18 @@ async function openSet(name: string, tty: boolean): Promise<FifoSet> {
   }
 }
 
-/** What a killed gateway of this user has left. */
-async function sweep(base: string): Promise<void> {
+/** What killed gateways of this user have left goes. Returns what their programs are called. */
+async function sweep(base: string, ours: string): Promise<string[]> {
+  const labels: string[] = []
   for (const name of await readdir(base)) {
-    const [, pid] = /^containerd-(\d+)-/.exec(name) ?? []
-    if (pid !== undefined && Number(pid) !== process.pid && !isAlive(Number(pid))) {
-      await rm(join(base, name), { recursive: true, force: true })
-    }
+    const [, pid, scope] = /^containerd-(\d+)-([0-9a-f]{12})-/.exec(name) ?? []
+    if (pid === undefined || scope !== ours || Number(pid) === process.pid || isAlive(Number(pid))) continue
+    const folder = join(base, name)
+    const files = await readdir(folder).catch(() => [])
+    labels.push(...files.filter((file) => file.endsWith(NOTE)).map((file) => file.slice(0, -NOTE.length)))
+    await rm(folder, { recursive: true, force: true })
   }
+  return labels
 }
 
 function isAlive(pid: number): boolean {

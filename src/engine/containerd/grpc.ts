@@ -196,7 +196,8 @@ function statusOf(stream: ClientHttp2Stream): Promise<void> {
     // An answer without a body has its status where others have their head.
     stream.on('response', (headers) => {
       told = end(headers)
-      if (!told && headers[':status'] !== 200) failure = new GrpcError(GRPC.unknown, `HTTP status ${headers[':status']}`)
+      if (!told && headers[':status'] !== 200)
+        failure = new GrpcError(GRPC.unknown, `HTTP status ${headers[':status']}`)
     })
     stream.on('trailers', (headers) => {
       told = end(headers)

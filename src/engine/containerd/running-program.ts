@@ -152,6 +152,7 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
       input.destroy()
       for (const one of outputs) one.close()
       host.programs.delete(running)
+      void fifos.close()
       await api.call('deleteProcess', at, host.closed, DELETE_MS).catch(() => {})
     }
   }
@@ -220,7 +221,7 @@ async function waitForExit(
   outputsEnded: Promise<void>,
 ): Promise<number> {
   let endedAt = Number.POSITIVE_INFINITY
-  outputsEnded.then(() => {
+  void outputsEnded.then(() => {
     endedAt = performance.now()
   })
   for (let pause = 100; ; pause = Math.min(pause * 2, 2_000)) {
@@ -254,13 +255,20 @@ function whyContainerEnded({ containers, closed }: ExecHost, program: StartedPro
       const isSameRun = now.startedAt === startedAt
       return { ...now, startedAt: new Date(isSameRun ? 0 : Date.now()).toISOString() }
     },
-    recentEvents: () => containers.inspect(containerId, closed).then(({ state, exitCode, id }) => lastEvents(state, exitCode, id), () => []),
+    recentEvents: () =>
+      containers.inspect(containerId, closed).then(
+        ({ state, exitCode, id }) => lastEvents(state, exitCode, id),
+        () => [],
+      ),
   })
 }
 
-/** containerd keeps no events: how its first process ended is all that is told. */
+/**
+ * containerd keeps no events: how its first process ended is all that is told. A program that handles TERM ends with 0, as one
+ * that had nothing more to do.
+ */
 function lastEvents(state: string, exitCode: number, id: string): ParsedEvent[] {
   if (state !== 'exited') return []
   if (exitCode === KILLED) return [{ id, action: 'kill', signal: 'KILL' }]
-  return exitCode === TERMINATED ? [{ id, action: 'stop' }] : [{ id, action: 'die' }]
+  return exitCode === TERMINATED || exitCode === 0 ? [{ id, action: 'stop' }] : [{ id, action: 'die' }]
 }

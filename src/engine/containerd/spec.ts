@@ -23,7 +23,14 @@ const specification = z.looseObject({
   process: processShape.catch({ user: { uid: 0, gid: 0 }, env: [], cwd: '/' }),
   root: z.looseObject({ readonly: z.boolean().catch(false) }).catch({ readonly: false }),
   mounts: z
-    .array(z.looseObject({ destination: z.string(), type: z.string().catch(''), source: z.string().catch(''), options: texts }))
+    .array(
+      z.looseObject({
+        destination: z.string(),
+        type: z.string().catch(''),
+        source: z.string().catch(''),
+        options: texts,
+      }),
+    )
     .nullish()
     .catch([]),
 })

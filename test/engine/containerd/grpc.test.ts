@@ -22,7 +22,9 @@ afterEach(async () => {
 
 type Answer = (stream: http2.ServerHttp2Stream, path: string, headers: http2.IncomingHttpHeaders) => void
 
-async function serve(answer: Answer): Promise<{ channel: GrpcChannel; path: string; stop(): void; start(): Promise<void> }> {
+async function serve(
+  answer: Answer,
+): Promise<{ channel: GrpcChannel; path: string; stop(): void; start(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'hw-test-grpc-'))
   const path = join(folder, 'socket')
   const sessions = new Set<http2.ServerHttp2Session>()
@@ -42,7 +44,11 @@ async function serve(answer: Answer): Promise<{ channel: GrpcChannel; path: stri
   }
   await start()
   const channel = createGrpcChannel(path, { 'x-name': 'value' })
-  closers.push(() => rm(folder, { recursive: true }), stop, () => channel.close())
+  closers.push(
+    () => rm(folder, { recursive: true }),
+    stop,
+    () => channel.close(),
+  )
   return { channel, path, stop, start }
 }
 
@@ -57,7 +63,9 @@ test('sends a request with the metadata, and returns the answer', async () => {
   const { channel } = await serve((stream, path, headers) => {
     const chunks: Buffer[] = []
     stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-    stream.on('end', () => end(stream, { 'grpc-status': '0' }, frame(`${path} ${headers['x-name']} ${Buffer.concat(chunks).subarray(5)}`)))
+    stream.on('end', () =>
+      end(stream, { 'grpc-status': '0' }, frame(`${path} ${headers['x-name']} ${Buffer.concat(chunks).subarray(5)}`)),
+    )
   })
   expect((await channel.call('/a.B/C', Buffer.from('hello'), soon())).toString()).toBe('/a.B/C value hello')
 })
@@ -68,7 +76,10 @@ test('an error has its status and its words, with a body and without', async () 
     if (path.endsWith('Bare')) stream.respond({ ':status': 200, ...status }, { endStream: true })
     else end(stream, { 'grpc-status': '5', 'grpc-message': 'no %22such%22 thing' })
   })
-  await expect(channel.call('/a.B/C', Buffer.alloc(0), soon())).rejects.toMatchObject({ status: 5, message: 'no "such" thing' })
+  await expect(channel.call('/a.B/C', Buffer.alloc(0), soon())).rejects.toMatchObject({
+    status: 5,
+    message: 'no "such" thing',
+  })
   await expect(channel.call('/a.B/Bare', Buffer.alloc(0), soon())).rejects.toMatchObject({ status: 5 })
 })
 
@@ -142,7 +153,9 @@ test('a server that goes breaks its calls as unavailable, and the next call find
   await channel.call('/quick', Buffer.alloc(0), soon())
   stop()
   await expect(hanging).rejects.toMatchObject({ status: 14 })
-  await expect(channel.call('/quick', Buffer.alloc(0), soon())).rejects.toMatchObject({ code: expect.stringMatching(/^E(NOENT|CONNREFUSED)$/) })
+  await expect(channel.call('/quick', Buffer.alloc(0), soon())).rejects.toMatchObject({
+    code: expect.stringMatching(/^E(NOENT|CONNREFUSED)$/),
+  })
   await start()
   expect((await channel.call('/quick', Buffer.alloc(0), soon())).toString()).toBe('ok')
 })
@@ -156,7 +169,11 @@ test('what answers and is no HTTP/2 server is unavailable', async () => {
   })
   await new Promise<void>((resolve) => server.listen(path, resolve))
   const channel = createGrpcChannel(path, {})
-  closers.push(() => rm(folder, { recursive: true }), () => server.close(), () => channel.close())
+  closers.push(
+    () => rm(folder, { recursive: true }),
+    () => server.close(),
+    () => channel.close(),
+  )
   await expect(channel.call('/x', Buffer.alloc(0), soon())).rejects.toMatchObject({ status: 14 })
 })
 

@@ -16,8 +16,8 @@ let set: FifoSet
 
 beforeEach(async () => {
   base = await mkdtemp(join(tmpdir(), 'hw-test-output-'))
-  folder = createFifoFolder(base)
-  set = await folder.take(false, AbortSignal.timeout(10_000))
+  folder = createFifoFolder({ base, scope: 'here', abandoned() {} })
+  set = await folder.take('a@b', false, AbortSignal.timeout(10_000))
 })
 afterEach(async () => {
   await set.close()
@@ -62,9 +62,13 @@ test('a pipe that is not taken holds the writer, and a closed one ends', async (
   let ended = false
   const fd = writer(set.stdout.path)
   set.handOver()
-  const output = readFifo(set.stdout.fd, () => false, () => {
-    ended = true
-  })
+  const output = readFifo(
+    set.stdout.fd,
+    () => false,
+    () => {
+      ended = true
+    },
+  )
   const full = () => {
     try {
       for (;;) writeSync(fd, Buffer.alloc(65536))

@@ -58,7 +58,13 @@ test('users are numbers, with the groups that are named and no others', () => {
 
 test('what the container’s own user may is not handed to another one', () => {
   for (const user of ['1001:1001', '0:0']) {
-    expect(ask(user).capabilities).toEqual({ bounding: CAPS, effective: CAPS, permitted: CAPS, ambient: [], inheritable: [] })
+    expect(ask(user).capabilities).toEqual({
+      bounding: CAPS,
+      effective: CAPS,
+      permitted: CAPS,
+      ambient: [],
+      inheritable: [],
+    })
   }
   expect(ask('1000:1000').capabilities).toMatchObject({ ambient: CAPS })
 })
@@ -94,8 +100,6 @@ test('a specification that is none is an error, and one of another system has no
 
 test('ports are those of nerdctl’s label, whatever is in it', () => {
   const label = '[{"HostPort":8080,"ContainerPort":80,"Protocol":"tcp","HostIP":"127.0.0.1"}]'
-  expect(parsePorts(label)).toEqual([
-    { containerPort: 80, protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080 },
-  ])
+  expect(parsePorts(label)).toEqual([{ containerPort: 80, protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080 }])
   for (const text of [undefined, '', '{}', '[1]', 'null']) expect(parsePorts(text)).toEqual([])
 })
