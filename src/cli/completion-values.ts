@@ -45,7 +45,7 @@ export async function valuesOf(source: CompletionSource, words: readonly string[
 async function values(source: CompletionSource, words: readonly string[]): Promise<readonly Suggestion[]> {
   switch (source) {
     case 'engines':
-      return plain(['auto', 'docker', 'cli'])
+      return plain(['auto', 'docker', 'cli', 'containerd'])
     case 'guests':
       return plain(['auto', 'off', 'require'])
     case 'levels':

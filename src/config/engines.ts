@@ -9,12 +9,17 @@ const endpoint = text
   )
   .optional()
 
-const kind = z.enum(['auto', 'docker', 'cli']).default('auto')
+const kind = z.enum(['auto', 'docker', 'cli', 'containerd']).default('auto')
 const cli = text.optional()
+const socket = fileName.optional()
+const namespace = z
+  .string()
+  .regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, 'expected a name such as default or k8s.io')
+  .optional()
 
 export const engine = z.strictObject({
   kind: kind.describe(
-    'docker: the Engine API socket. cli: a docker-compatible command line. auto: the one named below, else the first that exists.',
+    'docker: the Engine API socket. cli: a docker-compatible command line. containerd: its own socket, without Docker. auto: the one named below, else the first that exists.',
   ),
   endpoint: endpoint.meta({
     description:
@@ -25,6 +30,15 @@ export const engine = z.strictObject({
     description:
       'The command line program of the cli engine. Default: docker, else podman, else nerdctl, as installed.',
     examples: ['docker'],
+  }),
+  socket: socket.meta({
+    description: 'The socket of containerd. Default: /run/containerd/containerd.sock.',
+    examples: ['/run/k3s/containerd/containerd.sock'],
+  }),
+  namespace: namespace.meta({
+    description:
+      'The namespace of containerd whose containers are served. Default: default, which is that of ctr and nerdctl.',
+    examples: ['k8s.io'],
   }),
 })
 
@@ -56,6 +70,8 @@ const oneOfSeveral = z
       description: 'The command line program of the cli engine; at ssh:// the one there that has `system dial-stdio`.',
       examples: ['docker'],
     }),
+    socket: socket.meta({ description: 'As of `engine`.', examples: ['/run/k3s/containerd/containerd.sock'] }),
+    namespace: namespace.meta({ description: 'As of `engine`.', examples: ['k8s.io'] }),
     tls: tls.optional().describe('TLS for tcp://HOST:PORT, in place of DOCKER_CERT_PATH. It is always verified.'),
   })
   .superRefine((one, context) => {

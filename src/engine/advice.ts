@@ -31,6 +31,7 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
     return `see that the engine listens at ${formatAddress(chosen.address)} and that this machine may reach it${otherwise}`
   if (chosen.kind === 'api' && chosen.address.kind === 'ssh')
     return `see that \`${sshCommand(chosen.address)}\` connects without a question${otherwise}`
+  if (chosen.kind === 'containerd') return adviceOnContainerd(chosen.socket, otherwise)
   const path =
     chosen.kind === 'api' && chosen.address.kind === 'unix' ? chosen.address.path : endpoint.replace(/^unix:\/\//, '')
   if (!existsSync(path)) {
@@ -43,6 +44,17 @@ export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
   } catch {
     const { gid } = statSync(path)
     return `you may not open ${path}: join the group that owns it (gid ${gid}, usermod -aG) and log in again`
+  }
+}
+
+function adviceOnContainerd(socket: string, otherwise: string): string {
+  if (!existsSync(socket))
+    return `no socket at ${socket}: start containerd (systemctl start containerd)${otherwise}; k3s and RKE2 have theirs in /run/k3s/containerd`
+  try {
+    accessSync(socket, constants.R_OK | constants.W_OK)
+    return `${socket} is there but nobody answers: is containerd running? (systemctl status containerd)`
+  } catch {
+    return `you may not open ${socket}: run the gateway as root, or give the socket to a group of its own ([grpc] gid in containerd's config.toml)`
   }
 }
 

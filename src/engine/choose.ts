@@ -19,15 +19,19 @@ import type { Engine } from './engine.ts'
 import { engineLimit, withReason } from './messages.ts'
 
 const loadCli = part(() => import('./cli/cli.ts'))
+const loadContainerd = part(() => import('./containerd/containerd.ts'))
 
 export { formatAddress }
 
 export interface EngineChoice {
-  readonly kind: 'auto' | 'docker' | 'cli'
+  readonly kind: 'auto' | 'docker' | 'cli' | 'containerd'
   /** Of the API: "unix:///path", "tcp://host:port", "ssh://user@host"; of the CLI whatever it takes itself. */
   readonly endpoint?: string | undefined
   /** The CLI's binary: "docker", "podman", "nerdctl", or a path to one. */
   readonly cli?: string | undefined
+  /** Of containerd. */
+  readonly socket?: string | undefined
+  readonly namespace?: string | undefined
   /** Of an API at tcp:// or https://, in place of DOCKER_CERT_PATH. */
   readonly tls?: TlsPaths | undefined
   /** Where in the configuration all this stands, for sentences; "engine" if absent. */
@@ -45,6 +49,7 @@ export type ChosenEngine = (
    * `endpoint`: which engine we tell the CLI to reach. `host`: what its environment tells it.
    */
   | { readonly kind: 'cli'; readonly binary: string; readonly endpoint?: string; readonly host?: string }
+  | { readonly kind: 'containerd'; readonly socket: string; readonly namespace: string }
 ) & {
   /** What named the engine: "engine.endpoint", "DOCKER_HOST"; absent where nothing did. */
   readonly by?: string
@@ -53,6 +58,7 @@ export type ChosenEngine = (
 }
 
 const KEY = 'engine'
+const CONTAINERD_SOCKET = '/run/containerd/containerd.sock'
 const USUAL = { kind: 'unix', path: '/var/run/docker.sock' } as const
 /** For a docker CLI without a socket of Docker's to show that it works: it may be Podman's imitation. */
 const CLI_PROBE_MS = 5000
@@ -84,9 +90,13 @@ export async function openEngine(
 
 /** @throws HatchwayError CONFIG_INVALID where what was named cannot be read, or cannot be had in this way */
 export async function chooseEngine(
-  { kind, endpoint, cli, tls, key = KEY }: EngineChoice,
+  choice: EngineChoice,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ChosenEngine> {
+  const { kind, endpoint, cli, tls, key = KEY } = choice
+  if (kind === 'containerd') return chooseContainerd(choice, key)
+  if (choice.socket !== undefined || choice.namespace !== undefined)
+    throw new HatchwayError('CONFIG_INVALID', `${key}.socket and ${key}.namespace are for ${key}.kind containerd`)
   if (kind === 'cli' && endpoint !== undefined) {
     return { kind: 'cli', binary: cli ?? installed(env)[0] ?? 'docker', endpoint, by: `${key}.endpoint` }
   }
@@ -107,6 +117,17 @@ export async function chooseEngine(
     'CONFIG_INVALID',
     `${text} (${by}) has no API, only a CLI reaches it: ${key}.kind cli${by === `${key}.endpoint` ? '' : ', which follows it'}`,
   )
+}
+
+function chooseContainerd({ socket, namespace, endpoint, cli }: EngineChoice, key: string): ChosenEngine {
+  if (endpoint !== undefined || cli !== undefined)
+    throw new HatchwayError('CONFIG_INVALID', `${key}.kind containerd has ${key}.socket, and no endpoint or cli`)
+  return {
+    kind: 'containerd',
+    socket: socket ?? CONTAINERD_SOCKET,
+    namespace: namespace ?? 'default',
+    by: socket === undefined ? `${key}.kind` : `${key}.socket`,
+  }
 }
 
 interface Named {
@@ -138,9 +159,10 @@ async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
 
 /** A likelier one may come up. */
 function untilBetter(chosen: ChosenEngine, engine: Engine, kind: EngineChoice['kind'], env: NodeJS.ProcessEnv): Engine {
-  if (kind === 'cli' || chosen.by !== undefined) return engine
+  if (kind === 'cli' || kind === 'containerd' || chosen.by !== undefined) return engine
   const places = [...usualSockets(env).map((path) => `unix://${path}`), ...Object.keys(FLAVOURS)]
-  const place = (one: ChosenEngine) => places.indexOf(one.kind === 'api' ? formatAddress(one.address) : one.binary)
+  const place = (one: ChosenEngine) =>
+    places.indexOf(one.kind === 'cli' ? one.binary : one.kind === 'api' ? formatAddress(one.address) : '')
   let taken = isThere(chosen) ? place(chosen) : places.length
   if (taken === 0) return engine
   return createChangingEngine(engine, async (limit) => {
@@ -160,7 +182,7 @@ function untilBetter(chosen: ChosenEngine, engine: Engine, kind: EngineChoice['k
 
 /** Where nothing is there, Docker's usual place is the choice nonetheless. */
 function isThere(chosen: ChosenEngine): boolean {
-  return chosen.kind === 'cli' || chosen.address.kind !== 'unix' || existsSync(chosen.address.path)
+  return chosen.kind !== 'api' || chosen.address.kind !== 'unix' || existsSync(chosen.address.path)
 }
 
 function unnamed(kind: 'auto' | 'docker', env: NodeJS.ProcessEnv): ChosenEngine {
@@ -198,6 +220,10 @@ function isProgram(file: string): boolean {
 
 async function open(chosen: ChosenEngine): Promise<Engine> {
   if (chosen.kind === 'api') return createDockerEngine({ endpoint: chosen.address })
+  if (chosen.kind === 'containerd') {
+    const { createContainerdEngine } = await loadContainerd()
+    return createContainerdEngine(chosen)
+  }
   const { createCliEngine } = await loadCli()
   const { binary, endpoint } = chosen
   return createCliEngine({ binary, ...(endpoint !== undefined && { endpoint }) })

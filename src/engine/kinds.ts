@@ -8,6 +8,8 @@ export interface EngineSettings {
   readonly kind: keyof typeof KINDS
   readonly endpoint?: string | undefined
   readonly cli?: string | undefined
+  readonly socket?: string | undefined
+  readonly namespace?: string | undefined
   readonly tls?: TlsPaths | undefined
 }
 
@@ -29,10 +31,12 @@ const choose =
   ({ settings, key, signal, env }) =>
     openEngine({ ...settings, kind, key, lazy: true }, signal, env)
 
-const CHOSEN = { auto: choose('auto'), docker: choose('docker'), cli: choose('cli') } satisfies Record<
-  ChosenKind,
-  OpenKind
->
+const CHOSEN = {
+  auto: choose('auto'),
+  docker: choose('docker'),
+  cli: choose('cli'),
+  containerd: choose('containerd'),
+} satisfies Record<ChosenKind, OpenKind>
 
 const KINDS = { ...CHOSEN } satisfies Record<string, OpenKind>
 

@@ -218,3 +218,36 @@ test('the events of an engine that may change end when it is closed', async () =
   }
   expect(told).toEqual(['lost'])
 })
+
+test('containerd is taken where it is named and nowhere else, with its usual socket and namespace', async () => {
+  expect(await chooseEngine({ kind: 'containerd' }, env({ DOCKER_HOST: 'tcp://far:1' }))).toEqual({
+    kind: 'containerd',
+    socket: '/run/containerd/containerd.sock',
+    namespace: 'default',
+    by: 'engine.kind',
+  })
+  const socket = join(home, 'c.sock')
+  const chosen = await chooseEngine({ kind: 'containerd', socket, namespace: 'k8s.io' }, env())
+  expect(chosen).toEqual({ kind: 'containerd', socket, namespace: 'k8s.io', by: 'engine.socket' })
+  expect(adviceOnEngine(chosen, '')).toBe(
+    `no socket at ${socket}: start containerd (systemctl start containerd), or correct engine.socket; k3s and RKE2 have theirs in /run/k3s/containerd`,
+  )
+  await writeFile(socket, '')
+  expect(adviceOnEngine(chosen, '')).toContain('is containerd running?')
+  await expect(openEngine({ kind: 'containerd', socket }, soon(), env())).rejects.toMatchObject({
+    code: 'ENGINE_UNAVAILABLE',
+    message: `unix://${socket}, namespace default (engine.socket): the container engine is not reachable (connection refused)`,
+  })
+})
+
+test('what is containerd’s is not taken for another kind, nor the other way', async () => {
+  const wrong: EngineChoice[] = [
+    { kind: 'auto', socket: '/x' },
+    { kind: 'docker', namespace: 'x' },
+    { kind: 'containerd', endpoint: 'unix:///x' },
+    { kind: 'containerd', cli: 'nerdctl' },
+  ]
+  for (const choice of wrong) {
+    await expect(chooseEngine(choice, env()), JSON.stringify(choice)).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  }
+})

@@ -48,7 +48,7 @@ export function createContainerdEngine(options: ContainerdEngineOptions): Engine
 
   return {
     kind: 'containerd',
-    endpoint: `unix://${socket}`,
+    endpoint: `unix://${socket}, namespace ${namespace}`,
 
     async info(signal) {
       const version = await api.call('version', {}, signal)
