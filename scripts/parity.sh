@@ -5,6 +5,7 @@
 #   sshd     OpenSSH inside the container, the reference
 #   docker   the built gateway on the Engine API
 #   cli      the built gateway on the docker CLI
+#   containerd  the built gateway on a containerd of its own, without dockerd (root)
 # Prints one line a case and the counts; --out keeps them as DIR/result, with the gateway's log beside it.
 # Exit code as the suite's: 0 if nothing failed.
 set -eu
@@ -13,7 +14,7 @@ top=$(dirname "$here")
 . "$here/common.sh"
 
 road=${1:-}
-case $road in sshd | docker | cli) shift ;; *) die 'usage: parity.sh sshd|docker|cli [--guest MODE] [--out DIR] [REGEX...]' ;; esac
+case $road in sshd | docker | cli | containerd) shift ;; *) die 'usage: parity.sh sshd|docker|cli|containerd [--guest MODE] [--out DIR] [REGEX...]' ;; esac
 guest=auto
 out=
 while [ $# -gt 0 ]; do
@@ -28,15 +29,73 @@ work=$(mktemp -d /tmp/hw-parity.XXXXXX)
 name=hw-test-parity-$road-$$
 gateway=
 suite=
+containerd=
 # shellcheck disable=SC2317 # called by trap
 cleanup() {
   trap - EXIT INT TERM HUP
   # It has a session of its own: its clients go with it.
   if [ -n "$suite" ]; then kill "$suite" 2>/dev/null || true; wait "$suite" 2>/dev/null || true; pkill -KILL -s "$suite" || true; fi
   if [ -n "$gateway" ]; then kill "$gateway" 2>/dev/null || true; wait "$gateway" 2>/dev/null || true; fi
-  docker rm -f -v "$name" >/dev/null 2>&1 || true
+  if [ "$road" = containerd ]; then containerd_down; else docker rm -f -v "$name" >/dev/null 2>&1 || true; fi
   rm -rf "$work"
 }
+
+# --- a containerd with its own root, state and socket ---------------------------------------------------------------
+
+ctr() { command ctr -a "$work/containerd/socket" -n parity "$@"; }
+
+containerd_up() {
+  is_root || die 'only root can start containerd'
+  home=$work/containerd
+  mkdir -p "$home"
+  cat >"$home/config.toml" <<CONFIG
+version = 2
+root = "$home/root"
+state = "$home/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "$home/socket"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$home/opt"
+CONFIG
+  containerd --config "$home/config.toml" >"$home/log" 2>&1 </dev/null &
+  containerd=$!
+  tries=0
+  until ctr version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 200 ] || die 'containerd does not answer'
+    sleep 0.1
+  done
+  docker save hatchway-debian:latest -o "$home/image.tar"
+  ctr images import "$home/image.tar" >/dev/null
+  rm "$home/image.tar"
+  # What the suite does inside, past the gateway: USER COMMAND...
+  cat >"$work/inside" <<INSIDE
+#!/bin/sh
+user=\$1
+shift
+[ "\$user" = 0 ] || set -- runuser -u "\$user" -- "\$@"
+exec ctr -a "$home/socket" -n parity tasks exec --exec-id "\$(cat /proc/sys/kernel/random/uuid)" "$name" "\$@"
+INSIDE
+  chmod 755 "$work/inside"
+}
+
+containerd_down() {
+  [ -n "$containerd" ] || return 0
+  ctr tasks kill -s SIGKILL "$name" >/dev/null 2>&1 || true
+  tries=0
+  until ctr tasks rm "$name" >/dev/null 2>&1 || [ "$tries" -ge 20 ]; do
+    tries=$((tries + 1))
+    sleep 0.2
+  done
+  ctr containers rm "$name" >/dev/null 2>&1 || true
+  kill "$containerd" 2>/dev/null || true
+  wait "$containerd" 2>/dev/null || true
+  # Where it could not be asked any more: the shim, whose container ends with it.
+  pkill -KILL -f "containerd-shim.* -address $work/" || true
+  grep -o "$work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l
+}
+
 trap cleanup EXIT
 trap 'cleanup; exit 130' INT TERM HUP
 out=${out:-$work/out}
@@ -61,13 +120,24 @@ AcceptEnv LANG LC_*
 X11Forwarding yes
 Subsystem sftp /usr/lib/openssh/sftp-server
 CONFIG
-docker run -d --name "$name" hatchway-debian:latest sh -c \
-  'until [ -e /etc/ssh/hw_ready ]; do sleep 0.1; done; ssh-keygen -A >/dev/null; mkdir -p /run/sshd; exec /usr/sbin/sshd -D -f /etc/ssh/hw_sshd_config' >/dev/null
-docker exec -i "$name" sh -c 'cat >/etc/ssh/hw_sshd_config' <"$work/sshd_config"
-docker exec -i "$name" sh -c 'cat >/etc/ssh/hw_authorized_keys && touch /etc/ssh/hw_ready' <"$work/authorized_keys"
-address=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$name")
+WAITING='until [ -e /etc/ssh/hw_ready ]; do sleep 0.1; done; ssh-keygen -A >/dev/null; mkdir -p /run/sshd; exec /usr/sbin/sshd -D -f /etc/ssh/hw_sshd_config'
+if [ "$road" = containerd ]; then
+  containerd_up
+  ctr run -d --null-io docker.io/library/hatchway-debian:latest "$name" sh -c "$WAITING"
+  inside() { "$work/inside" 0 "$@"; }
+  export SSH_INSIDE="$work/inside"
+  address=127.0.0.1
+  answers() { inside ssh-keyscan -T 2 "$address" 2>/dev/null </dev/null; }
+else
+  docker run -d --name "$name" hatchway-debian:latest sh -c "$WAITING" >/dev/null
+  inside() { docker exec -i "$name" "$@"; }
+  address=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' "$name")
+  answers() { timeout 5 ssh-keyscan -T 2 "$address" 2>/dev/null; }
+fi
+inside sh -c 'cat >/etc/ssh/hw_sshd_config' <"$work/sshd_config"
+inside sh -c 'cat >/etc/ssh/hw_authorized_keys && touch /etc/ssh/hw_ready' <"$work/authorized_keys"
 tries=0
-until [ -n "$(timeout 5 ssh-keyscan -T 2 "$address" 2>/dev/null)" ]; do
+until [ -n "$(answers)" ]; do
   tries=$((tries + 1))
   [ "$tries" -lt 50 ] || die 'sshd in the container does not answer'
   sleep 0.2
@@ -77,8 +147,13 @@ SSH_KEY=$work/id SSH_KEY_RSA=$work/id_rsa SSH_KEY_ECDSA=$work/id_ecdsa SSH_CONTA
 if [ "$road" = sshd ]; then
   SSH_HOST=$address SSH_PORT=22 SSH_USER=dev SSH_BAD_USER=hw-test-nobody
 else
-  node "$top/dist/main.js" serve --listen 127.0.0.1:0 --authorized-keys "$work/authorized_keys" --keys "$work" \
-    --engine "$road" --guest "$guest" >"$out/gateway.log" 2>&1 </dev/null &
+  case $road in
+    containerd) engine="kind: containerd, socket: $work/containerd/socket, namespace: parity" ;;
+    *) engine="kind: $road" ;;
+  esac
+  echo "engine: { $engine }" >"$work/gateway.yaml"
+  node "$top/dist/main.js" serve --config "$work/gateway.yaml" --listen 127.0.0.1:0 --authorized-keys "$work/authorized_keys" \
+    --keys "$work" --guest "$guest" >"$out/gateway.log" 2>&1 </dev/null &
   gateway=$!
   SSH_HOST=127.0.0.1 SSH_PORT='' SSH_USER=dev@$name SSH_BAD_USER=dev@hw-test-no-such-container
   tries=0

@@ -2,7 +2,14 @@
  * Cases of parity.sh that do not pass, for each road, with the reason. The parity test fails on a case that is missing
  * here, and as well on one that is here and passes.
  */
-export type ParityRoad = 'sshd' | 'docker' | 'cli' | 'docker, guest off' | 'cli, guest off'
+export type ParityRoad =
+  | 'sshd'
+  | 'docker'
+  | 'cli'
+  | 'containerd'
+  | 'docker, guest off'
+  | 'cli, guest off'
+  | 'containerd, guest off'
 
 const NO_FORWARD = 'connecting and listening inside is done by the helper'
 const NO_X11 = 'X11 needs a listening port inside, which the helper makes'
@@ -43,9 +50,11 @@ const PLAIN = {
 export const KNOWN_FAILURES: Readonly<Record<ParityRoad, Readonly<Record<string, string>>>> = {
   docker: GATEWAY,
   cli: GATEWAY,
+  containerd: GATEWAY,
   sshd: {},
   'docker, guest off': PLAIN,
   'cli, guest off': PLAIN,
+  'containerd, guest off': PLAIN,
 }
 
 /** Cases whose verdict says nothing on a road: they have run, that is all. */
@@ -54,6 +63,9 @@ export const UNDECIDED: Partial<Readonly<Record<ParityRoad, Readonly<Record<stri
     'fwd-R-busy': 'a refused listener ends the client, which passes where a login takes longer than the case waits',
   },
   'cli, guest off': {
+    'fwd-R-busy': 'as on docker',
+  },
+  'containerd, guest off': {
     'fwd-R-busy': 'as on docker',
   },
 }

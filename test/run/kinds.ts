@@ -20,7 +20,12 @@ const ENGINE = [
  * Engines that a machine for development need not have: scripts/engines.sh prepares it for them. A test is of this kind by its
  * own line here, or by that of a file that it imports.
  */
-const ENGINES = ['support/containerd.ts', 'engine/docker-ssh.test.ts'].map((file) => join(top, 'test', file))
+const ENGINES = [
+  'support/containerd.ts',
+  'e2e/parity-containerd.test.ts',
+  'e2e/parity-containerd-plain.test.ts',
+  'engine/docker-ssh.test.ts',
+].map((file) => join(top, 'test', file))
 
 export interface Kinds {
   /** Paths from the project's folder, as vitest's `include` takes them. */

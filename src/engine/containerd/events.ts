@@ -1,6 +1,7 @@
 /** What happens to containers, as containerd publishes it, in a stream that comes back after its restart. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { HatchwayError } from '../../base/errors.ts'
+import { anyOf } from '../../lifetime/deadline.ts'
 import type { EngineEvent } from '../engine.ts'
 import type { ContainerdApi } from './api.ts'
 import type { DecodedMessage } from './protobuf.ts'
@@ -24,9 +25,11 @@ export async function* containerdEvents(api: ContainerdApi, signal: AbortSignal)
   let state: 'up' | 'broken' | 'away' = 'up'
   for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     let open = false
+    const over = new AbortController()
+    let stream: AsyncGenerator<DecodedMessage> | undefined
     try {
       // Nothing is answered to a subscription: it is first, and what is asked after it on the same connection is answered.
-      const stream = api.stream('subscribe', { 1: [`namespace==${api.namespace}`] }, signal)
+      stream = api.stream('subscribe', { 1: [`namespace==${api.namespace}`] }, anyOf(signal, over.signal))
       const first = stream.next()
       first.catch(() => {})
       await api.call('version', {}, signal)
@@ -44,6 +47,10 @@ export async function* containerdEvents(api: ContainerdApi, signal: AbortSignal)
         state = 'away'
         yield { type: 'lost', error }
       }
+    } finally {
+      // First: the stream's own end would wait for its next message.
+      over.abort()
+      stream?.return(undefined).catch(() => {})
     }
     if (state === 'up') state = 'broken'
     await delay(pause, undefined, { signal }).catch(() => {})

@@ -46,6 +46,8 @@ export interface GrpcChannel {
 /** A list of some thousand containers, each with its whole specification. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 const WINDOW_BYTES = 4 * 1024 * 1024
+/** Of what many calls at once may hold; node's own 10 are fewer than one list may have. */
+const SESSION_MEGABYTES = 100
 const PREFIX_BYTES = 5
 
 /** @param metadata sent with each call. Connects at the first call, and anew after the server was restarted. */
@@ -156,6 +158,7 @@ async function connect(path: string, gone: () => void): Promise<ClientHttp2Sessi
   await connected.promise
   const session = http2.connect('http://localhost', {
     createConnection: () => socket,
+    maxSessionMemory: SESSION_MEGABYTES,
     settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
   })
   // What it breaks tells of it.

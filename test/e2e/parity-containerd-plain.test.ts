@@ -1,0 +1,3 @@
+import { parity } from '../parity/suite.ts'
+
+parity('containerd, guest off')
