@@ -73,7 +73,7 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
   input.on('error', () => {})
   input.once('close', () => {
     // The shim keeps the pipe open for whoever comes back to it; on a terminal the end of input is a byte.
-    if (spec.tty === undefined && !exited) api.call('closeIo', { ...at, 3: true }, life).catch(() => {})
+    if (spec.tty === undefined && !exited) void insist(() => api.call('closeIo', { ...at, 3: true }, life), life)
   })
 
   const output = (fd: OutputFd, descriptor: number): FifoOutput => {
@@ -82,7 +82,7 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
       descriptor,
       (chunk) => {
         if (letGo) return discarding
-        refused = !sink.write(fd, chunk)
+        if (!sink.write(fd, chunk)) refused = true
         waitForMore()
         return !refused
       },
@@ -104,8 +104,8 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
     for (const one of outputs) one.resume()
   }
 
-  async function send(signal: number, limit: AbortSignal = life): Promise<void> {
-    await api.call('kill', { ...at, 3: signal }, limit).catch(() => {})
+  function send(signal: number, limit: AbortSignal = life): Promise<void> {
+    return insist(() => api.call('kill', { ...at, 3: signal }, limit), limit)
   }
 
   async function hangUp(limit: AbortSignal = life): Promise<void> {
@@ -194,6 +194,19 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
   }
 }
 
+/** What a program has to be told while containerd is restarted, or hangs, it is told later. Never fails. */
+async function insist(call: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  for (let pause = 100; !signal.aborted; pause = Math.min(pause * 2, 2_000)) {
+    try {
+      await call()
+      return
+    } catch (error) {
+      if (!isAway(error) && !isFailure(error, 'ENGINE_TIMEOUT')) return
+      await delay(pause, undefined, { signal, ref: false }).catch(() => {})
+    }
+  }
+}
+
 /** One at a time; the last of those that came meanwhile is next. */
 function createResize(send: (size: WindowSize) => Promise<unknown>): (size: WindowSize) => void {
   let wanted: WindowSize | undefined
@@ -215,22 +228,23 @@ function createResize(send: (size: WindowSize) => Promise<unknown>): (size: Wind
 
 /** containerd that was restarted knows the program again: asked anew, it tells. */
 async function waitForExit(
-  { api }: ExecHost,
-  { containerId, id }: StartedProgram,
+  host: ExecHost,
+  program: StartedProgram,
   signal: AbortSignal,
   outputsEnded: Promise<void>,
 ): Promise<number> {
+  const { containerId, id } = program
   let endedAt = Number.POSITIVE_INFINITY
   void outputsEnded.then(() => {
     endedAt = performance.now()
   })
   for (let pause = 100; ; pause = Math.min(pause * 2, 2_000)) {
     try {
-      return (await api.call('wait', { 1: containerId, 2: id }, signal, Number.POSITIVE_INFINITY)).number(1)
+      return (await host.api.call('wait', { 1: containerId, 2: id }, signal, Number.POSITIVE_INFINITY)).number(1)
     } catch (error) {
       // Forgotten: its container is gone, and took it along.
       if (isNotFound(error)) return KILLED
-      if (!isAway(error)) throw error
+      if (!isAway(error)) throw (await whyContainerEnded(host, program)) ?? engineLost(error)
       if (performance.now() - endedAt > AWAY_MS) throw engineLost(error)
       await delay(pause, undefined, { signal })
     }
