@@ -89,10 +89,7 @@ export async function openEngine(
 }
 
 /** @throws HatchwayError CONFIG_INVALID where what was named cannot be read, or cannot be had in this way */
-export async function chooseEngine(
-  choice: EngineChoice,
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<ChosenEngine> {
+export async function chooseEngine(choice: EngineChoice, env: NodeJS.ProcessEnv = process.env): Promise<ChosenEngine> {
   const { kind, endpoint, cli, tls, key = KEY } = choice
   if (kind === 'containerd') return chooseContainerd(choice, key)
   if (choice.socket !== undefined || choice.namespace !== undefined)

@@ -80,6 +80,10 @@ export const CONTAINERD_SKIPS: Driver['skip'] = [
     tests: ['runs as a name, a uid, a uid without an entry, and uid:gid'],
   },
   {
+    reason: 'a removal is three steps of containerd’s client, and what is told is the one that ended the program',
+    tests: ['says CONTAINER_GONE when the container is removed under a program'],
+  },
+  {
     reason: 'containerd restarts no container by itself',
     tests: ['refuses a container that keeps restarting'],
   },

@@ -159,9 +159,11 @@ async function end(ctr: Ctr, id: string, signal: string): Promise<void> {
 
 async function remove(ctr: Ctr, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
-    if ((await status(ctr, id)) === 'PAUSED') await ctr('tasks', 'resume', id)
-    await end(ctr, id, 'SIGKILL').catch(() => {})
-    await ctr('tasks', 'rm', id).catch(() => {})
+    // Of a paused one nothing can be killed, and most have no task that is paused.
+    await ctr('tasks', 'rm', '-f', id).catch(async () => {
+      await ctr('tasks', 'resume', id).catch(() => {})
+      await ctr('tasks', 'rm', '-f', id).catch(() => {})
+    })
     await ctr('containers', 'rm', id)
   }
 }

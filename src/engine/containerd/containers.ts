@@ -103,7 +103,7 @@ export function createContainers(api: ContainerdApi): ContainerdContainers {
       ]).catch((error: unknown) => {
         throw containerdError(error, {})
       })
-      const byId = new Map(tasks.messages(1).map((task) => [task.text(1), readTask(task)]))
+      const byId = new Map(tasks.messages(1).map((task) => [task.text(2), readTask(task)]))
       return Promise.all(
         containers.messages(1).map(async (record): Promise<ContainerSummary> => {
           const id = remember(record).text(1)

@@ -12,8 +12,9 @@ import { deferred } from '../../lifetime/deferred.ts'
 import { isAway, whyEnded } from '../ending.ts'
 import type { Exec, ExecSpec, OutputFd, OutputSink } from '../engine.ts'
 import type { ParsedEvent } from '../json.ts'
-import { engineLost } from '../messages.ts'
+import { engineLost, mayBeStartFailure, startFailure } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
+import { createTextGate } from '../text-gate.ts'
 import { isNotFound } from './api.ts'
 import type { FifoSet } from './fifos.ts'
 import type { ExecHost, RunningProgram } from './host.ts'
@@ -30,6 +31,9 @@ const QUIET_MS = 2_000
 const AWAY_MS = 30_000
 const ASK_EVERY_MS = 15_000
 const DELETE_MS = 30_000
+/** The beginnings of what runc's last step says, whose code is 1. */
+const RUNTIME_TEXTS = ['exec /', 'exec: ']
+const RUNTIME_FAILED = 1
 /** 128 and the signal's number. */
 const KILLED = 137
 const TERMINATED = 143
@@ -76,13 +80,15 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
     if (spec.tty === undefined && !exited) void insist(() => api.call('closeIo', { ...at, 3: true }, life), life)
   })
 
+  const gate = (fd: OutputFd) => createTextGate((chunk) => sink.write(fd, chunk), RUNTIME_TEXTS)
+  const gates = { 1: gate(1), 2: gate(2) }
   const output = (fd: OutputFd, descriptor: number): FifoOutput => {
     openOutputs++
     return readFifo(
       descriptor,
       (chunk) => {
         if (letGo) return discarding
-        if (!sink.write(fd, chunk)) refused = true
+        if (!gates[fd].write(chunk)) refused = true
         waitForMore()
         return !refused
       },
@@ -120,6 +126,10 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
   function close(): void {
     if (letGo || over.signal.aborted) return
     letGo = true
+    for (const one of [gates[1], gates[2]]) {
+      one.freeze()
+      one.drop()
+    }
     exit.resolve({ signal: 'HUP', coreDumped: false })
     input.destroy()
     enough.resolve()
@@ -141,11 +151,13 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
       input.destroy()
       waitForMore()
       await Promise.race([outputsEnded.promise, enough.promise])
-      if (!letGo) exit.resolve(await statusOf(host, program, code))
+      if (!letGo) exit.resolve(ownWords(code) ?? (await statusOf(host, program, code)))
     } catch (error) {
+      if (!letGo) for (const one of [gates[1], gates[2]]) one.release()
       exit.reject(error)
     } finally {
       exited = true
+      for (const one of [gates[1], gates[2]]) one.freeze()
       over.abort()
       clearTimeout(quiet)
       clearTimeout(hangUpTimer)
@@ -155,6 +167,25 @@ export function joinProgram(host: ExecHost, program: StartedProgram, sink: Outpu
       void fifos.close()
       await api.call('deleteProcess', at, host.closed, DELETE_MS).catch(() => {})
     }
+  }
+
+  /** The runtime's last step before the program says what failed where the program would have. */
+  function ownWords(code: number): ExitStatus | undefined {
+    const fd = spec.tty === undefined ? 2 : 1
+    gates[fd].freeze()
+    const held = gates[fd].held()
+    const about = { container: host.containers.name(containerId) }
+    const failure =
+      held !== undefined && code === RUNTIME_FAILED && mayBeStartFailure(held, code)
+        ? startFailure(held, spec.argv[0], spec.cwd, about)
+        : undefined
+    if (failure === undefined || !('line' in failure)) {
+      for (const one of [gates[1], gates[2]]) one.release()
+      return undefined
+    }
+    gates[fd].drop()
+    sink.write(fd, Buffer.from(`${failure.line}${fd === 1 ? '\r' : ''}\n`))
+    return { code: failure.code }
   }
 
   /** The output is over, and nobody tells of the end: either the program closed it itself, or containerd hangs. */
