@@ -48,6 +48,7 @@ export function createContainerdEngine(options: ContainerdEngineOptions): Engine
 
   return {
     kind: 'containerd',
+    carries: { user: 'numeric', cwd: true, env: true },
     endpoint: `unix://${socket}, namespace ${namespace}`,
 
     async info(signal) {
