@@ -152,6 +152,8 @@ else
     *) engine="kind: $road" ;;
   esac
   echo "engine: { $engine }" >"$work/gateway.yaml"
+  # Emptied here: what an earlier gateway said there is no answer.
+  : >"$out/gateway.log"
   node "$top/dist/main.js" serve --config "$work/gateway.yaml" --listen 127.0.0.1:0 --authorized-keys "$work/authorized_keys" \
     --keys "$work" --guest "$guest" >"$out/gateway.log" 2>&1 </dev/null &
   gateway=$!
