@@ -76,6 +76,11 @@ const oneOfSeveral = z
   })
   .superRefine((one, context) => {
     const wrong = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+    const isContainerd = one.kind === 'containerd'
+    for (const key of ['socket', 'namespace'] as const)
+      if (one[key] !== undefined && !isContainerd) wrong(key, 'is for kind containerd')
+    for (const key of ['endpoint', 'cli'] as const)
+      if (one[key] !== undefined && isContainerd) wrong(key, 'kind containerd has a socket in its place')
     if (one.tls && !/^(tcp|https):/.test(one.endpoint ?? '')) wrong('tls', 'is for an endpoint tcp:// or https://')
     if (one.tls && one.kind === 'cli') wrong('tls', 'is for the API; a command line program has its own settings')
   })

@@ -50,5 +50,7 @@ test.each([
     'engines:\n  a: {}\ntemplates:\n  n: { image: i, engine: b }',
     /^hatchway.yaml:4: templates.n.engine: expected one of the names under engines/,
   ],
+  ['engines:\n  a: { kind: containerd, endpoint: "tcp://h:1" }', /engines.a.endpoint: kind containerd has a socket/],
+  ['engines:\n  a: { kind: containerd, namespace: a/b }', /engines.a.namespace: expected a name such as/],
   ['templates:\n  n: { image: i, engine: b }', /templates.n.engine: expected one of the names under engines/],
 ])('%s', (text, expected) => expect(problems(`${text}\n`)).toEqual([expect.stringMatching(expected)]))
