@@ -1,6 +1,6 @@
 /** `hatchway restart` under all that people do, with real clients: nothing ends, nothing is lost, nobody is refused. */
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,13 +38,13 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 }, LONG)
 
-async function gateway(env: Record<string, string> = {}): Promise<Gateway> {
+async function gateway(env: Record<string, string> = {}, main?: string): Promise<Gateway> {
   writeFileSync(
     join(folder, 'c.yaml'),
     `templates: { ${T}: { image: 'hatchway-busybox:latest', user: dev } }\nshutdownGrace: 1s\n`,
   )
   const args = ['--config', join(folder, 'c.yaml'), '--control-socket', join(folder, 'c.sock')]
-  const started = await startGateway({ keys, engine: 'docker', args, env })
+  const started = await startGateway({ keys, engine: 'docker', args, env, ...(main !== undefined && { main }) })
   opened.push(() => started.stop(20_000))
   return started
 }
@@ -194,6 +194,48 @@ describe('hatchway restart', { timeout: LONG }, () => {
       return !stdout.toString().includes(`"gateway": ${to.pid}`) && to.log().includes('"msg":"stopped"')
     })
     expect(said(await plain.exec('echo still'))).toEqual([0, 'still\n', ''])
+  })
+
+  it('after the program’s files were replaced: the old version serves on, in all that it has, and the new one is new', async () => {
+    const top = join(folder, 'program')
+    const source = join(MAIN, '../..')
+    mkdirSync(top)
+    cpSync(join(source, 'dist'), join(top, 'dist'), { recursive: true })
+    for (const name of ['node_modules', 'config', 'guest']) symlinkSync(join(source, name), join(top, name))
+    const version = (text: string) =>
+      readFileSync(join(source, 'package.json'), 'utf8').replace(/"version": "[^"]+"/, `"version": "${text}"`)
+    writeFileSync(join(top, 'package.json'), version('7.0.1'))
+    const to = await gateway({ HATCHWAY_LOG_LEVEL: 'debug' }, join(top, 'dist/main.js'))
+    await until('all of it is loaded', () => to.log().includes('the whole program is loaded'))
+    const plain = await client(to)
+    const path = join(folder, 'master')
+    const master = plain.ssh(['-N', '-M', '-S', path, 't'], { limit: LONG })
+    await until('the master', async () => (await plain.ssh(['-S', path, '-O', 'check', 't'])).code === 0)
+
+    rmSync(join(top, 'dist'), { recursive: true })
+    rmSync(join(top, 'guest'))
+    writeFileSync(join(top, 'package.json'), version('7.0.2'))
+    const failed = await hatchway('restart')
+    expect([failed.code, failed.stderr.toString()]).toEqual([1, expect.stringContaining('this one goes on: ')])
+    expect(said(await plain.exec('echo new'))).toEqual([0, 'new\n', ''])
+    cpSync(join(source, 'dist'), join(top, 'dist'), { recursive: true })
+    symlinkSync(join(source, 'guest'), join(top, 'guest'))
+    const done = await hatchway('restart')
+    expect([done.code, done.stdout.toString()]).toEqual([0, expect.stringContaining('(7.0.2) has taken over')])
+
+    expect(said(await plain.ssh(['-S', path, 't', 'echo old']))).toEqual([0, 'old\n', ''])
+    const copied = await run('scp', ['-q', '-F', plain.config, '-o', `ControlPath=${path}`, MAIN, 't:main.js'])
+    expect(said(copied)).toEqual([0, '', ''])
+    const held = plain.exec('until [ -e /tmp/replaced ]; do sleep 0.1; done', { limit: LONG })
+    const shown = await until('both are shown', async () => {
+      const { stdout } = await hatchway('connections')
+      return / 7\.0\.1 \(draining\)/.test(stdout.toString()) && / 7\.0\.2 *$/m.test(stdout.toString())
+    })
+    expect(shown).toBe(true)
+    await container.inside('touch /tmp/replaced')
+    expect((await held).code).toBe(0)
+    await plain.ssh(['-S', path, '-O', 'exit', 't'])
+    await master
   })
 
   it('while the engine hangs: both serve what they can, and sessions go on with it', async () => {

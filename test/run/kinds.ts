@@ -25,6 +25,7 @@ const ENGINES = [
   'e2e/parity-containerd.test.ts',
   'e2e/parity-containerd-plain.test.ts',
   'engine/docker-ssh.test.ts',
+  'support/systemd.ts',
 ].map((file) => join(top, 'test', file))
 
 export interface Kinds {
