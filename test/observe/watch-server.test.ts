@@ -17,9 +17,12 @@ afterEach(async () => {
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 const failures: unknown[] = []
+/** More than the kernel takes for a client that does not read. */
+const LARGE = 64 * 1024 * 1024
 const ROUTES: Record<string, WatchRoute> = {
   '/healthz': () => ({ status: 200, body: 'ok\n' }),
   '/accept': (accept) => ({ status: 200, type: 'text/x', body: accept }),
+  '/large': () => ({ status: 200, body: 'x'.repeat(LARGE) }),
   '/broken': () => {
     throw new Error('secret')
   },
@@ -145,6 +148,22 @@ test('a request that does not come, comes slowly, is too large or is no HTTP end
 test('one request a connection, however many are sent ahead', async () => {
   const heard = await raw(await open(), 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(50))
   expect(heard.match(/ok\n/g)).toHaveLength(1)
+})
+
+test('a client that does not read its answer is over in time, whatever is left of it', async () => {
+  const server = await open()
+  const [, port = ''] = /:(\d+)$/.exec(server.place) ?? []
+  const socket = connect(Number(port), '127.0.0.1').pause()
+  socket.on('error', () => {})
+  socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await new Promise((resolve) => setTimeout(resolve, LIMITS.connectionMs + 300))
+  let heard = 0
+  socket.on('data', (chunk: Buffer) => {
+    heard += chunk.length
+  })
+  await once(socket.resume(), 'close')
+  expect(heard).toBeGreaterThan(0)
+  expect(heard).toBeLessThan(LARGE)
 })
 
 test('a body is not waited for', async () => {
