@@ -13,10 +13,14 @@ export interface EndingView {
   inspect(): Promise<Container>
   /** What happened to the container lately; may be empty where the engine forgets. */
   recentEvents(): Promise<readonly ParsedEvent[]>
+  /** Podman tells of a stop when that is over, some time after the end of what was stopped. */
+  readonly stopIsToldLate: boolean
 }
 
 /** The exec's end is reported some milliseconds before its container's. */
 const LOOKS = [0, 60, 200] as const
+
+const LATE_LOOKS = [300, 500, 700] as const
 
 export function isAway(error: unknown): boolean {
   return isFailure(error, 'ENGINE_UNAVAILABLE', 'ENGINE_LOST')
@@ -50,18 +54,29 @@ async function look(view: EndingView): Promise<HatchwayError | undefined> {
     // An orderly stop is told as such; `rm -f` only kills, and a moment later the container is gone.
     if (events.some((event) => event.action === 'stop')) return gone(name, how)
     await delay(300)
-    return gone(name, (await inspect()) === undefined ? 'was removed' : how)
+    if ((await inspect()) === undefined) return gone(name, 'was removed')
+    return gone(name, how === ENDED && view.stopIsToldLate ? await howStoppedAfterAll(view) : how)
   }
   return undefined
 }
+
+async function howStoppedAfterAll(view: EndingView): Promise<string> {
+  for (const wait of LATE_LOOKS) {
+    const how = howStopped(await view.recentEvents())
+    if (how !== ENDED) return how
+    await delay(wait)
+  }
+  return ENDED
+}
+
+const ENDED = 'ended'
 
 function howStopped(events: readonly ParsedEvent[]): string {
   if (events.some((event) => event.action === 'oom')) return 'ran out of memory'
   if (events.some((event) => event.action === 'stop')) return 'was stopped'
   // Podman does not tell the signal: its `stop` is an event of its own.
   const signals = events.filter((event) => event.action === 'kill').map((event) => event.signal ?? '9')
-  if (signals.length === 0)
-    return events.some((e) => e.action === 'die' || e.action === 'died') ? 'ended' : 'was stopped'
+  if (signals.length === 0) return events.some((e) => e.action === 'die' || e.action === 'died') ? ENDED : 'was stopped'
   return signals.every((signal) => ['9', 'KILL', 'SIGKILL'].includes(signal)) ? 'was killed' : 'was stopped'
 }
 

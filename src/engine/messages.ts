@@ -187,7 +187,7 @@ const OTHER_FILE =
 
 /** Of runc, then of crun: a user or group whose number the container's user namespace does not have. */
 const UNMAPPED =
-  /\bunmapped (?:user|group) in user namespace|\bset(?:resuid|resgid|groups)(?: to `\d+`)?: invalid argument/i
+  /\bunmapped (?:user|group) in user namespace|\bset(?:resuid|resgid|groups)(?: to `?\d+`?)?: invalid argument/i
 
 /** What the runtime itself needed and did not find, as /dev/null: the program may well be there. */
 function isOfAnotherFile(text: string, command: string): boolean {
@@ -215,6 +215,8 @@ export function startFailure(text: string, command: string, cwd: string, about: 
   if (isOfAnotherFile(text, command)) {
     return { error: couldNotRun(text, about) }
   }
+  // crun takes a directory of the PATH for it.
+  if (name === '') return { line: `hatchway: ${name}: command not found`, code: 127 }
   if (/argument list too long/i.test(text)) return { line: `hatchway: ${name}: argument list too long`, code: 126 }
   if (/executable file .*not found|no such file or directory|not a directory/i.test(text)) {
     return { line: `hatchway: ${name}: command not found`, code: 127 }

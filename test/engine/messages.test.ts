@@ -170,6 +170,7 @@ test.each([
   `${OCI}unable to setup user: cannot set uid to unmapped user in user namespace: unknown`,
   'Error: runc: exec failed: unable to start container process: setup user: cannot set gid to unmapped user in user namespace: OCI runtime error',
   'Error: crun: setresuid to `100000`: Invalid argument: OCI runtime error',
+  'Error: OCI runtime error: crun: cannot setresgid to 100000: Invalid argument',
   'Error: crun: setresgid to `100000`: Invalid argument: OCI runtime error',
   'Error: crun: setgroups: Invalid argument: OCI runtime error',
 ])('a user that the user namespace does not have is no user: %s', (said) => {
@@ -179,6 +180,11 @@ test.each([
       message: 'the container’s user namespace has no user 100000:100000, or not one of its groups',
     },
   })
+})
+
+test('no program at all is one that is not found', () => {
+  const said = 'Error: crun: open executable: Operation not permitted: OCI permission denied\n'
+  expect(startFailure(said, '', '/', {})).toEqual({ line: 'hatchway: : command not found', code: 127 })
 })
 
 test('a program that talks like an engine does not tell that the engine is away', () => {

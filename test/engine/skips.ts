@@ -1,4 +1,5 @@
 import { docker } from '../support/containers.ts'
+import { run } from '../support/run.ts'
 import type { Driver } from './contract.ts'
 
 /** Before API 1.42 an exec's terminal can only be sized after its program has started. */
@@ -13,26 +14,77 @@ export async function noConsoleSize(): Promise<Driver['skip']> {
   ]
 }
 
+/** What no Podman can. */
 export const PODMAN_SKIPS: Driver['skip'] = [
   {
     reason: "Podman's conmon sizes the terminal beside the start: on a busy machine a program may still read 0x0",
     tests: ['gives a terminal its size before the first byte'],
   },
   {
-    reason: 'Podman has no init of its own; it takes catatonit where that is installed',
-    tests: ['an init as process 1, where it is asked for'],
-  },
-  {
     reason: 'Podman restarts a failing container at once and never shows it as restarting',
     tests: ['refuses a container that keeps restarting'],
   },
   {
-    reason: 'Podman 4.3 follows a link at the end when it copies out, within the container',
+    reason: 'Podman follows a link at the end when it copies out, within the container',
     tests: ['does not follow a link at the end of the path'],
   },
+]
+
+/** Podman has no init of its own. */
+export async function noCatatonit(): Promise<Driver['skip']> {
+  if ((await run('sh', ['-c', 'command -v catatonit'])).code === 0) return []
+  return [
+    {
+      reason: 'Podman takes catatonit for an init, and it is not installed',
+      tests: ['an init as process 1, where it is asked for'],
+    },
+  ]
+}
+
+/** Cgroups v1 are root's, and so are devices and the networks that others reach. */
+export const ROOTLESS_SKIPS: Driver['skip'] = [
   {
-    reason: 'Podman 4.3 tells no past events here, so a kill is told as a stop',
-    tests: ['says CONTAINER_GONE when the container is killed under a program'],
+    reason: 'a container of a user’s Podman has no address that leads to it (slirp4netns)',
+    tests: ['inspects user, workdir, env, labels, addresses and read-only root'],
+  },
+  {
+    reason: 'the devices of a user’s Podman are mounts of the host’s: nobody inside removes /dev/null',
+    tests: ['gives the engine’s reason where it is not the command that is missing'],
+  },
+  {
+    reason: 'a user’s Podman cannot freeze processes where cgroups are v1',
+    tests: [
+      'refuses a container that is stopped, paused or not there, in clear words',
+      'lives through a pause',
+      'unpauses a paused container',
+    ],
+  },
+  {
+    reason: 'a user’s Podman cannot limit anything where cgroups are v1: it is refused (podman-rootless.test.ts)',
+    tests: ['makes a container with all that is asked for'],
+  },
+]
+
+export const PODMAN_URL_SKIPS: Driver['skip'] = [
+  {
+    reason: 'podman --url ends with 125 where its program reads nothing of what it is given',
+    tests: ['takes input for a program that reads none of it'],
+  },
+  {
+    reason:
+      "a Podman service lists programs that have ended for five minutes, and its client's command line cannot ask for one",
+    tests: ['tells whether somebody else runs a program inside'],
+  },
+]
+
+export const PODMAN5_SKIPS: Driver['skip'] = [
+  {
+    reason: 'the crun of Podman 5 runs a program without /dev/null as well',
+    tests: ['gives the engine’s reason where it is not the command that is missing'],
+  },
+  {
+    reason: 'Podman 5 tells of no stop that a program obeyed: its container is said to have ended',
+    tests: ['says CONTAINER_GONE when the container is stopped under a program'],
   },
 ]
 

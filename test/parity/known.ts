@@ -10,6 +10,9 @@ export type ParityRoad =
   | 'docker, guest off'
   | 'cli, guest off'
   | 'containerd, guest off'
+  | 'docker on Podman'
+  | "docker on a user's Podman"
+  | 'docker on Podman 5'
 
 const NO_FORWARD = 'connecting and listening inside is done by the helper'
 const NO_X11 = 'X11 needs a listening port inside, which the helper makes'
@@ -55,6 +58,9 @@ export const KNOWN_FAILURES: Readonly<Record<ParityRoad, Readonly<Record<string,
   'docker, guest off': PLAIN,
   'cli, guest off': PLAIN,
   'containerd, guest off': PLAIN,
+  'docker on Podman': GATEWAY,
+  "docker on a user's Podman": GATEWAY,
+  'docker on Podman 5': GATEWAY,
 }
 
 /** Cases whose verdict says nothing on a road: they have run, that is all. */

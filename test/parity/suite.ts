@@ -26,18 +26,27 @@ interface Outcome {
   readonly reason: string
 }
 
+/** An engine of a road's own, which has hatchway-debian. */
+export interface ParityEngine {
+  /** As DOCKER_HOST is. */
+  open(): Promise<{ readonly endpoint: string; close(): Promise<void> }>
+}
+
 /** @param otherwise whether the road is tried where HATCHWAY_PARITY says nothing */
-export function parity(road: ParityRoad, otherwise = true): void {
+export function parity(road: ParityRoad, otherwise = true, engine?: ParityEngine): void {
   const asked = process.env.HATCHWAY_PARITY?.split(';').map((one) => one.trim())
   describe.runIf(asked?.includes(road) ?? otherwise)(`parity on ${road}`, () => {
     const outcomes = new Map<string, Outcome>()
     const tried = new Set<string>()
     let printed = ''
+    let opened: Awaited<ReturnType<ParityEngine['open']>> | undefined
 
     const runSuite = async (...only: string[]) => {
-      const [kind = '', guest] = road.split(', guest ')
+      const [whole = '', guest] = road.split(', guest ')
+      const [kind = ''] = whole.split(' on ')
       const args = [kind, ...(guest ? ['--guest', guest] : []), ...only.map((id) => `^${id}$`)]
-      const env = { ...process.env, PARITY_JOBS: CASES_AT_ONCE, PARITY_TIMEOUT: CASE_SECONDS }
+      const host = opened && { DOCKER_HOST: opened.endpoint }
+      const env = { ...process.env, ...host, PARITY_JOBS: CASES_AT_ONCE, PARITY_TIMEOUT: CASE_SECONDS }
       const { stdout, stderr } = await run(RUNNER, args, { limit: SUITE_LIMIT_MS, env, cleansUp: true })
       for (const line of stdout.toString().split('\n')) {
         // A reason may hold a carriage return, which `.` is not.
@@ -48,8 +57,10 @@ export function parity(road: ParityRoad, otherwise = true): void {
     }
 
     beforeAll(async () => {
+      opened = await engine?.open()
       printed = await runSuite()
     }, SUITE_LIMIT_MS)
+    afterAll(() => opened?.close(), 120_000)
 
     afterAll(() => keepFindings({ suite: 'parity', on: road, findings: [...outcomes].map(finding(road)) }))
 

@@ -26,6 +26,9 @@ const ENGINES = [
   'e2e/parity-containerd-plain.test.ts',
   'engine/docker-ssh.test.ts',
   'support/systemd.ts',
+  'support/podman-rootless.ts',
+  'support/podman5.ts',
+  'support/swarm.ts',
 ].map((file) => join(top, 'test', file))
 
 export interface Kinds {

@@ -15,7 +15,8 @@ export { MAIN }
 
 export interface GatewayOptions {
   readonly keys: Keys
-  readonly engine: 'auto' | 'docker' | 'cli'
+  /** Undefined: what the configuration says, which may name several. */
+  readonly engine: 'auto' | 'docker' | 'cli' | undefined
   readonly guest?: 'auto' | 'off' | 'require'
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
@@ -71,7 +72,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       options.main ?? MAIN,
       'serve',
       ...['--listen', '127.0.0.1:0', '--authorized-keys', options.keys.authorized, '--keys', state],
-      ...['--engine', options.engine, '--guest', options.guest ?? 'auto'],
+      ...(options.engine === undefined ? [] : ['--engine', options.engine]),
+      ...['--guest', options.guest ?? 'auto'],
       ...(options.args ?? []),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },

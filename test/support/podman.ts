@@ -31,7 +31,7 @@ export async function whyNoPodman(): Promise<string | undefined> {
   return found.code === 0 ? undefined : 'podman and runc are not installed (apt-get install podman runc)'
 }
 
-export async function startPodman(): Promise<Podman> {
+export async function startPodman(images: readonly string[] = ['hatchway-busybox']): Promise<Podman> {
   const home = await mkdtemp(join(tmpdir(), 'hw-test-podman-'))
   const binary = join(home, 'podman')
   await writeFile(join(home, 'containers.conf'), CONTAINERS_CONF)
@@ -44,9 +44,11 @@ export async function startPodman(): Promise<Podman> {
     if (result.code !== 0) throw new Error(`podman ${args.join(' ')}: ${result.stderr.toString().trim()}`)
     return result.stdout.toString().trim()
   }
-  const load = `docker save hatchway-busybox:latest | ${binary} load -q`
-  const loaded = await run('sh', ['-c', load], { limit: 60_000 })
-  if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
+  for (const image of images) {
+    const load = `docker save ${image}:latest | ${binary} load -q`
+    const loaded = await run('sh', ['-c', load], { limit: 120_000 })
+    if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
+  }
   // Loaded as localhost/hatchway-busybox, found by its short name.
   let stop = async () => {}
 

@@ -81,7 +81,7 @@ export async function recentCliEvents(
 ): Promise<ParsedEvent[]> {
   const now = Date.now() / 1000
   const args = [...flavour.events, '--filter', `container=${containerId}`]
-  const span = ['--since', Math.max(since / 1000 - 1, now - 60).toFixed(3), '--until', now.toFixed(3)]
+  const span = ['--since', Math.max(since / 1000 - 1, now - 60).toFixed(3), ...flavour.eventsUntil(now.toFixed(3))]
   const result = await cli.run([...args, ...span], { signal, deadline: 3000 }).catch(() => undefined)
   return parseEvents(result?.stdout.toString('utf8') ?? '', containerId)
 }

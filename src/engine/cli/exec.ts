@@ -203,6 +203,7 @@ const OF_THE_EXEC: readonly FailureCode[] = ['USER_NOT_FOUND', 'TERMINAL_MISSING
 function whyContainerEnded(request: CliExecRequest, since: number): Promise<HatchwayError | undefined> {
   const { cli, flavour, containerId, signal } = request
   return whyEnded({
+    stopIsToldLate: flavour.product === 'podman',
     name: request.name(containerId),
     since,
     inspect: () => request.inspect(containerId, signal),

@@ -21,6 +21,8 @@ export interface CliFlavour {
   /** Prints what tells the engine from all others; absent where nothing does. */
   readonly daemonId?: readonly string[]
   readonly events: readonly string[]
+  /** Options of `events` that end it at that time, in seconds, which is now. */
+  readonly eventsUntil: (now: string) => readonly string[]
   /** Exit codes that may mean that the container or the engine (255) ended, not just the program. */
   readonly goneCodes: readonly number[]
   /** Prefixes of its own error messages on stderr. */
@@ -36,6 +38,7 @@ const DOCKER: CliFlavour = {
   host: ['context', 'inspect', '--format', '{{.Endpoints.docker.Host}}'],
   daemonId: ['info', '--format', '{{.ID}}'],
   events: ['events', '--filter', 'type=container', '--format', '{{json .}}'],
+  eventsUntil: (now) => ['--until', now],
   goneCodes: [137, 255],
   errors: ['Error response from daemon: ', 'Cannot connect to the Docker daemon', 'error during connect'],
 }
@@ -50,6 +53,8 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     // Its Server is there where it talks to a service, and only then.
     version: ['version', '--format', '{{if .Server}}{{json .Server}}{{else}}{{json .Client}}{{end}}'],
     events: ['events', '--filter', 'type=container', '--format', 'json'],
+    // A time that is over when it looks at it ends Podman before it has read its log's first line.
+    eventsUntil: () => ['--stream=false'],
     goneCodes: [137, 255],
     errors: ['Error: ', 'Cannot connect to Podman'],
   },
@@ -61,6 +66,8 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     version: ['version', '--format', '{{json .Client}}'],
     copiesSince: [2, 3],
     events: ['events', '--format', '{{json .}}'],
+    // It tells nothing of the past.
+    eventsUntil: () => [],
     goneCodes: [137],
     errors: ['time="', 'FATA['],
   },

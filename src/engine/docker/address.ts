@@ -90,18 +90,18 @@ export function formatAddress(address: DockerAddress): string {
   return `tcp://${host}:${address.port}`
 }
 
-/** A stream to it, for node:http. */
+/** A stream to it, for node:http. Not half open: one that is kept and that the engine has closed is none for the next call. */
 export function connectTo(address: DockerAddress): Duplex {
-  return address.kind === 'ssh' ? new SshStream(address) : connectSocket(address)
+  return address.kind === 'ssh' ? new SshStream(address) : connectSocket(address, { allowHalfOpen: false })
 }
 
 /** @param options as net.connect takes them */
 export function connectSocket(
   address: Exclude<DockerAddress, SshAddress>,
-  options: { onread?: net.OnReadOpts } = {},
+  options: { onread?: net.OnReadOpts; allowHalfOpen?: boolean } = {},
 ): net.Socket {
   // allowHalfOpen: closing a program's stdin is a half-close of this stream, its output still comes.
-  const shared = { ...options, allowHalfOpen: true }
+  const shared = { allowHalfOpen: true, ...options }
   if (address.kind === 'unix') return net.connect({ ...shared, path: address.path })
   const place = { ...shared, host: address.host, port: address.port, noDelay: true, keepAlive: true }
   if (address.tls === undefined) return net.connect(place)

@@ -78,9 +78,10 @@ export async function recentEvents(
   signal: AbortSignal,
 ): Promise<ParsedEvent[]> {
   const now = Date.now() / 1000
-  // Asked up to now, an engine answers at once from memory.
-  const span = `since=${Math.max(since / 1000 - 1, now - 60).toFixed(3)}&until=${now.toFixed(3)}`
-  const { prefix } = await api.version(signal)
+  const { prefix, product } = await api.version(signal)
+  // Asked up to now, Docker answers at once from memory. Podman then stops before it has read its log's first line.
+  const end = product === 'podman' ? 'stream=false' : `until=${now.toFixed(3)}`
+  const span = `since=${Math.max(since / 1000 - 1, now - 60).toFixed(3)}&${end}`
   const path = `${prefix}/events?${span}&${filter({ type: ['container'], container: [containerId] })}`
   const answer = await api.http.call('GET', path, { signal, deadline: 2000, limit: 1024 * 1024 }).catch(() => undefined)
   return answer?.status === 200 ? parseEvents(answer.body.toString('utf8'), containerId) : []

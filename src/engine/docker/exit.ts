@@ -120,8 +120,13 @@ async function exitCode({ api, execId, error, signal, ...ended }: EndedExec): Pr
   }
 }
 
-function whyContainerEnded({ api, containerId, since, signal }: EndedExec): Promise<HatchwayError | undefined> {
+async function whyContainerEnded({ api, containerId, since, signal }: EndedExec): Promise<HatchwayError | undefined> {
+  const stopIsToldLate = await api.version(signal).then(
+    ({ product }) => product === 'podman',
+    () => false,
+  )
   return whyEnded({
+    stopIsToldLate,
     name: api.name(containerId),
     since,
     inspect: () => api.json('GET', `/containers/${containerId}/json`, { signal }, parseContainer),
