@@ -14,7 +14,7 @@ export interface EndingView {
   /** What happened to the container lately; may be empty where the engine forgets. */
   recentEvents(): Promise<readonly ParsedEvent[]>
   /** Podman tells of a stop when that is over, some time after the end of what was stopped. */
-  readonly stopIsToldLate: boolean
+  readonly stopIsToldLate?: boolean
 }
 
 /** The exec's end is reported some milliseconds before its container's. */
