@@ -31,7 +31,7 @@ export default defineConfig({
         },
       },
       // scripts/engines.sh prepares the machine for these, and asks for them.
-      ...(process.env.HATCHWAY_ENGINES === undefined
+      ...(process.env.HATCHWAY_TEST_ENGINES === undefined
         ? []
         : [
             {

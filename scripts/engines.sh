@@ -41,5 +41,5 @@ is_root || die 'only root can start engines'
 apt_need $(printf '%s' "$PACKAGES" | awk 'NF { print $1 }') || say 'going on without them: the tests that need them say so'
 newer_root || say 'going on without Podman 5: its tests say so'
 cd "$top"
-export HATCHWAY_ENGINES=1
+export HATCHWAY_TEST_ENGINES=1
 exec node_modules/.bin/vitest run --passWithNoTests --project engines "$@"
