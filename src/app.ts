@@ -163,6 +163,7 @@ async function openGateway(
     forwards: () => connections.forwards(),
     listeners: () => connections.listeners(),
     helpers: () => inside.guests?.count().live ?? 0,
+    audit: () => audit?.lag(),
     queues: () => ({
       key_exchanges: server.exchangesWaiting(),
       passwords: passwordsWaiting(),

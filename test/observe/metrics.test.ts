@@ -29,6 +29,7 @@ const NOTHING = { bytesIn: 0, bytesOut: 0 }
 const SOURCES: MetricsSources = {
   engineKind: () => 'docker',
   engines: () => ({}),
+  audit: () => undefined,
   connections: () => ({ all: 0, loggedIn: 0 }),
   traffic: () => ({ session: NOTHING, forward: NOTHING }),
   forwards: () => [],
@@ -171,13 +172,16 @@ test('bytes, helpers and queues are those of now; a sum that would fall waits', 
     traffic: () => ({ session: { bytesIn, bytesOut: 7 }, forward: NOTHING }),
     helpers: () => 3,
     queues: () => ({ ...SOURCES.queues(), passwords: 5 }),
+    audit: () => ({ waitingBytes: 900, lostRecords: 2 }),
   })
-  const found = () => samples(metrics, /^hatchway_(bytes|helpers|queue).* [1-9]/)
+  const found = () => samples(metrics, /^hatchway_(bytes|helpers|queue|audit).* [1-9]/)
   expect(await found()).toEqual([
     'hatchway_bytes_total{carrier="session",direction="in"} 10',
     'hatchway_bytes_total{carrier="session",direction="out"} 7',
     'hatchway_helpers 3',
     'hatchway_queue_length{queue="passwords"} 5',
+    'hatchway_audit_waiting_bytes 900',
+    'hatchway_audit_lost_records_total 2',
   ])
   bytesIn = 9
   expect(await found()).toContain('hatchway_bytes_total{carrier="session",direction="in"} 10')

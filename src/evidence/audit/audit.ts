@@ -19,6 +19,8 @@ export interface Audit {
   demandRecord(identity: { readonly name: string }): void
   /** @throws Error saying why nothing can be written now */
   check(): void
+  /** How far behind it is, for who measures. */
+  lag(): Pick<Trail, 'waitingBytes' | 'lostRecords'>
   close(): Promise<void>
 }
 
@@ -65,6 +67,7 @@ export async function openAudit(
     check() {
       if (trail.failing !== undefined) throw new Error(`the audit trail cannot be written: ${trail.failing}`)
     },
+    lag: () => trail,
     async close() {
       await trail.close()
       await withDeadline(ANCHOR_MS, [], (signal) => unlessAborted(anchor.settled(), signal)).catch(() => undefined)

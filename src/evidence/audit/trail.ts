@@ -99,6 +99,8 @@ export interface Trail {
   readonly failing: string | undefined
   /** Bytes that wait to be written. */
   readonly waitingBytes: number
+  /** Records that were not taken, since more came than could be written. */
+  readonly lostRecords: number
   /** Resolves when all that was added is written, or cannot be. */
   settled(): Promise<void>
   /** Writes what is left and a last head, within a limit. Idempotent. */
@@ -131,7 +133,9 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   let unwritten: Buffer = Buffer.alloc(0)
   let queue: string[] = []
   let queued = 0
+  /** Since the last record that says so. */
   let lost = 0
+  let lostEver = 0
   let failure: string | undefined
   let writingSince: number | undefined
   let working = false
@@ -404,6 +408,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     const text = recordText(record)
     const bytes = Buffer.byteLength(text)
     if (isGivenUp() || queued + bytes > limits.queueBytes + (mustKeep ? limits.reserveBytes : 0)) {
+      lostEver++
       if (lost++ === 0) log.error({ file }, 'records of the audit trail are lost: more come than can be written')
       return
     }
@@ -467,6 +472,9 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     },
     get waitingBytes() {
       return queued + unwritten.length
+    },
+    get lostRecords() {
+      return lostEver
     },
     settled() {
       start()

@@ -113,6 +113,12 @@ export function createMeters() {
     ),
     queues: gauge('hatchway_queue_length', 'What waits for its turn.', 'queue'),
 
+    auditWaiting: gauge('hatchway_audit_waiting_bytes', 'Of the audit trail, what is not written yet.'),
+    auditLost: counter(
+      'hatchway_audit_lost_records_total',
+      'Records that the audit trail has not, since more came than could be written.',
+    ),
+
     ready: gauge('hatchway_ready', '1 where the check of /readyz passes, as it was found last.', 'check'),
     draining: gauge('hatchway_draining', '1 once the gateway takes no new connections.'),
     reloaded: gauge(

@@ -32,6 +32,8 @@ export interface MetricsSources {
   /** Guest helpers that live. */
   helpers(): number
   queues(): Readonly<Record<QueueName, number>>
+  /** Undefined: there is no audit trail. */
+  audit(): { readonly waitingBytes: number; readonly lostRecords: number } | undefined
   findings(): readonly ReadinessFinding[]
 }
 
@@ -66,6 +68,7 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
   meters.build.set({ version: await ownVersion(), node: process.versions.node }, 1)
   beginAtZero(meters)
   const traffic = createRising(meters.bytes)
+  const auditLost = createRising(meters.auditLost)
   const [forwards, listeners] = [createTally(meters.forwards), createTally(meters.listeners)]
   let sources: MetricsSources | undefined
   let last: { readonly text: Promise<string>; until: number } | undefined
@@ -82,6 +85,11 @@ export async function openMetrics(freshMs = FRESH_MS): Promise<Metrics> {
     listeners(Array.from(given.listeners(), (one) => listenerLabels(one, given.engineKind)))
     meters.helpers.set(given.helpers())
     for (const [queue, length] of Object.entries(given.queues())) meters.queues.set({ queue }, length)
+    const audit = given.audit()
+    if (audit) {
+      meters.auditWaiting.set(audit.waitingBytes)
+      auditLost({}, audit.lostRecords)
+    }
     meters.engineUp.reset()
     for (const [engine, answers] of Object.entries(given.engines())) meters.engineUp.set({ engine }, answers ? 1 : 0)
     meters.ready.reset()

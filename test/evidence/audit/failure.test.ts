@@ -52,6 +52,7 @@ describe('a trail', () => {
     const lines = (await world.lines(file)).map((line) => JSON.parse(line))
     const [lost] = lines.filter(({ action }) => action === 'records-lost')
     expect(lost.count).toBeGreaterThan(100)
+    expect(trail.lostRecords).toBe(lost.count)
     expect(records).toBe(1001 - lost.count + 3)
     expect(lines.at(-2)).toMatchObject({ number: 1000 })
   })
