@@ -223,6 +223,8 @@ export interface Lifecycle {
    * check? What this object has started itself is not counted.
    */
   othersInside(containerId: string, signal: AbortSignal): Promise<boolean>
+  /** As othersInside, and what this object has started itself is counted. */
+  anyInside(containerId: string, signal: AbortSignal): Promise<boolean>
   /**
    * The last lines of what its program wrote, at most some KiB: hostile text. stdout's, then stderr's: engines read the
    * two by themselves, and do not keep the order between them.
@@ -261,6 +263,19 @@ export interface Copies {
   readArchive(containerId: string, path: string, signal: AbortSignal): Promise<Readable | undefined>
   /** As copyIn, of a stream. */
   writeArchive(containerId: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>
+}
+
+/**
+ * Optional: names that are kept on the engine, for all who use it to see: gateways on other machines, too. They survive the
+ * gateway and a restart of the engine. Names begin with "hatchway-", then lower case letters, digits and dashes.
+ */
+export interface Marks {
+  /** One that is there already is no error. */
+  put(name: string, signal: AbortSignal): Promise<void>
+  /** Of all who put any. */
+  list(signal: AbortSignal): Promise<readonly string[]>
+  /** One that is not there is no error. */
+  drop(name: string, signal: AbortSignal): Promise<void>
 }
 
 export interface EngineInfo {
@@ -307,6 +322,7 @@ export interface Engine {
   /** Absent where the engine may not or cannot create containers. */
   readonly holders?: Holders
   readonly lifecycle?: Lifecycle
+  readonly marks?: Marks
   /** Container starts, ends, pauses, ... until the signal aborts; reconnects by itself. */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>
   /** Release sockets and children; idempotent. */
@@ -316,7 +332,7 @@ export interface Engine {
 }
 
 /**
- * Containers' ids are the same in the whole and in its parts. Capabilities (`carries`, `copies`, `holders`, `lifecycle`) and
+ * Containers' ids are the same in the whole and in its parts. Capabilities (`carries`, `copies`, `holders`, `lifecycle`, `marks`) and
  * `info` are a part's: they are asked for a container, by `engineOf`, or of each, by `enginesOf`.
  */
 export interface EngineParts {

@@ -88,6 +88,11 @@ export function isRemoved(error: unknown): boolean {
   return isFailure(error, 'CONTAINER_NOT_FOUND') || words.test(causeText(error))
 }
 
+/** A failed create: there is a container of that name, or there will be one in a moment. */
+export function isNameTaken(error: unknown): boolean {
+  return /\bname\b.* is already in use/is.test(causeText(error))
+}
+
 /** A failed create, as what a user can understand when it was for want of the image; undefined: something else failed. */
 export function imageMissing(error: unknown, image: string): HatchwayError | undefined {
   if (!NO_IMAGE.test(causeText(error))) return undefined

@@ -69,7 +69,7 @@ async function session(
     { changeMs: limitMs },
   )
   const { templates = {} } = configSchema.parse({ templates: { t: { image: 'hatchway-busybox:latest' } } })
-  const instance = { gateway: testName('g'), id: 'i', lives: async () => true, close: async () => {} }
+  const instance = { gateway: testName('g'), id: 'i', folder: '', lives: async () => true, close: async () => {} }
   const limits = { stepMs: limitMs, silentPullMs: limitMs }
   const made = createMadeContainers(engine, templates, instance, log, () => {}, limits)
   const policy = createPolicy({ rules: undefined, acceptEnv: [], engine: { endpoint: 'any' } })

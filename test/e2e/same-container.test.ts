@@ -108,3 +108,16 @@ test('a personal container that was removed is not made anew under a connection'
   expect(await docker('ps', '-aq', '--filter', `label=hatchway.template=${TEMPLATE}`)).toBe('')
   await close()
 })
+
+test('a fresh container that was removed, and whose name another has by then: it is told, and the other one stays', async () => {
+  const { hostname, close } = await connect(`+${TEMPLATE}`)
+  const fresh = await hostname()
+  expect(fresh).toMatch(/^[0-9a-f]{12}$/)
+  const itsName = (await docker('inspect', '-f', '{{.Name}}', fresh)).slice(1)
+  await docker('rm', '-f', fresh)
+  const other = await make('other', [], itsName)
+  expect(await hostname()).toContain(`"+${TEMPLATE}" (${fresh}) is gone: connect again`)
+  await close()
+  await until('the gateway has removed what it made', () => world.log().some(({ msg }) => msg === 'container removed'))
+  expect(await docker('inspect', '-f', '{{.State.Status}}', other.id)).toBe('running')
+})

@@ -34,14 +34,14 @@ export function lifecycleTests(promised: Promised): void {
 
   promised('tells whether somebody else runs a program inside', async ({ engine, ground, container }) => {
     const { id } = await container()
-    const { othersInside } = lifecycle(engine)
+    const { othersInside, anyInside } = lifecycle(engine)
     const inside = () => othersInside(id, soon())
-    expect(await inside()).toBe(false)
-    let ours: boolean | undefined
+    expect([await inside(), await anyInside(id, soon())]).toEqual([false, false])
+    let ours: boolean[] = []
     await runIn(engine, id, ['cat'], {
       stdin: null,
       async during(exec) {
-        ours = await inside()
+        ours = [await inside(), await anyInside(id, soon())]
         const theirs = ground.control('exec', id, 'sh', '-c', 'until [ -e /tmp/over ]; do sleep 0.1; done')
         await until('their program is seen', inside)
         await ground.control('exec', id, 'touch', '/tmp/over')
@@ -50,8 +50,8 @@ export function lifecycleTests(promised: Promised): void {
         exec.stdin.end()
       },
     })
-    expect(ours).toBe(false)
-    await until('nobody is inside', async () => !(await inside()))
+    expect(ours).toEqual([false, true])
+    await until('nobody is inside', async () => !(await anyInside(id, soon())))
     await expect(othersInside('f'.repeat(64), soon())).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
   })
 

@@ -6,6 +6,7 @@ import { containerTests } from './contract-containers.ts'
 import { copyTests } from './contract-copy.ts'
 import { endTests } from './contract-ends.ts'
 import { lifecycleTests } from './contract-lifecycle.ts'
+import { markTests } from './contract-marks.ts'
 import { startTests } from './contract-start.ts'
 import { streamTests } from './contract-streams.ts'
 import { terminalTests } from './contract-terminal.ts'
@@ -24,7 +25,10 @@ const GROUPS = {
   terminals: terminalTests,
   copies: copyTests,
   ends: endTests,
-  lifecycle: lifecycleTests,
+  lifecycle: (promised: Promised) => {
+    lifecycleTests(promised)
+    markTests(promised)
+  },
 }
 
 export function contract(driver: Driver): void {

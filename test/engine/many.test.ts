@@ -233,7 +233,8 @@ test('what concerns a container is asked of its engine, by the id that the engin
   const lifecycle: Engine['lifecycle'] = {
     start: async (id) => void started.push(id),
     create: async () => 'f'.repeat(64),
-    ...{ unpause: async () => {}, stop: async () => {}, othersInside: async () => false, logs: async () => '' },
+    ...{ unpause: async () => {}, stop: async () => {}, othersInside: async () => false },
+    ...{ anyInside: async () => false, logs: async () => '' },
     ...{ remove: async (ref: string) => void started.push(`rm ${ref}`), pull: async () => {} },
   }
   const build1: FakeEngine = {

@@ -1,15 +1,10 @@
 /** A gateway's pool in a process of its own, to be killed -9: compiled once for the test, started with its arguments as JSON. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { rolldown } from 'rolldown'
 import type { GuestSettings } from '../../src/guest/settings.ts'
 import type { GuestUser } from '../../src/guest/user.ts'
+import { bundleProgram, PROJECT } from '../support/bundle.ts'
 import { until } from '../support/wait.ts'
-
-const PROJECT = resolve(import.meta.dirname, '../..')
 
 /** Says where it is: "begin", "delivered", "up" when the script runs; and stays. */
 const PROGRAM = `
@@ -57,17 +52,11 @@ export interface BuiltGateway {
 }
 
 export async function buildGateway(): Promise<BuiltGateway> {
-  const folder = await mkdtemp(join(tmpdir(), 'hw-test-built-'))
-  await symlink(join(PROJECT, 'guest'), join(folder, 'guest'))
-  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}')
-  await writeFile(join(folder, 'gateway.js'), PROGRAM)
-  const bundle = await rolldown({ input: join(folder, 'gateway.js'), platform: 'node', external: ['ssh2', 'node-pty'] })
-  await bundle.write({ file: join(folder, 'program.js'), codeSplitting: false })
+  const { file, remove } = await bundleProgram(PROGRAM)
   return {
     start(options) {
       const whole = { socket: '/var/run/docker.sock', aheadMs: 0, ...options }
-      const child = spawn(process.execPath, [join(folder, 'program.js'), JSON.stringify(whole)], {
+      const child = spawn(process.execPath, [file, JSON.stringify(whole)], {
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let text = ''
@@ -86,6 +75,6 @@ export async function buildGateway(): Promise<BuiltGateway> {
         },
       }
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove,
   }
 }

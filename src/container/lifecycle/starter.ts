@@ -16,9 +16,11 @@ import { bringUp, STARTABLE, stateWord } from './start.ts'
 export interface StarterLimits {
   /** Of a start and of a stop; every engine call within has its own, shorter limit. */
   readonly changeMs: number
+  /** A stop that failed is tried again after `stopAfter`, but not before. */
+  readonly againMs: number
 }
 
-const LIMITS: StarterLimits = { changeMs: 90_000 }
+const LIMITS: StarterLimits = { changeMs: 90_000, againMs: 60_000 }
 /** As `docker stop`. */
 const STOP_GRACE_S = 10
 
@@ -67,8 +69,9 @@ export function createStarter(
   forget: (containerId: string) => void,
   log: Logger,
   emit: EmitContainerEvent,
-  limits: StarterLimits = LIMITS,
+  some: Partial<StarterLimits> = {},
 ): Starter {
+  const limits = { ...LIMITS, ...some }
   const starts = new Map<string, Promise<Container>>()
   const runs = new Map<string, Run>()
 
@@ -140,24 +143,24 @@ export function createStarter(
     onAbort(closed, release)
   }
 
-  function rest(container: Container, run: Run): void {
+  function rest(container: Container, run: Run, atLeastMs = 0): void {
     if (run.users.size > 0 || settings.stopAfter === undefined || runs.get(container.id) !== run) return
-    run.timer = setTimeout(() => void stop(container, run), settings.stopAfter).unref()
+    run.timer = setTimeout(() => void stop(container, run), Math.max(settings.stopAfter, atLeastMs)).unref()
   }
 
   async function stop(container: Container, run: Run): Promise<void> {
     const limit = deadline(engineLimit('stopping the container', limits.changeMs))
     const facts = { ...placeFields(container) }
     const stopping = stopRun(engine, container, run.startedAt, limit).catch((error: unknown) => {
-      log.warn({ ...facts, err: error }, 'container could not be stopped')
+      log.warn({ ...facts, err: error }, 'container could not be stopped; it is tried again')
       return 'failed' as const
     })
     run.stopping = stopping.then(() => undefined)
     const how = await stopping
-    if (how === 'in use') {
-      log.info(facts, 'container runs on: somebody else is in it')
+    if (how === 'in use' || how === 'failed') {
+      if (how === 'in use') log.info(facts, 'container runs on: somebody else is in it')
       delete run.stopping
-      return rest(container, run)
+      return rest(container, run, how === 'failed' ? limits.againMs : 0)
     }
     if (how === 'stopped') emit({ type: 'container', action: 'stopped', container: containerFacts(container) })
     runs.delete(container.id)

@@ -1,6 +1,6 @@
 /**
  * Containers made from templates. A fresh one is made for a connection, or a round of a session, and goes with it; a personal one is kept for its
- * owner. What a killed gateway left is removed by the next one of its installation.
+ * owner. What a killed gateway left, another one removes (leftovers.ts).
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,27 +11,50 @@ import { asHatchwayError, HatchwayError, undefinedIf } from '../../base/errors.t
 import type { Instance } from '../../base/instance.ts'
 import { plural } from '../../base/plural.ts'
 import type { Template } from '../../config/schema.ts'
-import { type Container, type Engine, enginesOf, type Lifecycle, type PullProgress } from '../../engine/engine.ts'
-import { engineLimit, imageUnavailable } from '../../engine/messages.ts'
+import {
+  type Container,
+  type ContainerSpec,
+  type Engine,
+  enginesOf,
+  type Lifecycle,
+  type Marks,
+  type PullProgress,
+} from '../../engine/engine.ts'
+import { engineLimit, imageUnavailable, isNameTaken } from '../../engine/messages.ts'
 import { deadline, whileHeard } from '../../lifetime/deadline.ts'
 import { onAbort, unlessAborted } from '../../lifetime/on-abort.ts'
 import type { EmitContainerEvent } from '../container-event.ts'
 import type { TemplateRoute } from '../route.ts'
-import { LABELS, type Owner, type Plan, planContainer } from './template.ts'
+import { createEngineLease, type EngineLease } from './engine-lease.ts'
+import { LOOK_EVERY_MS, RENEW_EVERY_MS } from './lease-watch.ts'
+import { createLeftovers } from './leftovers.ts'
+import { LABELS, LEASED, NOT_LEASED, type Owner, type Plan, planContainer } from './template.ts'
 
 export interface MakeLimits {
   /** Of each step but the pull. */
   readonly stepMs: number
   /** A pull takes as long as it takes while something comes; a CLI tells of a layer only when it has all of it. */
   readonly silentPullMs: number
+  /** Between looks for what was left: usually, and while it is to be found out whether a gateway lives. */
+  readonly sweepMs: number
+  readonly lookMs: number
+  readonly renewMs: number
 }
 
-const LIMITS: MakeLimits = { stepMs: 120_000, silentPullMs: 15 * 60_000 }
+/** A sweep is also for what could not be removed when its connection ended. */
+const LIMITS: MakeLimits = {
+  stepMs: 120_000,
+  silentPullMs: 15 * 60_000,
+  sweepMs: 5 * 60_000,
+  lookMs: LOOK_EVERY_MS,
+  renewMs: RENEW_EVERY_MS,
+}
 const REMOVE_MS = 60_000
-/** Also for what could not be removed when its connection ended. */
-const SWEEP_EVERY_MS = 5 * 60_000
 const SWEEP_AGAIN_MS = 15_000
 const TELL_EVERY_MS = 1000
+/** How long another's container of this name may take from its name to its being there. */
+const TAKEN_MS = 10_000
+const TAKEN_POLL_MS = 100
 
 export type Tell = (line: string) => void
 
@@ -57,16 +80,24 @@ export function createMadeContainers(
   instance: Instance,
   log: Logger,
   emit: EmitContainerEvent,
-  limits: MakeLimits = LIMITS,
+  some: Partial<MakeLimits> = {},
 ): MadeContainers {
+  const limits = { ...LIMITS, ...some }
   const step = () => deadline(engineLimit('making a container', limits.stepMs))
   const removal = (...signals: AbortSignal[]) => deadline(engineLimit('removing a container', REMOVE_MS), ...signals)
-  const marks = { [LABELS.gateway]: instance.gateway, [LABELS.instance]: instance.id }
+  const labels = {
+    [LABELS.gateway]: instance.gateway,
+    [LABELS.instance]: instance.id,
+    [LABELS.folder]: instance.folder,
+    [LABELS.lease]: NOT_LEASED,
+  }
   const making = new Map<string, Promise<Container>>()
   /** By what a fresh one goes with: a connection's end or a round's. */
   const freshOf = new WeakMap<AbortSignal, Promise<Container>>()
   /** Names of fresh ones that are wanted, from before they are made, of which template and owner they are, and the engine that makes each. */
-  const fresh = new Map<string, { readonly ofOne: string; readonly lifecycle: Lifecycle }>()
+  const fresh = new Map<string, Fresh>()
+  /** By the engine that is used, or was. */
+  const leases = new Map<Marks, EngineLease>()
   /** What could not be removed from an engine that is not used any more: no list of containers has it. */
   const left = new Map<string, Lifecycle>()
   const removals = new Set<Promise<void>>()
@@ -96,19 +127,38 @@ export function createMadeContainers(
     }
     const { name } = plan.spec
     // Another engine may be chosen meanwhile: what this one made only it can remove.
-    const lifecycle = lifecycleOf(makerOf(plan.template))
-    fresh.set(name, { ofOne, lifecycle })
-    const made = make(plan, lifecycle, closed, tell, whose)
+    const maker = makerOf(plan.template)
+    const lifecycle = lifecycleOf(maker)
+    const { marks } = maker
+    const one: Fresh = { ofOne, lifecycle, marks, ref: name }
+    fresh.set(name, one)
+    const made = leased(plan.spec, marks).then((spec) => make({ ...plan, spec }, lifecycle, closed, tell, whose))
     freshOf.set(closed, made)
     made.catch(() => freshOf.delete(closed))
     // Only once the making is over, whoever waits for it: what an engine makes after its removal would stay.
     const gone = new Promise((resolve) => onAbort(closed, resolve))
-    const over = made.then(() => gone).catch(() => undefined)
+    const over = made
+      .then(({ id }) => {
+        one.ref = id
+        return gone
+      })
+      .catch(() => undefined)
     void over.then(() => {
-      const removed = remove(name, lifecycle, whose).finally(() => removals.delete(removed))
+      const removed = remove(name, one, whose).finally(() => removals.delete(removed))
       removals.add(removed)
     })
     return made
+  }
+
+  async function leased(spec: ContainerSpec, marks: Marks | undefined): Promise<ContainerSpec> {
+    if (!marks) return spec
+    let lease = leases.get(marks)
+    if (!lease) {
+      const wanted = () => [...fresh.values()].some((one) => one.marks === marks)
+      lease = createEngineLease(marks, instance.id, wanted, log, limits.renewMs)
+      leases.set(marks, lease)
+    }
+    return (await lease.held()) ? { ...spec, labels: { ...spec.labels, [LABELS.lease]: LEASED } } : spec
   }
 
   function forOwner(plan: Plan, tell: Tell, whose?: Whose): Promise<Container> {
@@ -128,10 +178,14 @@ export function createMadeContainers(
     try {
       return await make(plan, lifecycleOf(makerOf(plan.template)), stopped.signal, tell, whose)
     } catch (error) {
-      // Another gateway may have been faster: the name was taken.
-      const theirs = await existing(plan, tell)
-      if (theirs) return theirs
-      throw error
+      // Another gateway may have been faster: the name was taken, and what has it is there only when it is made.
+      const end = performance.now() + (isNameTaken(error) ? TAKEN_MS : 0)
+      for (;;) {
+        const theirs = await existing(plan, tell)
+        if (theirs) return theirs
+        if (performance.now() > end) throw error
+        await delay(TAKEN_POLL_MS, undefined, { signal: stopped.signal }).catch(() => Promise.reject(error))
+      }
     }
   }
 
@@ -182,9 +236,9 @@ export function createMadeContainers(
     )
   }
 
-  async function remove(name: string, lifecycle: Lifecycle, whose?: Whose): Promise<void> {
+  async function remove(name: string, { lifecycle, ref }: Fresh, whose?: Whose): Promise<void> {
     try {
-      await lifecycle.remove(name, removal())
+      await lifecycle.remove(ref, removal())
       emit({ type: 'container', action: 'removed', container: { id: '', name }, ...(whose && { whose }) })
     } catch (error) {
       log.warn({ container: name, err: error }, 'a container could not be removed; it is tried again')
@@ -193,26 +247,15 @@ export function createMadeContainers(
     fresh.delete(name)
   }
 
-  /** What nobody wants any more: of processes of this installation that are gone, and what `remove` could not remove. */
-  async function sweep(one: Engine): Promise<void> {
-    if (!one.lifecycle) return
-    for (const container of await one.list(removal(stopped.signal))) {
-      const { id, name, labels } = container
-      if (labels[LABELS.gateway] !== instance.gateway || labels[LABELS.kind] !== 'fresh') continue
-      const maker = labels[LABELS.instance] ?? ''
-      if (maker === instance.id ? fresh.has(name) : await instance.lives(maker)) continue
-      await one.lifecycle.remove(id, removal(stopped.signal))
-      left.delete(name)
+  const leftovers = createLeftovers(
+    engine,
+    instance,
+    (name) => fresh.has(name),
+    (container) => {
+      left.delete(container.name)
       emit({ type: 'container', action: 'swept', container: containerFacts(container) })
-    }
-  }
-
-  /** One engine that is away keeps no other from being swept. */
-  async function sweepAll(): Promise<void> {
-    const swept = await Promise.allSettled(enginesOf(engine).map(sweep))
-    const failed = swept.find((one) => one.status === 'rejected')
-    if (failed) throw failed.reason
-  }
+    },
+  )
 
   async function sweepLeft(): Promise<void> {
     for (const [name, lifecycle] of left) {
@@ -230,32 +273,40 @@ export function createMadeContainers(
 
   async function sweepAgainAndAgain(): Promise<void> {
     while (!stopped.signal.aborted) {
-      const swept = await sweepAll()
-        .then(sweepLeft)
-        .then(
-          () => true,
-          (error: unknown) => {
-            log.debug({ err: error }, 'could not sweep')
-            return false
-          },
-        )
-      await delay(swept ? SWEEP_EVERY_MS : SWEEP_AGAIN_MS, undefined, { signal: stopped.signal, ref: false }).catch(
-        () => {},
-      )
+      let pause = SWEEP_AGAIN_MS
+      try {
+        const { soon, failures } = await leftovers.sweep(() => removal(stopped.signal))
+        for (const err of failures) log.debug({ err }, 'what was left behind could not be removed; it is tried again')
+        await sweepLeft()
+        pause = soon ? limits.lookMs : limits.sweepMs
+      } catch (error) {
+        log.debug({ err: error }, 'could not sweep')
+      }
+      await delay(pause, undefined, { signal: stopped.signal, ref: false }).catch(() => {})
     }
   }
-  if (enginesOf(engine).some((one) => one.lifecycle)) void sweepAgainAndAgain()
+  if (enginesOf(engine).some(({ lifecycle }) => lifecycle)) void sweepAgainAndAgain()
 
   return {
     names: Object.keys(templates),
-    plan: (route, owner) => planContainer(templates, route, owner, marks),
+    plan: (route, owner) => planContainer(templates, route, owner, labels),
     container: async (plan, closed, tell, signal, whose) =>
       unlessAborted(plan.personal ? forOwner(plan, tell, whose) : untilClosed(plan, closed, tell, whose), signal),
     async close() {
       stopped.abort()
-      await Promise.all([...removals, ...[...fresh].map(([name, { lifecycle }]) => remove(name, lifecycle))])
+      await Promise.all([...removals, ...[...fresh].map(([name, one]) => remove(name, one))])
+      await Promise.all([...leases.values()].map((lease) => lease.close()))
     },
   }
+}
+
+interface Fresh {
+  /** Template and owner. */
+  readonly ofOne: string
+  readonly lifecycle: Lifecycle
+  readonly marks: Marks | undefined
+  /** Its name until it is made, then its id: somebody may remove it and give the name to another. */
+  ref: string
 }
 
 /** A line at most every second, and the last one. */

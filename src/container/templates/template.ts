@@ -18,7 +18,14 @@ export const LABELS = {
   recipe: 'hatchway.recipe',
   gateway: 'hatchway.gateway',
   instance: 'hatchway.instance',
+  /** Instance.folder of its maker. */
+  folder: 'hatchway.instance.folder',
+  /** Does its maker hold a lease on the engine while it lives? */
+  lease: 'hatchway.lease',
 } as const
+
+export const LEASED = 'volume'
+export const NOT_LEASED = 'none'
 
 /** Ends at once on TERM, also as process 1, and reaps what sessions leave behind. */
 const WAIT = ['/bin/sh', '-c', "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"] as const
@@ -88,6 +95,11 @@ export function planContainer(
       init: template.init,
     },
   }
+}
+
+/** Whether a fresh container of this template would be called so. */
+export function isFreshName(name: string, template: string): boolean {
+  return name.startsWith(`hatchway-${template}-`) && /^[0-9a-f]{8}$/.test(name.slice(`hatchway-${template}-`.length))
 }
 
 /** As the policy sees it before there is one. */

@@ -17,6 +17,7 @@ import { startCliExec } from './exec.ts'
 import { addressOptions, demandCopies, flavourOf } from './flavour.ts'
 import { cliHolders } from './holders.ts'
 import { cliLifecycle } from './lifecycle.ts'
+import { cliMarks } from './marks.ts'
 import { cliMessage, createCli } from './run.ts'
 
 const MAX_NAMES = 10_000
@@ -115,6 +116,8 @@ export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine 
     holders: cliHolders(cli),
 
     lifecycle: cliLifecycle(cli, name, (id) => [...closers.values()].filter((inside) => inside === id).length),
+
+    marks: cliMarks(cli),
 
     events: (signal) => cliEvents(cli, flavour, anyOf(signal, closed.signal)),
 

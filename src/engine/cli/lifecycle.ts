@@ -47,6 +47,7 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
     async othersInside(id, signal) {
       return (await inspected(id, signal, parseExecIds)).length > running(id)
     },
+    anyInside: async (id, signal) => (await inspected(id, signal, parseExecIds)).length > 0,
 
     async logs(id, lines, signal) {
       const args = ['logs', '--tail', String(lines), id]

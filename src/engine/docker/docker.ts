@@ -13,6 +13,7 @@ import { startExec } from './exec.ts'
 import { dockerHolders } from './holders.ts'
 import { createDockerHttp } from './http.ts'
 import { dockerLifecycle } from './lifecycle.ts'
+import { dockerMarks } from './marks.ts'
 
 export interface DockerEngineOptions {
   /** "unix:///var/run/docker.sock", "tcp://host:2376", or an address with its TLS files. */
@@ -80,6 +81,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     holders: dockerHolders(api),
 
     lifecycle: dockerLifecycle(api),
+
+    marks: dockerMarks(api),
 
     events: (signal) => dockerEvents(api, anyOf(signal, closed.signal)),
 

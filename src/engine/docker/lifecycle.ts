@@ -44,6 +44,19 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
     }
   }
 
+  async function inside(id: string, counts: (exec: string) => boolean, signal: AbortSignal): Promise<boolean> {
+    const about = { container: api.name(id) }
+    const execs = await api.json('GET', `/containers/${id}/json`, { signal, about }, parseExecIds)
+    // Podman lists what has ended as well, for five minutes; Docker what was made and never started.
+    for (const exec of execs.filter(counts)) {
+      const state = await api
+        .json('GET', `/exec/${exec}/json`, { signal }, parseExecState)
+        .catch(undefinedIf('ENGINE_ERROR'))
+      if (state?.running) return true
+    }
+    return false
+  }
+
   return {
     start: (id, signal) => change('POST', id, '/start', 304, START_MS, signal),
     unpause: (id, signal) => change('POST', id, '/unpause', 304, START_MS, signal),
@@ -51,18 +64,8 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
 
     remove,
 
-    async othersInside(id, signal) {
-      const about = { container: api.name(id) }
-      const execs = await api.json('GET', `/containers/${id}/json`, { signal, about }, parseExecIds)
-      // Podman lists what has ended as well, for five minutes; Docker what was made and never started.
-      for (const exec of execs.filter((exec) => !api.ownExecs.has(exec))) {
-        const state = await api
-          .json('GET', `/exec/${exec}/json`, { signal }, parseExecState)
-          .catch(undefinedIf('ENGINE_ERROR'))
-        if (state?.running) return true
-      }
-      return false
-    },
+    othersInside: (id, signal) => inside(id, (exec) => !api.ownExecs.has(exec), signal),
+    anyInside: (id, signal) => inside(id, () => true, signal),
 
     async logs(id, lines, signal) {
       const { prefix } = await api.version(signal)

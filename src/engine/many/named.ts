@@ -1,6 +1,6 @@
 /** One engine as one of several: its containers' ids begin with its name, and its failures say whose they are. */
 import { HatchwayError } from '../../base/errors.ts'
-import type { Container, ContainerSummary, Copies, Engine, EngineEvent, Holders, Lifecycle } from '../engine.ts'
+import type { Container, ContainerSummary, Copies, Engine, EngineEvent, Holders, Lifecycle, Marks } from '../engine.ts'
 
 export interface NamedEngine extends Engine {
   readonly name: string
@@ -54,16 +54,24 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     unpause: (id, signal) => told(lifecycle.unpause(own(id), signal)),
     stop: (id, grace, signal) => told(lifecycle.stop(own(id), grace, signal)),
     othersInside: (id, signal) => told(lifecycle.othersInside(own(id), signal)),
+    anyInside: (id, signal) => told(lifecycle.anyInside(own(id), signal)),
     logs: (id, lines, signal) => told(lifecycle.logs(own(id), lines, signal)),
     create: async (spec, signal) => prefix + (await told(lifecycle.create(spec, signal))),
     remove: (ref, signal) => told(lifecycle.remove(own(ref), signal)),
     pull: (image, progress, signal) => told(lifecycle.pull(image, progress, signal)),
   })
 
+  const marksOf = (marks: Marks): Marks => ({
+    put: (mark, signal) => told(marks.put(mark, signal)),
+    list: (signal) => told(marks.list(signal)),
+    drop: (mark, signal) => told(marks.drop(mark, signal)),
+  })
+
   // The same object each time: who made something with one compares it with that of now.
   const copies = perSource(copiesOf)
   const holders = perSource(holdersOf)
   const lifecycle = perSource(lifecycleOf)
+  const marks = perSource(marksOf)
 
   const fixed: Omit<NamedEngine, 'kind' | 'endpoint'> = {
     name,
@@ -89,6 +97,7 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     copies: { get: () => copies(engine.copies), enumerable: true },
     holders: { get: () => holders(engine.holders), enumerable: true },
     lifecycle: { get: () => lifecycle(engine.lifecycle), enumerable: true },
+    marks: { get: () => marks(engine.marks), enumerable: true },
   }) as NamedEngine
 }
 

@@ -47,6 +47,7 @@ function world(settings: StarterSettings, first: Container = stopped) {
     () => calls.push('forget'),
     log,
     () => {},
+    { againMs: 30 },
   )
   close = starter.close
   const closed = new AbortController()
@@ -143,6 +144,26 @@ test('what was started is stopped after the last one, not while somebody else is
   expect(calls).not.toContain('stop')
   others.inside = false
   await expect.poll(() => calls).toEqual(['may', 'start', 'forget', 'stop', 'forget'])
+})
+
+test('a stop that fails, as while the engine hangs, is tried again; who comes meanwhile keeps it running', async () => {
+  const { calls, lifecycle, closed, enter } = world({ startOnConnect: true, stopAfter: 10 })
+  const { stop } = lifecycle
+  let fails = true
+  lifecycle.stop = async (...args) => {
+    if (fails) throw new HatchwayError('ENGINE_TIMEOUT', 'hangs')
+    return stop(...args)
+  }
+  await enter()
+  closed.abort()
+  await sleep(60)
+  const next = new AbortController()
+  await enter({ closed: next.signal })
+  fails = false
+  await sleep(60)
+  expect(calls).not.toContain('stop')
+  next.abort()
+  await expect.poll(() => calls).toContain('stop')
 })
 
 test('what somebody else has begun again, or was unpaused, is not ours to stop', async () => {

@@ -6,6 +6,7 @@ import { HatchwayError } from '../../../src/base/errors.ts'
 import { configSchema } from '../../../src/config/schema.ts'
 import { createMadeContainers } from '../../../src/container/templates/template-containers.ts'
 import type { Container, Engine, Lifecycle } from '../../../src/engine/engine.ts'
+import { web } from '../../support/people-and-places.ts'
 
 const LIMITS = { stepMs: 150, silentPullMs: 300 }
 const log = pino({ level: 'silent' })
@@ -23,13 +24,14 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
   let there = false
   let exists = false
   const calls: string[] = []
+  const removed: string[] = []
   const unused = () => Promise.reject(new Error('not expected'))
   const found: Container = {
     ...{ id: 'x', name: 'made', image: 'i', state: 'created', startedAt: '', exitCode: 0, user: '', workdir: '' },
     ...{ env: [], labels: {}, addresses: [], readOnlyRootfs: false, usernsMode: '', mounts: [] },
   }
   const lifecycle: Lifecycle = {
-    ...{ start: unused, unpause: unused, stop: unused, logs: unused, othersInside: unused },
+    ...{ start: unused, unpause: unused, stop: unused, logs: unused, othersInside: unused, anyInside: unused },
     async pull(_image, progress, signal) {
       calls.push('pull')
       for (let passed = 0; passed < pullMs; passed += saysEvery) {
@@ -45,8 +47,9 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
       exists = true
       return 'x'
     },
-    async remove() {
+    async remove(ref) {
       calls.push('remove')
+      removed.push(ref)
     },
   }
   const engine: Engine = {
@@ -60,12 +63,12 @@ function world({ pull, kind = 'fresh', pullMs, saysEvery, createMs = 0 }: Slow) 
     },
   }
   const templates = configSchema.parse({ templates: { t: { image: 'i', pull } } }).templates ?? {}
-  const instance = { gateway: 'g', id: 'i', lives: async () => true, close: async () => {} }
+  const instance = { gateway: 'g', id: 'i', folder: 'f', lives: async () => true, close: async () => {} }
   const made = createMadeContainers(engine, templates, instance, log, () => {}, LIMITS)
   const closed = new AbortController()
   const plan = made.plan({ template: { name: 't', kind } }, { id: 'me', name: 'me' })
   const container = made.container(plan, closed.signal, () => {}, new AbortController().signal)
-  return { container, calls, closed, engine, made }
+  return { container, calls, removed, closed, engine, made, name: plan.spec.name }
 }
 
 test.each(['always', 'missing'] as const)(
@@ -80,6 +83,28 @@ test.each(['always', 'missing'] as const)(
 test('a personal container waits for its image as well', async () => {
   const { container } = world({ pull: 'missing', kind: 'personal', pullMs: 600, saysEvery: 50 })
   expect((await container).name).toBe('made')
+})
+
+test('another gateway that makes the same personal container this moment is waited for', async () => {
+  const { container, engine, calls } = world({ pull: 'always', kind: 'personal', pullMs: 10, saysEvery: 10 })
+  const { lifecycle } = engine
+  let asked = 0
+  Object.assign(engine, {
+    lifecycle: {
+      ...lifecycle,
+      async create() {
+        calls.push('taken')
+        const cause = new Error('Conflict. The container name "/made" is already in use by container "c0ffee".')
+        throw new HatchwayError('ENGINE_ERROR', 'the container engine refused', { cause })
+      },
+    },
+    inspect: async () => {
+      if (++asked < 4) throw new HatchwayError('CONTAINER_NOT_FOUND', 'no container')
+      return { ...web, labels: { 'hatchway.template': 't', 'hatchway.kind': 'personal' } }
+    },
+  })
+  expect((await container).name).toBe('web')
+  expect([calls, asked]).toEqual([['pull', 'taken'], 4])
 })
 
 test('a pull of which nothing is heard is given up with a sentence, and what it was for is removed', async () => {
@@ -108,6 +133,21 @@ test.each(['its connection', 'the gateway'])(
     else closed.abort()
     await expect.poll(() => calls).toEqual(['pull', 'create', 'remove'])
     expect(others).toEqual([])
+  },
+)
+
+test.each(['its connection', 'the gateway'])(
+  'the very container is removed when %s ends, not another that has its name by then; a create of which nothing was heard by name',
+  async (end) => {
+    const stop = ({ closed, made }: ReturnType<typeof world>) => (end === 'the gateway' ? made.close() : closed.abort())
+    const one = world({ pull: 'always', pullMs: 10, saysEvery: 10 })
+    await one.container
+    await stop(one)
+    await expect.poll(() => one.removed).toEqual(['x'])
+    const other = world({ pull: 'always', pullMs: 10, saysEvery: 10, createMs: 5000 })
+    await expect(other.container).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
+    await stop(other)
+    await expect.poll(() => other.removed).toEqual([other.name])
   },
 )
 

@@ -1,0 +1,25 @@
+/** Marks by the CLI's `volume` commands: empty volumes (engine.ts `Marks`). */
+import type { Marks } from '../engine.ts'
+import { MARK_LABEL, MARK_NAME } from '../mark-names.ts'
+import { engineError } from '../messages.ts'
+import { type Cli, cliMessage } from './run.ts'
+
+export function cliMarks(cli: Cli): Marks {
+  return {
+    async put(name, signal) {
+      await cli.must(['volume', 'create', '--driver=local', `--label=${MARK_LABEL}=`, name], { signal }, {})
+    },
+
+    async list(signal) {
+      const filters = [`label=${MARK_LABEL}`, 'driver=local'].flatMap((filter) => ['--filter', filter])
+      const stdout = await cli.must(['volume', 'ls', '--quiet', ...filters], { signal }, {})
+      const names = stdout.toString('utf8').split('\n')
+      return names.map((name) => name.trim()).filter((name) => MARK_NAME.test(name))
+    },
+
+    async drop(name, signal) {
+      const { code, stderr } = await cli.run(['volume', 'rm', name], { signal })
+      if (code !== 0 && !/no such volume|no volume with name/i.test(stderr)) throw engineError(cliMessage(stderr), {})
+    },
+  }
+}
