@@ -12,8 +12,11 @@ const CALLS = ['info', 'list', 'inspect', 'exec'] as const
 const CAPABILITIES = {
   copies: ['copyOut', 'statPath', 'copyIn', 'readArchive', 'writeArchive'],
   holders: ['start', 'sweep', 'forget'],
-  lifecycle: ['start', 'unpause', 'stop', 'othersInside', 'logs', 'create', 'remove', 'pull'],
-} as const satisfies { [Name in 'copies' | 'holders' | 'lifecycle']: readonly (keyof NonNullable<Engine[Name]>)[] }
+  lifecycle: ['start', 'unpause', 'stop', 'othersInside', 'anyInside', 'logs', 'create', 'remove', 'pull'],
+  marks: ['put', 'list', 'drop'],
+} as const satisfies {
+  [Name in 'copies' | 'holders' | 'lifecycle' | 'marks']: readonly (keyof NonNullable<Engine[Name]>)[]
+}
 
 type Capability = keyof typeof CAPABILITIES
 export type EngineCall =
@@ -26,6 +29,7 @@ export const ENGINE_CALLS: readonly EngineCall[] = [
   ...CAPABILITIES.copies.map((name) => `copies.${name}` as const),
   ...CAPABILITIES.holders.map((name) => `holders.${name}` as const),
   ...CAPABILITIES.lifecycle.map((name) => `lifecycle.${name}` as const),
+  ...CAPABILITIES.marks.map((name) => `marks.${name}` as const),
 ]
 
 /** @param name of one of several; all of them as one are not metered */
