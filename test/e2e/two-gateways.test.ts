@@ -15,7 +15,6 @@ const T = `g${process.pid}`
 const LONG = 180_000
 const CONFIG = `
 startOnConnect: true
-stopAfter: 1s
 shutdownGrace: 0s
 templates:
   ${T}: { image: 'hatchway-busybox:latest', user: dev, perIdentity: 2 }
@@ -37,15 +36,15 @@ describe.each(ENGINES)('two gateways with one host key on %s', (name) => {
   const clients: SshClient[] = []
 
   /** @param folder its keysDirectory; made as a copy of the first one's */
-  async function start(folder: string, at = endpoint): Promise<Gateway> {
+  async function start(folder: string, config = 'c.yaml'): Promise<Gateway> {
     const keysDirectory = join(home, folder)
     if (folder !== 'a') {
       const filter = (path: string) => !/\/(instances|direct)\//.test(path)
       await cp(join(home, 'a'), keysDirectory, { recursive: true, force: false, filter })
     }
     const gateway = await startGateway({
-      ...{ keys, engine: 'docker', env: { DOCKER_HOST: at } },
-      args: ['--config', join(home, 'c.yaml'), '--keys', keysDirectory],
+      ...{ keys, engine: 'docker', env: { DOCKER_HOST: endpoint } },
+      args: ['--config', join(home, config), '--keys', keysDirectory],
     })
     gateways.push(gateway)
     return gateway
@@ -70,6 +69,7 @@ describe.each(ENGINES)('two gateways with one host key on %s', (name) => {
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), 'hw-test-two-'))
     await writeFile(join(home, 'c.yaml'), CONFIG)
+    await writeFile(join(home, 'stop.yaml'), `${CONFIG}stopAfter: 1s\n`)
     keys = await makeKeys()
     if (name === 'podman') {
       podman = await startPodman()
@@ -154,7 +154,7 @@ describe.each(ENGINES)('two gateways with one host key on %s', (name) => {
     async () => {
       const container = testName('both')
       await control('create', '--name', container, 'hatchway-busybox:latest')
-      const [first, second] = [await start('a'), await start(`b${count++}`)]
+      const [first, second] = [await start('a', 'stop.yaml'), await start(`b${count++}`, 'stop.yaml')]
       try {
         const before = (await login(first, `dev@${container}`))('until [ -e /tmp/both ]; do sleep 0.1; done')
         await until('it is started', async () => (await state(container)) === 'running', 60_000)
