@@ -4,6 +4,7 @@
  * from the exec itself.
  */
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { HatchwayError, isFailure, undefinedIf } from '../base/errors.ts'
 import { changesNothing } from '../engine/changes-nothing.ts'
 import type { Container, ContainerSummary, Directory, Engine, EngineEvent } from '../engine/engine.ts'
@@ -27,6 +28,7 @@ const TIMEOUT_HOLDS_MS = 1_000
 /** Of one question to the engine, however many calls it takes. */
 const PROBE_MS = 15_000
 const MAX_ENTRIES = 4096
+const AT_ONE_TURN = 500
 /** An answer that is out of date is looked at anew; a name that is moved all the time is none. */
 const LOOKS = 3
 /** Docker itself takes an id prefix of one digit; a name that short is a guess. */
@@ -58,13 +60,14 @@ export class Containers {
   readonly #listed = new BoundedMap<typeof ALL, Entry<readonly ContainerSummary[]>>(1)
   readonly #aliases: Aliases
   readonly #probeMs: number
-  /** Of several engines, from the first question on. */
-  #names: NameIndex | undefined
+  /** Of several engines. */
+  readonly #names: NameIndex | undefined
 
   constructor(engine: Engine, aliases: Aliases = {}, probeMs = PROBE_MS) {
     this.#engine = engine
     this.#aliases = aliases
     this.#probeMs = probeMs
+    this.#names = engine.parts && createNameIndex(engine.parts.directory, aliases)
   }
 
   /**
@@ -80,7 +83,7 @@ export class Containers {
   ): Promise<Container> {
     signal.throwIfAborted()
     const directory = this.#engine.parts?.directory
-    if (directory) return this.#looked(directory, ref, mayEnter, signal, host)
+    if (directory && this.#names) return this.#looked(directory, this.#names, ref, mayEnter, signal, host)
     // The engine knows nothing of the names that come before its own, or of capitals made small.
     const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
     const direct = engineDecides ? await unlessAborted(this.#inspect(ref), signal) : undefined
@@ -112,6 +115,7 @@ export class Containers {
   /** By the names that are kept: the engine is asked for the one container that is meant, and nobody else's. */
   async #looked(
     directory: Directory,
+    names: NameIndex,
     ref: string,
     mayEnter: (container: Container | ContainerSummary) => Promise<boolean>,
     signal: AbortSignal,
@@ -119,18 +123,17 @@ export class Containers {
   ): Promise<Container> {
     // Before an engine was asked for the first time, nothing tells that it has no other container of this name.
     await directory.asked(signal)
-    this.#names ??= createNameIndex(directory, this.#aliases)
     let stale: string | undefined
     for (let looks = 0; looks < LOOKS; looks++) {
       if (looks > 0) await directory.settled(signal, stale)
-      const meant = await this.#names.find(ref, mayEnter, host)
+      const meant = await names.find(ref, mayEnter, host)
       if (!meant) continue
       const found = await unlessAborted(this.#inspect(meant.id), signal)
       // It may have been removed, or be called otherwise, since its engine was asked for all.
       if (found?.name === meant.name && (await mayEnter(found))) return found
       stale = meant.engine
     }
-    const error = await this.#names.notFound(ref, mayEnter)
+    const error = await names.notFound(ref, mayEnter)
     // An engine that cannot be asked is not one without containers.
     const also = directory.unseen().length > 0 ? ' (not every container engine can be asked now)' : ''
     throw new HatchwayError(error.code, error.message + also)
@@ -148,7 +151,12 @@ export class Containers {
   ): AsyncGenerator<ContainerSummary> {
     const limit = engineLimit('listing containers', this.#probeMs)
     const all = await withDeadline(limit, [signal], (limited) => this.#engine.list(limited))
-    for (const container of all) if (await mayEnter(container)) yield container
+    let asked = 0
+    for (const container of all) {
+      // Others have their turn while somebody lists a hundred thousand.
+      if (++asked % AT_ONE_TURN === 0) await turn()
+      if (await mayEnter(container)) yield container
+    }
   }
 
   /** What of several engines could not be told now, as sentences; of engines where they could enter nothing, no name. */

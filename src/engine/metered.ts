@@ -8,7 +8,7 @@ export type CallOutcome = 'ok' | 'aborted' | FailureCode
 /** A call begins; the function that is returned takes its end. @param engine its name, where it is one of several, else Engine.kind */
 export type MeterCall = (engine: string, call: EngineCall) => (outcome: CallOutcome) => void
 
-const CALLS = ['info', 'list', 'inspect', 'exec'] as const
+const CALLS = ['info', 'list', 'summaries', 'inspect', 'exec'] as const
 const CAPABILITIES = {
   copies: ['copyOut', 'statPath', 'copyIn', 'readArchive', 'writeArchive'],
   holders: ['start', 'sweep', 'forget'],

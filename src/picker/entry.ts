@@ -23,6 +23,9 @@ export interface PickerEntry {
   readonly closed?: string
 }
 
+/** What is searched in, in small letters: kept, as each key asks for all of it again. */
+const texts = new WeakMap<PickerEntry, string>()
+
 /** @param mayStart whether it would be started for them if it does not run */
 export function containerEntry(container: ContainerSummary, mayStart: boolean): PickerEntry {
   const { image, state } = container
@@ -31,12 +34,18 @@ export function containerEntry(container: ContainerSummary, mayStart: boolean): 
   const ref = fullName(container)
   const common = { ref, name: printable(ref), compose: printable(composeName(container) ?? '') }
   const row = { ...common, image: printable(image), state: printable(state), running }
-  if (running || mayStart) return { ...row, status }
-  return {
+  if (running || mayStart) return findable({ ...row, status })
+  return findable({
     ...row,
     status: `not to be started: ${status}`,
     closed: `${row.name} does not run, and is not started for you`,
-  }
+  })
+}
+
+/** What is searched in is made with the row, so that the first key does not wait for that of all rows. */
+function findable(entry: PickerEntry): PickerEntry {
+  textOf(entry)
+  return entry
 }
 
 export function templateEntry(name: string, kind: 'fresh' | 'personal', image: string): PickerEntry {
@@ -67,12 +76,26 @@ export function sorted(entries: readonly PickerEntry[], word: string | undefined
           : running
             ? 0
             : 1
-  return [...entries].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name))
+  return entries
+    .map((entry) => ({ entry, rank: rank(entry) }))
+    .sort((a, b) => a.rank - b.rank || compareNames(a.entry.name, b.entry.name))
+    .map(({ entry }) => entry)
 }
+
+const { compare: compareNames } = new Intl.Collator()
 
 /** Every word typed is somewhere in the row. */
 export function matching(entries: readonly PickerEntry[], typed: string): PickerEntry[] {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean)
-  const text = ({ name, compose, status, image }: PickerEntry) => `${name} ${compose} ${status} ${image}`.toLowerCase()
-  return entries.filter((entry) => words.every((word) => text(entry).includes(word)))
+  if (words.length === 0) return [...entries]
+  return entries.filter((entry) => words.every((word) => textOf(entry).includes(word)))
+}
+
+function textOf(entry: PickerEntry): string {
+  const known = texts.get(entry)
+  if (known !== undefined) return known
+  const { name, compose, status, image } = entry
+  const text = `${name} ${compose} ${status} ${image}`.toLowerCase()
+  texts.set(entry, text)
+  return text
 }

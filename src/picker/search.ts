@@ -7,6 +7,7 @@ import {
   isUpKey,
   useEffect,
   useKeypress,
+  useMemo,
   usePagination,
   useState,
 } from '@inquirer/core'
@@ -22,6 +23,7 @@ interface Question {
 }
 
 const POINTER = '> '
+const MOST_PAGED = 200
 const NOTHING: PickerEntry = { ref: '', name: '', compose: '', status: '', image: '', state: '', running: false }
 
 const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal, colours }, done) => {
@@ -30,7 +32,7 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
   const [chosen, setChosen] = useState<PickerEntry | undefined>(undefined)
   const [size, setSize] = useState(sizeOf(terminal))
   const [note, setNote] = useState('')
-  const found = matching(entries, typed)
+  const found = useMemo(() => matching(entries, typed), [typed])
 
   useEffect(() => {
     const resized = () => setSize(sizeOf(terminal))
@@ -67,11 +69,14 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
 
   const [columns, rows] = size.split(' ').map(Number)
   const width = Math.max(20, (columns ?? 80) - POINTER.length - 1)
-  const draw = drawRows(entries, width)
+  const draw = useMemo(() => drawRows(entries, width), [width])
+  const pageSize = Math.max(3, Math.min(15, (rows ?? 24) - 5))
+  const from = firstOf(found.length, active, pageSize)
+  const shown = found.length > MOST_PAGED ? found.slice(from, from + pageSize) : found
   const page = usePagination({
-    items: found.length > 0 ? found : [NOTHING],
-    active: found.length > 0 ? active : 0,
-    pageSize: Math.max(3, Math.min(15, (rows ?? 24) - 5)),
+    items: found.length > 0 ? shown : [NOTHING],
+    active: found.length > 0 ? active - from : 0,
+    pageSize,
     loop: false,
     renderItem({ item, isActive }) {
       if (item === NOTHING) return '  nothing matches'
@@ -84,6 +89,12 @@ const prompt = createPrompt<PickerEntry, Question>(({ message, entries, terminal
   const keys = note.slice(0, width) || `${found.length} of ${entries.length}; arrows, Enter, Esc`
   return [`${message}\nsearch: ${typed}`, `${page}\n${colours ? `\x1b[2m${keys}\x1b[0m` : keys}`]
 })
+
+/** The library draws every item at each key. Of longer lists it is given the page alone, with the active row in the middle. */
+function firstOf(length: number, active: number, pageSize: number): number {
+  if (length <= MOST_PAGED) return 0
+  return Math.max(0, Math.min(active - (pageSize >> 1), length - pageSize))
+}
 
 export function search(question: Question, signal: AbortSignal): Promise<PickerEntry> {
   const { input, output } = question.terminal

@@ -32,6 +32,16 @@ export function containerTests(promised: Promised): void {
     },
   )
 
+  promised('tells of some by their ids as in the list of all, where it can', async ({ engine, id, container }) => {
+    if (!engine.summaries) return expect(engine.kind).not.toBe('docker')
+    const { id: other } = await container()
+    const rows = async (ids: readonly string[]) => (await engine.summaries?.(ids, soon()))?.map((row) => row.id).sort()
+    expect(await rows([id, 'f'.repeat(64)])).toEqual([id])
+    expect(await rows([id, other])).toEqual([id, other].sort())
+    const [row] = (await engine.summaries([id], soon())) ?? []
+    expect(row).toEqual((await engine.list(soon())).find((one) => one.id === id))
+  })
+
   promised('inspects by name, by full id and by id prefix', async ({ engine, id, name }) => {
     for (const ref of [name, id, id.slice(0, 12), id.slice(0, 8)]) {
       expect(await engine.inspect(ref, soon())).toMatchObject({ id, name, state: 'running' })

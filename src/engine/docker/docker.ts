@@ -65,6 +65,14 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       return found
     },
 
+    async summaries(ids, signal) {
+      const filters = encodeURIComponent(JSON.stringify({ id: ids }))
+      const path = `/containers/json?all=true&filters=${filters}`
+      const found = await api.json('GET', path, { signal }, parseSummaries)
+      // An engine that does not know the filter has answered with all.
+      return found.filter(({ id }) => ids.includes(id))
+    },
+
     async inspect(ref, signal) {
       if (!isContainerRef(ref)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${JSON.stringify(ref)}`)
       const about = { container: ref }

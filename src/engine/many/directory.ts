@@ -6,7 +6,7 @@ export interface Shelves {
   /** What this part has now; `before` is what it had. Returns the new ones by id. */
   replace(
     before: ReadonlyMap<string, ContainerSummary> | undefined,
-    now: readonly ContainerSummary[],
+    now: Iterable<ContainerSummary>,
   ): ReadonlyMap<string, ContainerSummary>
   onChange(listener: DirectoryListener): () => void
 }
@@ -17,17 +17,19 @@ export function createShelves(): Shelves {
   return {
     containers,
     replace(before = new Map(), now) {
-      const after = new Map(now.map((container) => [container.id, container]))
+      const after = new Map<string, ContainerSummary>()
+      for (const container of now) after.set(container.id, container)
       const come: ContainerSummary[] = []
       const gone: ContainerSummary[] = []
       for (const [id, old] of before) {
         const next = after.get(id)
-        if (next && isCalledTheSame(old, next)) continue
+        if (next === old || (next && isCalledTheSame(old, next))) continue
         gone.push(old)
         if (!next) containers.delete(id)
       }
       for (const [id, container] of after) {
         const old = before.get(id)
+        if (old === container) continue
         if (!old || !isCalledTheSame(old, container)) come.push(container)
         containers.set(id, container)
       }

@@ -6,6 +6,7 @@
 import { HatchwayError } from '../../base/errors.ts'
 import { anyOf, withDeadline } from '../../lifetime/deadline.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
+import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
 import type { Container, ContainerSummary, Engine, EngineEvent, EngineParts, Unanswered } from '../engine.ts'
 import { createShelves } from './directory.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -14,6 +15,11 @@ import { createPart, PART_LIMITS, type Part, type PartLimits, type PartNotice } 
 
 /** What events announced is waited for so long by whoever asks for a name that nobody has. */
 const SETTLED_MS = 500
+/** For the first answers of all, in times of one's limit: they are asked by turns. */
+const ASKED_LISTS = 2
+/** Lists that are waited for at once: a list of thousands keeps this process busy, and others' time should not pass meanwhile. */
+const LISTS_AT_ONCE = 24
+const RETRIES_AT_ONCE = 8
 
 export function createManyEngine(
   engines: Readonly<Record<string, Engine>>,
@@ -24,21 +30,29 @@ export function createManyEngine(
   const shelves = createShelves()
   const parts = new Map<string, Part>()
   /** What each told of its containers last, and what of that is in the directory. */
-  const told = new Map<Part, readonly ContainerSummary[]>()
+  const told = new Map<Part, Map<string, ContainerSummary>>()
   const shown = new Map<Part, ReadonlyMap<string, ContainerSummary>>()
   /** Those that are the same daemon as one before them in the configuration: that one's name. */
   const same = new Map<Part, string>()
   let followers = 0
 
+  const turns = createKeyedSemaphore({ atOnce: LISTS_AT_ONCE })
+  const retries = createKeyedSemaphore({ atOnce: RETRIES_AT_ONCE })
+  // Those that hang wait for each other, and nobody else for them.
+  const turn = (isAway: boolean) => (isAway ? retries : turns).enter('list', closed.signal)
+
   for (const [name, engine] of Object.entries(engines)) {
-    const part = createPart(nameEngine(name, engine), limits, closed.signal, listed, notice)
+    const part = createPart(nameEngine(name, engine), { limits, closed: closed.signal, listed, notice, turn })
     parts.set(name, part)
   }
   const all = [...parts.values()]
   const enginesByName = all.map(({ engine }) => engine)
 
-  function listed(part: Part, found: readonly ContainerSummary[]): void {
-    told.set(part, found)
+  function listed(part: Part, found: readonly ContainerSummary[], only?: readonly string[]): void {
+    const now = (only && told.get(part)) ?? new Map<string, ContainerSummary>()
+    for (const id of only ?? []) now.delete(id)
+    for (const container of found) now.set(container.id, container)
+    told.set(part, now)
     // Whether another is the same daemon may be known by now.
     for (const other of all) if (other === part || isOneDaemon(other, part)) show(other)
   }
@@ -51,13 +65,13 @@ export function createManyEngine(
       else same.set(part, as)
       notice(as === undefined ? { type: 'other-daemon', engine: name } : { type: 'same-daemon', engine: name, as })
     }
-    shown.set(part, shelves.replace(shown.get(part), as === undefined ? (told.get(part) ?? []) : []))
+    shown.set(part, shelves.replace(shown.get(part), as === undefined ? (told.get(part)?.values() ?? []) : []))
   }
 
   /** Machines that are copies of each other have daemons of one id, but not the same containers. */
   function isTwin(one: Part, other: Part): boolean {
     if (!isOneDaemon(one, other) || same.has(one)) return false
-    const own = (part: Part) => (told.get(part) ?? []).map(({ id }) => id.slice(part.engine.name.length))
+    const own = (part: Part) => [...(told.get(part)?.keys() ?? [])].map((id) => id.slice(part.engine.name.length))
     const [ids, others] = [new Set(own(one)), own(other)]
     return ids.size === 0 ? others.length === 0 && told.has(one) : others.some((id) => ids.has(id))
   }
@@ -71,12 +85,14 @@ export function createManyEngine(
   const engineFor = (containerId: string): NamedEngine => partOf(containerId).engine
 
   async function asked(signal: AbortSignal): Promise<void> {
-    await unlessAborted(Promise.all(all.map((part) => part.asked)), signal)
+    const first = Promise.all(all.map((part) => part.asked))
+    await withDeadline(ASKED_LISTS * limits.listMs, [signal], (limit) => unlessAborted(first, limit)).catch(() => {})
+    signal.throwIfAborted()
   }
 
   /** Nobody tells of changes while nobody follows the events. */
   async function current(signal: AbortSignal): Promise<void> {
-    if (followers === 0) await unlessAborted(Promise.all(all.map((part) => part.refresh())), signal)
+    if (followers === 0) await unlessAborted(Promise.all(all.map((part) => part.refreshAll())), signal)
     await asked(signal)
     await settled(signal)
   }
@@ -84,7 +100,7 @@ export function createManyEngine(
   async function settled(signal: AbortSignal, engine?: string): Promise<void> {
     const wanted = all.filter((part) => part.engine.name === engine || (part.pending && part.away === undefined))
     if (wanted.length === 0) return
-    const fresh = Promise.all(wanted.map((part) => part.refresh()))
+    const fresh = Promise.all(wanted.map((part) => (part.engine.name === engine ? part.refreshAll() : part.refresh())))
     await withDeadline(SETTLED_MS, [signal], (limit) => unlessAborted(fresh, limit)).catch(() => {})
     signal.throwIfAborted()
   }

@@ -4,6 +4,7 @@ import type { Container, ContainerSummary, Copies, Engine, EngineEvent, Holders,
 
 export interface NamedEngine extends Engine {
   readonly name: string
+  summaries(ids: readonly string[], signal: AbortSignal): Promise<ContainerSummary[]>
   events(signal: AbortSignal): AsyncGenerator<EngineEvent>
 }
 
@@ -78,6 +79,11 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     info: (signal) => told(engine.info(signal)),
     daemonId: async (signal) => engine.daemonId && told(engine.daemonId(signal)),
     list: async (signal) => (await told(engine.list(signal))).map(whole),
+    summaries: async (ids, signal) => {
+      // Another engine may have taken the place of one that can.
+      if (!engine.summaries) return (await told(engine.list(signal))).map(whole).filter(({ id }) => ids.includes(id))
+      return (await told(engine.summaries(ids.map(own), signal))).map(whole)
+    },
     inspect: async (ref, signal) => whole(await told(engine.inspect(own(ref), signal))),
     exec: (id, spec, sink, signal) => told(engine.exec(own(id), spec, sink, signal)),
     async *events(signal) {

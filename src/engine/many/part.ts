@@ -19,6 +19,9 @@ export interface PartLimits {
   readonly relistMs: number
 }
 
+/** Of more containers than that at once all are asked for. */
+const MOST_IDS = 50
+
 export const PART_LIMITS: PartLimits = { listMs: 5_000, gatherMs: 100, retryMs: [1_000, 30_000], relistMs: 300_000 }
 
 /** What somebody should know of a part, for the log. */
@@ -37,19 +40,28 @@ export interface Part {
   readonly asked: Promise<void>
   /** What it has is being asked anew, or is about to be. */
   readonly pending: boolean
-  /** Asks now; resolves when it has answered or had its time. */
+  /** Asks now for what events have told of; resolves when it has answered or had its time. */
   refresh(): Promise<void>
+  /** Asks now for all. */
+  refreshAll(): Promise<void>
   /** Follows its events, and lists accordingly. */
   follow(signal: AbortSignal): AsyncGenerator<EngineEvent>
 }
 
-export function createPart(
-  engine: NamedEngine,
-  limits: PartLimits,
-  closed: AbortSignal,
-  listed: (part: Part, containers: readonly ContainerSummary[]) => void,
-  notice: (notice: PartNotice) => void,
-): Part {
+export interface PartOwner {
+  readonly limits: PartLimits
+  readonly closed: AbortSignal
+  /** `only`: what the part has of these ids; of all others it says nothing. */
+  listed(part: Part, containers: readonly ContainerSummary[], only?: readonly string[]): void
+  notice(notice: PartNotice): void
+  /** Resolves when it may ask for a list, with what ends its turn. */
+  turn(isAway: boolean): Promise<() => void>
+}
+
+export function createPart(engine: NamedEngine, { limits, closed, listed, notice, turn }: PartOwner): Part {
+  /** Of events; undefined: anything may have changed. */
+  let changed: Set<string> | undefined
+  let listedAt = Number.NEGATIVE_INFINITY
   let daemonId: string | undefined
   let knowsId = false
   let away: HatchwayError | undefined
@@ -60,6 +72,12 @@ export function createPart(
   let following = 0
   let retryMs = limits.retryMs[0]
   let first: Promise<void> | undefined
+
+  /** Of all, but for the ids of events. */
+  function refreshAll(): Promise<void> {
+    changed = undefined
+    return refresh()
+  }
 
   function refresh(): Promise<void> {
     clearTimeout(timer)
@@ -84,28 +102,53 @@ export function createPart(
   }
 
   async function ask(): Promise<void> {
+    const isOld = performance.now() - listedAt > limits.relistMs
+    const only = away === undefined && !isOld && changed && changed.size <= MOST_IDS ? [...changed] : undefined
+    changed = new Set()
     try {
-      const found = await withDeadline(engineLimit('listing containers', limits.listMs), [closed], async (limit) => {
-        // Where it may not be asked, nothing tells.
-        const id = knowsId ? daemonId : engine.daemonId?.(limit).catch(undefinedIf('ENGINE_ERROR'))
-        const [list] = await Promise.all([engine.list(limit), id])
-        daemonId = await id
-        knowsId = true
-        return list
-      })
-      listed(part, found)
-      retryMs = limits.retryMs[0]
-      if (away?.code === 'ENGINE_TIMEOUT') notice({ type: 'answers', engine: engine.name })
-      away = undefined
+      if (only && (only.length === 0 || (await askOnly(only)))) return
+      const leave = await turn(away !== undefined)
+      try {
+        await askAll()
+      } finally {
+        leave()
+      }
     } catch (error) {
       if (closed.aborted) return
       isAway(asHatchwayError(error))
     }
   }
 
+  /** False: it does not tell of some alone. */
+  async function askOnly(ids: readonly string[]): Promise<boolean> {
+    const limit = engineLimit('listing containers', limits.listMs)
+    const found = await withDeadline(limit, [closed], (signal) => engine.summaries(ids, signal)).catch(
+      undefinedIf('ENGINE_ERROR'),
+    )
+    if (found) listed(part, found, ids)
+    return found !== undefined
+  }
+
+  async function askAll(): Promise<void> {
+    const found = await withDeadline(engineLimit('listing containers', limits.listMs), [closed], async (limit) => {
+      // Where it may not be asked, nothing tells.
+      const id = knowsId ? daemonId : engine.daemonId?.(limit).catch(undefinedIf('ENGINE_ERROR'))
+      const [list] = await Promise.all([engine.list(limit), id])
+      daemonId = await id
+      knowsId = true
+      return list
+    })
+    listed(part, found)
+    listedAt = performance.now()
+    retryMs = limits.retryMs[0]
+    if (away?.code === 'ENGINE_TIMEOUT') notice({ type: 'answers', engine: engine.name })
+    away = undefined
+  }
+
   function isAway(error: HatchwayError): void {
     if (away === undefined && error.code === 'ENGINE_TIMEOUT') notice({ type: 'silent', engine: engine.name, error })
     away = error
+    changed = undefined
     // It may come back as another.
     knowsId = false
   }
@@ -115,7 +158,12 @@ export function createPart(
     isDue = false
     const wait = away === undefined ? limits.relistMs : retryMs
     if (away !== undefined) retryMs = Math.min(retryMs * 2, limits.retryMs[1])
-    timer = setTimeout(() => void refresh(), wait).unref()
+    timer = setTimeout(() => void refreshAll(), wait).unref()
+  }
+
+  function afresh(): void {
+    changed = undefined
+    soon()
   }
 
   function soon(): void {
@@ -134,23 +182,27 @@ export function createPart(
       return away
     },
     get asked() {
-      first ??= refresh()
+      first ??= refreshAll()
       return first
     },
     get pending() {
       return isDue || listing !== undefined
     },
     refresh,
+    refreshAll,
     async *follow(signal) {
       following++
       try {
-        first ??= refresh()
+        first ??= refreshAll()
         // The stream may open after this list was answered: once more, when it surely is.
-        void first.then(() => following > 0 && away === undefined && soon())
+        void first.then(() => following > 0 && away === undefined && afresh())
         for await (const event of engine.events(signal)) {
           if (event.type === 'lost') isAway(event.error)
-          else if (event.type === 'reconnected') void refresh()
-          else if (!changesNothing(event.action)) soon()
+          else if (event.type === 'reconnected') void refreshAll()
+          else if (!changesNothing(event.action)) {
+            changed?.add(event.id)
+            soon()
+          }
           yield event
         }
       } finally {
