@@ -36,7 +36,7 @@ export function createMeters() {
     ),
     loginDuration: latency(
       'hatchway_login_duration_seconds',
-      'From the first byte of a connection to its login, with the time that a person takes to type a password.',
+      'From the beginning of a connection to its login, with the time that a person takes to type a password.',
       'method',
     ),
 
