@@ -4,8 +4,8 @@ import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node
 import type { Meters } from './meters.ts'
 import { createRising } from './rising.ts'
 
-/** Milliseconds: how closely the delay of the event loop is watched, which is a timer of its own. */
-const RESOLUTION_MS = 20
+/** How often the delay of the event loop is looked at: each time wakes it. */
+const RESOLUTION_MS = 100
 const NANOSECONDS = 1e9
 
 export interface ProcessMeters {
