@@ -121,7 +121,7 @@ async function checkText(key: 'banner' | 'motd', file: string | undefined, { war
 }
 
 /** Without its program, what it is asked about is refused. */
-function checkPrograms(config: Config, { problem }: Complaints): void {
+function checkPrograms(config: Config, { problem, warn }: Complaints): void {
   for (const key of ['authorizedKeysCommand', 'authorizedPrincipalsCommand'] as const) {
     const command = config[key]
     const [program] = (typeof command === 'string' ? splitArguments(command) : command) ?? []
@@ -129,6 +129,11 @@ function checkPrograms(config: Config, { problem }: Complaints): void {
     const reason = program !== undefined && isAbsolute(program) ? whyUnsafe(program) : undefined
     if (reason !== undefined) problem([key], `it would not be run: ${reason}`)
   }
+  const [anchor] = config.audit.anchorCommand ?? []
+  if (anchor !== undefined && !isAbsolute(anchor))
+    problem(['audit', 'anchorCommand'], 'its program must be an absolute path')
+  const unsafe = anchor !== undefined && isAbsolute(anchor) ? whyUnsafe(anchor) : undefined
+  if (unsafe !== undefined) warn(['audit', 'anchorCommand'], `heads would not be kept there: ${unsafe}`)
   const [program] = config.authorization.command ?? []
   const reason = program !== undefined && isAbsolute(program) ? whyUnsafe(program) : undefined
   if (reason !== undefined) problem(['authorization', 'command'], `everything would be refused: ${reason}`)
@@ -152,6 +157,17 @@ function checkPlaces(config: Config, { problem, warn }: Complaints): void {
   if (log.file !== undefined) {
     const reason = whyNotWritable(existsSync(log.file) ? log.file : dirname(log.file), !existsSync(log.file))
     if (reason !== undefined) warn(['log', 'file'], `the gateway would run without a log: ${reason}`)
+  }
+  const { file: trail, anchorFile } = config.audit
+  if (trail !== undefined) {
+    // Its lock and its other files are made beside it.
+    const reason =
+      whyNotWritable(dirname(trail), true) ?? (existsSync(trail) ? whyNotWritable(trail, false) : undefined)
+    if (reason !== undefined) problem(['audit', 'file'], reason)
+  }
+  if (anchorFile !== undefined) {
+    const reason = whyNotWritable(existsSync(anchorFile) ? anchorFile : dirname(anchorFile), !existsSync(anchorFile))
+    if (reason !== undefined) warn(['audit', 'anchorFile'], `heads would not be kept there: ${reason}`)
   }
 }
 

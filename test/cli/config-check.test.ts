@@ -63,6 +63,8 @@ describe('what serve would refuse', () => {
     ['hostKeys: [MADE]\nhostCertificates: [keys]', /^hatchway.yaml:2: hostKeys: .*keys/],
     ['controlSocket: nowhere/control.sock', /^hatchway.yaml:2: controlSocket: nowhere cannot be written to \(ENOENT\)/],
     ['authorization: { webhook: "https://a.example/", ca: nothing }', /^hatchway.yaml:2: authorization: .*nothing/],
+    ['audit: { file: nowhere/audit.jsonl }', /^hatchway.yaml:2: audit.file: .*nowhere cannot be written to \(ENOENT\)/],
+    ['audit: { anchorCommand: [keep] }', /audit.anchorCommand: its program must be an absolute path/],
     ['authorizedKeysCommand: [keys-of]', /authorizedKeysCommand: its program must be an absolute path/],
     ['users: { bob: { authorizedKeys: [keys], totpSecretFile: nothing } }', /nothing/],
     ['engine: { endpoint: "ssh://host/a b" }', /engine: .*has no API/],
@@ -115,6 +117,8 @@ describe('what it warns of', () => {
     ['banner: nothing', /^hatchway.yaml:2: banner: cannot be read, none is shown/],
     ['motd: nothing', /^hatchway.yaml:2: motd: cannot be read/],
     ['log: { file: nowhere/log }', /log.file: the gateway would run without a log/],
+    ['audit: { file: trail, anchorFile: nowhere/heads }', /audit.anchorFile: heads would not be kept there/],
+    ['audit: { file: trail, anchorCommand: [/nowhere/keep] }', /audit.anchorCommand: heads would not be kept there/],
     ['trustedUserCAKeys: [nothing]\nauthorizedKeys: [keys]', /nothing: trusted authorities ignored: it is not there/],
     ['users: { bob: {} }', /^hatchway.yaml:2: users.bob: bob cannot log in: that takes publickey, and there is no key/],
   ])('%s', async (text, expected) => {
