@@ -11,8 +11,8 @@ import { AUDIT_NAMESPACE, type SigningKey } from './signing-key.ts'
 export const NO_RECORD = '0'.repeat(64)
 const FORMAT = 'hatchway-audit-head-1'
 const LINK = /^\{"seq":(\d{1,15}),"prev":"([0-9a-f]{64})",/
-/** Of a line: what is longer is none of ours. */
-export const LINK_BYTES = 110
+/** Of a line. */
+const LINK_BYTES = 110
 
 /** What was written last. */
 export interface ChainEnd {
@@ -50,8 +50,8 @@ export function sha256Of(line: string | Buffer): string {
 }
 
 /** Returns undefined for a line that is no record. */
-export function linkOf(line: string): ChainLink | undefined {
-  const [, seq, prev] = LINK.exec(line) ?? []
+export function linkOf(line: Buffer): ChainLink | undefined {
+  const [, seq, prev] = LINK.exec(line.toString('latin1', 0, LINK_BYTES)) ?? []
   return seq === undefined || prev === undefined ? undefined : { seq: Number(seq), prev }
 }
 

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises'
 import { globMatches } from '../../base/glob.ts'
 import { recordText } from './chain.ts'
 import { rotatedFiles, trailNames } from './files.ts'
-import { readPieces } from './lines.ts'
+import { readPieces } from './pieces.ts'
 
 export interface AuditQuery {
   readonly file: string
@@ -31,7 +31,10 @@ export interface Found {
   readonly record: FoundRecord
 }
 
-/** Of shorter text too many lines have it, and of a glob none does. */
+/** Of a line: the link and the time behind it. */
+const HEAD_BYTES = 160
+const AT = /^\{"seq":\d+,"prev":"[0-9a-f]+","at":"([^"]+)"/
+/** Too many lines have a shorter one. */
 const MIN_NEEDLE_CHARACTERS = 2
 /** An id that is shortened, as tables show it. */
 const ID_PREFIX = /^[0-9a-f]{6,}$/
@@ -54,19 +57,27 @@ async function* searchFile(
   query: AuditQuery,
   mayLack: boolean,
 ): AsyncGenerator<Found> {
-  for await (const { piece } of readPieces(path, mayLack)) {
+  for await (const piece of readPieces(path, mayLack)) {
     for (let at = 0; at < piece.length; ) {
       const found = needle ? piece.indexOf(needle, at) : at
       if (found < 0) break
       const start = needle ? piece.lastIndexOf(10, found) + 1 : at
       const lineEnd = piece.indexOf(10, found)
       const end = lineEnd < 0 ? piece.length : lineEnd
+      at = end + 1
+      if (query.since !== undefined && isBefore(piece, start, end, query.since)) continue
       const line = piece.toString('utf8', start, end)
       const record = parsedRecord(line)
       if (record && matches(record, query)) yield { line, record }
-      at = end + 1
     }
   }
+}
+
+/** Without parsing it: its time stands near its beginning. False also where that is not sure. */
+function isBefore(piece: Buffer, start: number, end: number, since: number): boolean {
+  const head = piece.toString('latin1', start, Math.min(end, start + HEAD_BYTES))
+  const time = AT.exec(head)?.[1]
+  return time !== undefined && Date.parse(time) < since
 }
 
 function parsedRecord(line: string): FoundRecord | undefined {
@@ -106,18 +117,14 @@ function isContainer(wanted: string, { container, leadsTo }: FoundRecord): boole
   return isLike(wanted, name) || (ID_PREFIX.test(wanted) && typeof id === 'string' && id.startsWith(wanted))
 }
 
-/** Text that every line which matches has; undefined: nothing is sure. */
-function needleOf({ who, container, action }: AuditQuery): Buffer | undefined {
-  const quoted = [who, action].flatMap((text) =>
-    text === undefined || isGlob(text) ? [] : [recordText([text]).slice(1, -1)],
-  )
-  const plain = container === undefined || isGlob(container) ? [] : [recordText([container]).slice(2, -2)]
-  const [first] = [...plain, ...quoted].filter((text) => text.length >= MIN_NEEDLE_CHARACTERS)
-  return first === undefined ? undefined : Buffer.from(first)
-}
-
-function isGlob(text: string): boolean {
-  return /[*?]/.test(text)
+/** Text that every line which matches has, the longest that is known; undefined: none is. */
+function needleOf({ who, container, action, outcome }: AuditQuery): Buffer | undefined {
+  const exact = outcome === undefined ? [] : [`"outcome":${recordText([outcome]).slice(1, -1)}`]
+  const parts = [who, container, action].flatMap((text) => (text === undefined ? [] : text.split(/[*?]+/)))
+  // As the record has it, with its escapes.
+  const needles = [...parts.map((part) => recordText([part]).slice(2, -2)), ...exact]
+  const longest = needles.reduce((best, text) => (text.length > best.length ? text : best), '')
+  return longest.length < MIN_NEEDLE_CHARACTERS ? undefined : Buffer.from(longest)
 }
 
 /** Nothing was written to it since. */

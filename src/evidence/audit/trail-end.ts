@@ -74,7 +74,7 @@ async function endOf(file: string): Promise<FileEnd | undefined | 'strange'> {
     const sealed = isHalf && { hasNewline: true as const }
     const torn = half.length > 0 && { torn: { bytes: half.length, sha256: sha256Of(half), ...sealed } }
     if (line === undefined) return { size, ...torn }
-    const linked = isWhole(line) && linkOf(line.toString())
+    const linked = isWhole(line) && linkOf(line)
     const header = headerOf(await firstLine(handle))
     if (!linked || !header) return 'strange'
     return { size, header, last: { seq: linked.seq, sha256: sha256Of(line) }, ...torn }

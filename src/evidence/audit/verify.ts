@@ -5,7 +5,7 @@ import { fingerprint } from '../../ssh/public-key.ts'
 import { headIn, linkOf, parsedObject, readHead, sha256Of } from './chain.ts'
 import { rotatedFiles, trailNames } from './files.ts'
 import { readLatestHead } from './latest-head.ts'
-import { readTrailLines } from './lines.ts'
+import { readPieces } from './pieces.ts'
 import { headerOf, type TornRecord } from './trail-end.ts'
 
 export interface Verification {
@@ -31,7 +31,8 @@ export interface VerifyOptions {
   readonly anchors: readonly string[]
 }
 
-const SEALED = '"action":"sealed"'
+const SEALED = Buffer.from('"action":"sealed"')
+const HEAD = Buffer.from('"action":"head"')
 /** Of one kind: a file in which nothing fits would have a million. */
 const MAX_PROBLEMS = 20
 
@@ -75,7 +76,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
   let records = 0
   let heads = 0
   let signedUpTo = 0
-  let lastAction: unknown
+  let endsInHead = false
   let read = 0
 
   function expect(seq: number, sha256: string, from: string): void {
@@ -126,9 +127,9 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     return bytes === torn.length && sha256 === hash('sha256', torn, 'hex')
   }
 
-  function record(line: Buffer, where: string): void {
-    const text = line.toString()
-    const linked = linkOf(text)
+  function record(line: Buffer, path: string, at: number): void {
+    const where = { toString: () => `${path}:${at}` }
+    const linked = linkOf(line)
     if (!linked) {
       problem(`${where}: is no record, and nothing says why`)
       return
@@ -146,8 +147,9 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     for (const { sha256: anchored, from } of known.get(linked.seq) ?? [])
       if (anchored !== sha256) problem(`${where}: record ${linked.seq} is not what ${from} says it was`)
     known.delete(linked.seq)
-    if (text.includes('"action":"head"')) head(text, where)
-    lastAction = /"action":"([a-z-]+)"/.exec(text)?.[1]
+    const isHead = line.includes(HEAD)
+    if (isHead) head(line.toString(), `${where}`)
+    endsInHead = isHead
     previous = { seq: linked.seq, sha256 }
   }
 
@@ -179,19 +181,26 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     /** Looked at once the next one is known, which may say that it is half a record. */
     let pending: Buffer | undefined
     const lookAtPending = () => {
-      if (pending) record(pending, `${path}:${at}`)
+      if (pending) record(pending, path, at)
       pending = undefined
     }
-    for await (const { line, whole } of readTrailLines(path, path === file && rotated.length > 0)) {
-      if (at === 0) {
-        header(line.toString(), `${path}:1`)
-        if (read++ === 0) await learn()
+    for await (const piece of readPieces(path, path === file && rotated.length > 0)) {
+      for (let start = 0; start < piece.length; ) {
+        const lineEnd = piece.indexOf(10, start)
+        const line = piece.subarray(start, lineEnd < 0 ? piece.length : lineEnd)
+        start += line.length + 1
+        if (at === 0) {
+          header(line.toString(), `${path}:1`)
+          if (read++ === 0) await learn()
+        }
+        if (pending && line.includes(SEALED) && isSealed(pending, line.toString())) pending = undefined
+        lookAtPending()
+        at++
+        if (lineEnd >= 0) pending = line
+        else notes.push(`${path}:${at}: half a record: its writer was killed, or writes it just now`)
       }
-      if (pending && line.includes(SEALED) && isSealed(pending, line.toString())) pending = undefined
-      lookAtPending()
-      at++
-      if (whole) pending = Buffer.from(line)
-      else notes.push(`${path}:${at}: half a record: its writer was killed, or writes it just now`)
+      // The piece is read into again.
+      if (pending) pending = Buffer.from(pending)
     }
     lookAtPending()
   }
@@ -207,7 +216,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     notes.push('no head is signed yet: only that its records follow each other was checked')
   else if (last > signedUpTo + 1)
     notes.push(`the last ${last - signedUpTo - 1} records are behind the last signed head`)
-  if (records > 0 && lastAction !== 'head') notes.push('it does not end in a head: its gateway runs, or was killed')
+  if (records > 0 && !endsInHead) notes.push('it does not end in a head: its gateway runs, or was killed')
   if (more > 0) problems.push(`and ${more} more`)
   return { file, trails: [...trails], problems, notes, files: read, records, heads, first, last }
 }
