@@ -61,9 +61,12 @@ const tls = z
 
 const oneOfSeveral = z
   .strictObject({
-    kind: kind.describe('As of `engine`.'),
+    kind: z
+      .enum(['auto', 'docker', 'cli', 'containerd', 'swarm'])
+      .default('auto')
+      .describe('As of `engine`. swarm: all tasks of a Docker Swarm, on whichever of its nodes.'),
     endpoint: endpoint.meta({
-      description: 'As of `engine`.',
+      description: 'As of `engine`. Of a swarm: a manager of it.',
       examples: ['tcp://10.0.0.5:2376'],
     }),
     cli: cli.meta({
@@ -73,6 +76,14 @@ const oneOfSeveral = z
     socket: socket.meta({ description: 'As of `engine`.', examples: ['/run/k3s/containerd/containerd.sock'] }),
     namespace: namespace.meta({ description: 'As of `engine`.', examples: ['k8s.io'] }),
     tls: tls.optional().describe('TLS for tcp://HOST:PORT, in place of DOCKER_CERT_PATH. It is always verified.'),
+    nodes: z
+      .record(z.string().min(1), endpoint.unwrap())
+      .optional()
+      .meta({
+        description:
+          'Of a swarm: the engine of each of its nodes, by the node’s name or id in `docker node ls`, as of endpoint; tls is for them, too. The manager that is asked need not be among them.',
+        examples: [{ worker1: 'tcp://10.0.0.6:2376' }],
+      }),
   })
   .superRefine((one, context) => {
     const wrong = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
@@ -81,7 +92,12 @@ const oneOfSeveral = z
       if (one[key] !== undefined && !isContainerd) wrong(key, 'is for kind containerd')
     for (const key of ['endpoint', 'cli'] as const)
       if (one[key] !== undefined && isContainerd) wrong(key, 'kind containerd has a socket in its place')
-    if (one.tls && !/^(tcp|https):/.test(one.endpoint ?? '')) wrong('tls', 'is for an endpoint tcp:// or https://')
+    const places = [one.endpoint ?? '', ...Object.values(one.nodes ?? {})]
+    if (one.tls && !places.some((place) => /^(tcp|https):/.test(place)))
+      wrong('tls', 'is for an endpoint tcp:// or https://')
+    if (one.nodes && one.kind !== 'swarm') wrong('nodes', 'is for kind swarm')
+    if (one.kind === 'swarm' && one.endpoint === undefined) wrong('endpoint', 'a swarm needs the address of a manager')
+    if (one.kind === 'swarm' && one.cli !== undefined) wrong('cli', 'a swarm is asked by its API')
     if (one.tls && one.kind === 'cli') wrong('tls', 'is for the API; a command line program has its own settings')
   })
 

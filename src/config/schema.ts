@@ -207,6 +207,7 @@ export const SECRET_KEYS: readonly string[] = [
   'authorization.command',
   'engine.endpoint',
   'engines.*.endpoint',
+  'engines.*.nodes',
   'templates.*.command',
   'templates.*.env',
   'templates.*.labels',

@@ -38,14 +38,21 @@ export function createFinder(
   }
 }
 
+/** "web.2" before "web.10". */
+function byName(one: ContainerSummary, other: ContainerSummary): number {
+  return one.name.localeCompare(other.name, 'en', { numeric: true })
+}
+
 /** Of containers that a name of this kind may mean. @throws HatchwayError CONTAINER_AMBIGUOUS */
 export function theOne(
   ref: string,
-  { preferRunning }: Pick<NameKind, 'preferRunning'>,
+  { preferRunning, shared = false }: Pick<NameKind, 'preferRunning' | 'shared'>,
   found: readonly ContainerSummary[],
 ): ContainerSummary | undefined {
   const running = found.filter(({ state }) => state === 'running')
   const meant = preferRunning && running.length > 0 ? running : found
+  // Of one engine: two that have services of one name are as any two containers.
+  if (shared && new Set(meant.map(({ engine }) => engine)).size === 1) return meant.toSorted(byName)[0]
   if (meant.length > 1) {
     const names = meant.map(fullName).sort()
     throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)

@@ -16,6 +16,8 @@ export interface NameKind {
    * and ids, of which there is one each.
    */
   readonly preferRunning: boolean
+  /** Several have such a name together, and any of them will do: the first one, so that it is the same each time. */
+  readonly shared?: boolean
 }
 
 /** Digits that an id's prefix has at least. */
@@ -30,10 +32,18 @@ export function nameKinds(aliases: Aliases): readonly NameKind[] {
     // One kind: nobody takes the name "web.build1" away from the container web of build1 by calling another one so.
     { names: (container) => [container.name, fullName(container)], preferRunning: false },
     { names: (container) => [ownId(container)], prefix: MIN_ID_PREFIX, preferRunning: false },
+    { names: ({ task }) => (task === undefined ? [] : [task]), prefix: MIN_ID_PREFIX, preferRunning: true },
+    { names: serviceNames, preferRunning: true, shared: true },
     { names: labelNames, preferRunning: true },
     { names: composeNames, preferRunning: true },
     { names: folderNames, preferRunning: true },
   ]
+}
+
+/** "web", "web.prod": of a swarm's service. */
+function serviceNames({ service, engine }: ContainerSummary): readonly string[] {
+  if (service === undefined) return []
+  return [service, ...(engine === undefined ? [] : [`${service}.${engine}`])]
 }
 
 /** As its engine has it. */

@@ -15,11 +15,13 @@ import { type DockerAddress, formatAddress, parseEngineAddress, readTlsFiles, ty
 import { currentContext } from './docker/context.ts'
 import { createDockerEngine } from './docker/docker.ts'
 import { parseSshAddress, sshArguments } from './docker/ssh-stream.ts'
+import { openDockerManager } from './docker/swarm-manager.ts'
 import type { Engine } from './engine.ts'
 import { engineLimit, withReason } from './messages.ts'
 
 const loadCli = part(() => import('./cli/cli.ts'))
 const loadContainerd = part(() => import('./containerd/containerd.ts'))
+const loadSwarm = part(() => import('./swarm/swarm.ts'))
 
 export { formatAddress }
 
@@ -213,6 +215,39 @@ function isProgram(file: string): boolean {
   } catch {
     return false
   }
+}
+
+export interface SwarmChoice {
+  /** Of a manager. */
+  readonly endpoint?: string | undefined
+  /** Endpoints of the nodes' engines, by their names or ids. */
+  readonly nodes?: Readonly<Record<string, string>> | undefined
+  /** For each of these at tcp:// or https://. */
+  readonly tls?: TlsPaths | undefined
+  /** As of EngineChoice. */
+  readonly key: string
+}
+
+/** @throws HatchwayError CONFIG_INVALID */
+export async function openSwarm(
+  { endpoint, nodes = {}, tls, key }: SwarmChoice,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Engine> {
+  const { createSwarmEngine } = await loadSwarm()
+  const address = (text: string | undefined): DockerAddress => {
+    const found = text === undefined ? undefined : atEndpoint(text, undefined, tls, key, env).address
+    if (found !== undefined) return found
+    throw new HatchwayError('CONFIG_INVALID', `${key}: a swarm needs endpoints that have an API`)
+  }
+  const manager = address(endpoint)
+  const places = Object.entries(nodes).map(([name, place]) => [name, address(place)] as const)
+  const { ask, close } = openDockerManager(manager)
+  return createSwarmEngine({
+    ask,
+    close,
+    manager: createDockerEngine({ endpoint: manager }),
+    nodes: new Map(places.map(([name, endpoint]) => [name, createDockerEngine({ endpoint })])),
+  })
 }
 
 async function open(chosen: ChosenEngine): Promise<Engine> {

@@ -35,6 +35,10 @@ export interface ContainerSummary {
   readonly engine?: string
   /** Without the leading slash. */
   readonly name: string
+  /** Of several of its engine that are the same: what they are together. The first of them that runs is meant. */
+  readonly service?: string
+  /** Another id by which it may be called: of a service's task. */
+  readonly task?: string
   readonly image: string
   readonly state: ContainerState
   /** The engine's own words, as "Up 3 minutes (healthy)". */

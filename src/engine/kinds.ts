@@ -1,5 +1,5 @@
 /** The kinds of engines that a configuration may name among several: a driver adds its own here, and to config/engines.ts. */
-import { type EngineChoice, openEngine } from './choose.ts'
+import { type EngineChoice, openEngine, openSwarm } from './choose.ts'
 import type { TlsPaths } from './docker/address.ts'
 import type { Engine } from './engine.ts'
 
@@ -11,6 +11,7 @@ export interface EngineSettings {
   readonly socket?: string | undefined
   readonly namespace?: string | undefined
   readonly tls?: TlsPaths | undefined
+  readonly nodes?: Readonly<Record<string, string>> | undefined
 }
 
 export interface OpenRequest {
@@ -38,7 +39,9 @@ const CHOSEN = {
   containerd: choose('containerd'),
 } satisfies Record<ChosenKind, OpenKind>
 
-const KINDS = { ...CHOSEN } satisfies Record<string, OpenKind>
+const swarm: OpenKind = ({ settings, key, env }) => openSwarm({ ...settings, key }, env)
+
+const KINDS = { ...CHOSEN, swarm } satisfies Record<string, OpenKind>
 
 /** As what could stand alone under `engine`; undefined: its kind cannot. */
 export function choiceOf(name: string, settings: EngineSettings | undefined): EngineChoice | undefined {

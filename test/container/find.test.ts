@@ -128,3 +128,30 @@ test('nearest is bounded for hostile lengths', () => {
   )
   expect(Date.now() - started).toBeLessThan(2000)
 })
+
+const swarm = [2, 10, 1, 3].map((number) => ({
+  ...container(`web.${number}`, `c${number}`.padEnd(8, '7')),
+  ...{ engine: 'prod', service: 'web', task: `task${number}abcdefgh` },
+  ...(number === 1 && { state: 'exited' as const }),
+}))
+
+test('a service’s name is its first task that runs, its tasks are found by their ids', () => {
+  const all = [...swarm, { ...container('each.node1', 'dddd0001'), engine: 'prod', service: 'each', task: 'other' }]
+  for (const [ref, name] of [
+    ['web', 'web.2'],
+    ['web.prod', 'web.2'],
+    ['web.10', 'web.10'],
+    ['web.10.prod', 'web.10'],
+    ['task3abcdefgh', 'web.3'],
+    ['task3', 'web.3'],
+    ['each', 'each.node1'],
+  ] as const) {
+    expect(findContainer(ref, all).name, ref).toBe(name)
+  }
+  expect(() => findContainer('task', all)).toThrow('means 3 containers')
+  // A container of that very name comes first; services of two engines are two.
+  expect(findContainer('web', [...all, { ...container('web', 'eeee0001'), engine: 'laptop' }]).engine).toBe('laptop')
+  const two = [...all, ...swarm.map((one) => ({ ...one, engine: 'test' }))]
+  expect(() => findContainer('web', two)).toThrow('"web" means 6 containers: web.10.prod, ')
+  expect(findContainer('web.test', two)).toMatchObject({ name: 'web.2', engine: 'test' })
+})

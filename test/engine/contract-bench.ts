@@ -5,6 +5,10 @@ import type { Engine } from '../../src/engine/engine.ts'
 export interface Ground {
   readonly engine: Engine
   control(...args: string[]): Promise<string>
+  /** Where `control run` does not make them: one of busybox that runs, with these options of `docker run`. */
+  container?(name: string, options: readonly string[]): Promise<{ id: string; name: string }>
+  /** Absent: it is on this host. */
+  readonly local?: boolean
   close(): Promise<void>
 }
 

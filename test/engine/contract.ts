@@ -44,6 +44,7 @@ export function contract(driver: Driver): void {
       const container: Bench['container'] = async (...args) => {
         const name = `hw-test-${process.pid}-${started.length}`
         started.push(name)
+        if (ground.container !== undefined) return ground.container(name, args)
         const run = await ground.control('run', '-d', '--name', name, ...args, 'hatchway-busybox:latest')
         const id = run.split('\n').at(-1) ?? ''
         return { id, name }
