@@ -27,7 +27,8 @@ export function createStdin(target: Writable, tty: boolean): Writable {
       output.flush()
       // Half-closing a terminal's stream makes Docker end the output while the program lives on.
       if (tty) target.write(EOT, () => done())
-      else target.end(() => done())
+      // Not now, which may be in the middle of what target reads: a TLS socket that is ended there reads no more (node 20).
+      else setImmediate(() => target.end(() => done()))
     },
   })
   // A write after its end is the only one there is.

@@ -36,7 +36,7 @@ else {
       await swarm?.close()
     }, 120_000)
     const exec = async (login: string, command: string) => {
-      const client = await makeSshClient(gateway.target(login), ['LogLevel INFO'])
+      const client = await makeSshClient(gateway.target(login))
       clients.push(client)
       const { code, stdout, stderr } = await client.exec(command, LONG)
       return { code, out: stdout.toString().trim(), err: stderr.toString() }

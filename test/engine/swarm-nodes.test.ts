@@ -119,6 +119,14 @@ else {
       }
     })
 
+    it('a program that ends as soon as it begins is heard over TLS, each time', async () => {
+      const { id } = await engine.inspect('web.3', soon())
+      for (let index = 0; index < 15; index++) {
+        const ran = await runIn(engine, id, ['true'], { user: '99999999999', limit: 5_000 })
+        expect(ran.error?.code).toBe('USER_NOT_FOUND')
+      }
+    })
+
     it('follows a service to the task that takes the place of another, as soon as that runs', async () => {
       const old = await engine.inspect('web.2', soon())
       const seen: string[] = []
