@@ -77,7 +77,7 @@ else {
       ] as const) {
         expect(await exec(login, 'hostname; id -un'), login).toEqual({ code: 0, out: `${ids.get(task)}\ndev`, err: '' })
       }
-      expect((await exec('dev@web.4', 'true')).err).toContain('no container "web.4"')
+      expect((await exec('dev@web.4', 'true')).err).toContain('Permission denied')
     }, 180_000)
 
     it('a session in a task that ends is told, and the next one is in the task that takes its place', async () => {

@@ -214,6 +214,7 @@ describe('the engine', () => {
     const copy = (id: string) => engine.copies?.copyOut(id, '/etc/passwd', 9, soon())
     expect(await copy(containerId)).toEqual(Buffer.from(node?.hostname ?? ''))
     expect(await engine.copies?.statPath?.(containerId, '/', soon())).toBe(node?.hostname)
+    expect(await engine.copies?.statPath?.('f'.repeat(64), '/', soon())).toBeUndefined()
     await expect(copy('f'.repeat(64))).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
     const exec = { argv: ['true'], user: '', cwd: '', env: [] } as const
     const run = (id: string) => engine.exec(id, exec, { write: () => true }, soon())

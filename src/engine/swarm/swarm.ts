@@ -2,7 +2,7 @@
  * Engine over a swarm: its manager says which node runs which task, the engine of that node does all the rest. The nodes'
  * engines are given, and are of any kind that copies files and makes holders.
  */
-import { HatchwayError, isFailure } from '../../base/errors.ts'
+import { HatchwayError, isFailure, undefinedIf } from '../../base/errors.ts'
 import { BoundedMap } from '../../lifetime/bounded-map.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import type { Container, ContainerSummary, Copies, Engine, EngineEvent, Holders } from '../engine.ts'
@@ -183,7 +183,13 @@ function swarmCopies(engineOf: (containerId: string) => Engine): Required<Copies
   return {
     copyOut: async (id, ...rest) => of(id).copyOut(id, ...rest),
     // Text that is another each time: what cannot be told has to be read anew.
-    statPath: async (id, ...rest) => of(id).statPath?.(id, ...rest) ?? `unknown ${performance.now()}`,
+    async statPath(id, ...rest) {
+      try {
+        return await (of(id).statPath?.(id, ...rest) ?? `unknown ${performance.now()}`)
+      } catch (error) {
+        return undefinedIf('CONTAINER_NOT_FOUND')(error)
+      }
+    },
     copyIn: async (id, ...rest) => of(id).copyIn(id, ...rest),
     readArchive: async (id, ...rest) => of(id).readArchive(id, ...rest),
     writeArchive: async (id, ...rest) => of(id).writeArchive(id, ...rest),
