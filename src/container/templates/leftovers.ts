@@ -55,15 +55,19 @@ export function createLeftovers(
     return !(await instance.lives(maker))
   }
 
-  /** @returns those of makers whose leases have ended, and the leases of those that have nothing any more */
+  /**
+   * @param gone makers that do not live, as their sockets tell
+   * @returns those of makers whose leases have ended, and the leases of those that have nothing any more
+   */
   async function endedLeases(
     { marks, lifecycle }: Engine,
     { watch, isFirst }: Watched,
     leased: readonly ContainerSummary[],
+    gone: ReadonlySet<string>,
     signal: () => AbortSignal,
   ): Promise<Ended> {
     // What was left is no hurry, and `hatchway stdio` looks once.
-    if (!marks || (isFirst && leased.length === 0)) return NOTHING_ENDED
+    if (!marks || (isFirst && leased.length === 0 && gone.size === 0)) return NOTHING_ENDED
     const found = (await marks.list(signal())).filter((mark) => leaseHolder(mark) !== instance.id)
     const { ended, doubtful } = watch.look(leased.map(makerOf), found)
     const containers: ContainerSummary[] = []
@@ -75,7 +79,7 @@ export function createLeftovers(
     const withContainers = new Set(leased.map(makerOf))
     const over = (mark: string) => {
       const holder = leaseHolder(mark) ?? ''
-      return ended.has(holder) && !withContainers.has(holder)
+      return (ended.has(holder) || gone.has(holder)) && !withContainers.has(holder)
     }
     return { containers, marks: found.filter(over), doubtful }
   }
@@ -91,7 +95,7 @@ export function createLeftovers(
         if (fate === 'lease') leased.push(container)
         else if (fate) over.push(container)
       }
-      ended = await endedLeases(part, watched, leased, signal)
+      ended = await endedLeases(part, watched, leased, new Set(over.map(makerOf)), signal)
     } catch (error) {
       watched.watch.forget()
       throw error

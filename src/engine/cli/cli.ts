@@ -117,7 +117,7 @@ export function createCliEngine({ binary, endpoint }: CliEngineOptions): Engine 
 
     lifecycle: cliLifecycle(cli, name, (id) => [...closers.values()].filter((inside) => inside === id).length),
 
-    marks: cliMarks(cli),
+    marks: cliMarks(cli, flavour.product),
 
     events: (signal) => cliEvents(cli, flavour, anyOf(signal, closed.signal)),
 

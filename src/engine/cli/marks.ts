@@ -4,14 +4,19 @@ import { MARK_LABEL, MARK_NAME } from '../mark-names.ts'
 import { engineError } from '../messages.ts'
 import { type Cli, cliMessage } from './run.ts'
 
-export function cliMarks(cli: Cli): Marks {
+/** @param product as the engine names itself */
+export function cliMarks(cli: Cli, product: string): Marks {
   return {
     async put(name, signal) {
-      await cli.must(['volume', 'create', '--driver=local', `--label=${MARK_LABEL}=`, name], { signal }, {})
+      const create = ['volume', 'create', '--driver=local', `--label=${MARK_LABEL}=`, name]
+      const { code, stderr } = await cli.run(create, { signal })
+      if (code !== 0 && !/already exists/i.test(stderr)) throw engineError(cliMessage(stderr), {})
     },
 
     async list(signal) {
-      const filters = [`label=${MARK_LABEL}`, 'driver=local'].flatMap((filter) => ['--filter', filter])
+      // As over the API: Docker's other drivers may hang, and Podman lists what either filter fits.
+      const wanted = [`label=${MARK_LABEL}`, ...(product === 'podman' ? [] : ['driver=local'])]
+      const filters = wanted.flatMap((filter) => ['--filter', filter])
       const stdout = await cli.must(['volume', 'ls', '--quiet', ...filters], { signal }, {})
       const names = stdout.toString('utf8').split('\n')
       return names.map((name) => name.trim()).filter((name) => MARK_NAME.test(name))

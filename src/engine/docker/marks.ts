@@ -15,8 +15,11 @@ export function dockerMarks(api: DockerApi): Marks {
     },
 
     async list(signal) {
-      // Of this driver alone: the program of another one may hang, and the whole list with it.
-      const filters = encodeURIComponent(JSON.stringify({ label: [MARK_LABEL], driver: ['local'] }))
+      // Of Docker's own driver alone: the program of another one may hang, and the whole list with it. Podman lists what
+      // either filter fits.
+      const { product } = await api.version(signal)
+      const local = product === 'podman' ? {} : { driver: ['local'] }
+      const filters = encodeURIComponent(JSON.stringify({ label: [MARK_LABEL], ...local }))
       const { Volumes } = await api.json('GET', `/volumes?filters=${filters}`, { signal }, (it) => listed.parse(it))
       return (Volumes ?? []).map(({ Name }) => Name).filter((name) => MARK_NAME.test(name))
     },

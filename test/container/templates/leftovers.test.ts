@@ -120,7 +120,10 @@ test('another machine’s stays while its lease is renewed, and goes when it is 
 
 test('a folder’s socket tells at once, also where there is a lease', async () => {
   const labels = { ...leased(DEAD), [LABELS.folder]: 'f' }
-  expect((await world([{ labels }]).sweeps(1)).left).toBe(0)
+  const dead = world([{ labels }])
+  dead.held.add(newLeaseName(DEAD))
+  expect((await dead.sweeps(1)).left).toBe(0)
+  expect(dead.held.size).toBe(0)
   const alive = { ...leased(THEIRS), [LABELS.folder]: 'f' }
   expect((await world([{ labels: alive }]).sweeps(20)).left).toBe(1)
 })
