@@ -94,7 +94,7 @@ containerd_down() {
   wait "$containerd" 2>/dev/null || true
   # Where it could not be asked any more: the shim, whose container ends with it.
   pkill -KILL -f "containerd-shim.* -address $work/" || true
-  grep -o "$work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l
+  awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l
 }
 
 trap cleanup EXIT

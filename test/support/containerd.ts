@@ -89,7 +89,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       await containerd.stop('SIGTERM')
       // Where it could not be asked any more: the shims, whose containers end with them.
       await run('pkill', ['-KILL', '-f', `containerd-shim.* -address ${home}/`])
-      await run('sh', ['-c', `grep -o '${home}/[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l`])
+      await run('sh', [
+        '-c',
+        `awk -v below=${home}/ 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l`,
+      ])
       await rm(home, { recursive: true, force: true })
     },
   }
