@@ -41,8 +41,14 @@ export async function noCatatonit(): Promise<Driver['skip']> {
   ]
 }
 
+const NO_STOP: Driver['skip'][number] = {
+  reason: 'this Podman tells of no stop that the program obeyed: its container is said to have ended',
+  tests: ['says CONTAINER_GONE when the container is stopped under a program'],
+}
+
 /** Cgroups v1 are root's, and so are devices and the networks that others reach. */
 export const ROOTLESS_SKIPS: Driver['skip'] = [
+  NO_STOP,
   {
     reason: 'a container of a user’s Podman has no address that leads to it (slirp4netns)',
     tests: ['inspects user, workdir, env, labels, addresses and read-only root'],
@@ -82,10 +88,7 @@ export const PODMAN5_SKIPS: Driver['skip'] = [
     reason: 'the crun of Podman 5 runs a program without /dev/null as well',
     tests: ['gives the engine’s reason where it is not the command that is missing'],
   },
-  {
-    reason: 'Podman 5 tells of no stop that a program obeyed: its container is said to have ended',
-    tests: ['says CONTAINER_GONE when the container is stopped under a program'],
-  },
+  NO_STOP,
 ]
 
 export const CONTAINERD_SKIPS: Driver['skip'] = [
