@@ -3,6 +3,7 @@
  * listening sockets. Both take connections until the new one says that it is ready.
  */
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
@@ -58,7 +59,7 @@ export async function startSuccessor(
   let stopped = false
   let isGivenUp = false
   const heard = (word: Word) => {
-    if (isGivenUp) kill(word.pid, 'SIGKILL')
+    if (isGivenUp) kill(word.pid, 'SIGKILL', program)
     serving ??= word.pid
     if (word.state === 'failed') ready.reject(new Error(word.message))
     if (word.state === 'stopped') stopped ||= word.pid === serving
@@ -81,10 +82,10 @@ export async function startSuccessor(
   ]
   try {
     const { pid, version } = await ready.promise
-    return { pid, version, gone: gone.promise, signal: (name) => serving !== undefined && kill(serving, name) }
+    return { pid, version, gone: gone.promise, signal: (name) => serving !== undefined && kill(serving, name, program) }
   } catch (error) {
     isGivenUp = true
-    if (serving !== undefined) kill(serving, 'SIGKILL')
+    if (serving !== undefined) kill(serving, 'SIGKILL', program)
     throw error
   } finally {
     for (const remove of removals) remove()
@@ -92,8 +93,11 @@ export async function startSuccessor(
   }
 }
 
-function kill(pid: number, signal: NodeJS.Signals): void {
+/** Not another process, which got the pid of a gateway that was killed. */
+function kill(pid: number, signal: NodeJS.Signals, program: readonly string[]): void {
   try {
+    if (process.platform === 'linux' && readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== `${program.join('\0')}\0`)
+      return
     process.kill(pid, signal)
   } catch {
     // It has ended.

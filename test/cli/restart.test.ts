@@ -3,7 +3,16 @@
  * test/e2e/restart.test.ts has sessions and transfers.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +51,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close()
-  for (const pid of pids) if (lives(pid)) process.kill(pid, 'SIGKILL')
+  for (const pid of pids) if (isOurs(pid)) process.kill(pid, 'SIGKILL')
   pids.clear()
   rmSync(folder, { recursive: true })
 })
@@ -113,6 +122,14 @@ async function freePort(): Promise<number> {
   const address = free.address()
   await new Promise((resolve) => free.close(resolve))
   return address !== null && typeof address === 'object' ? address.port : 0
+}
+
+function isOurs(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder)
+  } catch {
+    return false
+  }
 }
 
 function lives(pid: number): boolean {
