@@ -25,7 +25,7 @@ export const audit = z.strictObject({
     .enum(['batch', 'head', 'never'])
     .default('head')
     .describe(
-      'When the disk is waited for. batch: behind each write, some fifty a second at most. head: behind each signed head. A power failure can take what came later.',
+      'When the disk is waited for. batch: behind each write, ten a second at most while little happens. head: behind each signed head. A power failure can take what came later.',
     ),
   anchorFile: fileName.optional().meta({
     description:

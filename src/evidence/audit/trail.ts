@@ -31,7 +31,7 @@ const RESERVE_BYTES = 1024 * 1024
 const BATCH_RECORDS = 256
 const BATCH_BYTES = 256 * 1024
 /** What comes within it leaves in one write. */
-const GATHER_MS = 20
+const GATHER_MS = 100
 const RETRY_MS = 1_000
 /** A write that takes longer is a failure, though it may still end. */
 const STALL_MS = 10_000
