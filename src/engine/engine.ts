@@ -39,6 +39,8 @@ export interface ContainerSummary {
   readonly service?: string
   /** Another id by which it may be called: of a service's task. */
   readonly task?: string
+  /** Other names that the engine has for it, which several containers may share: they come after its own. */
+  readonly names?: readonly string[]
   readonly image: string
   readonly state: ContainerState
   /** The engine's own words, as "Up 3 minutes (healthy)". */
