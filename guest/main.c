@@ -1,4 +1,5 @@
 /* hatchway-guest: what runs inside a container on the gateway's behalf. docs/guest-protocol.md says what it speaks. */
+#include "become.h"
 #include "hold.h"
 #include "scp.h"
 #include "serve.h"
@@ -36,10 +37,11 @@ int main(int argc, char **argv) {
   if (argc > 0 && run_as(base_name(argv[0]), argc, argv, &code)) return code;
   if (argc > 1 && run_as(argv[1], argc - 1, argv + 1, &code)) return code;
   if (argc == 2 && str_equal(argv[1], "serve")) return serve();
+  if (argc == 3 && str_equal(argv[1], "serve")) return (code = become(argv[2])) ? code : serve();
   if (argc == 3 && str_equal(argv[1], "hold")) return hold(argv[2]);
   if (argc == 3 && str_equal(argv[1], "end") && argv[2][0]) return stray_end(argv[2]);
   if (argc == 2 && str_equal(argv[1], "version")) return version();
-  const char usage[] = "usage: hatchway-guest serve | hold MILLISECONDS | end MARK | version | sftp-server ... | scp ...\n";
+  const char usage[] = "usage: hatchway-guest serve [UID:GID[,GID...]] | hold MILLISECONDS | end MARK | version | sftp-server ... | scp ...\n";
   sys_write(2, usage, sizeof usage - 1);
   return 2;
 }

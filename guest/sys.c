@@ -163,6 +163,18 @@ int sys_getppid(void) { return (int)CALL0(getppid); }
 u32 sys_getuid(void) { return (u32)CALL0(getuid); }
 u32 sys_geteuid(void) { return (u32)CALL0(geteuid); }
 u32 sys_getegid(void) { return (u32)CALL0(getegid); }
+int sys_getresuid(u32 ids[3]) { return (int)CALL3(getresuid, &ids[0], &ids[1], &ids[2]); }
+int sys_getresgid(u32 ids[3]) { return (int)CALL3(getresgid, &ids[0], &ids[1], &ids[2]); }
+int sys_setresuid(u32 uid) { return (int)CALL3(setresuid, uid, uid, uid); }
+int sys_setresgid(u32 gid) { return (int)CALL3(setresgid, gid, gid, gid); }
+int sys_getgroups(int n, u32 *groups) { return (int)CALL2(getgroups, n, groups); }
+int sys_setgroups(size_t n, const u32 *groups) { return (int)CALL2(setgroups, n, groups); }
+bool sys_has_capabilities(void) {
+  struct { u32 version; int pid; } header = {0x20080522 /* _LINUX_CAPABILITY_VERSION_3 */, 0};
+  struct { u32 effective, permitted, inheritable; } sets[2] = {{0}};
+  if (CALL2(capget, &header, sets)) return true;
+  return sets[0].effective | sets[0].permitted | sets[1].effective | sets[1].permitted;
+}
 int sys_setsid(void) { return (int)CALL0(setsid); }
 int sys_kill(int pid, int signal) { return (int)CALL2(kill, pid, signal); }
 #ifndef __NR_pidfd_open

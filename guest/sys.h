@@ -108,6 +108,14 @@ int sys_getppid(void);
 u32 sys_getuid(void);
 u32 sys_geteuid(void);
 u32 sys_getegid(void);
+/* Real, effective and saved. */
+int sys_getresuid(u32 ids[3]);
+int sys_getresgid(u32 ids[3]);
+int sys_setresuid(u32 uid);
+int sys_setresgid(u32 gid);
+int sys_getgroups(int n, u32 *groups);
+int sys_setgroups(size_t n, const u32 *groups);
+bool sys_has_capabilities(void); /* effective or permitted ones, or where it cannot be told */
 int sys_setsid(void);
 int sys_kill(int pid, int signal);
 int sys_pidfd_open(int pid);

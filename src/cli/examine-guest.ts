@@ -6,6 +6,7 @@ import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors
 import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Config } from '../config/schema.ts'
 import { Containers } from '../container/containers.ts'
+import { guestUserOf } from '../container/envinfo.ts'
 import { stateWord } from '../container/lifecycle/start.ts'
 import { parseRoute } from '../container/route.ts'
 import { engineLimit } from '../engine/messages.ts'
@@ -38,7 +39,7 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
         throw new HatchwayError('CONTAINER_NOT_RUNNING', stopped)
       }
       const info = await containers.envInfo(container, route.user, '', signal)
-      const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
+      const user = guestUserOf(info)
       const { way, failed, dataPath } = await pool.explain(container, user, signal)
       const tried = failed.map(({ way, reason }) => `${way} (${reason})`).join(', ')
       return [

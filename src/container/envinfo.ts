@@ -5,6 +5,7 @@
 
 import { HatchwayError } from '../base/errors.ts'
 import { type Container, type Engine, type ExecCarries, engineOf } from '../engine/engine.ts'
+import type { GuestUser } from '../guest/user.ts'
 import { toMap } from './env-map.ts'
 import { brief } from './find.ts'
 import { readInside, type Seen } from './inside-file.ts'
@@ -17,6 +18,11 @@ export interface EnvInfo extends PasswdEntry {
    * with the groups that whoever ran the container gave it.
    */
   readonly engineUser: string
+  /**
+   * The engine's exec takes no user, and the container runs as root: what the helper has to become (GuestUser.become). There is
+   * no plain road as this user: `engineUser` names them, which such an exec refuses.
+   */
+  readonly become?: string
   /** passwd has one. */
   readonly entry: boolean
   /** passwd has an entry of theirs, or the container itself runs as them; else they are a number that a client chose. */
@@ -63,8 +69,8 @@ function needsGroups(
   user: string | undefined,
   carries: Pick<ExecCarries, 'user'> | undefined,
 ): boolean {
-  if (user === undefined || carries?.user === 'none') return namesGroup(container)
-  return carries?.user === 'numeric'
+  if (user === undefined) return namesGroup(container)
+  return carries?.user === 'numeric' || carries?.user === 'none'
 }
 
 /**
@@ -80,12 +86,17 @@ export function resolveUser(
   if (user === undefined) return ownUser(files, container)
   const info = named(files.passwd, user, container)
   if (carries === undefined || carries.user === 'any') return info
-  if (carries.user === 'none') {
-    const own = ownUser(files, container)
-    return own.uid === info.uid && own.gid === info.gid ? { ...info, engineUser: '' } : info
-  }
   const groups = info.entry && files.group ? groupsOf(files.group, info.name) : []
-  return { ...info, engineUser: [`${info.uid}:${info.gid}`, ...groups].join(',') }
+  const numbers = [`${info.uid}:${info.gid}`, ...groups].join(',')
+  if (carries.user === 'numeric') return { ...info, engineUser: numbers }
+  const own = ownUser(files, container)
+  if (own.uid === info.uid && own.gid === info.gid) return { ...info, engineUser: '' }
+  return own.uid === 0 ? { ...info, become: numbers } : info
+}
+
+/** As whom the helper is started, and what it is then. */
+export function guestUserOf({ become, engineUser, uid, gid }: EnvInfo): GuestUser {
+  return become === undefined ? { exec: engineUser, uid, gid } : { exec: '', become, uid, gid }
 }
 
 /** As whom the engine runs what it is told no user for: Config.User, "", "USER", "USER:GROUP". */

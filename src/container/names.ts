@@ -22,6 +22,7 @@ export interface NameKind {
 
 /** Digits that an id's prefix has at least. */
 const MIN_ID_PREFIX = 4
+const DIGEST = /^[0-9a-f]+$/
 /** For makers of a container that cannot choose its name. */
 const NAME_LABEL = 'hatchway.name'
 
@@ -31,10 +32,17 @@ export function nameKinds(aliases: Aliases): readonly NameKind[] {
     { names: (container) => aliasesOf(container, aliases), preferRunning: true },
     // One kind: nobody takes the name "web.build1" away from the container web of build1 by calling another one so.
     { names: (container) => [container.name, fullName(container)], preferRunning: false },
-    { names: (container) => [ownId(container)], prefix: MIN_ID_PREFIX, preferRunning: false },
+    {
+      names: (container) => (DIGEST.test(ownId(container)) ? [ownId(container)] : []),
+      prefix: MIN_ID_PREFIX,
+      preferRunning: false,
+    },
+    // Only as a whole: the beginning of another kind of id may be what many have, as a namespace is.
+    { names: (container) => [ownId(container)], preferRunning: false },
     { names: ({ task }) => (task === undefined ? [] : [task]), prefix: MIN_ID_PREFIX, preferRunning: true },
     { names: serviceNames, preferRunning: true, shared: true },
     { names: labelNames, preferRunning: true },
+    { names: ({ names = [] }) => names, preferRunning: true },
     { names: composeNames, preferRunning: true },
     { names: folderNames, preferRunning: true },
   ]
@@ -59,6 +67,7 @@ export function namesOf(container: ContainerSummary, aliases: Aliases): readonly
     container.name,
     ...(container.engine === undefined ? [] : [fullName(container)]),
     ...given,
+    ...(container.names ?? []),
     ...(service ? [service] : []),
   ]
 }

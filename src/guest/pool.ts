@@ -158,7 +158,7 @@ export function createGuestPool(engine: Engine, settings: GuestSettings, log: Gu
 
   async function have(container: Container, user: GuestUser, signal: AbortSignal): Promise<Live | Impossible> {
     closed.signal.throwIfAborted()
-    const key = `${container.id} ${container.startedAt} ${user.uid} ${user.gid} ${user.exec}`
+    const key = `${container.id} ${container.startedAt} ${user.uid} ${user.gid} ${user.exec} ${user.become ?? ''}`
     const here = live.get(key)
     if (here !== undefined && !here.connection.ending) {
       rest(key, here)

@@ -6,6 +6,7 @@ import { connectionFacts } from '../base/connection-facts.ts'
 import { asHatchwayError, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import type { Target } from '../container/containers.ts'
+import { guestUserOf } from '../container/envinfo.ts'
 import type { BindSettings } from '../forward/bind.ts'
 import { directForwards } from '../forward/direct.ts'
 import type { ForwardFailure, JumpEvent } from '../forward/forward-events.ts'
@@ -98,7 +99,7 @@ export function createConnections(
     }
 
     async function guestFor({ container, info }: Target, signal: AbortSignal): Promise<Guest | undefined> {
-      const user = { exec: info.engineUser, uid: info.uid, gid: info.gid }
+      const user = guestUserOf(info)
       try {
         return await deps.guests?.acquire(container, user, signal)
       } catch (error) {

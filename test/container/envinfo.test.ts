@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { resolveUser } from '../../src/container/envinfo.ts'
+import { guestUserOf, resolveUser } from '../../src/container/envinfo.ts'
 
 const passwd = Buffer.from(
   'root:x:0:0:root:/root:/bin/bash\ndev:x:1000:1000:Dev,,,:/home/dev:/bin/zsh\nbare:x:1001:1001:::\n',
@@ -124,4 +124,18 @@ test('an engine that takes no user is told none for the container’s own, and o
   expect(told('root', web)).toBe('')
   expect(told('dev', ranAs('dev:users'))).toBe('dev')
   expect(told('dev', web)).toBe('dev')
+})
+
+test('where such a container runs as root, the helper is told whom to become; nothing else may run as root for them', () => {
+  const files = { passwd, group: Buffer.from('wheel:x:10:root,dev\nusers:x:100:dev\n') }
+  const asked = (user: string | undefined, container: typeof web) =>
+    guestUserOf(resolveUser(files, user, container, none))
+  expect(asked('dev', web)).toEqual({ exec: '', become: '1000:1000,10,100', uid: 1000, gid: 1000 })
+  expect(asked('4321', web)).toEqual({ exec: '', become: '4321:0', uid: 4321, gid: 0 })
+  expect(resolveUser(files, 'dev', web, none).engineUser).toBe('dev')
+  expect(asked('root', web)).toEqual({ exec: '', uid: 0, gid: 0 })
+  expect(asked(undefined, web)).toEqual({ exec: '', uid: 0, gid: 0 })
+  // Another user than root becomes nobody else.
+  expect(asked('root', ranAs('1000:1000'))).toEqual({ exec: 'root', uid: 0, gid: 0 })
+  expect(asked('dev', ranAs('1000:1000'))).toEqual({ exec: '', uid: 1000, gid: 1000 })
 })

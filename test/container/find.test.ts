@@ -44,6 +44,33 @@ test.each([
   expect(findContainer(ref, containers).name).toBe(name)
 })
 
+const inPod = (called: string, pod: string, names: readonly string[]) => ({
+  ...container(`${called}.${pod}.shop`, pod),
+  id: `shop/uid-${pod}/${called}`,
+  names,
+})
+const pods = [
+  inPod('main', 'web-a', ['web-a.shop', 'web.shop']),
+  inPod('main', 'web-b', ['web-b.shop']),
+  inPod('main', 'two', ['two.shop']),
+  inPod('side', 'two', ['two.shop']),
+]
+
+test.each([
+  ['main.web-b.shop', 'main.web-b.shop'],
+  ['web-b.shop', 'main.web-b.shop'],
+  ['web.shop', 'main.web-a.shop'],
+  ['shop/uid-two/side', 'side.two.shop'],
+])('%s names %s in its pod', (ref, name) => {
+  expect(findContainer(ref, pods).name).toBe(name)
+})
+
+test('a pod of several containers is ambiguous, and the beginning of an id that is no digest names nothing', () => {
+  expect(() => findContainer('two.shop', pods)).toThrow('"two.shop" means 2 containers: main.two.shop, side.two.shop')
+  expect(() => findContainer('shop/uid-web-a', pods)).toThrow('no container')
+  expect(() => findContainer('shop', [pods[0] ?? container('x', '1')])).toThrow('no container')
+})
+
 test('an ambiguous name says which containers it could mean, and guesses none', () => {
   expect(() => findContainer('app.shop', containers)).toThrow('"app.shop" means 2 containers: shop-app-1, shop-app-2')
   expect(() => findContainer('2222', containers)).toThrow(/means 2 containers/)

@@ -166,6 +166,8 @@ export interface ClientOptions {
   readonly wrap?: readonly string[]
   readonly binary: string
   readonly env?: NodeJS.ProcessEnv
+  /** Whom root becomes. */
+  readonly become?: string
   /** Keeps a frame out of the channel's record: for bulk. */
   readonly onFrame?: (frame: Frame) => boolean
 }
@@ -183,7 +185,12 @@ export class Client {
   output: Writable
 
   constructor(options: ClientOptions) {
-    const [file, ...args] = [...(options.wrap ?? []), options.binary, 'serve']
+    const [file, ...args] = [
+      ...(options.wrap ?? []),
+      options.binary,
+      'serve',
+      ...(options.become ? [options.become] : []),
+    ]
     this.onFrame = options.onFrame
     this.process = spawn(file as string, args, { stdio: 'pipe', env: options.env ?? process.env })
     this.output = this.process.stdin as Writable

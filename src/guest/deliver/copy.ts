@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { copyMayHang } from '../../engine/copy-may-hang.ts'
 import { engineOf } from '../../engine/engine.ts'
 import type { GuestConnection } from '../connection.ts'
+import { serveWords } from '../user.ts'
 import { NAME_PREFIX } from './binary.ts'
 import { removeHelper } from './remove.ts'
 import { tarball } from './tar.ts'
@@ -19,7 +20,7 @@ export const copyApi: Way = {
   },
   // A holder touches no volume of the container.
   unlikely: ({ container }) => copyMayHang(container),
-  async deliver({ engine, container, binary, journal, serve, serveAs, signal }) {
+  async deliver({ engine, container, user, binary, journal, serve, serveAs, signal }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
     const path = `/${name}`
     const note = await journal.note({ containerId: container.id, path })
@@ -30,7 +31,7 @@ export const copyApi: Way = {
     try {
       const archive = tarball([{ name, mode: 0o755, bytes: binary.bytes }])
       await engineOf(engine, container.id).copies?.copyIn(container.id, '/', archive, signal)
-      const connection = await serve([path, 'serve'])
+      const connection = await serve([path, ...serveWords(user)])
       // Off the session's way.
       remove(connection).catch(() => {})
       return connection

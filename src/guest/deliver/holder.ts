@@ -8,7 +8,7 @@ import { HatchwayError } from '../../base/errors.ts'
 import { type Container, type Engine, engineOf, type Holder } from '../../engine/engine.ts'
 import { openDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
-import type { GuestUser } from '../user.ts'
+import { type GuestUser, serveWords } from '../user.ts'
 import { type GuestBinary, HOLDER_HELPER, HOLDER_MOUNT, HOLDER_PROGRAM } from './binary.ts'
 import type { Way } from './way.ts'
 
@@ -24,7 +24,7 @@ export const holderContainer: Way = {
   async deliver({ engine, container, user, binary, serve, signal }) {
     const holder = await startHolder(engine, container, user, binary, { holdMs: DELIVERY_MS }, signal)
     try {
-      return await serve([`${holder.root}${HOLDER_HELPER}`, 'serve'])
+      return await serve([`${holder.root}${HOLDER_HELPER}`, ...serveWords(user)])
     } finally {
       // The running helper keeps its file; nobody needs the container any more.
       void holder.close()

@@ -28,12 +28,12 @@ const DIRECTORIES = ['/dev', '', '/tmp', '/var/tmp', '/dev/shm', '/run']
  * of the programs that it will run.
  */
 const SCRIPT = [
-  `umask 077; set -C; hw_path=$PATH PATH=${OWN_PATH} name=$1 size=$2; shift 2`,
+  `umask 077; set -C; hw_path=$PATH PATH=${OWN_PATH} name=$1 size=$2 as=$3; shift 3`,
   'for d in "$@" "$HOME"; do',
   '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
   '  exec 3<&-; { command exec 3</proc/self/fd/4; } 2>/dev/null; exec 4>&-',
   '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
-  '  echo >&2; head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve',
+  '  echo >&2; head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve ${as:+"$as"}',
   '  echo "the helper did not come whole" >&2; exit 126',
   'done',
   'echo "no directory to write and execute in" >&2; exit 126',
@@ -43,11 +43,11 @@ export const byShell: Way = {
   name: 'shell',
   hopeless: () => undefined,
   // A tmpfs is noexec unless somebody asked for more, and /dev is root's.
-  unlikely: ({ container, user }) => container.readOnlyRootfs && user.uid !== 0,
-  async deliver({ container, binary, serve }) {
+  unlikely: ({ container, user }) => container.readOnlyRootfs && user.uid !== 0 && user.become === undefined,
+  async deliver({ container, user, binary, serve }) {
     const name = `${NAME_PREFIX}${randomBytes(16).toString('hex')}`
     const own = DIRECTORIES.filter((directory) => !container.mounts.some((mount) => isShared(directory, mount)))
-    const argv = [OWN_SHELL, '-c', SCRIPT, 'sh', name, String(binary.bytes.length), ...own] as const
+    const argv = [OWN_SHELL, '-c', SCRIPT, 'sh', name, String(binary.bytes.length), user.become ?? '', ...own] as const
     try {
       return await serve(argv, binary.bytes)
     } catch (error) {
