@@ -33,7 +33,7 @@ const SCRIPT = [
   '  [ ! -L "$d" ] && { command exec 4>"$d/$name"; } 2>/dev/null || continue',
   '  exec 3<&-; { command exec 3</proc/self/fd/4; } 2>/dev/null; exec 4>&-',
   '  rm -f "$d/$name"; [ -f /proc/self/fd/3 ] && chmod 755 /proc/self/fd/3 && /proc/self/fd/3 2>/dev/null || continue',
-  '  echo >&2; head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve ${as:+"$as"}',
+  '  echo >&2; head -c "$size" >|/proc/self/fd/3; [ "$(wc -c </proc/self/fd/3)" -eq "$size" ] && PATH=$hw_path && exec /proc/self/fd/3 serve $as',
   '  echo "the helper did not come whole" >&2; exit 126',
   'done',
   'echo "no directory to write and execute in" >&2; exit 126',
