@@ -133,9 +133,9 @@ test('only one module loads ssh2, only the choice of an engine names a driver', 
     const name = path.relative(src, file)
     if (/(?:from|require\(|import\() ?'ssh2(?:\/|')/.test(text.replaceAll(/import type[^\n]*/g, ''))) loads.push(name)
     if (
-      !/^engine\/(docker|cli|containerd)\//.test(name) &&
+      !/^engine\/(docker|cli|containerd|kubernetes)\//.test(name) &&
       specifiers(file).some(
-        (one) => /(engine|^\.)\/(docker|cli|containerd)\/[a-z-]+\.ts$/.test(one) && name !== 'main.ts',
+        (one) => /(engine|^\.)\/(docker|cli|containerd|kubernetes)\/[a-z-]+\.ts$/.test(one) && name !== 'main.ts',
       )
     )
       drivers.push(name)
@@ -161,8 +161,8 @@ test('what a gateway loads late is a part that it loads as a whole after its sta
 
 test('the drivers of engines do not import each other', () => {
   const across = sources(src).filter((file) => {
-    const [, driver] = /^engine\/(docker|cli|containerd)\//.exec(path.relative(src, file)) ?? []
-    return driver !== undefined && specifiers(file).some((one) => /^\.\.\/(docker|cli|containerd)\//.test(one))
+    const [, driver] = /^engine\/(docker|cli|containerd|kubernetes)\//.exec(path.relative(src, file)) ?? []
+    return driver !== undefined && specifiers(file).some((one) => /^\.\.\/(docker|cli|containerd|kubernetes)\//.test(one))
   })
   expect(across.map((file) => path.relative(src, file))).toEqual([])
 })

@@ -5,7 +5,7 @@ import { OWN_SHELL } from './own-path.ts'
 
 /** $1 the directory or "", $2 how many variables follow, then they and the program, which takes the shell's place. */
 const CARRIER = `
-[ -z "$1" ] || cd -- "$1" || exit 126
+[ -z "$1" ] || cd -- "$1" 2>/dev/null || { echo "hatchway: $1: no such directory in the container" >&2; exit 126; }
 hw_n=$2
 shift 2
 while [ "$hw_n" -gt 0 ]; do export "$1"; shift; hw_n=$((hw_n - 1)); done

@@ -47,7 +47,7 @@ export function contract(driver: Driver): void {
         if (ground.container !== undefined) return ground.container(name, args)
         const run = await ground.control('run', '-d', '--name', name, ...args, 'hatchway-busybox:latest')
         const id = run.split('\n').at(-1) ?? ''
-        return { id, name }
+        return { id, name: ground.nameOf?.(name) ?? name }
       }
       bench = { engine: ground.engine, ground, container, ...(await container()) }
     })

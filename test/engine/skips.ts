@@ -143,3 +143,78 @@ export const CONTAINERD_SKIPS: Driver['skip'] = [
     tests: ['refuses a container that keeps restarting'],
   },
 ]
+
+export const KUBERNETES_SKIPS: Driver['skip'] = [
+  {
+    reason: 'it is neither Docker nor Podman, nor on this host',
+    tests: ['names its product, version and architecture'],
+  },
+  {
+    reason: 'pods publish no ports of the host, and mount none of its folders here',
+    tests: ['lists containers with name, image, state, status, labels, ports and mounts'],
+  },
+  { reason: 'an id is no digest that one could shorten', tests: ['inspects by name, by full id and by id prefix'] },
+  {
+    reason: 'nothing stops, restarts or pauses a container of a pod; faults.test.ts has what happens to pods',
+    tests: [
+      'a start time names one run',
+      'refuses a container that is stopped, paused or not there, in clear words',
+      'refuses a container that keeps restarting',
+      'says CONTAINER_GONE when the container is stopped under a program',
+      'says CONTAINER_GONE when the container is restarted under a program',
+      'lives through a pause',
+    ],
+  },
+  {
+    reason: 'the API has no copy call',
+    tests: [
+      'copies a file out as tar',
+      'copies out of a stopped container',
+      'answers nothing for a path that is not there',
+      'tells that a file is another, where it can tell without reading it',
+      'says CONTAINER_NOT_FOUND when there is no container to copy from',
+      'does not follow a link at the end of the path',
+      'takes no more than the limit out of a large file',
+      'copies a tar in as root, with its modes',
+      'streams a file of 10 MB in and out again',
+      'lets go of an archive that is not read to its end',
+      'answers a stream of nothing, of no container, and into no directory, as the copies do',
+      'says why nothing was copied in',
+    ],
+  },
+  {
+    reason: 'containers of pods are not made, started or stopped here yet',
+    tests: [
+      'starts a stopped container, and one that runs already',
+      'stops a container, by its signal',
+      'tells whether somebody else runs a program inside',
+      'unpauses a paused container',
+      'a start of what is not there, or cannot start, is refused',
+      'tells the exit code and the last lines of one that ended at once',
+      'makes a container with all that is asked for',
+      'an init as process 1, where it is asked for',
+      'an image that is not there is said to be so',
+      'a registry that cannot be reached is a sentence with its reason',
+      'removes a running container by name, and one that is gone',
+    ],
+  },
+  {
+    reason: 'an exec is the container’s own user: guest.test.ts has others',
+    tests: [
+      'says USER_NOT_FOUND for an unknown user and an impossible uid, and prints nothing',
+      'runs as a name, a uid, a uid without an entry, and uid:gid',
+    ],
+  },
+  {
+    reason:
+      'Kubernetes before 1.30 cannot end a program’s stdin (v4.channel.k8s.io): exec.test.ts has v5, guest.test.ts the helper',
+    tests: [
+      'carries every byte value both ways',
+      'carries 20 MB there and back unchanged',
+      'has taken a chunk when write returns: it was lent',
+      'closes stdin and still brings what comes after',
+      'takes stdin that ends before the program reads',
+      'runs 30 programs at once',
+    ],
+  },
+]

@@ -22,6 +22,7 @@ const ENGINE = [
  */
 const ENGINES = [
   'support/containerd.ts',
+  'support/kubernetes.ts',
   'e2e/parity-containerd.test.ts',
   'e2e/parity-containerd-plain.test.ts',
   'engine/docker-ssh.test.ts',

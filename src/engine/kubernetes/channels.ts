@@ -10,7 +10,7 @@ export const V4 = 'v4.channel.k8s.io'
 export const STDIN = 0
 export const STDOUT = 1
 export const STDERR = 2
-export const STATUS = 3
+export const EXEC_STATUS = 3
 export const RESIZE = 4
 const CLOSE = 255
 

@@ -5,16 +5,16 @@ import { unlessAborted } from '../../lifetime/on-abort.ts'
 import { askPlugin, type PluginAnswer } from './exec-plugin.ts'
 import type { UserAccess } from './kubeconfig.ts'
 
-export interface Proof {
+export interface ApiProof {
   readonly authorization?: string
   readonly cert?: Buffer | string
   readonly key?: Buffer | string
 }
 
 export interface Credentials {
-  now(signal: AbortSignal): Promise<Proof>
+  now(signal: AbortSignal): Promise<ApiProof>
   /** The server did not take this one: whatever it was made of is asked for anew. Returns whether that can help. */
-  refused(proof: Proof): boolean
+  refused(proof: ApiProof): boolean
 }
 
 /** A kubelet renews a projected token at 80 % of its life, so one that was read a moment ago is good. */
@@ -24,7 +24,7 @@ const BEFORE_EXPIRY_MS = 10_000
 
 export function createCredentials(user: UserAccess, env: NodeJS.ProcessEnv = process.env): Credentials {
   const { exec, tokenFile, token, basic, cert, key } = user
-  const own: Proof = { ...(cert && { cert }), ...(key && { key }) }
+  const own: ApiProof = { ...(cert && { cert }), ...(key && { key }) }
   if (exec) {
     const plugin = cached(
       (signal) => askPlugin(exec, env, signal),
@@ -46,7 +46,7 @@ export function createCredentials(user: UserAccess, env: NodeJS.ProcessEnv = pro
   return { now: async () => proof, refused: () => false }
 }
 
-function fromPlugin({ token, cert, key }: PluginAnswer): Proof {
+function fromPlugin({ token, cert, key }: PluginAnswer): ApiProof {
   return { ...(token && { authorization: `Bearer ${token}` }), ...(cert && { cert }), ...(key && { key }) }
 }
 
@@ -91,8 +91,8 @@ function cached<T>(ask: (signal: AbortSignal) => Promise<T>, until: (value: T) =
   }
 }
 
-function toCredentials<T>(source: Cached<T>, proofOf: (value: T) => Proof): Credentials {
-  let latest: { readonly value: T; readonly proof: Proof } | undefined
+function toCredentials<T>(source: Cached<T>, proofOf: (value: T) => ApiProof): Credentials {
+  let latest: { readonly value: T; readonly proof: ApiProof } | undefined
   return {
     async now(signal) {
       const value = await source.get(signal)

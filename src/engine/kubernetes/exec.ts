@@ -11,7 +11,7 @@ import type { KeyedSemaphore } from '../../lifetime/semaphore.ts'
 import type { Exec, ExecSpec, OutputFd, OutputSink } from '../engine.ts'
 import { couldNotRun, engineLost, startFailure } from '../messages.ts'
 import { createStdin } from '../stdin.ts'
-import { closeMessage, resizeMessage, STATUS, STDERR, STDIN, STDOUT, stdinMessages, V5 } from './channels.ts'
+import { closeMessage, EXEC_STATUS, resizeMessage, STDERR, STDIN, STDOUT, stdinMessages, V5 } from './channels.ts'
 import { openExecSocket } from './exec-socket.ts'
 import { idOf } from './index.ts'
 import { podsPath } from './list.ts'
@@ -154,7 +154,7 @@ function createProgram(
       const rest = data.subarray(1)
       if (channel === STDOUT) output(1, rest)
       else if (channel === STDERR) output(spec.tty ? 1 : 2, rest)
-      else if (channel === STATUS && status.length + rest.length <= MAX_STATUS_BYTES) {
+      else if (channel === EXEC_STATUS && status.length + rest.length <= MAX_STATUS_BYTES) {
         status += rest.toString('utf8')
         if (parseExecEnd(status) === undefined) return
         leave()

@@ -19,6 +19,8 @@ export interface Ended {
 /** The kubelet tells of a container's end about a second after the end itself. */
 const LOOKS_MS = [0, 200, 500, 1000] as const
 const LOOK_MS = 5_000
+/** 128 and SIGKILL. */
+const KILLED = 137
 
 /** undefined: the container runs on untouched, so the program ended by itself; or nobody can tell. */
 export async function whyPodEnded({ name, container, before, now }: Ended): Promise<HatchwayError | undefined> {
@@ -35,7 +37,7 @@ export async function whyPodEnded({ name, container, before, now }: Ended): Prom
       if (is.state === 'running' && is.runtimeId === was?.runtimeId) continue
       const reason = is.state === 'terminated' ? is.reason : is.lastReason
       if (reason === 'OOMKilled') return gone(name, 'ran out of memory')
-      if (is.state === 'terminated') return gone(name, 'ended')
+      if (is.state === 'terminated') return gone(name, is.exitCode === KILLED ? 'was killed' : 'ended')
       return gone(name, 'was restarted')
     }
   } catch (error) {

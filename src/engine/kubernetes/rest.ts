@@ -11,7 +11,7 @@ import { oneLine } from '../../base/printable.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
 import { engineLimit, engineLost, engineTimeout, unreachable } from '../messages.ts'
-import { type Credentials, createCredentials, type Proof } from './credentials.ts'
+import { type ApiProof, type Credentials, createCredentials } from './credentials.ts'
 import type { ClusterAccess } from './kubeconfig.ts'
 import { type ApiStatus, parseStatus } from './status.ts'
 
@@ -23,7 +23,7 @@ export interface KubeRest {
   /** The answer's head has come (2xx); its body is the caller's, bounded by the signal only. */
   open(path: string, signal: AbortSignal): Promise<http.IncomingMessage>
   /** How a socket to it is made: for WebSockets. */
-  tlsOptions(proof: Proof): https.AgentOptions
+  tlsOptions(proof: ApiProof): https.AgentOptions
   close(): void
 }
 
@@ -60,7 +60,7 @@ export function createKubeRest(access: ClusterAccess, callMs = CALL_MS): KubeRes
   const credentials = createCredentials(access.user)
   const base = server.pathname.replace(/\/+$/, '')
 
-  function tlsOptions({ cert, key }: Proof): https.AgentOptions {
+  function tlsOptions({ cert, key }: ApiProof): https.AgentOptions {
     if (!secure) return {}
     return {
       rejectUnauthorized: access.verify,
@@ -91,7 +91,7 @@ export function createKubeRest(access: ClusterAccess, callMs = CALL_MS): KubeRes
     method: string,
     path: string,
     body: object | undefined,
-    { authorization, ...proof }: Proof,
+    { authorization, ...proof }: ApiProof,
     signal: AbortSignal,
     stale = 0,
   ): Promise<http.IncomingMessage> {
