@@ -64,7 +64,7 @@ compile() {
   for program in kube-apiserver kubelet kube-controller-manager kube-scheduler kubectl; do
     [ -x "$bin.part/$program" ] && continue
     say "building $program"
-    nice -n 15 make WHAT="cmd/$program"
+    make WHAT="cmd/$program"
     cp "_output/bin/$program" "$bin.part/$program.new"
     mv "$bin.part/$program.new" "$bin.part/$program"
   done

@@ -9,17 +9,20 @@ const endpoint = text
   )
   .optional()
 
-const kind = z.enum(['auto', 'docker', 'cli', 'containerd']).default('auto')
+const kind = z.enum(['auto', 'docker', 'cli', 'containerd', 'kubernetes']).default('auto')
 const cli = text.optional()
 const socket = fileName.optional()
 const namespace = z
   .string()
   .regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, 'expected a name such as default or k8s.io')
   .optional()
+const namespaces = z
+  .array(z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected the name of a namespace'))
+  .min(1)
 
 export const engine = z.strictObject({
   kind: kind.describe(
-    'docker: the Engine API socket. cli: a docker-compatible command line. containerd: its own socket, without Docker. auto: the one named below, else the first that exists.',
+    'docker: the Engine API socket. cli: a docker-compatible command line. containerd: its own socket, without Docker. kubernetes: the pods of a cluster (docs/kubernetes.md). auto: the one named below, else the first that exists.',
   ),
   endpoint: endpoint.meta({
     description:
@@ -39,6 +42,19 @@ export const engine = z.strictObject({
     description:
       'The namespace of containerd whose containers are served. Default: default, which is that of ctr and nerdctl.',
     examples: ['k8s.io'],
+  }),
+  kubeconfig: fileName.optional().meta({
+    description:
+      'With kind: kubernetes, how its API server is reached. Default: KUBECONFIG, else ~/.kube/config, else the service account of the pod that the gateway runs in.',
+    examples: ['/etc/hatchway/kubeconfig'],
+  }),
+  context: text.optional().meta({
+    description: 'The context of the kubeconfig. Default: its current-context.',
+    examples: ['prod'],
+  }),
+  namespaces: namespaces.optional().meta({
+    description: 'The namespaces of Kubernetes whose pods are served. Default: the one of the context.',
+    examples: [['shop', 'lab']],
   }),
 })
 
@@ -75,6 +91,9 @@ const oneOfSeveral = z
     }),
     socket: socket.meta({ description: 'As of `engine`.', examples: ['/run/k3s/containerd/containerd.sock'] }),
     namespace: namespace.meta({ description: 'As of `engine`.', examples: ['k8s.io'] }),
+    kubeconfig: fileName.optional().meta({ description: 'As of `engine`.', examples: ['/etc/hatchway/kubeconfig'] }),
+    context: text.optional().meta({ description: 'As of `engine`.', examples: ['prod'] }),
+    namespaces: namespaces.optional().meta({ description: 'As of `engine`.', examples: [['shop', 'lab']] }),
     tls: tls.optional().describe('TLS for tcp://HOST:PORT, in place of DOCKER_CERT_PATH. It is always verified.'),
     nodes: z
       .record(z.string().min(1), endpoint.unwrap())
@@ -92,6 +111,11 @@ const oneOfSeveral = z
       if (one[key] !== undefined && !isContainerd) wrong(key, 'is for kind containerd')
     for (const key of ['endpoint', 'cli'] as const)
       if (one[key] !== undefined && isContainerd) wrong(key, 'kind containerd has a socket in its place')
+    const isKubernetes = one.kind === 'kubernetes'
+    for (const key of ['kubeconfig', 'context', 'namespaces'] as const)
+      if (one[key] !== undefined && !isKubernetes) wrong(key, 'is for kind kubernetes')
+    for (const key of ['endpoint', 'cli'] as const)
+      if (one[key] !== undefined && isKubernetes) wrong(key, 'kind kubernetes has a kubeconfig in its place')
     const places = [one.endpoint ?? '', ...Object.values(one.nodes ?? {})]
     if (one.tls && !places.some((place) => /^(tcp|https):/.test(place)))
       wrong('tls', 'is for an endpoint tcp:// or https://')

@@ -21,6 +21,11 @@ export function adviceOn({ engine: choice, engines }: EngineConfig, engine: Engi
 export function adviceOnEngine(chosen: ChosenEngine, endpoint: string): string {
   const { by } = chosen
   const otherwise = by === undefined ? '' : `, or ${anotherThan(by)}`
+  if (chosen.kind === 'kubernetes') {
+    const { kubeconfig, context } = chosen.options
+    const options = `${kubeconfig ? ` --kubeconfig ${kubeconfig}` : ''}${context ? ` --context ${context}` : ''}`
+    return `see that \`kubectl${options} get pods\` works by itself, without a question${otherwise}`
+  }
   if (chosen.kind === 'cli' && chosen.host?.startsWith('ssh://'))
     return `docker's own client carries ssh://: see that \`docker -H ${chosen.host} ps\` works without a question${otherwise}`
   if (chosen.kind === 'cli' && !/^(unix:\/\/)?\//.test(endpoint)) {

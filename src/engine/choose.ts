@@ -17,16 +17,18 @@ import { createDockerEngine } from './docker/docker.ts'
 import { parseSshAddress, sshArguments } from './docker/ssh-stream.ts'
 import { openDockerManager } from './docker/swarm-manager.ts'
 import type { Engine } from './engine.ts'
+import type { KubernetesChoice } from './kubernetes/kubernetes.ts'
 import { engineLimit, withReason } from './messages.ts'
 
 const loadCli = part(() => import('./cli/cli.ts'))
 const loadContainerd = part(() => import('./containerd/containerd.ts'))
 const loadSwarm = part(() => import('./swarm/swarm.ts'))
+const loadKubernetes = part(() => import('./kubernetes/kubernetes.ts'))
 
 export { formatAddress }
 
 export interface EngineChoice {
-  readonly kind: 'auto' | 'docker' | 'cli' | 'containerd'
+  readonly kind: 'auto' | 'docker' | 'cli' | 'containerd' | 'kubernetes'
   /** Of the API: "unix:///path", "tcp://host:port", "ssh://user@host"; of the CLI whatever it takes itself. */
   readonly endpoint?: string | undefined
   /** The CLI's binary: "docker", "podman", "nerdctl", or a path to one. */
@@ -38,6 +40,10 @@ export interface EngineChoice {
   readonly tls?: TlsPaths | undefined
   /** Where in the configuration all this stands, for sentences; "engine" if absent. */
   readonly key?: string
+  /** Of Kubernetes, as the two below. */
+  readonly kubeconfig?: string | undefined
+  readonly context?: string | undefined
+  readonly namespaces?: readonly string[] | undefined
   /**
    * Do not fail when it does not answer yet: a gateway that starts before its engine says so to each session, and works
    * as soon as the engine is there.
@@ -52,6 +58,7 @@ export type ChosenEngine = (
    */
   | { readonly kind: 'cli'; readonly binary: string; readonly endpoint?: string; readonly host?: string }
   | { readonly kind: 'containerd'; readonly socket: string; readonly namespace: string }
+  | { readonly kind: 'kubernetes'; readonly options: KubernetesChoice }
 ) & {
   /** What named the engine: "engine.endpoint", "DOCKER_HOST"; absent where nothing did. */
   readonly by?: string
@@ -96,6 +103,15 @@ export async function chooseEngine(choice: EngineChoice, env: NodeJS.ProcessEnv 
   if (kind === 'containerd') return chooseContainerd(choice, key)
   if (choice.socket !== undefined || choice.namespace !== undefined)
     throw new HatchwayError('CONFIG_INVALID', `${key}.socket and ${key}.namespace are for ${key}.kind containerd`)
+  const ofKubernetes = { kubeconfig: choice.kubeconfig, context: choice.context, namespaces: choice.namespaces }
+  if (kind === 'kubernetes') {
+    if (endpoint !== undefined || cli !== undefined)
+      throw new HatchwayError('CONFIG_INVALID', `${key}.kind kubernetes has ${key}.kubeconfig, and no endpoint or cli`)
+    return { kind, options: ofKubernetes, by: choice.kubeconfig === undefined ? `${key}.kind` : `${key}.kubeconfig` }
+  }
+  for (const [name, value] of Object.entries(ofKubernetes)) {
+    if (value !== undefined) throw new HatchwayError('CONFIG_INVALID', `${key}.${name} is for ${key}.kind kubernetes`)
+  }
   if (kind === 'cli' && endpoint !== undefined) {
     return { kind: 'cli', binary: cli ?? installed(env)[0] ?? 'docker', endpoint, by: `${key}.endpoint` }
   }
@@ -158,7 +174,7 @@ async function namedForCli(env: NodeJS.ProcessEnv): Promise<Named | undefined> {
 
 /** A likelier one may come up. */
 function untilBetter(chosen: ChosenEngine, engine: Engine, kind: EngineChoice['kind'], env: NodeJS.ProcessEnv): Engine {
-  if (kind === 'cli' || kind === 'containerd' || chosen.by !== undefined) return engine
+  if (kind === 'cli' || kind === 'containerd' || kind === 'kubernetes' || chosen.by !== undefined) return engine
   const places = [...usualSockets(env).map((path) => `unix://${path}`), ...Object.keys(FLAVOURS)]
   const place = (one: ChosenEngine) =>
     places.indexOf(one.kind === 'cli' ? one.binary : one.kind === 'api' ? formatAddress(one.address) : '')
@@ -255,6 +271,10 @@ async function open(chosen: ChosenEngine): Promise<Engine> {
   if (chosen.kind === 'containerd') {
     const { createContainerdEngine } = await loadContainerd()
     return createContainerdEngine(chosen)
+  }
+  if (chosen.kind === 'kubernetes') {
+    const { openKubernetesEngine } = await loadKubernetes()
+    return openKubernetesEngine(chosen.options)
   }
   const { createCliEngine } = await loadCli()
   const { binary, endpoint } = chosen

@@ -12,6 +12,9 @@ export interface EngineSettings {
   readonly namespace?: string | undefined
   readonly tls?: TlsPaths | undefined
   readonly nodes?: Readonly<Record<string, string>> | undefined
+  readonly kubeconfig?: string | undefined
+  readonly context?: string | undefined
+  readonly namespaces?: readonly string[] | undefined
 }
 
 export interface OpenRequest {
@@ -37,6 +40,7 @@ const CHOSEN = {
   docker: choose('docker'),
   cli: choose('cli'),
   containerd: choose('containerd'),
+  kubernetes: choose('kubernetes'),
 } satisfies Record<ChosenKind, OpenKind>
 
 const swarm: OpenKind = ({ settings, key, env }) => openSwarm({ ...settings, key }, env)

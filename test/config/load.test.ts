@@ -106,7 +106,7 @@ environment:
 `
     expect(problems(yaml)).toEqual([
       'hatchway.yaml:3: listen.1: expected HOST:PORT or [V6ADDRESS]:PORT, got "nowhere"',
-      'hatchway.yaml:9: engine.kind: expected one of auto, docker, cli, containerd, got "podman"',
+      'hatchway.yaml:9: engine.kind: expected one of auto, docker, cli, containerd, kubernetes, got "podman"',
       'hatchway.yaml:12: environment.accept.1: expected a name or pattern such as LANG or LC_*',
       'hatchway.yaml:13: environment.set.x-y: expected a variable name',
       'hatchway.yaml:5: limits.maxAuthTries: expected a number, got "six"',

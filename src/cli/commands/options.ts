@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 
 export const configOption = () => new Option('--config <file>', 'configuration file (YAML)')
 export const engineOption = () =>
-  new Option('--engine <kind>', 'auto, docker (API socket), cli (docker, podman, nerdctl) or containerd')
+  new Option('--engine <kind>', 'auto, docker (API socket), cli (docker, podman, nerdctl), containerd or kubernetes')
 export const socketOption = () => new Option('--control-socket <path>', "the gateway's control socket")
 export const jsonOption = () => new Option('--json', 'print JSON').default(false)
 

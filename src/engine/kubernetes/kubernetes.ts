@@ -12,7 +12,7 @@ import { kubeEvents } from './events.ts'
 import { type ExecPlace, startKubeExec } from './exec.ts'
 import { whyPodEnded } from './gone.ts'
 import { createPodIndex, parseId } from './index.ts'
-import type { ClusterAccess } from './kubeconfig.ts'
+import { type ClusterAccess, type KubeChoice, readClusterAccess } from './kubeconfig.ts'
 import { createOwnIdentities, noShell } from './own-identity.ts'
 import type { Pod } from './pods.ts'
 import { ApiRefusal, createKubeRest, isRefusal } from './rest.ts'
@@ -30,6 +30,16 @@ const STARTS_AT_ONCE = 8
 const START_MS = 30_000
 
 const version = z.object({ gitVersion: z.string() })
+
+/** What the configuration says of it. */
+export interface KubernetesChoice extends KubeChoice {
+  readonly namespaces?: readonly string[] | undefined
+}
+
+/** @throws HatchwayError CONFIG_INVALID where the kubeconfig cannot be read */
+export async function openKubernetesEngine({ namespaces = [], ...choice }: KubernetesChoice): Promise<Engine> {
+  return createKubernetesEngine({ access: await readClusterAccess(choice), namespaces })
+}
 
 /** Connects at the first call, so an API server that is down now may come later. */
 export function createKubernetesEngine(options: KubernetesEngineOptions): Engine {

@@ -44,7 +44,7 @@ export function createShelves(): Shelves {
 }
 
 function isCalledTheSame(one: ContainerSummary, other: ContainerSummary): boolean {
-  if (one.name !== other.name) return false
+  if (one.name !== other.name || one.names?.join() !== other.names?.join()) return false
   const keys = Object.keys(one.labels)
   return keys.length === Object.keys(other.labels).length && keys.every((key) => one.labels[key] === other.labels[key])
 }
