@@ -16,7 +16,7 @@ export { MAIN }
 export interface GatewayOptions {
   readonly keys: Keys
   /** Undefined: what the configuration says, which may name several. */
-  readonly engine: 'auto' | 'docker' | 'cli' | undefined
+  readonly engine: 'auto' | 'docker' | 'cli' | 'kubernetes' | undefined
   readonly guest?: 'auto' | 'off' | 'require'
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
