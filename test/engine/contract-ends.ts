@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { execIn } from '../../src/engine/exec-in.ts'
 import { until } from '../support/wait.ts'
 import type { Bench, Promised } from './contract-bench.ts'
-import { endEndless, endless, runIn } from './run.ts'
+import { endEndless, endless, rootOf, runIn } from './run.ts'
 
 const LOOP = endless('echo ready; while :; do sleep 0.1; done')
 
@@ -100,7 +101,7 @@ export function endTests(promised: Promised): void {
   promised('settles at once when it is closed while the program runs', async ({ engine, ground, id }) => {
     try {
       for (const tty of [undefined, { cols: 80, rows: 24 }]) {
-        const spec = { argv: LOOP, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
+        const spec = { argv: LOOP, user: rootOf(engine), cwd: '/', env: [], ...(tty && { tty }) }
         let said = ''
         const sink = {
           write(_fd: 1 | 2, chunk: Buffer) {
@@ -108,7 +109,7 @@ export function endTests(promised: Promised): void {
             return true
           },
         }
-        const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+        const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
         await until('the program runs', () => said.includes('ready'), 10_000)
         const before = Date.now()
         exec.close()
@@ -127,7 +128,7 @@ export function endTests(promised: Promised): void {
   promised('settles at once when it is closed while nobody takes its output', async ({ engine, ground, id }) => {
     const closeWhileItIsStalled = async (tty: { cols: number; rows: number } | undefined) => {
       const argv = endless('while :; do echo more and more; done')
-      const spec = { argv, user: '0', cwd: '/', env: [], ...(tty && { tty }) }
+      const spec = { argv, user: rootOf(engine), cwd: '/', env: [], ...(tty && { tty }) }
       let bytes = 0
       const sink = {
         write(_fd: 1 | 2, chunk: Buffer) {
@@ -135,7 +136,7 @@ export function endTests(promised: Promised): void {
           return false
         },
       }
-      const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+      const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
       await until('output', () => bytes > 0, 10_000)
       // Until every pipe on the way is full.
       await delay(1000)
@@ -154,8 +155,8 @@ export function endTests(promised: Promised): void {
   })
 
   promised('starts nothing for a client that is gone already', async ({ engine, id }) => {
-    const spec = { argv: ['true'] as const, user: '0', cwd: '/', env: [] }
-    const start = engine.exec(id, spec, { write: () => true }, AbortSignal.abort(new Error('client gone')))
+    const spec = { argv: ['true'] as const, user: rootOf(engine), cwd: '/', env: [] }
+    const start = execIn(engine, id, spec, { write: () => true }, AbortSignal.abort(new Error('client gone')))
     await expect(start).rejects.toThrow('client gone')
   })
 }

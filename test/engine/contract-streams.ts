@@ -2,9 +2,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Exec } from '../../src/engine/engine.ts'
+import { execIn } from '../../src/engine/exec-in.ts'
 import { until } from '../support/wait.ts'
 import type { Promised } from './contract-bench.ts'
-import { endEndless, endless, runIn } from './run.ts'
+import { endEndless, endless, rootOf, runIn } from './run.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, value) => value))
@@ -99,9 +100,9 @@ export function streamTests(promised: Promised): void {
         return accept
       },
     }
-    const spec = { argv: endless('exec cat /dev/zero'), user: '0', cwd: '/', env: [] }
+    const spec = { argv: endless('exec cat /dev/zero'), user: rootOf(engine), cwd: '/', env: [] }
     const before = process.memoryUsage().rss
-    const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+    const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
     try {
       await until('first output', () => given > 0, 10_000)
       await delay(1500)
@@ -132,8 +133,8 @@ export function streamTests(promised: Promised): void {
       },
     }
     const script = 'i=0; while [ $i -lt 200 ]; do head -c 20000 /dev/zero | tr "\\0" x; i=$((i+1)); done'
-    const spec = { argv: ['sh', '-c', script] as const, user: '0', cwd: '/', env: [] }
-    const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+    const spec = { argv: ['sh', '-c', script] as const, user: rootOf(engine), cwd: '/', env: [] }
+    const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
     resume = exec.resume
     exec.stdin.end()
     expect(await exec.exit).toEqual({ code: 0 })
@@ -143,8 +144,8 @@ export function streamTests(promised: Promised): void {
 
   promised('makes a writer wait when the program does not read', async ({ engine, id }) => {
     const sink = { write: () => true }
-    const spec = { argv: ['sleep', '100'] as const, user: '0', cwd: '/', env: [] }
-    const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+    const spec = { argv: ['sleep', '100'] as const, user: rootOf(engine), cwd: '/', env: [] }
+    const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
     try {
       let taken = 0
       const chunk = Buffer.alloc(64 * 1024)

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { execIn } from '../../src/engine/exec-in.ts'
 import { until } from '../support/wait.ts'
 import type { Promised } from './contract-bench.ts'
-import { runIn } from './run.ts'
+import { rootOf, runIn } from './run.ts'
 
 const tty = { cols: 121, rows: 37 }
 
@@ -95,8 +96,8 @@ export function terminalTests(promised: Promised): void {
         return false
       },
     }
-    const spec = { argv: ['sh', '-c', 'seq 1 3000; exit 3'] as const, user: '0', cwd: '/', env: [], tty }
-    const exec = await engine.exec(id, spec, sink, AbortSignal.timeout(20_000))
+    const spec = { argv: ['sh', '-c', 'seq 1 3000; exit 3'] as const, user: rootOf(engine), cwd: '/', env: [], tty }
+    const exec = await execIn(engine, id, spec, sink, AbortSignal.timeout(20_000))
     const timer = setInterval(() => exec.resume(), 400)
     try {
       expect(await exec.exit).toEqual({ code: 3 })

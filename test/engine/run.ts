@@ -21,7 +21,7 @@ export async function endEndless(ground: Ground, id: string): Promise<void> {
 }
 
 /** Root, as this engine is told of it; of one that cannot be told, the container's own user. */
-function rootOf({ carries }: Engine): string {
+export function rootOf({ carries }: Engine): string {
   return carries?.user === 'none' ? '' : carries?.user === 'numeric' ? '0:0' : '0'
 }
 

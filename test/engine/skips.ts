@@ -217,4 +217,16 @@ export const KUBERNETES_SKIPS: Driver['skip'] = [
       'runs 30 programs at once',
     ],
   },
+  {
+    reason: 'a kubelet closes the connection over input that nobody read, and the Status is lost with it: ENGINE_LOST',
+    tests: ['takes input for a program that reads none of it'],
+  },
+  {
+    reason: 'the runtime’s words for it are the program’s stderr, and then the API says that the exec failed',
+    tests: ['says 126 for an argument that the kernel refuses'],
+  },
+  {
+    reason: 'a terminal has its size some milliseconds after the start: the helper and the launcher size it themselves',
+    tests: ['gives a terminal its size before the first byte'],
+  },
 ]

@@ -58,6 +58,9 @@ export async function startKubernetes(): Promise<Kubernetes> {
   const ctr = (...args: string[]) => program('ctr', ['-a', join(node, 'containerd.sock'), '-n', 'k8s.io', ...args])
 
   await kubectl(['create', 'namespace', namespace])
+  // The cluster's controllers make it as well, a moment later.
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }
+  await kubectl(['apply', '-f', '-'], JSON.stringify(account))
   await kubectl(['apply', '-f', '-'], await readFile(join(top, 'packaging/kubernetes/role-exec.yaml'), 'utf8'))
   await kubectl(['create', 'rolebinding', 'hatchway-exec', '--role=hatchway-exec', '--user=gateway'])
 
@@ -187,6 +190,9 @@ export function podSpec(
     spec: {
       restartPolicy,
       terminationGracePeriodSeconds: 1,
+      nodeName: 'node1',
+      // Nothing of the cluster is needed inside.
+      automountServiceAccountToken: false,
       ...(groups.length > 0 && { securityContext: { supplementalGroups: groups } }),
       containers: containers.map((one) => ({
         name: one,
