@@ -21,7 +21,7 @@ HOST_IP=10.99.7.1
 NODE_IP=10.99.7.2
 cache=$(cache_dir)/kubernetes
 bin=$cache/bin-$VERSION
-R=${HATCHWAY_KUBERNETES_STATE:-/run/hatchway-kubernetes}
+R=${HATCHWAY_TEST_KUBERNETES_STATE:-/run/hatchway-kubernetes}
 
 cannot() { printf 'kubernetes.sh: %s\n' "$*" >&2; exit 77; }
 
@@ -249,7 +249,7 @@ images() {
   mkdir -p "$R/pause"
   cp "$bin/pause" "$R/pause/"
   tar -C "$R/pause" -c pause | docker import -c 'ENTRYPOINT ["/pause"]' - hatchway-pause:latest >/dev/null
-  for image in hatchway-pause ${HATCHWAY_KUBERNETES_IMAGES:-hatchway-busybox hatchway-debian}; do
+  for image in hatchway-pause ${HATCHWAY_TEST_KUBERNETES_IMAGES:-hatchway-busybox hatchway-debian}; do
     docker image inspect "$image:latest" >/dev/null 2>&1 || { say "no image $image here"; continue; }
     docker save "$image:latest" | ctr_k8s images import - >/dev/null
   done

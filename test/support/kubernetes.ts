@@ -10,7 +10,7 @@ import { createKubernetesEngine } from '../../src/engine/kubernetes/kubernetes.t
 import { run } from './run.ts'
 
 const top = join(import.meta.dirname, '../..')
-const node = process.env.HATCHWAY_KUBERNETES
+const node = process.env.HATCHWAY_TEST_KUBERNETES
 
 /** Why Kubernetes cannot be tried here; undefined when it can. */
 export const whyNoKubernetes =

@@ -150,7 +150,7 @@ describe.skipIf(whyNoKubernetes !== undefined)(`pods of a node (${whyNoKubernete
     }
     await link('add', 'dev', 'hwk8s0', 'root', 'netem', 'delay', '5ms', 'loss', '1%')
     try {
-      const rounds = Number(process.env.HATCHWAY_KUBERNETES_ROUNDS ?? 10)
+      const rounds = Number(process.env.HATCHWAY_TEST_KUBERNETES_ROUNDS ?? 10)
       for (let round = 0; round < rounds; round++) {
         const ran = await runIn(engine, id, ['seq', '1', '200000'], { limit: 60_000 })
         const complete = ran.text.endsWith('\n200000\n') && ran.text.length === 1_288_895
