@@ -143,12 +143,10 @@ describe.skipIf(whyNoKubernetes !== undefined)(`pods of a node (${whyNoKubernete
     engine = again
   })
 
-  test('output is complete or its code is not 0, however bad the way there is', async () => {
-    const link = async (...args: string[]) => {
-      const done = await run('tc', ['qdisc', ...args])
-      if (done.code !== 0) throw new Error(`tc: ${done.stderr}`)
-    }
-    await link('add', 'dev', 'hwk8s0', 'root', 'netem', 'delay', '5ms', 'loss', '1%')
+  test('output is complete every time, on a bad way too where the kernel can make one (netem)', async () => {
+    const link = (...args: string[]) => run('tc', ['qdisc', ...args])
+    const netem = await link('add', 'dev', 'hwk8s0', 'root', 'netem', 'delay', '5ms', 'loss', '1%')
+    if (netem.code !== 0) expect(netem.stderr.toString()).toMatch(/qdisc kind is unknown/)
     try {
       const rounds = Number(process.env.HATCHWAY_TEST_KUBERNETES_ROUNDS ?? 10)
       for (let round = 0; round < rounds; round++) {
@@ -157,7 +155,7 @@ describe.skipIf(whyNoKubernetes !== undefined)(`pods of a node (${whyNoKubernete
         expect([complete, ran.status]).toEqual([true, { code: 0 }])
       }
     } finally {
-      await link('del', 'dev', 'hwk8s0', 'root')
+      if (netem.code === 0) await link('del', 'dev', 'hwk8s0', 'root')
     }
   })
 
