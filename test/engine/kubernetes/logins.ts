@@ -64,9 +64,7 @@ export function logins(name: string, open: () => Promise<LoginPlace>): void {
 
     test('another user has the groups of their own, no capability, and no way back', async () => {
       const client = await as(`${place.dev.name}@${place.pod}.${place.namespace}`)
-      const { stdout } = await client.exec(
-        'grep -E "^(CapEff|CapPrm)" /proc/self/status; cat /etc/shadow 2>&1 | head -n 1',
-      )
+      const { stdout } = await client.exec('grep -E "^(CapEff|CapPrm)" /proc/self/status; touch /hw-test-none 2>&1')
       expect(stdout.toString()).toMatch(/^CapPrm:\t0+\nCapEff:\t0+\n.*denied/i)
     })
 
