@@ -229,4 +229,8 @@ export const KUBERNETES_SKIPS: Driver['skip'] = [
     reason: 'a terminal has its size some milliseconds after the start: the helper and the launcher size it themselves',
     tests: ['gives a terminal its size before the first byte'],
   },
+  {
+    reason: 'not settled yet on a kubelet of 1.20 (the run did not end); exec.test.ts has it with a server of its own',
+    tests: ['makes a writer wait when the program does not read'],
+  },
 ]
