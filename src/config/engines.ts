@@ -78,7 +78,7 @@ const tls = z
 const oneOfSeveral = z
   .strictObject({
     kind: z
-      .enum(['auto', 'docker', 'cli', 'containerd', 'swarm'])
+      .enum(['auto', 'docker', 'cli', 'containerd', 'kubernetes', 'swarm'])
       .default('auto')
       .describe('As of `engine`. swarm: all tasks of a Docker Swarm, on whichever of its nodes.'),
     endpoint: endpoint.meta({
