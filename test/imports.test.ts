@@ -162,7 +162,9 @@ test('what a gateway loads late is a part that it loads as a whole after its sta
 test('the drivers of engines do not import each other', () => {
   const across = sources(src).filter((file) => {
     const [, driver] = /^engine\/(docker|cli|containerd|kubernetes)\//.exec(path.relative(src, file)) ?? []
-    return driver !== undefined && specifiers(file).some((one) => /^\.\.\/(docker|cli|containerd|kubernetes)\//.test(one))
+    return (
+      driver !== undefined && specifiers(file).some((one) => /^\.\.\/(docker|cli|containerd|kubernetes)\//.test(one))
+    )
   })
   expect(across.map((file) => path.relative(src, file))).toEqual([])
 })
