@@ -113,7 +113,7 @@ export async function startPodman5(images: readonly string[] = ['hatchway-busybo
       if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
     }
     // What a container's process and the copy call write has to stay in it.
-    const probe = await control('run', '-d', 'hatchway-busybox', 'sleep', '60')
+    const probe = await control('run', '-d', images[0] ?? '', 'sleep', '60')
     await control('exec', probe, 'touch', '/hw-inside')
     if (existsSync('/hw-inside')) throw new Error('what is done in a container happens on the host')
     await control('rm', '-f', '-t', '0', probe)
