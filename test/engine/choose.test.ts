@@ -71,9 +71,10 @@ test('an address that only Docker’s CLI reaches is not given to another CLI', 
   expect(await chosen({}, { DOCKER_HOST: 'ssh://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
   expect(await chosen({ kind: 'cli' }, { DOCKER_HOST: 'tcp://far' })).toMatchObject({ kind: 'cli', binary: 'docker' })
   expect(await chosen({ kind: 'cli' })).toMatchObject({ kind: 'cli', binary: 'podman' })
-  await expect(chosen({ endpoint: 'ssh://far' })).rejects.toMatchObject({
+  expect(await chosen({ endpoint: 'ssh://far' })).toMatchObject({ kind: 'api', address: { kind: 'ssh', host: 'far' } })
+  await expect(chosen({ endpoint: 'npipe:////./pipe/docker' })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
-    message: 'ssh://far (engine.endpoint) has no API, only a CLI reaches it: engine.kind cli',
+    message: 'npipe:////./pipe/docker (engine.endpoint) has no API, only a CLI reaches it: engine.kind cli',
   })
 })
 
