@@ -84,8 +84,10 @@ export class Containers {
     signal.throwIfAborted()
     const directory = this.#engine.parts?.directory
     if (directory && this.#names) return this.#looked(directory, this.#names, ref, mayEnter, signal, host)
-    // The engine knows nothing of the names that come before its own, or of capitals made small.
-    const engineDecides = !host && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
+    // The engine knows nothing of the names that come before its own, or of capitals made small. Where no exec takes a user
+    // (Kubernetes), an inspection runs a program inside to learn its own: the policy is asked before, of the list.
+    const inspectsInside = this.#engine.carries?.user === 'none'
+    const engineDecides = !host && !inspectsInside && !Object.hasOwn(this.#aliases, ref) && !SHORT_ID.test(ref)
     const direct = engineDecides ? await unlessAborted(this.#inspect(ref), signal) : undefined
     if (direct && (await mayEnter(direct))) return direct
     const look = async (containers: readonly ContainerSummary[]) => {

@@ -13,8 +13,8 @@ unset hw_n
 exec "$@"
 `
 
-/** A shell that is told to export another name ends. */
-const VARIABLE = /^[A-Za-z_]\w*=/
+/** A shell that is told to export another name ends; so does one to which it is readonly (bash); hw_n is the loop's own. */
+const VARIABLE = /^(?!(?:hw_n|UID|EUID|PPID|BASHOPTS|SHELLOPTS|BASH_VERSINFO)=)[A-Za-z_]\w*=/
 
 /** @throws HatchwayError as Engine.exec; NOT_SUPPORTED where the engine cannot start a program as this user */
 export async function execIn(

@@ -3,11 +3,13 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { Containers } from '../../src/container/containers.ts'
 import { probeEnvInfo } from '../../src/container/envinfo.ts'
 import { readInside } from '../../src/container/inside-file.ts'
 import { createPlainRoad } from '../../src/container/plain.ts'
 import { sessionProgram } from '../../src/container/program.ts'
 import { runSftp } from '../../src/container/sftp.ts'
+import type { Engine } from '../../src/engine/engine.ts'
 import { copyApi } from '../../src/guest/deliver/copy.ts'
 import { holderContainer } from '../../src/guest/deliver/holder.ts'
 import { openJournal } from '../../src/guest/deliver/journal.ts'
@@ -87,4 +89,23 @@ test('the journal keeps an id of any engine as it is', async () => {
   } finally {
     await rm(folder, { recursive: true })
   }
+})
+
+test('a container that may not be entered is not inspected, where an inspection runs a program inside', async () => {
+  const inspected: string[] = []
+  const engine: Engine = {
+    ...localEngine(POOR),
+    list: async () => [{ ...web, status: 'Up', createdAt: 0, ports: [], mounts: [] }],
+    async inspect(ref) {
+      inspected.push(ref)
+      return web
+    },
+  }
+  const containers = new Containers(engine)
+  await expect(containers.resolve(web.name, async () => false, patient)).rejects.toMatchObject({
+    code: 'CONTAINER_NOT_FOUND',
+  })
+  expect(inspected).toEqual([])
+  expect((await containers.resolve(web.name, async () => true, patient)).name).toBe(web.name)
+  expect(inspected).toEqual([web.id])
 })

@@ -46,3 +46,8 @@ test('another user than the container’s own is refused where the engine takes 
   ])
   expect(engine.asked).toEqual([])
 })
+
+test('a variable cannot take the loop’s place, and one that is readonly in bash does not end it', async () => {
+  const env = [...ENV, 'hw_n=1', 'X=/bin/false', 'UID=5', 'EUID=5', 'PPID=5', 'SHELLOPTS=x', 'BASHOPTS=x']
+  expect((await ran(NOTHING, { env })).text).toBe((await ran(undefined)).text)
+})
