@@ -33,6 +33,9 @@ const AT_ONE_TURN = 500
 const LOOKS = 3
 /** Docker itself takes an id prefix of one digit; a name that short is a guess. */
 const SHORT_ID = /^[0-9a-f]{1,3}$/
+/** They name no engine, of which somebody may have nothing to know. */
+const NOT_ALL_ASKED = 'not every container engine can be asked now'
+const NONE_ASKED = 'no container engine can be asked now'
 
 /** Where a connection's user name leads, once the engine and the policy were asked. */
 export interface Target {
@@ -135,9 +138,13 @@ export class Containers {
       if (found?.name === meant.name && (await mayEnter(found))) return found
       stale = meant.engine
     }
+    const unseen = directory.unseen()
+    const [first] = unseen
+    // Where none has ever answered nothing is known of any name, as of one engine that is away.
+    if (first && this.#isAll(unseen)) throw new HatchwayError(first.error.code, NONE_ASKED, { cause: first.error })
     const error = await names.notFound(ref, mayEnter)
     // An engine that cannot be asked is not one without containers.
-    const also = directory.unseen().length > 0 ? ' (not every container engine can be asked now)' : ''
+    const also = first ? ` (${NOT_ALL_ASKED})` : ''
     throw new HatchwayError(error.code, error.message + also)
   }
 
@@ -173,8 +180,13 @@ export class Containers {
       if (await mayEnter(container)) known.add(engine)
     }
     const sentences = away.filter(({ engine }) => known.has(engine)).map(({ error }) => error.message)
-    const isUnseen = parts.directory.unseen().length > 0
-    return isUnseen ? [...sentences, 'not every container engine can be asked now'] : sentences
+    const unseen = parts.directory.unseen()
+    if (unseen.length === 0) return sentences
+    return [...sentences, this.#isAll(unseen) ? NONE_ASKED : NOT_ALL_ASKED]
+  }
+
+  #isAll(engines: readonly unknown[]): boolean {
+    return engines.length === this.#engine.parts?.all.length
   }
 
   /** The names under which this identity may enter one, as of now. @throws HatchwayError ENGINE_* */

@@ -134,6 +134,24 @@ test('an engine that hangs or fails delays nobody else, is told of, and is not t
   expect(notices.at(-1)).toEqual({ type: 'answers', engine: 'build1' })
 })
 
+test('where no engine has answered yet, a name fails as with one engine that is away, and none is named', async () => {
+  const [laptop, build1] = [fakeEngine('a', ['web']), fakeEngine('b', ['db'])]
+  laptop.does = 'fail'
+  build1.does = 'hang'
+  const { containers, find } = open({ laptop, build1 })
+  const nobody = async () => false
+  for (const may of [all, nobody]) {
+    await expect(find('web', may)).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: 'no container engine can be asked now',
+    })
+    expect(await containers.unanswered(may)).toEqual(['no container engine can be asked now'])
+  }
+  laptop.does = 'answer'
+  await until('one is back', async () => (await find('web').catch(() => '')) === 'laptop web')
+  await expect(find('db')).rejects.toThrow('no container "db"')
+})
+
 test('a name leads into no other container because its engine is away', async () => {
   const [laptop, build1] = [fakeEngine('a', ['own']), fakeEngine('b', ['web', 'db'])]
   const { engine, containers, find } = open({ laptop, build1 })
