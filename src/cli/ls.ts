@@ -1,4 +1,5 @@
 /** `hatchway ls`: lists the containers. */
+import { HatchwayError } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import { LABELS } from '../container/templates/template.ts'
 import type { ContainerSummary } from '../engine/engine.ts'
@@ -24,8 +25,11 @@ export async function ls(config: Config, options: LsOptions): Promise<string> {
   const engine = await openEngines(config, signal)
   try {
     const containers = await engine.list(signal)
-    for (const { error } of engine.parts?.unanswered() ?? [])
-      process.stderr.write(`hatchway: ${withReason(error).message}\n`)
+    const away = engine.parts?.unanswered() ?? []
+    for (const { error } of away) process.stderr.write(`hatchway: ${withReason(error).message}\n`)
+    const [first] = away
+    if (first && away.length === engine.parts?.all.length)
+      throw new HatchwayError(first.error.code, 'no container engine can be asked now')
     const rows = containers.filter(({ state }) => !options.running || state === 'running').map(lsRow)
     rows.sort((a, b) => Number(b.state === 'running') - Number(a.state === 'running') || (a.name < b.name ? -1 : 1))
     if (options.json) return `${JSON.stringify(rows, null, 2)}\n`

@@ -1,5 +1,5 @@
 /** Does the engine answer now? Not by `info`, which a driver may remember: by a container that is not there. */
-import { undefinedIf } from '../base/errors.ts'
+import { asHatchwayError, HatchwayError, undefinedIf } from '../base/errors.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
 import { unlessAborted } from '../lifetime/on-abort.ts'
 import type { Engine } from './engine.ts'
@@ -9,7 +9,7 @@ const NOBODY = 'hatchway-readiness'
 const ANSWER_MS = 5_000
 
 export interface EngineHealth {
-  /** Of several one that answers is enough: its containers can be entered. @throws what the first one failed with */
+  /** Of several one that answers is enough: its containers can be entered. @throws what each failed with */
   ask(): Promise<void>
   /** What was found last, by name; of the only one by its kind. */
   known(): Readonly<Record<string, boolean>>
@@ -55,7 +55,11 @@ export function createEngineHealth(engine: Engine, names: readonly string[]): En
     async ask() {
       const asked = all().map(([name, one]) => once(name, one))
       await Promise.any(asked).catch((error: unknown) => {
-        throw error instanceof AggregateError ? error.errors[0] : error
+        const [first, ...others]: unknown[] = error instanceof AggregateError ? error.errors : [error]
+        if (others.length === 0) throw first
+        const { code } = asHatchwayError(first)
+        const sentences = [first, ...others].map((one) => asHatchwayError(one).message)
+        throw new HatchwayError(code, sentences.join('; '), { cause: error })
       })
     },
     known: () =>

@@ -59,6 +59,24 @@ test('so it does with an engine of the configuration, and with one of a docker c
   expect([code, stdout.toString(), stderr.toString()]).toEqual([255, '', err('docker context far')])
 })
 
+test('where none of several answers ls fails as with one, and names each', async () => {
+  const file = join(home, 'several.yaml')
+  await writeFile(file, `engines: { one: { endpoint: '${away()}' }, two: { endpoint: '${away()}2' } }\n`)
+  for (const more of [[], ['--json']]) {
+    const { code, out, err } = await hatchway('ls', '--config', file, ...more)
+    expect([code, out, err.split('\n')]).toEqual([
+      255,
+      '',
+      [
+        expect.stringMatching(/^hatchway: engine one is not reachable/),
+        expect.stringMatching(/^hatchway: engine two is not reachable/),
+        'hatchway: no container engine can be asked now',
+        '',
+      ],
+    ])
+  }
+})
+
 test('ls says of an engine that answers, and is empty, which one it is', async () => {
   const file = join(home, 'podman.yaml')
   await writeFile(file, `engine: { cli: '${home}/bin/podman' }\n`)

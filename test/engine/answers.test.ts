@@ -29,13 +29,13 @@ test('the only engine is known by its kind, and its failure is told', async () =
   expect(health.known()).toEqual({ fake: false })
 })
 
-test('of several one that answers is enough; where none does the first one says why', async () => {
+test('of several one that answers is enough; where none does each says why', async () => {
   const { east, west, health } = several()
   east.does = 'fail'
   await health.ask()
   await expect.poll(health.known).toEqual({ east: false, west: true })
   west.does = 'fail'
-  await expect(health.ask()).rejects.toThrow('east')
+  await expect(health.ask()).rejects.toThrow('engine east is not reachable; engine west is not reachable')
   expect(health.known()).toEqual({ east: false, west: false })
 })
 
