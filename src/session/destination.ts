@@ -183,6 +183,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       },
 
       async again(gate, action, entered, signal) {
+        deps.demandRecord?.(who.identity)
         const { id } = entered.container
         const found = await containers.resolve(id, mayEnter(who), signal)
         if (found.id !== id) throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is gone')

@@ -32,7 +32,8 @@ function world(login: string, container: Container | 'none' = web) {
     dev: EnvInfo
     starts?: () => Container
     answers?: Promise<void>
-  } = { named: first, known: first, dev }
+    recorded: boolean
+  } = { named: first, known: first, dev, recorded: true }
   const policy = async ({ action, user }: Omit<Request, 'identity' | 'origin'>) => {
     const name = `may ${action.kind}${action.kind === 'enter' && user ? ` as ${user.name} ${user.uid}` : ''}`
     calls.push(name)
@@ -82,7 +83,19 @@ function world(login: string, container: Container | 'none' = web) {
   } as Partial<Gate> as Gate
   const who = { identity: anna, origin: { connectionId: '1', login, remote: { address: '::1', port: 1 } } }
   const led = (_closed: AbortSignal, { name }: Container) => void places.push(name)
-  const destinations = createDestinations({ containers, starter, made, policy, hostSuffixes: [], emit: () => {}, led })
+  const demandRecord = () => {
+    if (!state.recorded) throw new HatchwayError('AUDIT_UNAVAILABLE', 'nothing may go unrecorded')
+  }
+  const destinations = createDestinations({
+    containers,
+    starter,
+    made,
+    policy,
+    hostSuffixes: [],
+    emit: () => {},
+    led,
+    demandRecord,
+  })
   const destination = destinations.open(who, patient, async () => {})
   return { calls, places, refused, madeUntil, state, gate, destinations, destination, who }
 }
@@ -241,4 +254,15 @@ test('a later round asks, though a container has the login’s word by then; wha
   await question?.choose('+node')
   await later.enter(gate, [shell], patient)
   expect(madeUntil).toEqual([signal])
+})
+
+test('where it cannot be recorded nothing is entered, nor entered again', async () => {
+  const { state, gate, calls, destination } = world('dev@web')
+  const { target } = await destination.enter(gate, [shell], patient)
+  calls.length = 0
+  state.recorded = false
+  const refusal = { code: 'AUDIT_UNAVAILABLE' }
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject(refusal)
+  await expect(destination.again(gate, shell, target, patient)).rejects.toMatchObject(refusal)
+  expect(calls).toEqual([])
 })

@@ -21,6 +21,7 @@ import { headName, MAX_TRAILS, rotatedFiles, rotatedName, signatureName, trailNa
 import { readLatestHead } from './latest-head.ts'
 import { allowedSigner, type SigningKey } from './signing-key.ts'
 import { type TornRecord, trailEnd } from './trail-end.ts'
+import { type TrailWatchLimits, watchTrail } from './trail-health.ts'
 import { lockTrail } from './trail-lock.ts'
 
 /** Of what waits to be written. */
@@ -33,8 +34,8 @@ const BATCH_BYTES = 256 * 1024
 /** What comes within it leaves in one write. */
 const GATHER_MS = 100
 const RETRY_MS = 1_000
-/** A write that takes longer is a failure, though it may still end. */
 const STALL_MS = 10_000
+const WATCH_MS = 1_000
 const CLOSE_MS = 4_000
 
 export interface TrailSettings {
@@ -66,7 +67,7 @@ export interface TrailCalls {
   readonly sync: (fd: number) => Promise<void>
 }
 
-export interface TrailLimits {
+export interface TrailLimits extends TrailWatchLimits {
   readonly queueBytes: number
   readonly reserveBytes: number
   readonly retryMs: number
@@ -78,6 +79,8 @@ const LIMITS: TrailLimits = {
   reserveBytes: RESERVE_BYTES,
   retryMs: RETRY_MS,
   closeMs: CLOSE_MS,
+  stallMs: STALL_MS,
+  watchMs: WATCH_MS,
 }
 
 const syncData = promisify(fdatasync)
@@ -136,13 +139,12 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   /** Since the last record that says so. */
   let lost = 0
   let lostEver = 0
-  let failure: string | undefined
-  let writingSince: number | undefined
   let working = false
   let gather: NodeJS.Timeout | undefined
   let idle = deferred<void>()
   idle.resolve()
   let wake = () => {}
+  const health = watchTrail({ log, file: () => file, isLosing: () => lost > 0, changed: deps.changed, limits })
 
   /** Locks and reads where the trail goes on, or begins. */
   async function begin(): Promise<void> {
@@ -245,10 +247,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
 
   async function flush(open: OpenFile): Promise<void> {
     while (unwritten.length > 0) {
-      writingSince = performance.now()
-      const written = await calls.write(open.fd, unwritten).finally(() => {
-        writingSince = undefined
-      })
+      const written = await calls.write(open.fd, unwritten)
       open.size += written
       unwritten = unwritten.subarray(written)
     }
@@ -353,13 +352,11 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   async function work(): Promise<void> {
     while (!isGivenUp()) {
       try {
-        const isMore = await step()
-        recovered()
+        const isMore = await health.step(step)
         // Something may have been added in the turn that this took.
         if (!isMore && queue.length === 0 && lost === 0 && !headWanted) break
         await nextTurn()
-      } catch (error) {
-        failed(error)
+      } catch {
         await pause()
       }
     }
@@ -378,21 +375,6 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
         resolve()
       }
     })
-  }
-
-  function failed(error: unknown): void {
-    const reason = messageOf(error)
-    if (failure !== undefined) return
-    failure = reason
-    log.error({ file, reason }, 'the audit trail cannot be written')
-    deps.changed?.(reason)
-  }
-
-  function recovered(): void {
-    if (failure === undefined) return
-    failure = undefined
-    log.info({ file }, 'the audit trail is written again')
-    deps.changed?.(undefined)
   }
 
   function start(): void {
@@ -421,13 +403,14 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     await step()
   } catch (error) {
     if (error instanceof HatchwayError || isErrno(error, ...MISTAKES)) {
+      await health.close()
       await release?.()
       if (error instanceof HatchwayError) throw error
       throw new HatchwayError('CONFIG_INVALID', `audit.file ${file} cannot be written: ${messageOf(error)}`, {
         cause: error,
       })
     }
-    failed(error)
+    health.failed(error)
   }
   start()
   const heads = every(
@@ -450,6 +433,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     if (unwritten.length > 0 || queue.length > 0)
       log.error({ file, records: queue.length, lost }, 'the audit trail is not complete: its end could not be written')
     givenUp.abort()
+    await health.close()
     wake()
     await current?.close().catch(() => {})
     await release?.().catch(() => {})
@@ -466,9 +450,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
       return file
     },
     get failing() {
-      if (failure !== undefined) return failure
-      if (writingSince !== undefined && performance.now() - writingSince > STALL_MS) return 'a write does not end'
-      return lost > 0 ? 'more records come than can be written' : undefined
+      return health.failing
     },
     get waitingBytes() {
       return queued + unwritten.length

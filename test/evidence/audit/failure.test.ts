@@ -1,10 +1,12 @@
 /** A disk that is full, broken or read-only: what is recorded then, what is lost, and who is let in. */
+import { writeSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { configSchema } from '../../../src/config/schema.ts'
 import { openAudit } from '../../../src/evidence/audit/audit.ts'
+import { deferred } from '../../../src/lifetime/deferred.ts'
 import type { GatewayEvent } from '../../../src/observe/events.ts'
 import { run } from '../../support/run.ts'
 import { until } from '../../support/wait.ts'
@@ -24,8 +26,26 @@ afterEach(async () => {
   await world.remove()
 })
 
-const LIMITS = { queueBytes: 100_000, reserveBytes: 10_000, retryMs: 20, closeMs: 2_000 }
+const LIMITS = { queueBytes: 100_000, reserveBytes: 10_000, retryMs: 20, closeMs: 2_000, stallMs: 10_000, watchMs: 20 }
 const record = (number: number) => ({ at: '', action: 'test', outcome: 'ok', number, padding: 'x'.repeat(500) })
+/** A disk one call of which does not end from `hang` to `goOn`. */
+function hangingDisk(call: 'write' | 'sync') {
+  let gate = deferred()
+  gate.resolve()
+  const calls = {
+    write: async (fd: number, bytes: Buffer) => {
+      if (call === 'write') await gate.promise
+      return writeSync(fd, bytes)
+    },
+    sync: async () => {
+      if (call === 'sync') await gate.promise
+    },
+  }
+  const hang = () => {
+    gate = deferred()
+  }
+  return { calls, hang, goOn: () => gate.resolve() }
+}
 const mount = async (...options: string[]) => {
   const { code, stderr } = await run('mount', ['-t', 'tmpfs', '-o', ['size=64k', ...options].join(), 'tmpfs', disk])
   if (code !== 0) throw new Error(String(stderr))
@@ -112,6 +132,63 @@ describe('a trail', () => {
       expect(await world.verify([], file)).toMatchObject({ problems: [], records: 51 })
     },
   )
+
+  test.each(['write', 'sync'] as const)('whose %s hangs says so, and says when it goes on', async (call) => {
+    const { calls, hang, goOn } = hangingDisk(call)
+    const changes: (string | undefined)[] = []
+    const changed = (failing: string | undefined) => void changes.push(failing)
+    const limits = { ...LIMITS, stallMs: 100 }
+    const trail = await world.open({ file, fsync: 'batch' }, { calls, limits, changed })
+    trail.add(record(1))
+    await trail.settled()
+    expect(changes).toEqual([])
+    hang()
+    trail.add(record(2))
+    await until('it is told', () => changes.length > 0, 3_000, 5)
+    expect(changes).toEqual([trail.failing])
+    expect(trail.failing).toMatch(/does not answer/)
+    goOn()
+    await until('it is told again', () => changes.length > 1, 3_000, 5)
+    expect(changes[1]).toBeUndefined()
+    expect(trail.failing).toBeUndefined()
+    const told = world.said.map(({ msg }) => msg).filter((msg) => msg.includes('written'))
+    expect(told).toEqual(['the audit trail cannot be written', 'the audit trail is written again'])
+    await trail.close()
+    expect(await world.verify([], file)).toMatchObject({ problems: [], records: 4 })
+  })
+
+  test('that loses records says so, and says when it does not any more', async () => {
+    const { calls, hang, goOn } = hangingDisk('write')
+    const changes: (string | undefined)[] = []
+    const changed = (failing: string | undefined) => void changes.push(failing)
+    const trail = await world.open({ file }, { calls, limits: LIMITS, changed })
+    await trail.settled()
+    hang()
+    for (let number = 0; number < 1000; number++) trail.add(record(number))
+    await until('it is told', () => changes.length > 0, 3_000, 5)
+    expect(changes).toEqual(['more records come than can be written'])
+    goOn()
+    await until('it is told again', () => changes.length > 1, 3_000, 5)
+    expect(changes[1]).toBeUndefined()
+    await trail.close()
+    expect(changes).toHaveLength(2)
+  })
+
+  test('that is closed while its disk hangs tells nothing any more', async () => {
+    const { calls, hang, goOn } = hangingDisk('sync')
+    const changes: (string | undefined)[] = []
+    const changed = (failing: string | undefined) => void changes.push(failing)
+    const limits = { ...LIMITS, stallMs: 50, closeMs: 300 }
+    const trail = await world.open({ file, fsync: 'batch' }, { calls, limits, changed })
+    await trail.settled()
+    hang()
+    trail.add(record(1))
+    await trail.close()
+    expect(changes).toHaveLength(1)
+    goOn()
+    await trail.settled()
+    expect(changes).toHaveLength(1)
+  })
 
   test('that never comes back keeps its end short', async () => {
     await mount()
