@@ -49,10 +49,11 @@ export function theOne(
   { preferRunning, shared = false }: Pick<NameKind, 'preferRunning' | 'shared'>,
   found: readonly ContainerSummary[],
 ): ContainerSummary | undefined {
-  const running = found.filter(({ state }) => state === 'running')
-  const meant = preferRunning && running.length > 0 ? running : found
-  // Of one engine: two that have services of one name are as any two containers.
-  if (shared && new Set(meant.map(({ engine }) => engine)).size === 1) return meant.toSorted(byName)[0]
+  // Two engines' containers of one name are never the same one made again, nor tasks of one service.
+  const isOneEngine = new Set(found.map(({ engine }) => engine)).size === 1
+  const running = preferRunning && isOneEngine ? found.filter(({ state }) => state === 'running') : []
+  const meant = running.length > 0 ? running : found
+  if (shared && isOneEngine) return meant.toSorted(byName)[0]
   if (meant.length > 1) {
     const names = meant.map(fullName).sort()
     throw new HatchwayError('CONTAINER_AMBIGUOUS', `"${brief(ref)}" means ${meant.length} containers: ${list(names)}`)

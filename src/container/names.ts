@@ -12,8 +12,8 @@ export interface NameKind {
   /** The beginning of a name means it, too, from so many characters on. */
   readonly prefix?: number
   /**
-   * A container may be left over, stopped, from before it was made again: the one that runs is meant. Not so for names
-   * and ids, of which there is one each.
+   * A container may be left over, stopped, from before it was made again on the same engine: the one that runs is meant.
+   * Not so for names and ids, of which there is one each.
    */
   readonly preferRunning: boolean
   /** Several have such a name together, and any of them will do: the first one, so that it is the same each time. */

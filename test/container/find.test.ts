@@ -182,3 +182,19 @@ test('a service’s name is its first task that runs, its tasks are found by the
   expect(() => findContainer('web', two)).toThrow('"web" means 6 containers: web.10.prod, ')
   expect(findContainer('web.test', two)).toMatchObject({ name: 'web.2', engine: 'test' })
 })
+
+test('what two engines have is refused also where only one of them runs; of one engine the one that runs is meant', () => {
+  const of = (engine: string, name: string, id: string, state: ContainerSummary['state']) => ({
+    ...container(name, id, { ...compose('web', 'shop', '1'), 'hatchway.name': 'front' }),
+    ...{ engine, state, service: 'site' },
+  })
+  const prod = of('prod', 'shop-web-1', 'aaaa1111', 'exited')
+  const dev = of('dev', 'shop-web-1', 'bbbb1111', 'running')
+  const naming = { aliases: { entry: { kind: 'compose', service: 'web.shop' } } } as const
+  for (const ref of ['web.shop', 'front', 'entry', 'site']) {
+    const refused = `"${ref}" means 2 containers: shop-web-1.dev, shop-web-1.prod`
+    expect(() => findContainer(ref, [prod, dev], naming), ref).toThrow(refused)
+    const again = of('prod', 'shop-web-2', 'cccc1111', 'running')
+    expect(findContainer(ref, [prod, again], naming).name, ref).toBe('shop-web-2')
+  }
+})
