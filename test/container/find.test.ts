@@ -179,7 +179,7 @@ test('a service’s name is its first task that runs, its tasks are found by the
   // A container of that very name comes first; services of two engines are two.
   expect(findContainer('web', [...all, { ...container('web', 'eeee0001'), engine: 'laptop' }]).engine).toBe('laptop')
   const two = [...all, ...swarm.map((one) => ({ ...one, engine: 'test' }))]
-  expect(() => findContainer('web', two)).toThrow('"web" means 6 containers: web.10.prod, ')
+  expect(() => findContainer('web', two)).toThrow('"web" means 8 containers: web.1.prod, ')
   expect(findContainer('web.test', two)).toMatchObject({ name: 'web.2', engine: 'test' })
 })
 
