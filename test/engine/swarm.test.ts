@@ -287,6 +287,55 @@ describe('the engine', () => {
     await nobody
   })
 
+  test('a container is no task because its label says so', async () => {
+    const engine = open(...all)
+    const { id, name, containerId, node } = task('web.2')
+    const forged = 'b'.repeat(64)
+    const place = nodes.get(node?.hostname ?? '')
+    place?.forged.set(forged, id)
+    const found = await engine.list(soon())
+    expect(found.filter((one) => one.name === name).map((one) => one.id)).toEqual([containerId])
+    expect(found.map((one) => one.id)).not.toContain(forged)
+    await expect(engine.inspect(forged, soon())).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+    await expect(engine.copies?.copyOut(forged, '/', 9, soon())).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' })
+  })
+
+  test('one that was a task is not called as the task that has another container now', async () => {
+    const engine = open(...all)
+    const { id, containerId, name } = task('web.2')
+    await engine.list(soon())
+    const next = 'd'.repeat(64)
+    answers = changed(id, (one) => ({
+      ...one,
+      Status: { State: 'running', ContainerStatus: { ContainerID: next } },
+    }))
+    vi.advanceTimersByTime(6_000)
+    expect(await engine.inspect(containerId, soon())).toMatchObject({ id: containerId, name: 'x' })
+    expect((await engine.inspect(name, soon())).id).toBe(next)
+  })
+
+  test('where a container is the manager knows better than a node that said to have it', async () => {
+    const engine = open(...all)
+    const { id, node } = task('web.2')
+    const { id: victim, containerId, node: other } = task('web.1')
+    expect(other?.hostname).not.toBe(node?.hostname)
+    // A task that has no container yet, and a node that gives it the one of another node's task, unknown so far.
+    answers = {
+      ...RECORDED,
+      tasks: RECORDED.tasks.flatMap((one) => {
+        if (one.ID === victim) return []
+        return one.ID === id ? { ...one, Status: { State: 'preparing' } } : one
+      }),
+    }
+    nodes.get(node?.hostname ?? '')?.forged.set(containerId, id)
+    await engine.list(soon())
+    answers = RECORDED
+    vi.advanceTimersByTime(6_000)
+    await engine.list(soon())
+    const copied = await engine.copies?.copyOut(containerId, '/', 9, soon())
+    expect(copied).toEqual(Buffer.from(other?.hostname ?? ''))
+  })
+
   test('tells what the nodes tell, what moved, and that the manager is away, but not that a node is', async () => {
     const engine = open(...all)
     const stop = new AbortController()
@@ -324,6 +373,8 @@ interface FakeNode {
   readonly inspected: string[]
   readonly ended: Set<string>
   readonly removed: Set<string>
+  /** Containers that somebody started there, with the label of a task. */
+  readonly forged: Map<string, string>
   hangs: boolean
   tell(event: EngineEvent): void
 }
@@ -341,6 +392,7 @@ function fakeNode(hostname: string, answers: () => Answers): FakeNode {
     inspected: [],
     ended: new Set(),
     removed: new Set(),
+    forged: new Map(),
     hangs: false,
     tell(event) {
       for (const listener of listeners) listener(event)
@@ -364,13 +416,16 @@ function fakeNode(hostname: string, answers: () => Answers): FakeNode {
         const tasks = here().map(({ ID, Status }) =>
           row(Status.ContainerStatus?.ContainerID ?? '', { 'com.docker.swarm.task.id': ID }),
         )
-        return [row('e'.repeat(64), {}), ...tasks]
+        const forged = [...fake.forged].map(([id, ofTask]) => row(id, { 'com.docker.swarm.task.id': ofTask }))
+        return [row('e'.repeat(64), {}), ...forged, ...tasks]
       },
       async inspect(id: string) {
         fake.inspected.push(id)
-        const known = here().some(({ Status }) => Status.ContainerStatus?.ContainerID === id)
-        if (!known || fake.removed.has(id)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${id}`)
-        return { id, name: 'x', state: fake.ended.has(id) ? 'exited' : 'running' } as unknown as Container
+        const ofTask =
+          here().find(({ Status }) => Status.ContainerStatus?.ContainerID === id)?.ID ?? fake.forged.get(id)
+        if (!ofTask || fake.removed.has(id)) throw new HatchwayError('CONTAINER_NOT_FOUND', `no container ${id}`)
+        const labels = { 'com.docker.swarm.task.id': ofTask }
+        return { id, name: 'x', labels, state: fake.ended.has(id) ? 'exited' : 'running' } as unknown as Container
       },
       async *events(signal: AbortSignal) {
         const waiting: EngineEvent[] = []

@@ -47,9 +47,11 @@ export function createSwarmEngine({ ask, close, manager: atManager, nodes }: Swa
 
   /** @throws HatchwayError CONTAINER_NOT_FOUND */
   function engineOf(containerId: string): Engine {
+    const task = manager.last?.byContainer.get(containerId)
+    // The manager's word before a node's.
+    if (task?.node !== undefined) return engineOfTask(task)
     const known = seen.get(containerId)
     if (known !== undefined) return known
-    const task = manager.last?.byContainer.get(containerId)
     if (task !== undefined) return engineOfTask(task)
     throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is no task of the swarm any more')
   }
@@ -59,7 +61,7 @@ export function createSwarmEngine({ ask, close, manager: atManager, nodes }: Swa
     if (known !== undefined && !state.byContainer.has(ref)) {
       // One that the manager does not know yet, or has replaced; the node has it, or not.
       const found = await known.inspect(ref, signal)
-      return { ...found, name: state.byId.get(found.labels[TASK_LABEL] ?? '')?.name ?? found.name }
+      return { ...found, name: taskOf(found, state)?.name ?? found.name }
     }
     const task = findTask(ref, state, ({ node }) => engineOfNode(node) !== undefined)
     const engine = engineOfTask(task)
@@ -104,8 +106,7 @@ export function createSwarmEngine({ ask, close, manager: atManager, nodes }: Swa
     if (failed !== undefined && answers.every(({ status }) => status === 'rejected')) throw failed.reason
     const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
     return found.flatMap(({ container, engine }) => {
-      // Of the manager's word, not by the label alone, which any image may have; and not what it has replaced.
-      const task = state.byId.get(container.labels[TASK_LABEL] ?? '')
+      const task = taskOf(container, state)
       if (task === undefined || engineOfNode(task.node) !== engine) return []
       seen.set(container.id, engine)
       return [{ ...container, name: task.name, service: task.service, task: task.id }]
@@ -165,6 +166,15 @@ export function createSwarmEngine({ ask, close, manager: atManager, nodes }: Swa
       for (const engine of all) await engine.close()
     },
   }
+}
+
+/**
+ * By the manager's word, not by the label alone, which any image or `docker run` may give; and not of what it has replaced.
+ * The label decides only while the manager does not know the task's container yet.
+ */
+function taskOf({ id, labels }: Pick<ContainerSummary, 'id' | 'labels'>, state: SwarmState): SwarmTask | undefined {
+  const task = state.byId.get(labels[TASK_LABEL] ?? '')
+  return task?.containerId === undefined || task.containerId === id ? task : undefined
 }
 
 /** A node calls the container of a task "web.2.0a21phdaxy21olpomug0a9o16". */
