@@ -58,7 +58,9 @@ export async function auditKey(config: Config): Promise<string> {
 
 async function readKeys(file: string): Promise<Buffer[]> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    const advice = isErrno(error, 'ENOENT') ? '; it is made when a gateway with audit.file starts' : ''
+    const advice = isErrno(error, 'ENOENT')
+      ? '; a gateway with audit.file makes it as it starts, in its own keysDirectory: name that with --keys'
+      : ''
     throw new CliFailure(`the key of the audit trail ${file} cannot be read: ${messageOf(error)}${advice}`)
   })
   const found = [...text.matchAll(/^[^#\n]*?\bssh-ed25519 ([A-Za-z0-9+/=]+)/gm)]

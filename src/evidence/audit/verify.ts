@@ -70,7 +70,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
   const known = new Map<number, AnchoredHead[]>()
   let trail: string | undefined
   const trails = new Set<string>()
-  let previous: { seq: number; sha256: string } | undefined
+  let previous: { seq: number; sha256: string; path: string; at: number } | undefined
   let number: number | undefined
   let first = 0
   let records = 0
@@ -141,7 +141,10 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     } else if (linked.seq !== previous.seq + 1) {
       problem(`${where}: is record ${linked.seq}, after ${previous.seq}: records were removed, moved or added`)
     } else if (linked.prev !== previous.sha256) {
-      problem(`${where}: record ${linked.seq} does not follow the one before: one of them was changed`)
+      // The link is in the second; which of the two is not the one that was written, it does not tell.
+      const second = previous.path === path ? `:${at}` : where
+      const either = `${previous.path}:${previous.at} or ${second}`
+      problem(`${either} was changed: record ${linked.seq} does not follow record ${previous.seq}`)
     }
     const sha256 = sha256Of(line)
     for (const { sha256: anchored, from } of known.get(linked.seq) ?? [])
@@ -150,7 +153,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
     const isHead = line.includes(HEAD)
     if (isHead) head(line.toString(), `${where}`)
     endsInHead = isHead
-    previous = { seq: linked.seq, sha256 }
+    previous = { seq: linked.seq, sha256, path, at }
   }
 
   function head(text: string, where: string): void {

@@ -125,7 +125,7 @@ describe('whoever changes a trail is found:', () => {
     [
       'a changed byte',
       (lines) => lines.map((line, at) => (at === 4 ? line.replace('"number":4', '"number":5') : line)),
-      /was changed/,
+      /audit\.jsonl:5 or :6 was changed: record 6 does not follow record 5/,
     ],
     [
       'a changed last record',
