@@ -1,4 +1,5 @@
 /** Which gateway is this: the same for all processes with one state folder, another for a copy of it. */
+import { randomBytes } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ import { LABELS } from '../../src/container/templates/template.ts'
 import { createMadeContainers } from '../../src/container/templates/template-containers.ts'
 import { createDockerEngine } from '../../src/engine/docker/docker.ts'
 import { bundleProgram, PROJECT } from '../support/bundle.ts'
-import { docker, testName } from '../support/containers.ts'
+import { docker } from '../support/containers.ts'
 import { run } from '../support/run.ts'
 import { until } from '../support/wait.ts'
 
@@ -125,9 +126,14 @@ test('a gateway with a copy of the folder removes what a dead process of its own
   const log = pino({ level: 'silent' })
   const { templates = {} } = configSchema.parse({ templates: { t: { image: 'hatchway-busybox:latest' } } })
   const [first, second] = [await open(state()), await open(await copied())]
-  const left = testName('left')
+  const left = `hatchway-t-${randomBytes(4).toString('hex')}`
   // Made first, so that it comes after the other one in the list that is swept.
-  const labels = { [LABELS.kind]: 'fresh', [LABELS.gateway]: second.gateway, [LABELS.instance]: '0'.repeat(32) }
+  const labels = {
+    [LABELS.kind]: 'fresh',
+    [LABELS.template]: 't',
+    [LABELS.gateway]: second.gateway,
+    [LABELS.instance]: '0'.repeat(32),
+  }
   const labelled = Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`])
   await docker('create', '--name', left, ...labelled, 'hatchway-busybox')
   const theirs = createMadeContainers(engine, templates, first, log, () => {})

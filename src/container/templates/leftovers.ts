@@ -47,8 +47,7 @@ export function createLeftovers(
     const folder = labels[LABELS.folder] ?? ''
     const isOfFolder = folder !== '' && folder === instance.folder
     if (isOfFolder) return !(await instance.lives(maker))
-    // Labels come from images, too; a name does not.
-    if (labels[LABELS.lease] === LEASED) return isFreshName(name, labels[LABELS.template] ?? '') && 'lease'
+    if (labels[LABELS.lease] === LEASED) return 'lease'
     if (labels[LABELS.gateway] !== instance.gateway) return false
     // Of this machine before it was started anew, or of a copy of it: that one's container runs.
     if (folder !== '' && (state === 'running' || state === 'paused')) return false
@@ -90,7 +89,7 @@ export function createLeftovers(
     let ended: Ended
     try {
       for (const container of await part.list(signal())) {
-        if (container.labels[LABELS.kind] !== 'fresh') continue
+        if (!isFresh(container)) continue
         const fate = await isOver(container)
         if (fate === 'lease') leased.push(container)
         else if (fate) over.push(container)
@@ -142,6 +141,11 @@ interface Ended {
 }
 
 const NOTHING_ENDED: Ended = { containers: [], marks: [], doubtful: false }
+
+/** Labels come from images, too, as `docker commit` makes one of a fresh container; a name does not. */
+function isFresh({ name, labels }: ContainerSummary): boolean {
+  return labels[LABELS.kind] === 'fresh' && isFreshName(name, labels[LABELS.template] ?? '')
+}
 
 function makerOf({ labels }: ContainerSummary): string {
   return labels[LABELS.instance] ?? ''

@@ -162,9 +162,15 @@ test('an engine that hangs between two looks has the count begin anew', async ()
   expect(left()).toBe(0)
 })
 
-test('labels that an image brings do not have a container removed', async () => {
-  const rows = ['web', 'hatchway-t', 'hatchway-t-0123abc', 'hatchway-u-0123abcd', 'hatchway-t-0123abcdef01']
-  const { sweeps } = world(rows.map((name) => ({ labels: leased(DEAD), name })))
+// As `docker commit` of a fresh container makes it, and `docker run --name` of that.
+test.each<[string, Record<string, string>]>([
+  ['this process', { [LABELS.instance]: OURS, [LABELS.gateway]: 'g' }],
+  ['a dead process of its folder', { [LABELS.instance]: DEAD, [LABELS.gateway]: 'g', [LABELS.folder]: 'f' }],
+  ['a dead process of its installation', { [LABELS.instance]: DEAD, [LABELS.gateway]: 'g' }],
+  ['another machine, with a lease', leased(DEAD)],
+])('labels of %s that an image brings do not have a container removed', async (_whose, labels) => {
+  const rows = ['mywork', 'hatchway-t', 'hatchway-t-0123abc', 'hatchway-u-0123abcd', 'hatchway-t-0123abcdef01']
+  const { sweeps } = world(rows.map((name) => ({ labels: fresh(labels), name, state: 'exited' })))
   expect((await sweeps(20)).left).toBe(rows.length)
 })
 
