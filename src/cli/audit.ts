@@ -8,6 +8,7 @@ import { printable } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
 import { parseDuration } from '../config/values.ts'
 import { CliFailure } from '../control/cli-failure.ts'
+import type { AuditOutcome } from '../evidence/audit/record.ts'
 import { type AuditQuery, type Found, searchTrails } from '../evidence/audit/search.ts'
 import { allowedSigner, signingKeyFile } from '../evidence/audit/signing-key.ts'
 import { type Verification, verifyTrails } from '../evidence/audit/verify.ts'
@@ -15,6 +16,7 @@ import { fingerprint } from '../ssh/public-key.ts'
 
 /** Written at once: a line a call would cost more than to find it. */
 const CHUNK_CHARACTERS = 64 * 1024
+const OUTCOMES: readonly string[] = ['ok', 'refused', 'failed'] satisfies AuditOutcome[]
 
 export interface VerifyFlags {
   /** Files of public keys, or of allowed signers. */
@@ -85,6 +87,8 @@ export async function auditSearch(
   output: Writable,
 ): Promise<void> {
   const path = fileOf(config, file)
+  if (more.outcome !== undefined && !OUTCOMES.includes(more.outcome))
+    throw new CliFailure(`--outcome: expected one of ${OUTCOMES.join(', ')}`, 2)
   const query: AuditQuery = {
     file: path,
     ...more,

@@ -11,7 +11,7 @@ const endpoint = text
 
 const kind = z.enum(['auto', 'docker', 'cli', 'containerd', 'kubernetes']).default('auto')
 const cli = text.optional()
-const socket = fileName.optional()
+const socket = fileName.regex(/^\//, 'expected an absolute path such as /run/containerd/containerd.sock').optional()
 const namespace = z
   .string()
   .regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, 'expected a name such as default or k8s.io')

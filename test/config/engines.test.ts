@@ -42,7 +42,7 @@ test.each([
   ['engines: {}', /^hatchway.yaml:1: engines: name one at least/],
   ['engines:\n  Build: {}', /^hatchway.yaml:2: engines.Build: expected a name of small letters, digits and dashes/],
   ['engines:\n  a.b: {}', /expected a name of small letters/],
-  ['engines:\n  a: { socket: x }', /engines.a/],
+  ['engines:\n  a: { socket: /x }', /engines.a.socket: is for kind containerd/],
   ['engines:\n  a: { endpoint: "tcp://h:1", tls: { cert: c } }', /engines.a.tls: cert and key go together/],
   ['engines:\n  a: { endpoint: /run/d.sock, tls: {} }', /engines.a.tls: is for an endpoint tcp/],
   ['engines:\n  a: { kind: cli, endpoint: "tcp://h:1", tls: {} }', /engines.a.tls: is for the API/],
@@ -51,6 +51,8 @@ test.each([
     /^hatchway.yaml:4: templates.n.engine: expected one of the names under engines/,
   ],
   ['engines:\n  a: { kind: containerd, endpoint: "tcp://h:1" }', /engines.a.endpoint: kind containerd has a socket/],
+  ['engine: { kind: containerd, socket: run/x }', /^hatchway.yaml:1: engine.socket: expected an absolute path/],
+  ['engines:\n  a: { kind: containerd, socket: run/x }', /engines.a.socket: expected an absolute path/],
   ['engines:\n  a: { kind: containerd, namespace: a/b }', /engines.a.namespace: expected a name such as/],
   ['templates:\n  n: { image: i, engine: b }', /templates.n.engine: expected one of the names under engines/],
 ])('%s', (text, expected) => expect(problems(`${text}\n`)).toEqual([expect.stringMatching(expected)]))

@@ -97,8 +97,10 @@ describe('hatchway audit', () => {
     expect(await world.lines(`${world.file}.000001`)).toContain(json)
   })
 
-  test('search says what a time must be, and which file there is not', async () => {
+  test('search says what a time and an outcome must be, and which file there is not', async () => {
     await expect(search({ since: 'yesterday' })).rejects.toThrow('--since: expected a time such as 2h')
+    await expect(search({ outcome: 'denied' })).rejects.toThrow('--outcome: expected one of ok, refused, failed')
+    expect(await search({ outcome: 'refused' })).toContain('refused')
     expect(await search({ since: '1m' })).toBe('')
     await expect(search({}, '/nonexistent/audit.jsonl')).rejects.toThrow(/cannot be read/)
     config = { ...config, audit: configSchema.parse({}).audit }
