@@ -147,9 +147,13 @@ test.skipIf(noOthers)(
 test('version and wrong use', async () => {
   const run = promisify(execFile)
   expect((await run(real.binary, ['version'])).stdout).toMatch(/^hatchway-guest protocol 1 (x64|arm64)\n$/)
-  for (const args of [[], ['server'], ['serve', 'more'], ['end', '']]) {
+  for (const args of [[], ['server'], ['serve', '1:1', 'more'], ['end', '']]) {
     await expect(run(real.binary, args)).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') })
   }
+  await expect(run(real.binary, ['serve', 'more'])).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('not UID:GID'),
+  })
 })
 
 test('serve wants pipes or sockets', async () => {

@@ -2,7 +2,7 @@
  * node test/run/engine-table.mjs FOLDER
  *
  * Writes the tables of docs/engines.md between its two markers, from what the contract and the parity suite found of each
- * engine (test/run/results.ts). FOLDER was HATCHWAY_RESULTS of the runs.
+ * engine (test/run/results.ts). FOLDER was HATCHWAY_TEST_RESULTS of the runs.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

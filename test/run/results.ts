@@ -1,5 +1,5 @@
 /**
- * What the contract and the parity suite found of each engine, kept in HATCHWAY_RESULTS, a folder, for the tables in
+ * What the contract and the parity suite found of each engine, kept in HATCHWAY_TEST_RESULTS, a folder, for the tables in
  * docs/engines.md: test/run/engine-table.mjs writes them. Without that variable nothing is kept.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ export interface EngineFindings {
 }
 
 export function keepFindings(found: EngineFindings): void {
-  const folder = process.env.HATCHWAY_RESULTS
+  const folder = process.env.HATCHWAY_TEST_RESULTS
   if (folder === undefined || found.findings.length === 0) return
   mkdirSync(folder, { recursive: true })
   const name = `${found.suite} ${found.on}`.replaceAll(/[^a-z0-9]+/gi, '-')
