@@ -121,7 +121,7 @@ test(
     expect(echoed).toBe(true)
     await listening
     const local = 'kind="local",engine="docker",road="guest"'
-    expect(await sample(`hatchway_forwards_opened_total{${local}}`)).toBeGreaterThan(0)
+    await until('it is counted', async () => (await sample(`hatchway_forwards_opened_total{${local}}`)) > 0)
     await until('it is over', async () => (await sample(`hatchway_forwards{${local}}`)) === 0)
     expect(await grown('hatchway_bytes_total{carrier="forward",direction="in"}')).toBe(5)
     expect((await client.ssh(['-W', '127.0.0.1:1', 't'], { limit: LONG })).code).not.toBe(0)
