@@ -20,7 +20,7 @@ export interface EndingView {
 /** The exec's end is reported some milliseconds before its container's. */
 const LOOKS = [0, 60, 200] as const
 
-const LATE_LOOKS = [300, 500, 700] as const
+const LATE_LOOKS = [0, 300, 500, 700, 1000] as const
 
 export function isAway(error: unknown): boolean {
   return isFailure(error, 'ENGINE_UNAVAILABLE', 'ENGINE_LOST')
@@ -62,9 +62,9 @@ async function look(view: EndingView): Promise<HatchwayError | undefined> {
 
 async function howStoppedAfterAll(view: EndingView): Promise<string> {
   for (const wait of LATE_LOOKS) {
+    await delay(wait)
     const how = howStopped(await view.recentEvents())
     if (how !== ENDED) return how
-    await delay(wait)
   }
   return ENDED
 }
@@ -73,6 +73,8 @@ const ENDED = 'ended'
 
 function howStopped(events: readonly ParsedEvent[]): string {
   if (events.some((event) => event.action === 'oom')) return 'ran out of memory'
+  // Podman tells of a restart before its stop.
+  if (events.some((event) => event.action === 'restart')) return 'was restarted'
   if (events.some((event) => event.action === 'stop')) return 'was stopped'
   // Podman does not tell the signal: its `stop` is an event of its own.
   const signals = events.filter((event) => event.action === 'kill').map((event) => event.signal ?? '9')

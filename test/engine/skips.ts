@@ -41,7 +41,7 @@ export async function noCatatonit(): Promise<Driver['skip']> {
   ]
 }
 
-const NO_STOP: Driver['skip'][number] = {
+export const NO_STOP: Driver['skip'][number] = {
   reason: 'this Podman tells of no stop that the program obeyed: its container is said to have ended',
   tests: ['says CONTAINER_GONE when the container is stopped under a program'],
 }
