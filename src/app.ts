@@ -68,10 +68,10 @@ export interface Gateway {
   /** Of the sockets that it listens on. @throws Error where node does not tell */
   descriptors(): number[]
   /**
-   * Take no new connections, and go on with those that are there. To `another` gateway, which is watched from now on.
+   * Take no new connections, go on with those that are there, and leave the place of /metrics to the next gateway.
    * Idempotent.
    */
-  stopListening(another: boolean): Promise<void>
+  stopListening(): Promise<void>
   /** Connections, also those that have not logged in. */
   open(): number
   /** Resolves with true once there is no connection any more, with false when the signal aborts before. */
@@ -193,10 +193,11 @@ async function openGateway(
     registry,
     connections,
     descriptors: server.descriptors,
-    async stopListening(another) {
+    async stopListening() {
       readiness.block('draining', 'the gateway takes no new connections')
       await server.close()
-      if (another) await watching?.leave()
+      // The next gateway, by hand-over or by a fresh start, is watched at the same place.
+      await watching?.leave()
     },
     open: server.connections,
     idle: server.idle,

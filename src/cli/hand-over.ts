@@ -67,7 +67,7 @@ export function createHandOver({ gateway, control, inheritance, stopping }: Leav
 
   async function release(): Promise<void> {
     isDraining = true
-    await gateway.stopListening(successor !== undefined)
+    await gateway.stopListening()
     await manager?.leave()
     released.resolve()
   }

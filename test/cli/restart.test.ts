@@ -359,6 +359,17 @@ describe('hatchway restart', { timeout: TIMEOUT }, () => {
 })
 
 describe('hatchway drain', { timeout: TIMEOUT }, () => {
+  it('leaves the place of /metrics to a gateway that is started meanwhile', async () => {
+    const port = await freePort()
+    writeFileSync(config, `metrics: { listen: '127.0.0.1:${port}' }\n`)
+    const old = await gateway()
+    const open = await login(old)
+    expect((await hatchway('drain')).code).toBe(0)
+    await gateway()
+    expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBeLessThan(504)
+    expect(await open.lives()).toBe(true)
+  })
+
   it('takes no new connections, goes on with those that are there, and ends with the last', async () => {
     const old = await gateway()
     const open = await login(old)

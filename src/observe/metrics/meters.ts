@@ -120,7 +120,10 @@ export function createMeters() {
     ),
 
     ready: gauge('hatchway_ready', '1 where the check of /readyz passes, as it was found last.', 'check'),
-    draining: gauge('hatchway_draining', '1 once the gateway takes no new connections.'),
+    draining: gauge(
+      'hatchway_draining',
+      '1 once the gateway was told to stop; after a drain or restart it is not scraped any more.',
+    ),
     reloaded: gauge(
       'hatchway_config_last_reload_successful',
       '0 while the configuration that was read last cannot be used, and the one before it is in force.',
