@@ -103,13 +103,13 @@ describe('hatchway ls', () => {
     const terminal = openTerminal(process.execPath, [MAIN, 'ls', '--wide'], { cols, env })
     expect(await terminal.exit()).toBe(0)
     const lines = terminal.output().split('\r\n')
-    expect(lines[0]).toMatch(/^NAME +STATE +IMAGE/)
+    expect(lines[0]).toMatch(/^NAME +STATE +(OWNER +)?IMAGE/)
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(cols)
   })
 
   it('does not let a label write to the terminal', async () => {
     const { out } = await hatchway(['ls', '--running', '--wide'])
-    expect(out).toMatch(/^NAME +STATE +IMAGE/)
+    expect(out).toMatch(/^NAME +STATE +(OWNER +)?IMAGE/)
     const row = out.split('\n').find((line) => line.startsWith(container.name))
     expect(row).toContain('team=\\x1b[31mred')
     expect(out).not.toContain('\u001b')

@@ -25,6 +25,7 @@ const ENGINES = [
   'support/kubernetes.ts',
   'e2e/parity-containerd.test.ts',
   'e2e/parity-containerd-plain.test.ts',
+  'e2e/two-gateways-podman.test.ts',
   'engine/docker-ssh.test.ts',
   'support/systemd.ts',
   'support/podman-rootless.ts',
