@@ -1,5 +1,6 @@
 /** `hatchway restart` and `drain`: the running gateways of this user leave their places, without ending a session. */
 import { plural } from '../base/plural.ts'
+import { PROGRAM_NAME } from '../base/program-name.ts'
 import type { Config } from '../config/schema.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { drainGateways, restartGateways } from '../control/client.ts'
@@ -13,7 +14,9 @@ export async function restart(config: Config, print: (text: string) => void): Pr
   const problems = answers.flatMap(({ pid, problem }) => (problem === undefined ? [] : [`gateway ${pid}: ${problem}`]))
   if (problems.length > 0) throw new CliFailure(problems.join('; '))
   if (answers.every(({ successor }) => successor === undefined))
-    throw new CliFailure('no gateway of yours takes new connections')
+    throw new CliFailure(
+      `no gateway of yours takes new connections: ${PROGRAM_NAME} serve, or systemctl start hatchway`,
+    )
 }
 
 function restartSentence({ pid, successor, open, ...status }: ControlRestart): string {

@@ -159,7 +159,11 @@ export const configSchema = z.strictObject({
     .describe(
       'After SIGTERM running sessions have this time to end, and no new ones begin; a second SIGTERM ends all.',
     ),
-  drain: drain.prefault({}).describe('Of a gateway that has handed over to a new one (`hatchway restart`).'),
+  drain: drain
+    .prefault({})
+    .describe(
+      'Of a gateway that takes no new connections: after `hatchway restart`, `hatchway drain`, or a stop by systemd.',
+    ),
   log: log.prefault({}).describe('The log.'),
   audit: audit
     .prefault({})

@@ -116,7 +116,7 @@ function read<T>(answer: unknown, schema: z.ZodType<T>): T {
   const parsed = schema.safeParse(answer)
   if (parsed.success) return parsed.data
   // Its program was replaced while it ran; or another program listens there.
-  throw new Error('is of another version than this command: restart it, which ends its sessions', {
+  throw new Error('is of another version than this command: stop and start it', {
     cause: parsed.error,
   })
 }

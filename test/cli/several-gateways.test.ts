@@ -92,7 +92,7 @@ test('of a gateway that hangs and one of another version it is said which; the o
   const none = { ids: [], connections: [], identities: [], containers: [] }
   await kill(OWN, { ...none, containers: ['web'] }, (line) => lines.push(line))
   expect(lines).toEqual(['connection c0ffee01 is being ended\n'])
-  const older = `gateway 8 (${folder}/8.sock) is of another version than this command: restart it, which ends its sessions`
+  const older = `gateway 8 (${folder}/8.sock) is of another version than this command: stop and start it`
   const hangs = `gateway 7 (${folder}/7.sock) does not answer within 5 s`
   expect(said.toSorted()).toEqual([`hatchway: ${hangs}\n`, `hatchway: ${older}\n`])
 

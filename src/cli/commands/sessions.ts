@@ -89,7 +89,9 @@ export function registerRestart(program: Command): void {
 export function registerDrain(program: Command): void {
   program
     .command('drain')
-    .description('have your running gateways take no new connections, and end with those that they have')
+    .description(
+      'have your running gateways take no new connections, and stop once the last one that they have has ended',
+    )
     .addOption(configOption())
     .addOption(socketOption())
     .action(async (flags: ConfigFlags) => {
