@@ -185,6 +185,7 @@ async function openGateway(
   const endpoints = await listenOn(server, config.listen, nextPorts, inherited)
   readiness.block('start')
   emit({ type: 'gateway-started', pid: process.pid, listen: endpoints })
+  let isReleased = false
   return {
     endpoints,
     readiness,
@@ -196,6 +197,8 @@ async function openGateway(
     async stopListening() {
       readiness.block('draining', 'the gateway takes no new connections')
       await server.close()
+      if (!isReleased) emit({ type: 'gateway-released', connections: server.connections() })
+      isReleased = true
       // The next gateway, by hand-over or by a fresh start, is watched at the same place.
       await watching?.leave()
     },

@@ -1,7 +1,7 @@
 /** The composition root: whatever fails at its start leaves nothing open behind. */
 import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer, request } from 'node:http'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -121,6 +121,25 @@ test('a gateway that drains is not ready at once, and lives', async () => {
   expect((await ask(socket, '/metrics')).body).toContain('hatchway_draining 1\n')
   await drained
   await gateway.close()
+})
+
+test('the audit trail has the moment at which no new connections are taken, once, and the stop after it', async () => {
+  const file = join(folder, 'audit.jsonl')
+  const gateway = await startGateway(config({ audit: { file } }), log)
+  await Promise.all([gateway.stopListening(), gateway.stopListening()])
+  await gateway.stopListening()
+  await gateway.drain(new AbortController().signal, { graceMs: 1, signal: 'SIGTERM' })
+  await gateway.close()
+  const records = (await readFile(file, 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(records.filter(({ action }) => action.startsWith('gateway-'))).toMatchObject([
+    { action: 'gateway-start' },
+    { action: 'gateway-release', connections: 0 },
+    { action: 'gateway-drain', sessions: 0, graceMs: 1, signal: 'SIGTERM' },
+    { action: 'gateway-end' },
+  ])
 })
 
 test('an engine that hangs: however many ask, it is asked once, and each has an answer in time', async () => {

@@ -34,6 +34,8 @@ export type LifeEvent =
       readonly pid: number
       readonly listen: readonly { readonly address: string; readonly port: number }[]
     }
+  /** It takes no new connections, and goes on with these: a new gateway has taken over, or it was told to drain. */
+  | { readonly type: 'gateway-released'; readonly connections: number }
   | { readonly type: 'gateway-ended' }
   | {
       readonly type: 'reloaded'

@@ -168,6 +168,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
     case 'reloaded':
     case 'reload-refused':
     case 'gateway-started':
+    case 'gateway-released':
     case 'gateway-ended':
       return undefined
     case 'draining': {

@@ -183,6 +183,8 @@ function detailsOf(event: GatewayEvent): Details | undefined {
       return { action: 'reload', outcome: 'refused', problems: event.problems.map((text) => printable(text)) }
     case 'gateway-started':
       return { action: 'gateway-start', pid: event.pid, listen: event.listen.map(addressOf) }
+    case 'gateway-released':
+      return { action: 'gateway-release', connections: event.connections }
     case 'draining': {
       const { sessions, graceMs, signal } = event
       return { action: 'gateway-drain', sessions, graceMs, signal }
