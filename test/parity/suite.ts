@@ -99,7 +99,7 @@ const VERDICTS: Readonly<Record<string, Finding['verdict']>> = { PASS: 'passed',
 function finding(road: ParityRoad): (outcome: [string, Outcome]) => Finding {
   return ([name, { verdict, reason }]) => ({
     ...{ group: '', name, verdict: VERDICTS[verdict] ?? 'failed' },
-    reason: KNOWN_FAILURES[road][name] ?? EXPECTED_SKIPS[name] ?? reason,
+    reason: KNOWN_FAILURES[road][name] ?? UNDECIDED[road]?.[name] ?? EXPECTED_SKIPS[name] ?? reason,
   })
 }
 
