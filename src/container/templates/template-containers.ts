@@ -289,7 +289,12 @@ export function createMadeContainers(
 
   return {
     names: Object.keys(templates),
-    plan: (route, owner) => planContainer(templates, route, owner, labels),
+    plan(route, owner) {
+      const plan = planContainer(templates, route, owner, labels)
+      const name = plan && makerOf(plan.template).name
+      // The policy is asked, and the log says, where it is made, also if the template leaves that to us.
+      return plan && name !== undefined ? { ...plan, template: { ...plan.template, engine: name } } : plan
+    },
     container: async (plan, closed, tell, signal, whose) =>
       unlessAborted(plan.personal ? forOwner(plan, tell, whose) : untilClosed(plan, closed, tell, whose), signal),
     async close() {

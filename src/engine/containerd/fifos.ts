@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, constants, openSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm, unlink } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, rm, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -65,6 +65,10 @@ export function createFifoFolder({ base, scope, abandoned }: FifoOptions): FifoF
 
   async function makeFolder(): Promise<string> {
     await mkdir(base, { recursive: true, mode: 0o700 })
+    // In /tmp another user may have made it first, and would choose what the shim opens as root.
+    const stats = await lstat(base)
+    const isOurs = stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o022) === 0
+    if (!isOurs) throw new Error('it is not a directory of ours, or others may write there')
     for (const label of await sweep(base, ours)) abandoned(label)
     return mkdtemp(join(base, `${PREFIX}${process.pid}-${ours}-`))
   }

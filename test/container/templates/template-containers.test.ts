@@ -4,8 +4,11 @@ import pino from 'pino'
 import { expect, test } from 'vitest'
 import { HatchwayError } from '../../../src/base/errors.ts'
 import { configSchema } from '../../../src/config/schema.ts'
+import { plannedContainer } from '../../../src/container/templates/template.ts'
 import { createMadeContainers } from '../../../src/container/templates/template-containers.ts'
 import type { Container, Engine, Lifecycle } from '../../../src/engine/engine.ts'
+import { createManyEngine } from '../../../src/engine/many/many.ts'
+import { localEngine } from '../../support/local-engine.ts'
 import { web } from '../../support/people-and-places.ts'
 
 const LIMITS = { stepMs: 150, silentPullMs: 300 }
@@ -154,4 +157,19 @@ test.each(['its connection', 'the gateway'])(
 test('a create that hangs is the engine’s timeout', async () => {
   const { container } = world({ pull: 'always', pullMs: 10, saysEvery: 10, createMs: 5000 })
   await expect(container).rejects.toMatchObject({ code: 'ENGINE_TIMEOUT' })
+})
+
+test('a template that names no engine is planned for the first of several, so that rules of engines see where it is made', async () => {
+  const engine = createManyEngine({ one: localEngine(), two: localEngine() })
+  const templates = configSchema.parse({
+    templates: { t: { image: 'i' }, far: { image: 'i', engine: 'two' } },
+  }).templates
+  const instance = { gateway: 'g', id: 'i', folder: 'f', lives: async () => true, close: async () => {} }
+  const made = createMadeContainers(engine, templates ?? {}, instance, log, () => {}, LIMITS)
+  const placed = ['t', 'far'].map((name) =>
+    plannedContainer(made.plan({ template: { name, kind: 'fresh' } }, { id: 'me', name: 'me' })),
+  )
+  expect(placed.map((container) => container.engine)).toEqual(['one', 'two'])
+  await made.close()
+  await engine.close()
 })

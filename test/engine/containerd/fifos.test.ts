@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync, writeSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -40,6 +40,17 @@ test('gives each of many callers pipes of its own', async () => {
   expect(new Set(sets.map(({ stdin }) => stdin.path)).size).toBe(30)
   for (const set of sets) await set.close()
   await folder.close()
+})
+
+test('a folder that others may write to, or a link in its place, is refused: they would choose what is opened there', async () => {
+  await mkdir(join(base, 'open'))
+  await chmod(join(base, 'open'), 0o777)
+  await mkdir(join(base, 'real'), { mode: 0o700 })
+  await symlink('real', join(base, 'link'))
+  for (const name of ['open', 'link']) {
+    await expect(open(join(base, name)).take('a@b', false, soon())).rejects.toMatchObject({ code: 'ENGINE_ERROR' })
+    expect(readdirSync(join(base, name))).toEqual([])
+  }
 })
 
 test('says why no pipe can be made, and makes one as soon as it can', async () => {
