@@ -35,9 +35,10 @@ own_apt() {
 
 fetch() {
   mirror=$(debian_mirror)
+  [ -n "$mirror" ] || die 'no mirror of Debian is configured in /etc/apt'
   mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/debs"
   for kind in deb deb-src; do
-    echo "$kind ${mirror:-http://deb.debian.org/debian} $SUITE main"
+    echo "$kind $mirror $SUITE main"
   done >"$work/apt/sources.list"
   own_apt update -q
   cd "$work/debs"

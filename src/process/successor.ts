@@ -26,7 +26,7 @@ export interface HandedSockets {
 export interface Successor {
   readonly pid: number
   readonly version: string
-  /** To the gateway that serves now: this one's successor, or one after it. */
+  /** An end to all that live, this one's successor and those after it; any other signal to the one that serves now. */
   signal(name: NodeJS.Signals): void
   /** Resolves once they are all gone, with whether the last one was told to stop. */
   readonly gone: Promise<boolean>
@@ -56,11 +56,15 @@ export async function startSuccessor(
   const ready = deferred<{ pid: number; version: string }>()
   const gone = deferred<boolean>()
   let serving: number | undefined
+  /** All that run, the one that serves and those before it that go on with their connections. */
+  const living = new Set<number>()
   let stopped = false
   let isGivenUp = false
   const heard = (word: Word) => {
     if (isGivenUp) kill(word.pid, 'SIGKILL', program)
     serving ??= word.pid
+    if (word.state === 'started' || word.state === 'ready') living.add(word.pid)
+    else living.delete(word.pid)
     if (word.state === 'failed') ready.reject(new Error(word.message))
     if (word.state === 'stopped') stopped ||= word.pid === serving
     if (word.state !== 'ready') return
@@ -82,7 +86,14 @@ export async function startSuccessor(
   ]
   try {
     const { pid, version } = await ready.promise
-    return { pid, version, gone: gone.promise, signal: (name) => serving !== undefined && kill(serving, name, program) }
+    return {
+      ...{ pid, version, gone: gone.promise },
+      signal(name) {
+        // What ends the gateway ends all of it; a reload or restart is for the one that serves.
+        const isEnd = name === 'SIGTERM' || name === 'SIGINT'
+        for (const one of living) if (isEnd || one === serving) kill(one, name, program)
+      },
+    }
   } catch (error) {
     isGivenUp = true
     if (serving !== undefined) kill(serving, 'SIGKILL', program)

@@ -293,6 +293,17 @@ describe('hatchway restart', { timeout: TIMEOUT }, () => {
     expect(await first.stop(20_000)).toBe(0)
   })
 
+  it('SIGTERM to the first of all ends one in the middle, too, which goes on with its connections', async () => {
+    const first = await gateway()
+    const second = await restart()
+    const open = await login(first)
+    const third = await restart()
+    expect(await open.lives()).toBe(true)
+    process.kill(first.pid, 'SIGTERM')
+    await until('all have ended', () => !lives(second) && !lives(third))
+    expect(await first.stop(20_000)).toBe(0)
+  })
+
   it('a stop while the new one starts stops both', async () => {
     const old = await gateway()
     const asked = hatchway('restart')
