@@ -29,9 +29,10 @@ const ROOMS: Record<string, readonly string[]> = {
   observe: ['config', 'container', 'engine', 'forward', 'net', 'policy', 'session', 'sftp', 'ssh'],
   process: [],
   control: ['session'],
+  app: ['auth', 'bytes', 'config', 'engine', 'evidence', 'guest', 'observe', 'process', 'session', 'ssh'],
   'app.ts': [
+    'app',
     'auth',
-    'bytes',
     'config',
     'container',
     'engine',
