@@ -23,14 +23,10 @@ import { allowedSigner, type SigningKey } from './signing-key.ts'
 import { type TornRecord, trailEnd } from './trail-end.ts'
 import { type TrailWatchLimits, watchTrail } from './trail-health.ts'
 import { lockTrail } from './trail-lock.ts'
+import { createTrailQueue, type TrailQueueLimits } from './trail-queue.ts'
 
-/** Of what waits to be written. */
 const MAX_QUEUE_BYTES = 16 * 1024 * 1024
-/** More, for records that must be kept: of who is let in although nothing can be written. */
 const RESERVE_BYTES = 1024 * 1024
-/** One write; between two the gateway does other things. */
-const BATCH_RECORDS = 256
-const BATCH_BYTES = 256 * 1024
 /** What comes within it leaves in one write. */
 const GATHER_MS = 100
 const RETRY_MS = 1_000
@@ -67,9 +63,7 @@ export interface TrailCalls {
   readonly sync: (fd: number) => Promise<void>
 }
 
-export interface TrailLimits extends TrailWatchLimits {
-  readonly queueBytes: number
-  readonly reserveBytes: number
+export interface TrailLimits extends TrailWatchLimits, TrailQueueLimits {
   readonly retryMs: number
   readonly closeMs: number
 }
@@ -134,17 +128,13 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   let unsynced = false
   /** Chained already, and not yet in the file. */
   let unwritten: Buffer = Buffer.alloc(0)
-  let queue: string[] = []
-  let queued = 0
-  /** Since the last record that says so. */
-  let lost = 0
-  let lostEver = 0
   let working = false
   let gather: NodeJS.Timeout | undefined
   let idle = deferred<void>()
   idle.resolve()
   let wake = () => {}
-  const health = watchTrail({ log, file: () => file, isLosing: () => lost > 0, changed: deps.changed, limits })
+  const queue = createTrailQueue(limits)
+  const health = watchTrail({ log, file: () => file, isLosing: () => queue.lost > 0, changed: deps.changed, limits })
 
   /** Locks and reads where the trail goes on, or begins. */
   async function begin(): Promise<void> {
@@ -254,22 +244,9 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   }
 
   async function writeBatch(open: OpenFile): Promise<void> {
-    const batch: string[] = []
-    if (lost > 0) {
-      batch.push(recordText({ at: stamp(), action: 'records-lost', outcome: 'failed', count: lost }))
-      lost = 0
-    }
-    let bytes = 0
-    let count = 0
-    for (const record of queue) {
-      if (count >= BATCH_RECORDS || bytes >= BATCH_BYTES) break
-      batch.push(record)
-      bytes += Buffer.byteLength(record)
-      count++
-    }
-    queue = count === queue.length ? [] : queue.slice(count)
-    queued -= bytes
-    unwritten = chained(batch)
+    const { records, lost } = queue.take()
+    const gap = lost > 0 ? [recordText({ at: stamp(), action: 'records-lost', outcome: 'failed', count: lost })] : []
+    unwritten = chained([...gap, ...records])
     await flush(open)
     unsynced = settings.fsync === 'batch'
     await sync(open)
@@ -340,7 +317,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     const open = current
     await flush(open)
     await sync(open)
-    const isWaiting = queue.length > 0 || lost > 0
+    const isWaiting = !queue.isEmpty
     if (!isWaiting && !headWanted) return false
     if (isFull(open) && (isWaiting || headAt !== end?.seq)) await rotate(open)
     else if (isWaiting) await writeBatch(open)
@@ -354,7 +331,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
       try {
         const isMore = await health.step(step)
         // Something may have been added in the turn that this took.
-        if (!isMore && queue.length === 0 && lost === 0 && !headWanted) break
+        if (!isMore && queue.isEmpty && !headWanted) break
         await nextTurn()
       } catch {
         await pause()
@@ -387,15 +364,11 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
   }
 
   function add(record: object, mustKeep = false): void {
-    const text = recordText(record)
-    const bytes = Buffer.byteLength(text)
-    if (isGivenUp() || queued + bytes > limits.queueBytes + (mustKeep ? limits.reserveBytes : 0)) {
-      lostEver++
-      if (lost++ === 0) log.error({ file }, 'records of the audit trail are lost: more come than can be written')
-      return
-    }
-    queue.push(text)
-    queued += bytes
+    const wasLosing = queue.lost > 0
+    const isTaken = queue.add(recordText(record), mustKeep)
+    if (!isTaken && !wasLosing)
+      log.error({ file }, 'records of the audit trail are lost: more come than can be written')
+    if (!isTaken) return
     if (!working) gather ??= setTimeout(start, GATHER_MS).unref()
   }
 
@@ -430,9 +403,13 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     wake()
     start()
     await untilIdle()
-    if (unwritten.length > 0 || queue.length > 0)
-      log.error({ file, records: queue.length, lost }, 'the audit trail is not complete: its end could not be written')
+    if (unwritten.length > 0 || queue.records > 0)
+      log.error(
+        { file, records: queue.records, lost: queue.lost },
+        'the audit trail is not complete: its end could not be written',
+      )
     givenUp.abort()
+    queue.close()
     await health.close()
     wake()
     await current?.close().catch(() => {})
@@ -453,10 +430,10 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
       return health.failing
     },
     get waitingBytes() {
-      return queued + unwritten.length
+      return queue.bytes + unwritten.length
     },
     get lostRecords() {
-      return lostEver
+      return queue.lostEver
     },
     settled() {
       start()
