@@ -98,5 +98,5 @@ function timed(what, ...args) {
 }
 timed('search --who anna --json', 'search', file, '--who', 'anna', '--json')
 timed('search --outcome refused', 'search', file, '--outcome', 'refused')
-timed('search --action file --since, of all', 'search', file, '--action', 'nothing*', '--since', '1h')
+timed('search --action file --since, of all', 'search', file, '--action', 'fault', '--since', '1h')
 timed('verify', 'verify', file)

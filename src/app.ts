@@ -123,7 +123,7 @@ async function openGateway(
     opened: (session) => connections.sessionOpened(session),
     ended: (session) => connections.sessionEnded(session),
   })
-  const connections = new ConnectionRegistry(registry, emit)
+  const connections = new ConnectionRegistry(registry, emit, audit?.demandRecord)
   const server = openServer(scope, config, { ground, inside, inForce, registry, connections, audit, emit }, log)
   const engines = Object.keys(config.engines ?? {})
   watchGateway({ engine, engines, server, registry, connections, guests: inside.guests, audit }, readiness, watching)

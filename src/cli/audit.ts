@@ -5,9 +5,11 @@ import type { Writable } from 'node:stream'
 import { isErrno, messageOf } from '../base/errors.ts'
 import { plural } from '../base/plural.ts'
 import { printable } from '../base/printable.ts'
+import { nearestWord } from '../config/nearest.ts'
 import type { Config } from '../config/schema.ts'
 import { parseDuration } from '../config/values.ts'
 import { CliFailure } from '../control/cli-failure.ts'
+import { AUDIT_ACTIONS, matchesAnAction } from '../evidence/audit/actions.ts'
 import type { AuditOutcome } from '../evidence/audit/record.ts'
 import { type AuditQuery, type Found, searchTrails } from '../evidence/audit/search.ts'
 import { allowedSigner, signingKeyFile } from '../evidence/audit/signing-key.ts'
@@ -89,6 +91,7 @@ export async function auditSearch(
   const path = fileOf(config, file)
   if (more.outcome !== undefined && !OUTCOMES.includes(more.outcome))
     throw new CliFailure(`--outcome: expected one of ${OUTCOMES.join(', ')}`, 2)
+  if (more.action !== undefined && !matchesAnAction(more.action)) throw noAction(more.action)
   const query: AuditQuery = {
     file: path,
     ...more,
@@ -107,6 +110,12 @@ export async function auditSearch(
     throw new CliFailure(`${path} cannot be read: ${messageOf(error)}`)
   }
   output.write(text)
+}
+
+function noAction(word: string): CliFailure {
+  const near = nearestWord(word, AUDIT_ACTIONS)
+  const meant = near === undefined ? '' : `; did you mean ${near}?`
+  return new CliFailure(`--action: no record is called ${printable(word)}, but ${AUDIT_ACTIONS.join(', ')}${meant}`, 2)
 }
 
 /** "2h": so long ago; else a date, or a date and a time. */

@@ -1,10 +1,33 @@
 /** `audit` of the configuration: the trail of who got in, where, as whom, and what they did (docs/audit.md). */
 import { z } from 'zod'
 import { parsed } from './parsed.ts'
-import { duration, fileName, text, textOrNumber } from './primitives.ts'
-import { parseSize } from './values.ts'
+import { fileName, text, textOrNumber } from './primitives.ts'
+import { parseDuration, parseSize } from './values.ts'
 
-const size = parsed(textOrNumber, (value) => (value === 'none' ? 0 : parseSize(String(value))), 'bytes such as 100M')
+/** A smaller one is a file for each few seconds of a busy gateway. */
+const MIN_FILE_BYTES = 1024 * 1024
+const MIN_FILE_AGE_MS = 60_000
+const MIN_HEAD_MS = 1_000
+
+const fileSize = parsed(
+  textOrNumber,
+  (value) => (value === 'none' ? 0 : atLeast(MIN_FILE_BYTES, parseSize(String(value)))),
+  'bytes such as 100M, at least 1M, or none',
+)
+const fileAge = parsed(
+  textOrNumber,
+  (value) => (value === 'none' ? 0 : atLeast(MIN_FILE_AGE_MS, parseDuration(value))),
+  'a time such as 12h or 1d, at least 1m, or none',
+)
+const headPause = parsed(
+  textOrNumber,
+  (value) => atLeast(MIN_HEAD_MS, parseDuration(value)),
+  'a time such as 1m, at least 1s',
+)
+
+function atLeast(least: number, value: number | undefined): number | undefined {
+  return value !== undefined && value >= least ? value : undefined
+}
 
 export const audit = z.strictObject({
   file: fileName.optional().meta({
@@ -12,11 +35,11 @@ export const audit = z.strictObject({
       'A file of JSON lines, one for each thing that was done or refused, chained by hashes. Default: there is no trail. Gateways of one machine that share it write a trail each, FILE, FILE-2 ...',
     examples: ['/var/log/hatchway/audit.jsonl'],
   }),
-  rotateSize: size
+  rotateSize: fileSize
     .prefault('100M')
     .describe('From this size on the file becomes FILE.000001 and so on, and a new one begins; none: at no size.'),
-  rotateEvery: duration().prefault('1d').describe('The same for its age; none: at no age. Nothing is ever removed.'),
-  headEvery: duration()
+  rotateEvery: fileAge.prefault('1d').describe('The same for its age; none: at no age. Nothing is ever removed.'),
+  headEvery: headPause
     .prefault('1m')
     .describe(
       'How often the end of the chain is signed, while there is something new; also at each rotation and at the end.',

@@ -89,7 +89,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
 
 /** What is wrong with keys together. */
 function crossProblems(
-  { engine, engines, templates = {} }: Pick<Config, 'engine' | 'engines' | 'templates'>,
+  { audit, engine, engines, templates = {} }: Pick<Config, 'audit' | 'engine' | 'engines' | 'templates'>,
   where: (key: KeyPath) => string | undefined,
 ): string[] {
   const problem = (key: readonly string[], text: string) =>
@@ -106,6 +106,9 @@ function crossProblems(
   return [
     ...(both ? [problem(['engine'], 'is for one engine: name it under engines, too, or leave one out')] : []),
     ...made,
+    ...(audit.onFailure === 'refuse' && audit.file === undefined
+      ? [problem(['audit', 'onFailure'], 'nothing is recorded without audit.file: name that, or leave refuse out')]
+      : []),
   ]
 }
 

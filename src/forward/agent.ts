@@ -24,11 +24,11 @@ export async function openAgentSocket(at: LentPlace, signal: AbortSignal): Promi
     // As sshd names them; the directory is 0700 and made by the helper, the name cannot be foreseen.
     const path = `${place}/ssh-${randomBytes(8).toString('hex')}/agent.sock`
     const facts = forwardFacts('agent', path, at.target)
-    const inlet = createInlet((traffic) => book.opened(facts, traffic))
+    const inlet = createInlet(book, () => facts)
     try {
       const listener = await guest.listen(
         { kind: 'unix', path, mode: 0o600, unlink: false, ownDirectory: true },
-        ({ end }) => inlet.join(end, connection.openAgent()),
+        ({ end }) => inlet.join(end, () => connection.openAgent()),
         signal,
       )
       return { path, guest, ...lend(closed, listener, inlet, book.listening(facts)) }

@@ -15,6 +15,8 @@ export interface ForwardFacts {
 }
 
 export interface ForwardBook {
+  /** A connection has come to a listener inside. @throws HatchwayError: it may not go on */
+  demand(forward: ForwardFacts): void
   /** A connection was forwarded. Returns how to tell that it is over (idempotent). */
   opened(forward: ForwardFacts, traffic: Traffic): () => void
   /** Something listens inside. Returns how to tell that it does so no more (idempotent). */

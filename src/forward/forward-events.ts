@@ -1,6 +1,7 @@
 /** What forwards tell of themselves besides what the book takes. */
 import type { ContainerFacts, Whose } from '../base/connection-facts.ts'
 import type { FailureCode } from '../base/errors.ts'
+import type { ForwardFacts } from './book.ts'
 
 /** What was asked for and is not. Client text in it is printable and bounded. */
 export interface ForwardFailure {
@@ -9,7 +10,7 @@ export interface ForwardFailure {
   /** Absent: it did not come so far. */
   readonly container?: ContainerFacts
   readonly user?: string
-  readonly kind: 'local' | 'remote'
+  readonly kind: ForwardFacts['kind']
   readonly place: string
   readonly reason: string
   /** Absent: something inside refused it. */

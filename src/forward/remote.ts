@@ -81,10 +81,10 @@ export function remoteForwards(
     const guest = await deps.guestFor(target, signal)
     if (!guest) throw new HatchwayError('NOT_SUPPORTED', NO_HELPER)
     let facts = forwardFacts('remote', placeName(bound ?? asked), target)
-    const inlet = createInlet((traffic) => book.opened(facts, traffic))
+    const inlet = createInlet(book, () => facts)
     const open = (bind: GuestBind) =>
       withDeadline(limits.listenMs, [signal], (limit) =>
-        guest.listen(bind, ({ end, address, port }) => inlet.join(end, openForwarded({ address, port })), limit),
+        guest.listen(bind, ({ end, address, port }) => inlet.join(end, () => openForwarded({ address, port })), limit),
       )
     const listening = bound ? openAgain(guest, bindInside(bound, binds), open, signal) : open(bindInside(asked, binds))
     // A connection may come with the news that the listener listens: the client must have been told before.

@@ -27,11 +27,11 @@ export async function openDisplay(at: LentPlace, signal: AbortSignal): Promise<D
   const { connection, closed, guest, book } = at
   for (let number = FIRST_DISPLAY; ; number++) {
     const facts = forwardFacts('x11', `localhost:${X11_PORT + number}`, at.target)
-    const inlet = createInlet((traffic) => book.opened(facts, traffic))
+    const inlet = createInlet(book, () => facts)
     try {
       const listener = await guest.listen(
         { kind: 'tcp', host: 'localhost', port: X11_PORT + number },
-        ({ end, address, port }) => inlet.join(end, connection.openX11({ address, port })),
+        ({ end, address, port }) => inlet.join(end, () => connection.openX11({ address, port })),
         signal,
       )
       return { number, guest, ...lend(closed, listener, inlet, book.listening(facts)) }

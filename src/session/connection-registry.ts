@@ -1,8 +1,10 @@
 /** The logins that are connected now: whose, from where, since when, what each is used for, and how much has passed. */
 import { type ContainerFacts, containerFacts, type ProvedName, type Whose } from '../base/connection-facts.ts'
+import { asHatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
 import { type Bytes, sumOfTraffic, Traffic } from '../bytes/traffic.ts'
 import type { ForwardBook, ForwardFacts } from '../forward/book.ts'
+import type { ForwardFailure } from '../forward/forward-events.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
 import type { Endpoint, SshConnection } from '../ssh/connection.ts'
 import type { SessionRegistry, SessionSnapshot } from './registry.ts'
@@ -65,12 +67,19 @@ export class ConnectionRegistry {
   readonly #forwarded: Forwarded = { past: new Traffic(), live: new Map(), listeners: new Set() }
   /** By the signal of its end, which a connection has before its login is over. */
   readonly #places = new WeakMap<AbortSignal, ContainerFacts>()
-  readonly #emit: (event: ForwardEvent) => void
+  readonly #emit: (event: ForwardEvent | ForwardFailure) => void
+  readonly #demandRecord: DemandRecord
   readonly #sessions: Pick<SessionRegistry, 'list' | 'kill'>
 
-  constructor(sessions: Pick<SessionRegistry, 'list' | 'kill'>, emit: (event: ForwardEvent) => void = () => {}) {
+  /** @param demandRecord whether what they do could be recorded, where it must be; throws where not */
+  constructor(
+    sessions: Pick<SessionRegistry, 'list' | 'kill'>,
+    emit: (event: ForwardEvent | ForwardFailure) => void = () => {},
+    demandRecord: DemandRecord = () => {},
+  ) {
     this.#sessions = sessions
     this.#emit = emit
+    this.#demandRecord = demandRecord
   }
 
   get size(): number {
@@ -93,7 +102,7 @@ export class ConnectionRegistry {
 
   /** Until the connection is closed. */
   open(connection: Pick<SshConnection<ProvedName>, LoginKeys>): ForwardBook {
-    const login = new Login(connection, this.#forwarded, this.#emit)
+    const login = new Login(connection, this.#forwarded, this.#emit, this.#demandRecord)
     this.#live.set(connection.id, login)
     onAbort(connection.closed, () => this.#live.delete(connection.id))
     return login
@@ -132,6 +141,8 @@ export class ConnectionRegistry {
   }
 }
 
+type DemandRecord = (identity: ProvedName) => void
+
 type LoginKeys = 'id' | 'identity' | 'remote' | 'user' | 'host' | 'closed' | 'disconnect' | 'leaving'
 
 interface Forwarded {
@@ -144,7 +155,8 @@ class Login implements ForwardBook {
   readonly facts: LoginFacts
   readonly #whose: Whose
   readonly #connection: Pick<SshConnection<unknown>, 'closed' | 'disconnect' | 'leaving'>
-  readonly #emit: (event: ForwardEvent) => void
+  readonly #emit: (event: ForwardEvent | ForwardFailure) => void
+  readonly #demandRecord: DemandRecord
   readonly #forwarded: Forwarded
   /** Of what has ended. */
   readonly #past = new Traffic()
@@ -152,12 +164,14 @@ class Login implements ForwardBook {
   readonly #listeners = new Set<ListenerSnapshot>()
   #sessions = 0
   #isLeaving = false
+  #isRefusing = false
   #sentence = ''
 
   constructor(
     connection: Pick<SshConnection<ProvedName>, LoginKeys>,
     forwarded: Forwarded,
-    emit: (event: ForwardEvent) => void,
+    emit: (event: ForwardEvent | ForwardFailure) => void,
+    demandRecord: DemandRecord,
   ) {
     this.#forwarded = forwarded
     const { id, identity, remote, user, host } = connection
@@ -171,6 +185,23 @@ class Login implements ForwardBook {
     this.#whose = { connectionId: id, remote, identity, login, ...(host !== undefined && { host }) }
     this.#connection = connection
     this.#emit = emit
+    this.#demandRecord = demandRecord
+  }
+
+  demand({ kind, place, container, user }: ForwardFacts): void {
+    try {
+      this.#demandRecord(this.#whose.identity)
+      this.#isRefusing = false
+    } catch (error) {
+      const { code, message } = asHatchwayError(error)
+      // Programs inside may come again and again, and what can be kept has a bound: the first one is told.
+      if (!this.#isRefusing) {
+        const about = { whose: this.#whose, kind, place: clientText(place), container, user }
+        this.#emit({ type: 'forward-failed', ...about, code, reason: message, error })
+      }
+      this.#isRefusing = true
+      throw error
+    }
   }
 
   opened(forward: ForwardFacts, traffic: Traffic): () => void {

@@ -5,6 +5,7 @@ import type { Engine } from '../../src/engine/engine.ts'
 import { directForwards } from '../../src/forward/direct.ts'
 import { type Guest, GuestRefusal } from '../../src/guest/guest.ts'
 import { logEvents } from '../../src/observe/log-events.ts'
+import { NO_BOOK } from '../support/book.ts'
 import { annas, dev, web } from '../support/people-and-places.ts'
 
 test('what nobody inside answers is in the log, with where it was to go and why', async () => {
@@ -16,7 +17,7 @@ test('what nobody inside answers is in the log, with where it was to go and why'
     emit: logEvents(log),
     engine: {} as Engine,
     enter: async () => ({ target: { container: web, info: dev } }),
-    book: { opened: () => () => {}, listening: () => () => {} },
+    book: NO_BOOK,
     guestFor: async () => ({ connect: refuse }) as Partial<Guest> as Guest,
     hold: () => () => {},
   })

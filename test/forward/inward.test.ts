@@ -89,3 +89,33 @@ test.each(KINDS.flatMap(([kind, asked]) => ENDS.map((how) => [kind, how, asked] 
     guest.close()
   },
 )
+
+test.each(KINDS)(
+  'a connection to %s that may not go on is closed, and its client hears nothing of it',
+  async (_kind, asked) => {
+    let opened = 0
+    const open = async () => {
+      opened++
+      return new FakeEnd()
+    }
+    const closed = new AbortController()
+    const connection = { openAgent: open, openX11: open } as Partial<SshConnection<unknown>>
+    const book = {
+      ...NO_BOOK,
+      demand() {
+        throw new Error('nothing may go unrecorded')
+      },
+    }
+    const inward = createInward(connection as SshConnection<unknown>, closed.signal, book, pino({ enabled: false }))
+    const helper = new FakeHelper()
+    const guest = await helper.connect()
+    const environment = inward.environment(asked, guest, [], TARGET, () => () => {})
+    const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+    helper.send(FRAME_TYPE.OPENED, channel, u32(6010, 0))
+    await environment
+    helper.accepts(0x80000001, channel)
+    await helper.frame(FRAME_TYPE.CLOSE, 0x80000001)
+    expect(opened).toBe(0)
+    guest.close()
+  },
+)

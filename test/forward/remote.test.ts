@@ -42,6 +42,8 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
     /** The client's, of what was accepted inside. */
     channels: [] as FakeEnd[],
     withdraw: () => {},
+    /** Throws where no connection may begin. */
+    demand: () => {},
   }
   let guest: Promise<GuestConnection> | undefined
   async function helper(): Promise<GuestConnection> {
@@ -71,6 +73,7 @@ async function world(again: RemoteForwardDependencies['again'] = async (_action,
     whose: annas,
     emit: () => {},
     book: {
+      demand: () => seen.demand(),
       opened({ place }, traffic) {
         seen.told.push(`opened ${place}`)
         return () => seen.told.push(`ended ${place} ${traffic.bytesIn} ${traffic.bytesOut}`)
@@ -309,4 +312,22 @@ test('what a listener accepted outlasts its end, and is held until it is over or
     const told = ['listens on', 'opened', 'listens no more on'].map((what) => `${what} localhost:4000`)
     expect(seen.told.splice(0)).toEqual([...told, 'ended localhost:4000 0 0'])
   }
+})
+
+test('a connection to a listener that may not go on is closed, its client hears nothing of it, and the next one may', async () => {
+  const { seen, forwarded } = await world()
+  await forwarded(ANY)
+  const [helper] = seen.helpers
+  if (!helper) throw new Error('no helper')
+  const { channel } = await helper.frame(FRAME_TYPE.LISTEN)
+  seen.demand = () => {
+    throw new HatchwayError('AUDIT_UNAVAILABLE', 'nothing may go unrecorded')
+  }
+  helper.accepts(0x8000_0001, channel)
+  await helper.frame(FRAME_TYPE.CLOSE, 0x8000_0001)
+  expect(seen.channels).toEqual([])
+  seen.demand = () => {}
+  helper.accepts(0x8000_0002, channel)
+  await until('the client has it', () => seen.channels[0])
+  expect(seen.told).toEqual(['listens on localhost:4000', 'opened localhost:4000'])
 })

@@ -1,6 +1,8 @@
 import { afterEach, expect, test, vi } from 'vitest'
+import { HatchwayError } from '../../src/base/errors.ts'
 import { Traffic } from '../../src/bytes/traffic.ts'
 import type { ForwardFacts } from '../../src/forward/book.ts'
+import type { ForwardFailure } from '../../src/forward/forward-events.ts'
 import { ConnectionRegistry, type ForwardEvent } from '../../src/session/connection-registry.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 
@@ -10,8 +12,8 @@ const container = { id: 'a'.repeat(64), name: 'web' }
 const LOCAL: ForwardFacts = { kind: 'local', place: 'db:5432', container, user: 'dev' }
 const AGENT: ForwardFacts = { ...LOCAL, kind: 'agent', place: '/tmp/ssh-1/agent.sock' }
 
-function world() {
-  const told: ForwardEvent[] = []
+function world(demandRecord?: () => void) {
+  const told: (ForwardEvent | ForwardFailure)[] = []
   const ended: string[] = []
   const leaving: string[] = []
   const closed = new AbortController()
@@ -19,7 +21,7 @@ function world() {
     opened: (session) => connections.sessionOpened(session),
     ended: (session) => connections.sessionEnded(session),
   })
-  const connections = new ConnectionRegistry(sessions, (event) => told.push(event))
+  const connections = new ConnectionRegistry(sessions, (event) => told.push(event), demandRecord)
   const book = connections.open({
     ...{ id: 'c1', identity, remote, user: 'dev@web\u001b', closed: closed.signal },
     disconnect: (message) => void ended.push(message),
@@ -159,4 +161,19 @@ test('one that is gone is not there', () => {
   closed.abort()
   expect(connections.list()).toEqual([])
   expect(connections.kill('c1')).toBe(false)
+})
+
+test('what comes to a listener while nothing can be recorded is refused, and told once until it can be again', () => {
+  let isKept = false
+  const { told, book } = world(() => {
+    if (!isKept) throw new HatchwayError('AUDIT_UNAVAILABLE', 'nothing may go unrecorded')
+  })
+  const refused = { type: 'forward-failed', kind: 'agent', code: 'AUDIT_UNAVAILABLE', whose: { connectionId: 'c1' } }
+  for (let count = 0; count < 3; count++) expect(() => book.demand(AGENT)).toThrow('nothing may go unrecorded')
+  expect(told).toMatchObject([refused])
+  isKept = true
+  book.demand(AGENT)
+  isKept = false
+  expect(() => book.demand(AGENT)).toThrow()
+  expect(told).toMatchObject([refused, refused])
 })

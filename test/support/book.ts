@@ -1,4 +1,4 @@
 import type { ForwardBook } from '../../src/forward/book.ts'
 
 /** For forwards of which nobody wants to know. */
-export const NO_BOOK: ForwardBook = { opened: () => () => {}, listening: () => () => {} }
+export const NO_BOOK: ForwardBook = { demand() {}, opened: () => () => {}, listening: () => () => {} }

@@ -3,6 +3,7 @@ import { at as addressOf, type ContainerFacts, type ProvedName, type Whose } fro
 import { printable } from '../../base/printable.ts'
 import type { GatewayEvent } from '../../observe/events.ts'
 import type { SessionSnapshot } from '../../session/registry.ts'
+import type { AuditAction } from './actions.ts'
 
 /** Of a path: longer than any file system has, and enough that a client cannot fill the disk with a name. */
 const MAX_PATH_CHARACTERS = 4096
@@ -11,7 +12,7 @@ export type AuditOutcome = 'ok' | 'refused' | 'failed'
 
 export interface AuditRecord {
   readonly at: string
-  readonly action: string
+  readonly action: AuditAction
   readonly outcome: AuditOutcome
   readonly [field: string]: unknown
 }
@@ -26,7 +27,7 @@ export function auditRecord(event: GatewayEvent): AuditRecord | undefined {
 }
 
 interface Details {
-  readonly action: string
+  readonly action: AuditAction
   /** Absent: ok. */
   readonly outcome?: AuditOutcome
   readonly [field: string]: unknown

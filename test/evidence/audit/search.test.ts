@@ -1,10 +1,11 @@
 /** What an auditor asks of a trail, over its rotated files and beside other trails. */
-import { mkdir, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { auditKey, auditSearch, auditVerify } from '../../../src/cli/audit.ts'
 import { type Config, configSchema } from '../../../src/config/schema.ts'
+import { AUDIT_ACTIONS } from '../../../src/evidence/audit/actions.ts'
 import { type AuditQuery, searchTrails } from '../../../src/evidence/audit/search.ts'
 import { run } from '../../support/run.ts'
 import { trailFolder } from './world.ts'
@@ -105,6 +106,29 @@ describe('hatchway audit', () => {
     await expect(search({}, '/nonexistent/audit.jsonl')).rejects.toThrow(/cannot be read/)
     config = { ...config, audit: configSchema.parse({}).audit }
     await expect(search({})).rejects.toThrow('there is no audit trail')
+  })
+
+  test.each([
+    ['sesion-start', /no record is called sesion-start, but login, logout, .*; did you mean session-start\?$/],
+    ['frobnicate', /no record is called frobnicate, but login, .*, disturbed$/],
+    ['files*', /no record is called files\*, but login/],
+  ])('search refuses the action %j, which no record has', async (action, said) => {
+    await expect(search({ action })).rejects.toThrow(said)
+  })
+
+  test.each([...AUDIT_ACTIONS, 'session-*', '*', 'f?le'])('search knows the action %s', async (action) => {
+    await expect(search({ action })).resolves.toBeTypeOf('string')
+  })
+
+  test('the actions that a record may have are those that docs/audit.md explains', async () => {
+    const docs = await readFile(resolve(import.meta.dirname, '../../../docs/audit.md'), 'utf8')
+    const rows = docs.split('\n').filter((line) => /^\| `(?!action)/.test(line))
+    const words = rows.flatMap((row) => {
+      const [first = ''] = row.split(' | ')
+      const names = [...first.matchAll(/`([a-z-]+)`/g)].map(([, word = '']) => word)
+      return names.map((word) => (word.startsWith('-') ? `container${word}` : word))
+    })
+    expect(words.sort()).toEqual([...AUDIT_ACTIONS].sort())
   })
 
   test('verify says that it is whole, or what is not, and by exit code', async () => {
