@@ -322,6 +322,7 @@ case ${1:-} in
   fetch) build fetch-only ;;
   up) up ;;
   down) down ;;
+  is-up) is_up ;;
   # For tests of what happens without it.
   stop) end "$2" ;;
   apiserver) apiserver ;;

@@ -9,6 +9,8 @@ export interface Ground {
   container?(name: string, options: readonly string[]): Promise<{ id: string; name: string }>
   /** Absent: it is on this host. */
   readonly local?: boolean
+  /** What the way to a program may hold of input that it does not read; absent: 16 MB. */
+  readonly heldInputBytes?: number
   /** What the engine calls a container that was made with this name; absent: just so. */
   nameOf?(name: string): string
   close(): Promise<void>

@@ -16,6 +16,8 @@ else {
       return {
         engine: await kubernetes.engine(),
         control: kubernetes.control,
+        // The kernels': of three connections, each with as much as it may hold (tcp_wmem and tcp_rmem: 4 and 32 MB).
+        heldInputBytes: 128 * 1024 * 1024,
         nameOf: (name) => `main.${name}.${kubernetes.namespace}`,
         close: kubernetes.close,
       }
