@@ -29,6 +29,8 @@ export interface KubeApi {
   oldestVersion: number
   /** What an exec does in place of running its command. */
   onExec: ((socket: WebSocket, url: URL) => void) | undefined
+  /** Called where an exec has been let through, before it begins. */
+  beforeExec: (() => void) | undefined
   readonly sockets: Set<WebSocket>
   set(pod: Json): void
   remove(name: string): void
@@ -178,6 +180,7 @@ export async function startKubeApi(): Promise<KubeApi> {
     accepting.handleUpgrade(request, socket, head, (opened) => {
       api.sockets.add(opened)
       opened.on('close', () => api.sockets.delete(opened))
+      api.beforeExec?.()
       if (api.onExec) api.onExec(opened, url)
       else runProgram(opened, url)
     })
@@ -209,6 +212,7 @@ export async function startKubeApi(): Promise<KubeApi> {
     token: undefined,
     oldestVersion: 0,
     onExec: undefined,
+    beforeExec: undefined,
     sockets: new Set(),
     set(pod) {
       const { name, namespace } = meta(pod)

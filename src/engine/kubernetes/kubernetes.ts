@@ -11,6 +11,7 @@ import { containerOf, nameOf, otherNames, splitName, stateOf, summaryOf } from '
 import { kubeEvents } from './events.ts'
 import { type ExecPlace, startKubeExec } from './exec.ts'
 import { whyPodEnded } from './gone.ts'
+import { holdStart } from './held-start.ts'
 import { createPodIndex, parseId } from './index.ts'
 import { type ClusterAccess, type KubeChoice, readClusterAccess } from './kubeconfig.ts'
 import { createOwnIdentities, noShell } from './own-identity.ts'
@@ -104,13 +105,15 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
         }),
     }
     try {
-      const program = await startKubeExec(services, place, spec, sink, anyOf(signal, closed.signal))
+      const held = holdStart(spec, sink)
+      const program = await startKubeExec(services, place, held.spec, held.sink, anyOf(signal, closed.signal))
       try {
         // The exec went by the pod's name, which another pod may have by now: its programs were not asked for.
         if (!(await index.fresh(place.pod.namespace, place.pod.uid, signal))) throw removed(place)
+        held.go(program)
         return program
       } catch (error) {
-        program.close()
+        held.stay(program)
         throw error
       }
     } catch (error) {

@@ -1,4 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { WebSocket } from 'ws'
@@ -158,6 +161,57 @@ test('a pod that was made again under its name does not run what was asked of th
   const ran = await sh('echo ran')
   expect([ran.text, ran.error?.code]).toEqual(['', 'CONTAINER_NOT_FOUND'])
 })
+
+test('what takes a pod’s name between the look at it and the exec begins nothing of what was asked for', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hw-test-kube-'))
+  const touch = (file: string) => run(['/bin/sh', '-c', `echo >${folder}/${file}; pwd`], { stdin: null })
+  try {
+    expect((await touch('before')).status).toEqual({ code: 0 })
+    api.beforeExec = () => {
+      api.pods.delete('a')
+      api.set(podJson('a', { uid: 'another' }))
+    }
+    const ran = await touch('after')
+    expect([ran.text, ran.error?.code, ran.error?.message]).toEqual([
+      '',
+      'CONTAINER_GONE',
+      'container main.a.shop was removed',
+    ])
+    await until('its shell is told, and ends', async () => (await shellsOf(folder)) === 0)
+    expect(await readdir(folder)).toEqual(['before'])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+async function shellsOf(words: string): Promise<number> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return lines.filter((line) => line.includes(words)).length
+}
+
+test('a program that waited for its start has its stdin from the first byte on, and its arguments as they were', async () => {
+  const argv = ['/bin/sh', '-c', 'printf "%s|" "$@"; head -c 6', 'sh', 'a b', '', '"$x"', '--'] as const
+  const ran = await run(argv, { stdin: 'go\nmore' })
+  expect([ran.text, ran.status]).toEqual(['a b||"$x"|--|go\nmor', { code: 0 }])
+})
+
+test.each([[['go\r\n', 'x']], [['g', 'o\r', '\nx']], [['go\r\nx']]])(
+  'what a terminal echoes of the start is not shown: %j',
+  async (pieces) => {
+    api.onExec = async (socket) => {
+      for (const piece of pieces) socket.send(Buffer.from(`\x01${piece}`))
+      socket.send(Buffer.from(`\x03${JSON.stringify({ status: 'Success' })}`))
+      socket.close()
+    }
+    const tty = { cols: 80, rows: 24 }
+    expect((await run(['/bin/sh', '-c', 'x'], { stdin: null, tty })).text).toBe('x')
+    // Of another program nothing is held back, and where nothing was echoed nothing is taken away.
+    expect((await run(['x'], { stdin: null, tty })).text).toBe(pieces.join(''))
+    pieces.splice(0, pieces.length, 'go', 'ne')
+    expect((await run(['/bin/sh', '-c', 'x'], { stdin: null, tty })).text).toBe('gone')
+  },
+)
 
 test.each([
   [
