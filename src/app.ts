@@ -31,13 +31,13 @@ import { type ConnectionDependencies, createConnections } from './session/connec
 import { ConnectionRegistry } from './session/connection-registry.ts'
 import { createDestinations, type Led } from './session/destination.ts'
 import { createEngineWatch } from './session/engine-watch.ts'
+import { fileTapFor } from './session/file-taps.ts'
 import { createAnswers } from './session/gateway-command.ts'
 import { createInForce, type InForce, type Reloaded } from './session/in-force.ts'
 import { killLive } from './session/kill.ts'
 import { readMotd } from './session/motd.ts'
 import { followed } from './session/people.ts'
 import { SessionRegistry } from './session/registry.ts'
-import { createSftpTap } from './sftp/tap.ts'
 import type { Endpoint } from './ssh/connection.ts'
 import { createApproach } from './ssh/preamble/preamble.ts'
 import { createSshServer, type SshServer } from './ssh/server.ts'
@@ -244,9 +244,14 @@ function openServer(
     times: ground.watching?.times,
     pickLines: config.picker.style === 'lines',
     pickAgain: config.picker.again,
-    tapSftp: (whose, session) =>
+    tapFiles: (whose, session, start) =>
       config.log.files || audit
-        ? createSftpTap((operation) => emit({ type: 'sftp', whose, session, operation }))
+        ? fileTapFor(
+            start,
+            session.tty,
+            (operation) => emit({ type: 'sftp', whose, session, operation }),
+            audit !== undefined && config.audit.hashes,
+          )
         : undefined,
     limits: () => current().limits,
     motd: async () => {

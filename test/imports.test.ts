@@ -41,7 +41,6 @@ const ROOMS: Record<string, readonly string[]> = {
     'observe',
     'process',
     'session',
-    'sftp',
     'ssh',
   ],
   cli: [

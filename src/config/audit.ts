@@ -50,6 +50,12 @@ export const audit = z.strictObject({
     .describe(
       'When the disk is waited for. batch: behind each write, ten a second at most while little happens. head: behind each signed head. A power failure can take what came later.',
     ),
+  hashes: z
+    .boolean()
+    .default(true)
+    .describe(
+      'SHA-256 of what sftp and scp carry, both ways, as long as it comes in order. A large file takes a tenth longer.',
+    ),
   anchorFile: fileName.optional().meta({
     description:
       'Where each signed head goes besides, since what was cut off the end of the trail is only found by a head elsewhere: a file, as on a mount that this machine can only append to.',

@@ -18,7 +18,7 @@ export interface DrainingEvent {
   readonly signal?: NodeJS.Signals
 }
 
-/** What was done to a file over SFTP. Only where a reader asks for it: an upload of a tree makes thousands. */
+/** What was done to a file over SFTP, or by scp's old protocol. Only where a reader asks for it: an upload of a tree makes thousands. */
 export interface SftpEvent {
   readonly type: 'sftp'
   readonly whose: Whose

@@ -108,7 +108,8 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       const { name, ...facts } = operation
       const who = { ...connectionFacts(session, session.identity), session: session.id }
       const where = { ...placeFields(session.container), user: session.user }
-      return { level: 'info', msg: `sftp ${name}`, ...who, ...where, ...facts }
+      const protocol = session.start === 'subsystem' ? 'sftp' : 'scp'
+      return { level: 'info', msg: `${protocol} ${name}`, ...who, ...where, ...facts }
     }
     case 'forward-failed': {
       const { kind, place, container, user, reason, code, error } = event

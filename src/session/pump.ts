@@ -3,7 +3,7 @@ import type { ExitStatus, WindowSize } from '../base/program.ts'
 import type { Exec, OutputFd, OutputSink } from '../engine/engine.ts'
 import type { GuestExec } from '../guest/guest.ts'
 import { onAbort } from '../lifetime/on-abort.ts'
-import type { SftpTap } from '../sftp/tap.ts'
+import type { FileTap } from '../sftp/file-tap.ts'
 import type { SshSession } from '../ssh/session.ts'
 
 /** Before the program runs. There are not many more signals (RFC 4254 §6.10 has 13). */
@@ -24,7 +24,7 @@ export async function pump(
   session: SshSession,
   start: (sink: OutputSink) => Promise<Exec | GuestExec>,
   counters: Counters,
-  tap?: SftpTap,
+  tap?: FileTap,
 ): Promise<ExitStatus> {
   const sink: OutputSink = {
     write(fd: OutputFd, chunk: Buffer) {

@@ -23,8 +23,8 @@ import { effectiveStart } from '../policy/forced.ts'
 import { type Gate, sessionActions } from '../policy/gate.ts'
 import { NOT_ACCEPTED_ANY_MORE, type PolicyKeeper } from '../policy/live-policy.ts'
 import type { Action } from '../policy/request.ts'
+import type { FileTap } from '../sftp/file-tap.ts'
 import type { Space } from '../sftp/spool.ts'
-import type { SftpTap } from '../sftp/tap.ts'
 import type { SshConnection } from '../ssh/connection.ts'
 import type { PtyRequest, SessionStart, SshSession } from '../ssh/session.ts'
 import type { Destination } from './destination.ts'
@@ -51,8 +51,8 @@ export interface SessionDependencies {
   readonly logCommands: boolean
   /** The picker is numbered lines for everybody. */
   readonly pickLines: boolean
-  /** Reads along with an sftp session, where somebody wants to know. */
-  readonly tapSftp: (whose: Whose, session: SessionSnapshot) => SftpTap | undefined
+  /** Reads along with a session that moves files, where somebody wants to know. */
+  readonly tapFiles: (whose: Whose, session: SessionSnapshot, start: SessionStart) => FileTap | undefined
   readonly limits: () => SessionLimits
   /** Absent: nobody measures. */
   readonly times?: SessionTimes | undefined
@@ -194,7 +194,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         return exec
       },
       deps.times ? tellingFirst(counters, responded) : counters,
-      start.kind === 'subsystem' ? deps.tapSftp(whose, opened.snapshot()) : undefined,
+      deps.tapFiles(whose, opened.snapshot(), start),
     )
     // Its end may only be what our hanging up made of it.
     signal.throwIfAborted()

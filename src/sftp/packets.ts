@@ -1,7 +1,8 @@
 /**
  * Finds SFTP packets in a stream that is cut anywhere. Of each packet only the first bytes are kept, as many as its type
- * needs; the data of a READ or WRITE is skipped.
+ * needs; the data of a READ or WRITE is skipped, or lent piece by piece to whoever asks for it.
  */
+import type { TakeBytes } from './content-hash.ts'
 import { PACKET_TYPE } from './types.ts'
 
 /** Type, id, a handle (256 bytes at most, §6.3), two numbers. */
@@ -22,14 +23,20 @@ const PATHS = new Set<number>([
 const LENGTH_BYTES = 4
 const HEAD = LENGTH_BYTES + 1
 
+/**
+ * Called with the first bytes of a packet, from its type on, lent; `length` is the whole packet's. Returns what takes the
+ * bytes behind them.
+ */
+export type HearPacket = (head: Buffer, length: number) => TakeBytes | undefined
+
 export class SftpPackets {
-  /** Called with the first bytes of a packet, from its type on, lent; `length` is the whole packet's. */
-  readonly #packet: (head: Buffer, length: number) => void
+  readonly #packet: HearPacket
+  #rest: TakeBytes | undefined
   #held: Buffer | undefined
   #have = 0
   #skip = 0
 
-  constructor(packet: (head: Buffer, length: number) => void) {
+  constructor(packet: HearPacket) {
     this.#packet = packet
   }
 
@@ -39,6 +46,7 @@ export class SftpPackets {
       if (this.#skip > 0) {
         const skipped = Math.min(this.#skip, chunk.length - at)
         this.#skip -= skipped
+        this.#rest?.(chunk.subarray(at, at + skipped))
         at += skipped
       } else if (this.#have === 0 && this.#isWhole(chunk, at)) {
         at = this.#take(chunk, at)
@@ -58,7 +66,7 @@ export class SftpPackets {
     const from = at + LENGTH_BYTES
     const to = from + kept(bytes, at)
     this.#skip = from + length - to
-    if (length > 0) this.#packet(bytes.subarray(from, to), length)
+    this.#rest = length > 0 ? this.#packet(bytes.subarray(from, to), length) : undefined
     return to
   }
 
@@ -119,5 +127,10 @@ export class SftpFields {
 
   text(): string {
     return this.string().toString()
+  }
+
+  /** What is behind the fields that were read. */
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#at)
   }
 }

@@ -3,7 +3,16 @@
  * when its answer comes. Client and server may both be hostile: they can take only so much memory, and a request whose
  * id is used twice or never answered is reported as UNKNOWN, not forgotten.
  */
-import { resultOf, type SftpAttributes, type SftpOperation, type SftpRequest, type SftpResult } from './operations.ts'
+import { type ContentHash, createContentHashes, type TakeBytes } from './content-hash.ts'
+import type { FileTap } from './file-tap.ts'
+import {
+  type FileContent,
+  resultOf,
+  type SftpAttributes,
+  type SftpOperation,
+  type SftpRequest,
+  type SftpResult,
+} from './operations.ts'
 import { SftpFields, SftpPackets } from './packets.ts'
 import { PACKET_TYPE } from './types.ts'
 
@@ -14,28 +23,31 @@ interface File {
   readonly path: string
   bytesRead: number
   bytesWritten: number
+  /** Absent: nobody asks for hashes. */
+  readonly read?: ContentHash
+  readonly written?: ContentHash
 }
 
-/** Called with the answer to a request. `rest`: the handle of HANDLE, the length of DATA. */
-type Answered = (result: SftpResult, rest?: SftpFields) => void
+/** Called with the answer to a request. `rest`: the handle of HANDLE, the length of DATA. Returns what takes the data. */
+type Answered = (result: SftpResult, rest?: SftpFields) => TakeBytes | undefined
 
-/** Reads along with the bytes of a session, which pass untouched. */
-export interface SftpTap {
-  input(chunk: Buffer): void
-  output(fd: 1 | 2, chunk: Buffer): void
-  /** Reports, at the session's end, unanswered requests and files that were not closed. */
-  end(): void
+/** What a request is: how its answer is taken, and what takes the data behind its head. */
+interface Waiting {
+  readonly answered: Answered
+  readonly data?: TakeBytes | undefined
 }
 
-export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap {
+/** @param withHashes also what the files had in them, as SHA-256 */
+export function createSftpTap(tell: (operation: SftpOperation) => void, withHashes = false): FileTap {
+  const contentHash = withHashes ? createContentHashes() : undefined
   const pending = new Map<number, Answered>()
   /** By handle. Looked up when an answer comes: a client may guess a handle and use it before it is sent. */
   const files = new Map<string, File>()
 
-  function answer(id: number, result: SftpResult, rest?: SftpFields): void {
+  function answer(id: number, result: SftpResult, rest?: SftpFields): TakeBytes | undefined {
     const answered = pending.get(id)
     pending.delete(id)
-    answered?.(result, rest)
+    return answered?.(result, rest)
   }
 
   function expect(id: number, answered: Answered): void {
@@ -46,15 +58,25 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
   }
 
   function telling(request: SftpRequest): Answered {
-    return (result) => tell({ ...request, result })
+    return (result) => {
+      tell({ ...request, result })
+      return undefined
+    }
   }
 
   function opening(path: string, access: readonly string[]): Answered {
     return (result, handle) => {
       tell({ name: 'open', path, access, result })
       if (handle && result === 'OK' && files.size < MAX_FILES) {
-        files.set(keyOf(handle), { path, bytesRead: 0, bytesWritten: 0 })
+        const key = keyOf(handle)
+        const { read, written } = files.get(key) ?? {}
+        // A handle that is not closed is given once, but by a hostile server.
+        read?.spoil()
+        written?.spoil()
+        const hashes = contentHash && { read: contentHash(), written: contentHash() }
+        files.set(key, { path, bytesRead: 0, bytesWritten: 0, ...hashes })
       }
+      return undefined
     }
   }
 
@@ -63,31 +85,52 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
       const file = files.get(handle)
       files.delete(handle)
       // Otherwise the handle is a directory's, or unknown.
-      if (file) tell({ name: 'close', ...file, result })
+      if (file) tell({ name: 'close', path: file.path, ...contentOf(file), result })
+      return undefined
     }
   }
 
-  function onFile(handle: string, then: (file: File, result: SftpResult, rest?: SftpFields) => void): Answered {
-    return (result, rest) => {
+  function onFile(handle: string, then: (file: File, result: SftpResult) => void): Answered {
+    return (result) => {
       const file = files.get(handle)
-      if (file) then(file, result, rest)
+      if (file) then(file, result)
+      return undefined
     }
   }
 
-  function waitFor(type: number, fields: SftpFields): Answered | undefined {
+  function reading(handle: string, offset: number): Answered {
+    return (result, data) => {
+      const file = files.get(handle)
+      if (!file || !data || result !== 'OK') return undefined
+      const bytes = data.u32()
+      file.bytesRead += bytes
+      return following(file.read?.next(offset, bytes), data)
+    }
+  }
+
+  /** What is written is seen before it is known whether it was: of a write that failed there is no hash. */
+  function writing(fields: SftpFields): Waiting {
+    const handle = keyOf(fields)
+    const offset = fields.u64()
+    const bytes = fields.u32()
+    const target = files.get(handle)
+    const answered = onFile(handle, (file, result) => {
+      if (result === 'OK') file.bytesWritten += bytes
+      else file.written?.spoil()
+    })
+    return { answered, data: following(target?.written?.next(offset, bytes), fields) }
+  }
+
+  function waitFor(type: number, fields: SftpFields): Waiting | undefined {
+    if (type === PACKET_TYPE.WRITE) return writing(fields)
+    const answered = answeredTo(type, fields)
+    return answered && { answered }
+  }
+
+  function answeredTo(type: number, fields: SftpFields): Answered | undefined {
     switch (type) {
       case PACKET_TYPE.READ:
-        return onFile(keyOf(fields), (file, result, data) => {
-          if (data && result === 'OK') file.bytesRead += data.u32()
-        })
-      case PACKET_TYPE.WRITE: {
-        const handle = keyOf(fields)
-        fields.u64()
-        const bytes = fields.u32()
-        return onFile(handle, (file, result) => {
-          if (result === 'OK') file.bytesWritten += bytes
-        })
-      }
+        return reading(keyOf(fields), fields.u64())
       case PACKET_TYPE.OPEN:
         return opening(fields.text(), accessOf(fields.u32()))
       case PACKET_TYPE.CLOSE:
@@ -132,17 +175,19 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
   const requests = new SftpPackets((head) => {
     const fields = new SftpFields(head)
     const id = fields.u32()
-    const answered = waitFor(head[0] ?? 0, fields)
-    if (answered) expect(id, answered)
+    const waiting = waitFor(head[0] ?? 0, fields)
+    if (waiting) expect(id, waiting.answered)
+    return waiting?.data
   })
 
   const replies = new SftpPackets((head) => {
     const fields = new SftpFields(head)
     const id = fields.u32()
     const type = head[0]
-    if (type === PACKET_TYPE.HANDLE || type === PACKET_TYPE.DATA) answer(id, 'OK', fields)
-    else if (type === PACKET_TYPE.STATUS) answer(id, resultOf(fields.u32()))
+    if (type === PACKET_TYPE.HANDLE || type === PACKET_TYPE.DATA) return answer(id, 'OK', fields)
+    if (type === PACKET_TYPE.STATUS) answer(id, resultOf(fields.u32()))
     // VERSION has no id; NAME, ATTRS and EXTENDED_REPLY answer requests that are not reported.
+    return undefined
   })
 
   return {
@@ -152,9 +197,28 @@ export function createSftpTap(tell: (operation: SftpOperation) => void): SftpTap
     },
     end() {
       for (const id of [...pending.keys()]) answer(id, 'UNKNOWN')
-      for (const file of files.values()) tell({ name: 'close', ...file, result: 'UNKNOWN' })
+      for (const file of files.values()) tell({ name: 'close', path: file.path, ...contentOf(file), result: 'UNKNOWN' })
       files.clear()
     },
+  }
+}
+
+/** Gives `take` what of the data is in the head already. */
+function following(take: TakeBytes | undefined, fields: SftpFields): TakeBytes | undefined {
+  take?.(fields.rest())
+  return take
+}
+
+function contentOf({ bytesRead, bytesWritten, read, written }: File): FileContent {
+  const sha256Read = read?.end(bytesRead)
+  const sha256Written = written?.end(bytesWritten)
+  const isPartial =
+    (read && bytesRead > 0 && sha256Read === undefined) || (written && bytesWritten > 0 && sha256Written === undefined)
+  return {
+    ...{ bytesRead, bytesWritten },
+    ...(sha256Read !== undefined && { sha256Read }),
+    ...(sha256Written !== undefined && { sha256Written }),
+    ...(isPartial && { partial: true }),
   }
 }
 

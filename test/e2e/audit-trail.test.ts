@@ -1,4 +1,5 @@
 /** The audit trail of a real gateway: what an auditor learns from the files alone, and what a full disk does. */
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,7 +100,10 @@ describe('a trail', () => {
       ['close', '/tmp/up', undefined, 'OK'],
       ['rename', '/tmp/up', '/tmp/moved', 'OK'],
     ])
-    expect(files[1]).toMatchObject({ bytesWritten: 6 })
+    expect(files[1]).toMatchObject({
+      bytesWritten: 6,
+      sha256Written: createHash('sha256').update('hello\n').digest('hex'),
+    })
     const forwards = await search(file, keysDirectory, '--action', 'forward-*')
     expect(forwards).toMatchObject([{ outcome: 'failed', place: 'localhost:9', reason: 'Connection refused' }])
   })

@@ -238,7 +238,7 @@ function world(wanted: Wanted = {}) {
     unrestrictedShells: () => ['bash'],
     logCommands: false,
     pickLines: false,
-    tapSftp: () => undefined,
+    tapFiles: () => undefined,
     limits: () => ({
       sessionMaxTime: wanted.maxTime ?? 0,
       sessionIdleTimeout: 0,

@@ -4,21 +4,9 @@ import { describe, expect, test } from 'vitest'
 import type { SftpOperation } from '../../src/sftp/operations.ts'
 import { createSftpTap } from '../../src/sftp/tap.ts'
 import { PACKET_TYPE } from '../../src/sftp/types.ts'
+import { packet, pieces, status, text, u32, u64 } from './wire.ts'
 
-const u32 = (value: number) => {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
-}
-const u64 = (value: number) => Buffer.concat([u32(Math.floor(value / 2 ** 32)), u32(value >>> 0)])
-const text = (value: string | Buffer) => Buffer.concat([u32(Buffer.from(value).length), Buffer.from(value)])
-function packet(type: number, id: number, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat([Buffer.from([type]), u32(id), ...parts])
-  return Buffer.concat([u32(body.length), body])
-}
 const version = Buffer.concat([u32(5), Buffer.from([1]), u32(3)])
-const status = (id: number, code: number) => packet(PACKET_TYPE.STATUS, id, u32(code), text('words'), text(''))
-
 type Step = readonly ['in' | 'out', Buffer]
 
 /** An upload, a download, and the rest, as OpenSSH's client does them. */
@@ -77,17 +65,6 @@ function told(steps: readonly Step[], cut: (bytes: Buffer) => Buffer[]): SftpOpe
   }
   tap.end()
   return operations
-}
-
-function pieces(bytes: Buffer, size: () => number): Buffer[] {
-  const found: Buffer[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const n = size()
-    // The chunk is lent: it is overwritten after the call in real life, so a copy that is spoiled shows what was kept.
-    found.push(Buffer.from(bytes.subarray(at, at + n)))
-    at += n
-  }
-  return found
 }
 
 describe('the tap', () => {

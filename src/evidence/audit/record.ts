@@ -104,6 +104,7 @@ function detailsOf(event: GatewayEvent): Details | undefined {
         action: 'file',
         outcome: isDone ? 'ok' : 'failed',
         ...about,
+        protocol: session.start === 'subsystem' ? 'sftp' : 'scp',
         operation: name,
         ...Object.fromEntries(said),
         result,
