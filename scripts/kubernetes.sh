@@ -225,6 +225,15 @@ apiserver() {
   wait_for 90 'the API server' admin get --raw /readyz
 }
 
+kubelet() {
+  start kubelet "$bin/kubelet" --kubeconfig="$R/node.kubeconfig" --config="$R/kubelet.yaml" --root-dir="$R/kubelet" \
+    --hostname-override=node1 --node-ip="$NODE_IP" --container-runtime=remote --cert-dir="$R/kubelet-pki" --v=2 \
+    --container-runtime-endpoint="unix://$R/containerd.sock" --image-service-endpoint="unix://$R/containerd.sock"
+  wait_for 90 'its node' admin wait --for=condition=Ready node/node1 --timeout=1s
+  # A node that was ready before is still said to be.
+  wait_for 60 'its kubelet' admin get --raw /api/v1/nodes/node1/proxy/healthz
+}
+
 network() {
   ip netns add "$NS"
   ip link add "$LINK" type veth peer name eth0 netns "$NS"
@@ -278,10 +287,7 @@ up() {
   start scheduler "$bin/kube-scheduler" --kubeconfig="$R/admin.kubeconfig" --leader-elect=false --bind-address=127.0.0.1
   wait_for 30 containerd ctr_k8s version
   images
-  start kubelet "$bin/kubelet" --kubeconfig="$R/node.kubeconfig" --config="$R/kubelet.yaml" --root-dir="$R/kubelet" \
-    --hostname-override=node1 --node-ip="$NODE_IP" --container-runtime=remote --cert-dir="$R/kubelet-pki" --v=2 \
-    --container-runtime-endpoint="unix://$R/containerd.sock" --image-service-endpoint="unix://$R/containerd.sock"
-  wait_for 90 'its node' admin wait --for=condition=Ready node/node1 --timeout=1s
+  kubelet
   wait_for 60 'its service account' admin get serviceaccount default
   echo "$R"
 }
@@ -326,5 +332,6 @@ case ${1:-} in
   # For tests of what happens without it.
   stop) end "$2" ;;
   apiserver) apiserver ;;
+  kubelet) kubelet ;;
   *) die 'usage: scripts/kubernetes.sh build | up | down' ;;
 esac

@@ -6,6 +6,7 @@
 #   docker   the built gateway on the Engine API
 #   cli      the built gateway on the docker CLI
 #   containerd  the built gateway on a containerd of its own, without dockerd (root)
+#   kubernetes  the built gateway on the node of scripts/kubernetes.sh, whose folder is in HATCHWAY_TEST_KUBERNETES
 # The docker of the PATH is meant, and what DOCKER_HOST says: another engine has to have the image.
 # Prints one line a case and the counts; --out keeps them as DIR/result, with the gateway's log beside it.
 # Exit code as the suite's: 0 if nothing failed.
@@ -15,7 +16,7 @@ top=$(dirname "$here")
 . "$here/common.sh"
 
 road=${1:-}
-case $road in sshd | docker | cli | containerd) shift ;; *) die 'usage: parity.sh sshd|docker|cli|containerd [--guest MODE] [--out DIR] [REGEX...]' ;; esac
+case $road in sshd | docker | cli | containerd | kubernetes) shift ;; *) die 'usage: parity.sh sshd|docker|cli|containerd|kubernetes [--guest MODE] [--out DIR] [REGEX...]' ;; esac
 guest=auto
 out=
 while [ $# -gt 0 ]; do
@@ -37,7 +38,11 @@ cleanup() {
   # It has a session of its own: its clients go with it.
   if [ -n "$suite" ]; then kill "$suite" 2>/dev/null || true; wait "$suite" 2>/dev/null || true; pkill -KILL -s "$suite" || true; fi
   if [ -n "$gateway" ]; then kill "$gateway" 2>/dev/null || true; wait "$gateway" 2>/dev/null || true; fi
-  if [ "$road" = containerd ]; then containerd_down; else docker rm -f -v "$name" >/dev/null 2>&1 || true; fi
+  case $road in
+    containerd) containerd_down ;;
+    kubernetes) kubectl delete namespace "$name" --wait=false >/dev/null 2>&1 || true ;;
+    *) docker rm -f -v "$name" >/dev/null 2>&1 || true ;;
+  esac
   rm -rf "$work"
 }
 
@@ -97,6 +102,34 @@ containerd_down() {
   awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r umount -l
 }
 
+# --- a pod in a namespace of its own, on a node that runs ------------------------------------------------------------
+
+node=${HATCHWAY_TEST_KUBERNETES:-}
+kubectl() { "$node/bin/kubectl" --kubeconfig "$node/admin.kubeconfig" "$@"; }
+
+kubernetes_pod() { # COMMAND of its shell
+  [ -n "$node" ] || die 'HATCHWAY_TEST_KUBERNETES names no node: scripts/kubernetes.sh up starts one'
+  kubectl create namespace "$name"
+  kubectl -n "$name" apply -f "$top/packaging/kubernetes/role-exec.yaml"
+  kubectl -n "$name" create rolebinding hatchway-exec --role=hatchway-exec --user=gateway
+  # The cluster's controllers make it as well, a moment later.
+  kubectl -n "$name" create serviceaccount default 2>/dev/null || true
+  kubectl -n "$name" apply -f - <<POD
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "parity"}, "spec": {"nodeName": "node1", "automountServiceAccountToken": false,
+  "terminationGracePeriodSeconds": 1, "containers": [{"name": "main", "image": "docker.io/library/hatchway-debian:latest",
+  "imagePullPolicy": "Never", "command": ["sh", "-c", "$1"]}]}}
+POD
+  kubectl -n "$name" wait --for=condition=Ready pod/parity --timeout=80s
+  cat >"$work/inside" <<INSIDE
+#!/bin/sh
+user=\$1
+shift
+[ "\$user" = 0 ] || set -- runuser -u "\$user" -- "\$@"
+exec "$node/bin/kubectl" --kubeconfig "$node/admin.kubeconfig" -n "$name" exec parity -- "\$@"
+INSIDE
+  chmod 755 "$work/inside"
+}
+
 trap cleanup EXIT
 trap 'cleanup; exit 130' INT TERM HUP
 out=${out:-$work/out}
@@ -129,6 +162,11 @@ if [ "$road" = containerd ]; then
   export SSH_INSIDE="$work/inside"
   address=127.0.0.1
   answers() { inside ssh-keyscan -T 2 "$address" 2>/dev/null </dev/null; }
+elif [ "$road" = kubernetes ]; then
+  kubernetes_pod "$WAITING" >/dev/null
+  inside() { kubectl -n "$name" exec -i parity -- "$@"; }
+  export SSH_INSIDE="$work/inside"
+  answers() { inside ssh-keyscan -T 2 127.0.0.1 2>/dev/null </dev/null; }
 else
   docker run -d --name "$name" hatchway-debian:latest sh -c "$WAITING" >/dev/null
   inside() { docker exec -i "$name" "$@"; }
@@ -154,6 +192,7 @@ if [ "$road" = sshd ]; then
 else
   case $road in
     containerd) engine="kind: containerd, socket: $work/containerd/socket, namespace: parity" ;;
+    kubernetes) engine="kind: kubernetes, kubeconfig: $node/gateway.kubeconfig, namespaces: [$name]" ;;
     *) engine="kind: $road" ;;
   esac
   echo "engine: { $engine }" >"$work/gateway.yaml"
@@ -163,6 +202,7 @@ else
     --keys "$work" --guest "$guest" >"$out/gateway.log" 2>&1 </dev/null &
   gateway=$!
   SSH_HOST=127.0.0.1 SSH_PORT='' SSH_USER=dev@$name SSH_BAD_USER=dev@hw-test-no-such-container
+  [ "$road" != kubernetes ] || SSH_USER=dev@parity.$name
   tries=0
   while [ -z "$SSH_PORT" ]; do
     SSH_PORT=$(sed -n '/"msg":"listening"/s/.*"port":\([0-9]*\).*/\1/p' "$out/gateway.log" | head -n 1)

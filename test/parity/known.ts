@@ -7,6 +7,7 @@ export type ParityRoad =
   | 'docker'
   | 'cli'
   | 'containerd'
+  | 'kubernetes'
   | 'docker, guest off'
   | 'cli, guest off'
   | 'containerd, guest off'
@@ -54,6 +55,7 @@ export const KNOWN_FAILURES: Readonly<Record<ParityRoad, Readonly<Record<string,
   docker: GATEWAY,
   cli: GATEWAY,
   containerd: GATEWAY,
+  kubernetes: GATEWAY,
   sshd: {},
   'docker, guest off': PLAIN,
   'cli, guest off': PLAIN,

@@ -2,11 +2,12 @@
  * The node of scripts/kubernetes.sh, which `./hatchway test --kubernetes` starts: a namespace of its own for each test file,
  * pods made by what the contract says to Docker's CLI, and the gateway's account with nothing but the Role of packaging/.
  */
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Engine } from '../../src/engine/engine.ts'
 import { readClusterAccess } from '../../src/engine/kubernetes/kubeconfig.ts'
-import { createKubernetesEngine } from '../../src/engine/kubernetes/kubernetes.ts'
+import { createKubernetesEngine, type KubernetesEngineOptions } from '../../src/engine/kubernetes/kubernetes.ts'
 import { run } from './run.ts'
 
 const top = join(import.meta.dirname, '../..')
@@ -21,7 +22,11 @@ export interface Kubernetes {
   /** Of the gateway's account. */
   readonly kubeconfig: string
   readonly node: string
-  engine(): Promise<Engine>
+  engine(over?: Partial<KubernetesEngineOptions>): Promise<Engine>
+  /** One of its own: another way to the API server, another proof. */
+  kubeconfigOf(over: { readonly server?: string; readonly user?: object }): Promise<string>
+  /** What belongs to the node: "stop kubelet", "kubelet", "stop apiserver", "apiserver". */
+  nodeDo(...args: string[]): Promise<void>
   /** As the administrator, in the namespace. */
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** What the contract says to Docker's CLI: run, kill, rm, exec. */
@@ -38,6 +43,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
   const namespace = `hw-test-${process.pid}-${count++}`
   const kubeconfig = join(node, 'gateway.kubeconfig')
   const engines: Engine[] = []
+  const folder = await mkdtemp(join(tmpdir(), 'hw-test-kubernetes-'))
 
   async function program(binary: string, args: readonly string[], input?: string): Promise<string> {
     const result = await run(binary, [...args], {
@@ -86,11 +92,30 @@ export async function startKubernetes(): Promise<Kubernetes> {
     node,
     kubectl,
     ctr,
-    async engine() {
+    async engine(over = {}) {
       const access = await readClusterAccess({ kubeconfig })
-      const engine = createKubernetesEngine({ access, namespaces: [namespace] })
+      const engine = createKubernetesEngine({ access, namespaces: [namespace], ...over })
       engines.push(engine)
       return engine
+    },
+    async kubeconfigOf({ server, user = { token: 'gateway-token' } }) {
+      const own = await readFile(kubeconfig, 'utf8')
+      const [, usual = ''] = /server: "([^"]+)"/.exec(own) ?? []
+      const file = join(folder, `kubeconfig-${count++}`)
+      const cluster = { server: server ?? usual, 'certificate-authority': join(node, 'pki/ca.crt') }
+      await writeFile(
+        file,
+        JSON.stringify({
+          'current-context': 'c',
+          clusters: [{ name: 'c', cluster }],
+          users: [{ name: 'u', user }],
+          contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+        }),
+      )
+      return file
+    },
+    async nodeDo(...args) {
+      await program(join(top, 'scripts/kubernetes.sh'), args)
     },
     async control(command = '', ...args) {
       if (command === 'run') return runPod(args)
@@ -119,6 +144,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
       for (const engine of engines) await engine.close()
       await kubectl(['delete', 'namespace', namespace, '--wait=false'])
       await kubectl(['delete', 'pods', '--all', '--grace-period=1', '--wait=false'])
+      await rm(folder, { recursive: true, force: true })
     },
   }
 }
