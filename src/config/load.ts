@@ -18,7 +18,7 @@ import {
   leaves,
 } from './layers.ts'
 import { nearestWord } from './nearest.ts'
-import { type Config, configSchema, USUAL_ADDRESS } from './schema.ts'
+import { type Config, configSchema, type Template, USUAL_ADDRESS } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 /** Read by other parts of the program, so not a misspelt key. */
@@ -103,12 +103,32 @@ function crossProblems(
       ? []
       : [problem(['templates', name, 'engine'], 'expected one of the names under engines')],
   )
+  const kindOf = (name: string | undefined) =>
+    engines === undefined ? kind : (engines[name ?? Object.keys(engines)[0] ?? '']?.kind ?? 'auto')
+  const impossible = Object.entries(templates).flatMap(([name, template]) =>
+    wrongFor(kindOf(template.engine), template).map(([key, text]) => problem(['templates', name, key], text)),
+  )
   return [
+    ...impossible,
     ...(both ? [problem(['engine'], 'is for one engine: name it under engines, too, or leave one out')] : []),
     ...made,
     ...(audit.onFailure === 'refuse' && audit.file === undefined
       ? [problem(['audit', 'onFailure'], 'nothing is recorded without audit.file: name that, or leave refuse out')]
       : []),
+  ]
+}
+
+/** What of a template its engine cannot hold. */
+function wrongFor(kind: string, template: Template): (readonly [key: string, text: string])[] {
+  if (kind !== 'kubernetes') return template.pod === undefined ? [] : [['pod', 'is for kind kubernetes']]
+  const { user, network, limits, init } = template
+  return [
+    ...(user !== undefined && !/^\d+(:\d+)?$/.test(user)
+      ? [['user', 'of a pod is a number: uid or uid:gid'] as const]
+      : []),
+    ...(network !== undefined ? [['network', 'a pod has the network of its cluster'] as const] : []),
+    ...(limits.pids !== undefined ? [['limits.pids', 'is the kubelet’s to say for pods'] as const] : []),
+    ...(init ? [['init', 'a pod has none; pod.spec.shareProcessNamespace reaps as one does'] as const] : []),
   ]
 }
 

@@ -215,6 +215,7 @@ export const SECRET_KEYS: readonly string[] = [
   'templates.*.command',
   'templates.*.env',
   'templates.*.labels',
+  'templates.*.pod',
   'environment.set',
   'audit.anchorCommand',
 ]

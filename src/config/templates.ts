@@ -5,6 +5,7 @@ import { envName, text, textOrNumber } from './primitives.ts'
 // The grammar of the engines' own references; no leading dash, so that no command line takes it for an option.
 const image = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,255}$/, 'expected an image such as node:22')
 const value = z.string().refine((given) => !given.includes('\0'), 'a NUL byte cannot be in it')
+const NOT_OURS = /^(?!hatchway\.(?!allow$|users$))[^=\s]+$/
 const inside = z.string().regex(/^\//, 'expected an absolute path inside the container')
 
 const memory = textOrNumber
@@ -30,6 +31,34 @@ const mount = z
     if (type === 'tmpfs' && source !== undefined) complain('a tmpfs has no source')
   })
 
+/** The API server judges the rest of it. */
+const podParts = z.strictObject({
+  metadata: z
+    .strictObject({
+      labels: z.record(z.string().regex(NOT_OURS, 'expected a label that is not ours'), z.string()).optional(),
+      annotations: z
+        .record(z.string().regex(NOT_OURS, 'expected an annotation that is not ours'), z.string())
+        .optional(),
+    })
+    .optional(),
+  spec: z
+    .looseObject({
+      containers: z.array(z.looseObject({ name: z.string() })).optional(),
+      volumes: z.array(z.looseObject({ name: z.string() })).optional(),
+    })
+    .optional(),
+})
+
+const pod = z.record(z.string(), z.unknown()).transform((given, context) => {
+  const found = podParts.safeParse(given)
+  if (found.success) return found.data
+  for (const issue of found.error.issues) {
+    const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message
+    context.issues.push({ code: 'custom', input: given, message, path: [...issue.path] })
+  }
+  return z.NEVER
+})
+
 const template = z.strictObject({
   image: image.meta({ description: 'The image.', examples: ['node:22'] }),
   engine: text
@@ -47,7 +76,7 @@ const template = z.strictObject({
   workdir: inside.optional().meta({ description: 'The working directory.', examples: ['/srv'] }),
   env: z.record(envName, value).default({}).describe('Environment variables.'),
   labels: z
-    .record(z.string().regex(/^(?!hatchway\.(?!allow$|users$))[^=\s]+$/, 'expected a label that is not ours'), value)
+    .record(z.string().regex(NOT_OURS, 'expected a label that is not ours'), value)
     .default({})
     .describe('Labels; of those of hatchway.* only hatchway.allow and hatchway.users.'),
   mounts: z
@@ -76,6 +105,11 @@ const template = z.strictObject({
     .prefault({})
     .describe('Limits of the container; absent: none.'),
   init: z.boolean().default(false).describe("The engine's own init as process 1."),
+  pod: pod.optional().meta({
+    description:
+      'With kind: kubernetes, what else its pod has, as a pod template of a manifest (docs/kubernetes.md). What is said here and what the gateway must set comes over it.',
+    examples: [{ spec: { serviceAccountName: 'people', nodeSelector: { pool: 'dev' } } }],
+  }),
   pull: z.enum(['missing', 'always', 'never']).default('missing').describe('When to pull the image.'),
   perIdentity: z.int().min(1).max(1000).default(5).describe('How many fresh ones an identity may have at once.'),
 })

@@ -39,6 +39,8 @@ export interface ContainerSummary {
   readonly service?: string
   /** Another id by which it may be called: of a service's task. */
   readonly task?: string
+  /** ContainerSpec.name, of one that was made here by an engine that calls it otherwise. */
+  readonly madeAs?: string
   /** Other names that the engine has for it, which several containers may share: they come after its own. */
   readonly names?: readonly string[]
   readonly image: string
@@ -206,6 +208,23 @@ export interface ContainerSpec {
   readonly pids?: number
   /** The engine's own init (docker-init, catatonit) as process 1. */
   readonly init: boolean
+  /** When its image is pulled, by an engine that does it unasked (Lifecycle.comesUp). */
+  readonly pull?: 'missing' | 'always' | 'never'
+  /** It ends by then, whatever becomes of us, where the engine can see to that. */
+  readonly atMostSeconds?: number
+  /** What else a pod of Kubernetes has, under all that is said here; only for engines with Lifecycle.comesUp. */
+  readonly pod?: PodParts
+}
+
+/** As the API of Kubernetes spells it. */
+export interface PodParts {
+  readonly metadata?:
+    | {
+        readonly labels?: Readonly<Record<string, string>> | undefined
+        readonly annotations?: Readonly<Record<string, string>> | undefined
+      }
+    | undefined
+  readonly spec?: Readonly<Record<string, unknown>> | undefined
 }
 
 export interface PullProgress {
@@ -245,6 +264,13 @@ export interface Lifecycle {
   remove(ref: string, signal: AbortSignal): Promise<void>
   /** Throws IMAGE_UNAVAILABLE with the registry's reason. Has no limit but the signal. */
   pull(image: string, progress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>
+  /**
+   * Present where the engine itself pulls and starts what it was asked to make, in a time of its own, and starts nothing again that
+   * has ended (pods): resolves when it runs; `tell` is told in words, which are hostile text made printable, what it waits
+   * for, once each. There `stop` removes, and nothing but what we made is started, unpaused or pulled. Has no limit but the signal.
+   * Throws IMAGE_UNAVAILABLE, CONTAINER_START_FAILED, CONTAINER_GONE.
+   */
+  comesUp?(containerId: string, tell: (words: string) => void, signal: AbortSignal): Promise<void>
 }
 
 /** Optional: engines that read and write a container's files by themselves, so that nothing has to run inside. */

@@ -12,7 +12,7 @@ const CALLS = ['info', 'list', 'summaries', 'inspect', 'exec'] as const
 const CAPABILITIES = {
   copies: ['copyOut', 'statPath', 'copyIn', 'readArchive', 'writeArchive'],
   holders: ['start', 'sweep', 'forget'],
-  lifecycle: ['start', 'unpause', 'stop', 'othersInside', 'anyInside', 'logs', 'create', 'remove', 'pull'],
+  lifecycle: ['start', 'unpause', 'stop', 'othersInside', 'anyInside', 'logs', 'create', 'remove', 'pull', 'comesUp'],
   marks: ['put', 'list', 'drop'],
 } as const satisfies {
   [Name in 'copies' | 'holders' | 'lifecycle' | 'marks']: readonly (keyof NonNullable<Engine[Name]>)[]

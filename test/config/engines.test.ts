@@ -55,4 +55,28 @@ test.each([
   ['engines:\n  a: { kind: containerd, socket: run/x }', /engines.a.socket: expected an absolute path/],
   ['engines:\n  a: { kind: containerd, namespace: a/b }', /engines.a.namespace: expected a name such as/],
   ['templates:\n  n: { image: i, engine: b }', /templates.n.engine: expected one of the names under engines/],
+  [
+    'engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, user: dev }',
+    /^hatchway.yaml:3: templates.n.user: of a pod is a number: uid or uid:gid/,
+  ],
+  ['engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, network: web }', /templates.n.network: a pod has the/],
+  ['engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, init: true }', /templates.n.init: a pod has none/],
+  [
+    'engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, limits: { pids: 5 } }',
+    /templates.n.limits.pids: is the/,
+  ],
+  [
+    'engines:\n  k: { kind: kubernetes }\ntemplates:\n  n: { image: i, init: true }',
+    /templates.n.init: a pod has none/,
+  ],
+  ['templates:\n  n: { image: i, pod: {} }', /templates.n.pod: is for kind kubernetes/],
+  [
+    'engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, pod: { metadata: { labels: { hatchway.owner: x } } } }',
+    /templates.n.pod.metadata.labels.hatchway.owner: .*not ours/,
+  ],
+  [
+    'engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, pod: { spec: { containers: [{ image: x }] } } }',
+    /templates.n.pod.spec.containers.0.name: /,
+  ],
+  ['engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, pod: { sepc: {} } }', /templates.n.pod: .*sepc/],
 ])('%s', (text, expected) => expect(problems(`${text}\n`)).toEqual([expect.stringMatching(expected)]))

@@ -8,10 +8,11 @@ import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ClusterAccess } from '../../src/engine/kubernetes/kubeconfig.ts'
+import { type KubeObjects, kubeObjects, serveObjects, verbOf } from './kube-objects.ts'
 
 export type Json = Record<string, unknown>
 
-export interface KubeApi {
+export interface KubeApi extends KubeObjects {
   readonly access: ClusterAccess
   readonly pods: Map<string, Json>
   /** Of each request: "GET /api/v1/...". */
@@ -106,6 +107,7 @@ export async function startKubeApi(): Promise<KubeApi> {
     if (api.token !== undefined && request.headers.authorization !== `Bearer ${api.token}`) {
       return refuse(401, 'Unauthorized', 'Unauthorized')
     }
+    api.verbs.add(verbOf(request.method ?? '', url))
     if (url.pathname === '/version') return answer(200, { gitVersion: 'v1.99.0' })
     if (url.pathname.endsWith('/selfsubjectaccessreviews')) {
       let body = ''
@@ -116,6 +118,7 @@ export async function startKubeApi(): Promise<KubeApi> {
       })
       return
     }
+    if (serveObjects(api, request, url, answer, refuse)) return
     const [, namespace = '', name] = /^\/api\/v1\/namespaces\/([^/]+)\/pods(?:\/([^/]+))?$/.exec(url.pathname) ?? []
     if (namespace === '') return refuse(404, 'NotFound', 'the server could not find the requested resource')
     const here = [...api.pods.values()].filter((pod) => meta(pod).namespace === namespace)
@@ -167,6 +170,8 @@ export async function startKubeApi(): Promise<KubeApi> {
       refuse(code, JSON.stringify({ kind: 'Status', status: 'Failure', reason, message, code }))
     if (api.token !== undefined && request.headers.authorization !== `Bearer ${api.token}`)
       return status(401, 'Unauthorized', 'Unauthorized')
+    // A WebSocket is a GET; newer servers ask for `create` as well.
+    api.verbs.add('get pods/exec').add('create pods/exec')
     const [, namespace = '', name] = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/exec$/.exec(url.pathname) ?? []
     if (api.forbidsExec.has(namespace)) return status(403, 'Forbidden', `pods "${name}" is forbidden: no pods/exec`)
     if (![...api.pods.values()].some((pod) => meta(pod).name === name))
@@ -202,6 +207,7 @@ export async function startKubeApi(): Promise<KubeApi> {
   }
 
   const api: Omit<KubeApi, 'access'> = {
+    ...kubeObjects(),
     pods: new Map(),
     asked: [],
     authorizations: [],

@@ -69,6 +69,8 @@ export async function startKubernetes(): Promise<Kubernetes> {
   await kubectl(['apply', '-f', '-'], JSON.stringify(account))
   await kubectl(['apply', '-f', '-'], await readFile(join(top, 'packaging/kubernetes/role-exec.yaml'), 'utf8'))
   await kubectl(['create', 'rolebinding', 'hatchway-exec', '--role=hatchway-exec', '--user=gateway'])
+  await kubectl(['apply', '-f', '-'], await readFile(join(top, 'packaging/kubernetes/role-templates.yaml'), 'utf8'))
+  await kubectl(['create', 'rolebinding', 'hatchway-templates', '--role=hatchway-templates', '--user=gateway'])
 
   const podOf = (ref: string) =>
     kubectl(['get', 'pods', '-o', 'json']).then((text) => {

@@ -82,6 +82,10 @@ export function createStarter(
     const current = known.state === 'running' && !stopping
     const container = current ? known : await engine.inspect(known.id, signal)
     const up = container.state === 'running' ? container : await start(container, entrance, signal)
+    // It was made, and came up by itself: nobody else began that run.
+    if (entrance.own && !runs.has(up.id) && engineOf(engine, up.id).lifecycle?.comesUp) {
+      runs.set(up.id, { startedAt: up.startedAt, users: new Set() })
+    }
     use(up, entrance.closed)
     return up
   }
@@ -89,7 +93,8 @@ export function createStarter(
   async function start(container: Container, entrance: Entrance, signal: AbortSignal): Promise<Container> {
     const { id, name, state } = container
     const { lifecycle } = engineOf(engine, id)
-    if (!(settings.startOnConnect || entrance.own) || !lifecycle || !STARTABLE.includes(state)) {
+    const may = entrance.own || (settings.startOnConnect && !lifecycle?.comesUp)
+    if (!may || !lifecycle || !STARTABLE.includes(state)) {
       throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${name} is ${stateWord(state)}`)
     }
     await entrance.may()
@@ -169,8 +174,10 @@ export function createStarter(
 
   return {
     running,
-    canStart: ({ id, state }) =>
-      settings.startOnConnect && engineOf(engine, id).lifecycle !== undefined && STARTABLE.includes(state),
+    canStart({ id, state }) {
+      const { lifecycle } = engineOf(engine, id)
+      return settings.startOnConnect && lifecycle !== undefined && !lifecycle.comesUp && STARTABLE.includes(state)
+    },
     close() {
       for (const { timer } of runs.values()) clearTimeout(timer)
       runs.clear()

@@ -41,9 +41,9 @@ export function createLeftovers(
 
   /** 'lease': only its maker's lease tells. */
   async function isOver(container: ContainerSummary): Promise<boolean | 'lease'> {
-    const { name, state, labels } = container
+    const { state, labels } = container
     const maker = makerOf(container)
-    if (maker === instance.id) return !wanted(name)
+    if (maker === instance.id) return !wanted(madeNameOf(container))
     const folder = labels[LABELS.folder] ?? ''
     const isOfFolder = folder !== '' && folder === instance.folder
     if (isOfFolder) return !(await instance.lives(maker))
@@ -143,8 +143,14 @@ interface Ended {
 const NOTHING_ENDED: Ended = { containers: [], marks: [], doubtful: false }
 
 /** Labels come from images, too, as `docker commit` makes one of a fresh container; a name does not. */
-function isFresh({ name, labels }: ContainerSummary): boolean {
-  return labels[LABELS.kind] === 'fresh' && isFreshName(name, labels[LABELS.template] ?? '')
+function isFresh(container: ContainerSummary): boolean {
+  const { labels } = container
+  return labels[LABELS.kind] === 'fresh' && isFreshName(madeNameOf(container), labels[LABELS.template] ?? '')
+}
+
+/** As it was planned. */
+export function madeNameOf({ name, madeAs }: ContainerSummary): string {
+  return madeAs ?? name
 }
 
 function makerOf({ labels }: ContainerSummary): string {

@@ -27,7 +27,7 @@ import type { EmitContainerEvent } from '../container-event.ts'
 import type { TemplateRoute } from '../route.ts'
 import { createEngineLease, type EngineLease } from './engine-lease.ts'
 import { LOOK_EVERY_MS, RENEW_EVERY_MS } from './lease-watch.ts'
-import { createLeftovers } from './leftovers.ts'
+import { createLeftovers, madeNameOf } from './leftovers.ts'
 import { LABELS, LEASED, NOT_LEASED, type Owner, type Plan, planContainer } from './template.ts'
 
 export interface MakeLimits {
@@ -174,15 +174,19 @@ export function createMadeContainers(
 
   async function findOrMake(plan: Plan, tell: Tell, whose?: Whose): Promise<Container> {
     const known = await existing(plan, tell)
-    if (known) return known
+    // Asked for only now: another engine may have been chosen meanwhile.
+    const lifecycle = lifecycleOf(makerOf(plan.template))
+    if (known && !(lifecycle.comesUp && isOver(known))) return comeUp(lifecycle, known, stopped.signal, tell)
+    // What has ended is never started again there: it makes room for another.
+    if (known) await lifecycle.remove(known.id, removal(stopped.signal))
     try {
-      return await make(plan, lifecycleOf(makerOf(plan.template)), stopped.signal, tell, whose)
+      return await make(plan, lifecycle, stopped.signal, tell, whose)
     } catch (error) {
       // Another gateway may have been faster: the name was taken, and what has it is there only when it is made.
       const end = performance.now() + (isNameTaken(error) ? TAKEN_MS : 0)
       for (;;) {
         const theirs = await existing(plan, tell)
-        if (theirs) return theirs
+        if (theirs) return comeUp(lifecycle, theirs, stopped.signal, tell)
         if (performance.now() > end) throw error
         await delay(TAKEN_POLL_MS, undefined, { signal: stopped.signal }).catch(() => Promise.reject(error))
       }
@@ -210,7 +214,10 @@ export function createMadeContainers(
     whose?: Whose,
   ): Promise<Container> {
     tell(`making container ${spec.name} from template ${templateName} ...`)
-    if (template.pull === 'always') await pull(lifecycle, spec.image, closed, tell)
+    if (spec.pod && !lifecycle.comesUp) {
+      throw new HatchwayError('NOT_SUPPORTED', `template ${templateName} has a pod, and this engine makes none`)
+    }
+    if (template.pull === 'always' && !lifecycle.comesUp) await pull(lifecycle, spec.image, closed, tell)
     const id = await lifecycle.create(spec, step()).catch(async (error: unknown) => {
       if (template.pull !== 'missing' || asHatchwayError(error).code !== 'IMAGE_UNAVAILABLE') throw error
       await pull(lifecycle, spec.image, closed, tell)
@@ -218,6 +225,45 @@ export function createMadeContainers(
     })
     const container = { id, name: spec.name, image: spec.image }
     emit({ type: 'container', action: 'made', container, template: templateName, ...(whose && { whose }) })
+    return comeUp(lifecycle, await engine.inspect(id, step()), closed, tell)
+  }
+
+  /** Waits for what comes up by itself, and says for what. One that will not is removed: nothing in it is worth keeping. */
+  async function comeUp(
+    lifecycle: Lifecycle,
+    container: Container,
+    closed: AbortSignal,
+    tell: Tell,
+  ): Promise<Container> {
+    if (!lifecycle.comesUp || container.state === 'running') return container
+    const { id, name } = container
+    const reason = () =>
+      new HatchwayError(
+        'CONTAINER_START_FAILED',
+        `container ${name} does not run after ${inWords(limits.silentPullMs)} of nothing new`,
+      )
+    try {
+      await whileHeard({ ms: limits.silentPullMs, reason }, [closed], (signal, heard) =>
+        Promise.resolve(
+          lifecycle.comesUp?.(
+            id,
+            (words) => {
+              heard()
+              tell(`container ${name}: ${words}`)
+            },
+            signal,
+          ),
+        ),
+      )
+    } catch (error) {
+      // An engine that went away says nothing of it.
+      if (!asHatchwayError(error).code.startsWith('ENGINE_')) {
+        await lifecycle.remove(id, removal()).catch((cause: unknown) => {
+          log.warn({ container: name, err: cause }, 'a container that does not run could not be removed')
+        })
+      }
+      throw error
+    }
     return engine.inspect(id, step())
   }
 
@@ -252,7 +298,7 @@ export function createMadeContainers(
     instance,
     (name) => fresh.has(name),
     (container) => {
-      left.delete(container.name)
+      left.delete(madeNameOf(container))
       emit({ type: 'container', action: 'swept', container: containerFacts(container) })
     },
   )
@@ -303,6 +349,10 @@ export function createMadeContainers(
       await Promise.all([...leases.values()].map((lease) => lease.close()))
     },
   }
+}
+
+function isOver({ state }: Container): boolean {
+  return state === 'exited' || state === 'dead' || state === 'removing'
 }
 
 interface Fresh {

@@ -27,6 +27,9 @@ export const LABELS = {
 export const LEASED = 'volume'
 export const NOT_LEASED = 'none'
 
+/** Of a fresh one whose gateway never comes back, on an engine that can see to it. */
+const FRESH_SECONDS = 24 * 60 * 60
+
 /** Ends at once on TERM, also as process 1, and reaps what sessions leave behind. */
 const WAIT = ['/bin/sh', '-c', "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"] as const
 
@@ -93,6 +96,9 @@ export function planContainer(
         ...(source !== undefined && { source: source.replaceAll('{owner}', owner.id) }),
       })),
       init: template.init,
+      pull: template.pull,
+      ...(!personal && { atMostSeconds: FRESH_SECONDS }),
+      ...(template.pod && { pod: template.pod }),
     },
   }
 }

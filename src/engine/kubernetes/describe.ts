@@ -1,6 +1,7 @@
 /** Pods and their containers in the words of the seam. */
 import type { Container, ContainerState, ContainerSummary } from '../engine.ts'
 import { idOf } from './index.ts'
+import { MADE_CONTAINER } from './made-pod.ts'
 import type { OwnIdentity } from './own-identity.ts'
 import type { Pod, PodContainer } from './pods.ts'
 
@@ -29,6 +30,7 @@ export function summaryOf(pod: Pod, container: PodContainer, names: readonly str
     id: idOf(pod, container.name),
     name: nameOf(pod, container.name),
     names,
+    ...(pod.made && container.name === MADE_CONTAINER && { madeAs: pod.name }),
     image: container.image,
     state: stateOf(pod, container),
     status: statusOf(pod, container),

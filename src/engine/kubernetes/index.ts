@@ -31,6 +31,8 @@ export interface PodIndex {
   known(namespace: string, uid: string, signal: AbortSignal): Promise<Pod | undefined>
   /** By its name, as far as it is known. */
   named(namespace: string, name: string, signal: AbortSignal): Promise<Pod | undefined>
+  /** Just made by us. */
+  learn(pod: Pod): void
   /** From a watch: the namespace is followed until `unfollow`. */
   replace(namespace: string, pods: readonly Pod[]): void
   /** From a watch. Returns the pod as it was known before. */
@@ -87,6 +89,7 @@ export function createPodIndex(rest: KubeRest): PodIndex {
       if (found) remember([found])
       return found
     },
+    learn: (pod) => void remember([pod]),
     replace(namespace, pods) {
       const before = followed.get(namespace) ?? new Map<string, Pod>()
       const now = new Map(remember(pods).map((pod) => [pod.uid, pod]))

@@ -12,8 +12,12 @@ import { kubeEvents } from './events.ts'
 import { type ExecPlace, startKubeExec } from './exec.ts'
 import { whyPodEnded } from './gone.ts'
 import { holdStart } from './held-start.ts'
-import { createPodIndex, parseId } from './index.ts'
+import { createPodIndex, idOf, parseId } from './index.ts'
+import { execsInside } from './inside.ts'
 import { type ClusterAccess, type KubeChoice, readClusterAccess } from './kubeconfig.ts'
+import { createPodLifecycle } from './lifecycle.ts'
+import { MADE_CONTAINER } from './made-pod.ts'
+import { createLeaseMarks } from './marks.ts'
 import { createOwnIdentities, noShell } from './own-identity.ts'
 import type { Pod } from './pods.ts'
 import { ApiRefusal, createKubeRest, isRefusal } from './rest.ts'
@@ -52,6 +56,10 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
   const identities = createOwnIdentities()
   const gate = createKeyedSemaphore({ atOnce: STARTS_AT_ONCE })
   const closed = new AbortController()
+  const [home = access.namespace] = namespaces
+  const ofMade = { container: MADE_CONTAINER, namespace: home }
+  /** Programs that we have started, by container. */
+  const running = new Map<string, number>()
 
   function mayExec(namespace: string, signal: AbortSignal): Promise<boolean> {
     return execAccess.mayExec(namespace, signal).catch((error: unknown) => {
@@ -67,7 +75,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
 
   async function find(ref: string, signal: AbortSignal): Promise<ExecPlace | undefined> {
     const id = parseId(ref)
-    const named = id ? undefined : splitName(ref)
+    const named = id ? undefined : (splitName(ref) ?? (isPlain(ref) ? { ...ofMade, pod: ref } : undefined))
     const namespace = id?.namespace ?? named?.namespace
     if (namespace === undefined || !namespaces.includes(namespace)) return undefined
     if (!(await mayExec(namespace, signal))) return undefined
@@ -77,6 +85,8 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       throw refused(error)
     })
     const container = id?.container ?? named?.container ?? ''
+    // A pod of ours is called as it was made.
+    if (isPlain(ref) && !pod?.made) return undefined
     if (!pod?.containers.some(({ name }) => name === container)) return undefined
     return { pod, container, name: nameOf(pod, container) }
   }
@@ -111,6 +121,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
         // The exec went by the pod's name, which another pod may have by now: its programs were not asked for.
         if (!(await index.fresh(place.pod.namespace, place.pod.uid, signal))) throw removed(place)
         held.go(program)
+        counted(idOf(place.pod, place.container), program)
         return program
       } catch (error) {
         held.stay(program)
@@ -121,6 +132,25 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       if (isForbidden(error)) execAccess.refused(place.pod.namespace)
       throw await notStarted(place, error, signal)
     }
+  }
+
+  function counted(id: string, { exit }: Exec): void {
+    const add = (more: number) => {
+      const now = (running.get(id) ?? 0) + more
+      if (now > 0) running.set(id, now)
+      else running.delete(id)
+    }
+    add(1)
+    const ended = () => add(-1)
+    exit.then(ended, ended)
+  }
+
+  async function execs(containerId: string, ours: boolean, signal: AbortSignal): Promise<number> {
+    const place = await must(containerId, signal)
+    if (notRunning(place.name, place.pod, place.container, undefined)) return 0
+    const own = ours ? 0 : (running.get(containerId) ?? 0)
+    const start = (spec: ExecSpec, sink: OutputSink, limit: AbortSignal) => exec(place, spec, sink, limit)
+    return ((await execsInside(start, signal)) ?? 0) - own
   }
 
   async function notStarted(place: ExecPlace, error: ApiRefusal, signal: AbortSignal): Promise<unknown> {
@@ -177,6 +207,17 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       return exec(place, spec, sink, signal)
     },
 
+    lifecycle: createPodLifecycle({
+      rest,
+      namespace: home,
+      fresh: ({ namespace, uid }, signal) => index.fresh(namespace, uid, signal),
+      learn: index.learn,
+      execs,
+      failure: refused,
+    }),
+
+    marks: createLeaseMarks(rest, home, refused),
+
     events: (signal) => kubeEvents(rest, index, namespaces, anyOf(signal, closed.signal)),
 
     async close() {
@@ -184,6 +225,11 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       rest.close()
     },
   }
+}
+
+/** Neither an id nor a full name. */
+function isPlain(ref: string): boolean {
+  return /^[a-z0-9-]+$/.test(ref)
 }
 
 /** By the API server itself: a proxy's 403 has no reason. */

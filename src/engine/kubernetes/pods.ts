@@ -9,6 +9,8 @@ export interface PodContainer {
   readonly state: 'running' | 'waiting' | 'terminated'
   /** ImagePullBackOff, CrashLoopBackOff, OOMKilled, Completed, ... */
   readonly reason: string
+  /** Of its end: the last of what it wrote, where it failed. */
+  readonly message: string
   readonly exitCode: number
   readonly startedAt: string
   readonly ready: boolean
@@ -32,7 +34,10 @@ export interface Pod {
   readonly name: string
   readonly uid: string
   readonly resourceVersion: string
+  /** And annotations of ours (hatchway.*): a label's value has 63 plain characters, which no list of people fits. */
   readonly labels: Readonly<Record<string, string>>
+  /** A gateway made it, of a template. */
+  readonly made: boolean
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** It is being deleted. */
@@ -77,7 +82,7 @@ const map = z
   .catch({})
   .transform((all) => all ?? {})
 
-const terminated = z.object({ exitCode: number, reason: text, startedAt: text }).nullish()
+const terminated = z.object({ exitCode: number, reason: text, message: text, startedAt: text }).nullish()
 const status = z.object({
   name: z.string(),
   ready: flag,
@@ -144,7 +149,8 @@ export function parsePod(json: unknown): Pod | undefined {
     name: metadata.name,
     uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,
-    labels: metadata.labels,
+    labels: { ...ours(metadata.annotations), ...metadata.labels },
+    made: metadata.labels['app.kubernetes.io/managed-by'] === 'hatchway' && 'hatchway.template' in metadata.labels,
     createdAt: Date.parse(metadata.creationTimestamp) || 0,
     leaving: metadata.deletionTimestamp !== '',
     ready: (now?.conditions ?? []).some(({ type, status: is }) => type === 'Ready' && is === 'True'),
@@ -160,6 +166,10 @@ export function parsePod(json: unknown): Pod | undefined {
         : undefined,
     containers: spec.containers.map((one) => toContainer(one, now?.containerStatuses ?? [], volumes)),
   }
+}
+
+function ours(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => key.startsWith('hatchway.')))
 }
 
 /** Deployments own their pods through a ReplicaSet, whose name is theirs and the pods' own hash. */
@@ -188,6 +198,7 @@ function toContainer(
     runtimeId: found?.containerID ?? '',
     state: running ? 'running' : ended ? 'terminated' : 'waiting',
     reason: ended?.reason ?? waiting?.reason ?? '',
+    message: ended?.message ?? '',
     exitCode: ended?.exitCode ?? last?.exitCode ?? 0,
     startedAt: running?.startedAt ?? ended?.startedAt ?? '',
     ready: found?.ready ?? false,

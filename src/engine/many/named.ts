@@ -60,6 +60,7 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     create: async (spec, signal) => prefix + (await told(lifecycle.create(spec, signal))),
     remove: (ref, signal) => told(lifecycle.remove(own(ref), signal)),
     pull: (image, progress, signal) => told(lifecycle.pull(image, progress, signal)),
+    ...(lifecycle.comesUp && { comesUp: (id, tell, signal) => told(comesUp(lifecycle, own(id), tell, signal)) }),
   })
 
   const marksOf = (marks: Marks): Marks => ({
@@ -105,6 +106,13 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     lifecycle: { get: () => lifecycle(engine.lifecycle), enumerable: true },
     marks: { get: () => marks(engine.marks), enumerable: true },
   }) as NamedEngine
+}
+
+async function comesUp(
+  { comesUp: wait }: Lifecycle,
+  ...call: Parameters<NonNullable<Lifecycle['comesUp']>>
+): Promise<void> {
+  await wait?.(...call)
 }
 
 export function ofEngine(name: string, { code, message, cause }: HatchwayError): HatchwayError {
