@@ -16,14 +16,15 @@ export interface ExecSocketRequest {
   readonly path: string
   readonly signal: AbortSignal
   readonly deadlineMs: number
+  readonly pingMs: number
   /** A whole message; the bytes are the callee's. */
   message(data: Buffer): void
   /** Once, after an open: the stream is over, and no message comes any more. */
   closed(code: number): void
 }
 
-/** A proxy between here and there ends a stream on which nothing moves: a minute is usual. */
-const PING_MS = 20_000
+/** Of silence. A proxy between here and there ends a stream on which nothing moves: a minute is usual. */
+export const PING_MS = 20_000
 /** Of one message; servers send what one read(2) gave them. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 const MAX_REFUSAL_BYTES = 16 * 1024
@@ -80,14 +81,18 @@ function attempt(
     let pings: NodeJS.Timeout | undefined
     socket.on('open', () => {
       open = true
-      pings = setTimeout(ping, PING_MS).unref()
+      pings = setTimeout(ping, request.pingMs).unref()
       settle(() => resolve(socket))
     })
     const ping = () => {
-      if (socket.readyState === WebSocket.OPEN) socket.ping()
+      // Not while its output waits: where the program has ended meanwhile, a byte from here makes the servers in between
+      // close at once, over what they still hold of it.
+      if (socket.readyState === WebSocket.OPEN && !socket.isPaused) socket.ping()
       pings?.refresh()
     }
     socket.on('message', (data: WebSocket.RawData) => {
+      // What moves needs none.
+      pings?.refresh()
       if (Buffer.isBuffer(data)) request.message(data)
     })
     // After an open its 'close' tells.

@@ -30,6 +30,7 @@ export interface ExecServices {
   readonly rest: KubeRest
   readonly gate: KeyedSemaphore
   readonly startDeadlineMs: number
+  readonly pingMs: number
   /** Calls `gone` when the pod is known to be gone. Returns what forgets it. */
   onGone(uid: string, gone: () => void): () => void
   /** Why a program ended that did not end by itself; undefined: it did, or nobody can tell. */
@@ -63,6 +64,7 @@ export async function startKubeExec(
       path,
       signal,
       deadlineMs: services.startDeadlineMs,
+      pingMs: services.pingMs,
       message: program.message,
       closed: program.closed,
     })

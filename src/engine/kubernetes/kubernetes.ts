@@ -10,6 +10,7 @@ import { createExecAccess } from './access.ts'
 import { containerOf, nameOf, otherNames, splitName, stateOf, summaryOf } from './describe.ts'
 import { kubeEvents } from './events.ts'
 import { type ExecPlace, startKubeExec } from './exec.ts'
+import { PING_MS } from './exec-socket.ts'
 import { whyPodEnded } from './gone.ts'
 import { holdStart } from './held-start.ts'
 import { createPodIndex, idOf, parseId } from './index.ts'
@@ -28,6 +29,7 @@ export interface KubernetesEngineOptions {
   readonly namespaces?: readonly string[]
   readonly callDeadlineMs?: number
   readonly startDeadlineMs?: number
+  readonly pingMs?: number
 }
 
 /** In one container: more than 16 program starts at once hang containerd's shim. */
@@ -105,6 +107,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       rest,
       gate,
       startDeadlineMs: options.startDeadlineMs ?? START_MS,
+      pingMs: options.pingMs ?? PING_MS,
       onGone: index.onGone,
       whyEnded: ({ pod, container, name }: ExecPlace) =>
         whyPodEnded({
