@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { openAuditing } from './app/auditing.ts'
 import { type Ground, makesContainers, openGround } from './app/ground.ts'
 import { type InheritedSockets, listenOn } from './app/listening.ts'
+import { openRecording, templateRecord } from './app/recording.ts'
 import { openWatching, watchGateway } from './app/watching.ts'
 import { type HostKey, publicLine } from './auth/hostkeys.ts'
 import type { Identity } from './auth/identity.ts'
@@ -17,6 +18,7 @@ import { createMadeContainers } from './container/templates/template-containers.
 import { adviceOn } from './engine/advice.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Audit } from './evidence/audit/audit.ts'
+import type { Recorder } from './evidence/recording/recorder.ts'
 import { createGuestPool } from './guest/pool.ts'
 import { every } from './lifetime/every.ts'
 import { opened, type Scope } from './lifetime/scope.ts'
@@ -106,8 +108,9 @@ async function openGateway(
   const watching = await openWatching(scope, config, readiness, inherited.isSuccessor, log)
   const ground = await openGround(scope, config, watching, log)
   const { engine, hostKeys } = ground
+  const name = gatewayFacts(ground.instance || undefined)
   const { emit, join } = createEventStream(
-    gatewayFacts(ground.instance || undefined),
+    name,
     () => engine.endpoint,
     (error) => log.error({ err: error }, 'an event could not be read'),
   )
@@ -115,6 +118,8 @@ async function openGateway(
   if (watching) join(watching.read)
   const audit = await openAuditing(scope, config, () => connections, log)
   if (audit) join(audit.read)
+  const recorder = await openRecording(scope, config, ground.instance || undefined, name, log)
+  if (recorder) join(recorder.read)
   // Behind all others, so that what they do at their end is told before; the trail is closed after it.
   scope.add(emit, () => emit({ type: 'gateway-ended' }))
   const inside = openInside(scope, config, ground, emit, log)
@@ -124,7 +129,12 @@ async function openGateway(
     ended: (session) => connections.sessionEnded(session),
   })
   const connections = new ConnectionRegistry(registry, emit, audit?.demandRecord)
-  const server = openServer(scope, config, { ground, inside, inForce, registry, connections, audit, emit }, log)
+  const server = openServer(
+    scope,
+    config,
+    { ground, inside, inForce, registry, connections, audit, recorder, emit },
+    log,
+  )
   const engines = Object.keys(config.engines ?? {})
   watchGateway({ engine, engines, server, registry, connections, guests: inside.guests, audit }, readiness, watching)
   const stopped = openRounds(scope, inForce.review, log)
@@ -213,11 +223,12 @@ function openServer(
     registry: SessionRegistry
     connections: ConnectionRegistry
     audit: Audit | undefined
+    recorder: Recorder | undefined
     emit: EmitEvent
   },
   log: Logger,
 ): SshServer<Identity> {
-  const { ground, inside, inForce, registry, connections, audit, emit } = parts
+  const { ground, inside, inForce, registry, connections, audit, recorder, emit } = parts
   const { policy, people, config: current } = inForce
   const { hostSuffixes } = config
   const led: Led = (closed, container) => connections.leadsTo(closed, container)
@@ -241,18 +252,17 @@ function openServer(
     killTree: () => current().onDisconnect === 'killTree',
     unrestrictedShells: () => current().unrestrictedShells,
     logCommands: config.log.commands,
+    record: recorder?.begin,
+    templateRecord: templateRecord(config),
     times: ground.watching?.times,
     pickLines: config.picker.style === 'lines',
     pickAgain: config.picker.again,
-    tapFiles: (whose, session, start) =>
-      config.log.files || audit
-        ? fileTapFor(
-            start,
-            session.tty,
-            (operation) => emit({ type: 'sftp', whose, session, operation }),
-            audit !== undefined && config.audit.hashes,
-          )
-        : undefined,
+    tapFiles: (whose, session, start) => {
+      const isRecorded = recorder?.wantsFiles(session.id) === true
+      const hashes = isRecorded || (audit !== undefined && config.audit.hashes)
+      if (!config.log.files && !audit && !isRecorded) return undefined
+      return fileTapFor(start, session.tty, (operation) => emit({ type: 'sftp', whose, session, operation }), hashes)
+    },
     limits: () => current().limits,
     motd: async () => {
       const { motd } = current()

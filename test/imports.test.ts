@@ -29,7 +29,7 @@ const ROOMS: Record<string, readonly string[]> = {
   observe: ['config', 'container', 'engine', 'forward', 'net', 'policy', 'session', 'sftp', 'ssh'],
   process: [],
   control: ['session'],
-  app: ['auth', 'bytes', 'config', 'engine', 'evidence', 'guest', 'observe', 'process', 'session', 'ssh'],
+  app: ['auth', 'bytes', 'config', 'container', 'engine', 'evidence', 'guest', 'observe', 'process', 'session', 'ssh'],
   'app.ts': [
     'app',
     'auth',

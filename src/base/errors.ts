@@ -30,6 +30,7 @@ export const FAILURES = {
   TOO_MANY_SESSIONS: { exit: 255, level: 'warn' },
   TOO_MANY_CONNECTIONS: { exit: 255, level: 'warn' },
   AUDIT_UNAVAILABLE: { exit: 255, level: 'warn' },
+  RECORDING_UNAVAILABLE: { exit: 255, level: 'warn' },
   CLIENT_GONE: { exit: 255, level: 'info' },
   CONFIG_INVALID: { exit: 2, level: 'error' },
   LOGIN_UNDECIDED: { exit: 255, level: 'error' },

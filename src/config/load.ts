@@ -18,6 +18,7 @@ import {
   leaves,
 } from './layers.ts'
 import { nearestWord } from './nearest.ts'
+import { type RecordSetting, strictest } from './recording.ts'
 import { type Config, configSchema, type Template, USUAL_ADDRESS } from './schema.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
@@ -89,9 +90,10 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
 
 /** What is wrong with keys together. */
 function crossProblems(
-  { audit, engine, engines, templates = {} }: Pick<Config, 'audit' | 'engine' | 'engines' | 'templates'>,
+  config: Pick<Config, 'audit' | 'engine' | 'engines' | 'templates' | 'rules' | 'recording'>,
   where: (key: KeyPath) => string | undefined,
 ): string[] {
+  const { audit, engine, engines, templates = {} } = config
   const problem = (key: readonly string[], text: string) =>
     `${where(key) ?? 'configuration'}: ${key.join('.')}: ${text}`
   // `engine` as the example file has it says nothing.
@@ -112,6 +114,7 @@ function crossProblems(
     ...impossible,
     ...(both ? [problem(['engine'], 'is for one engine: name it under engines, too, or leave one out')] : []),
     ...made,
+    ...unrecordable(config).map((key) => problem(key, 'nothing is recorded without recording.directory: name that')),
     ...(audit.onFailure === 'refuse' && audit.file === undefined
       ? [problem(['audit', 'onFailure'], 'nothing is recorded without audit.file: name that, or leave refuse out')]
       : []),
@@ -129,6 +132,23 @@ function wrongFor(kind: string, template: Template): (readonly [key: string, tex
     ...(network !== undefined ? [['network', 'a pod has the network of its cluster'] as const] : []),
     ...(limits.pids !== undefined ? [['limits.pids', 'is the kubelet’s to say for pods'] as const] : []),
     ...(init ? [['init', 'a pod has none; pod.spec.shareProcessNamespace reaps as one does'] as const] : []),
+  ]
+}
+
+/** Where something is to be recorded, and there is no place for it. */
+function unrecordable({
+  rules = [],
+  templates = {},
+  recording,
+}: Pick<Config, 'rules' | 'templates' | 'recording'>): string[][] {
+  if (recording.directory !== undefined) return []
+  const isWanted = (record: RecordSetting | undefined) => strictest([record]) !== undefined
+  return [
+    ...(isWanted(recording.record) ? [['recording', 'record']] : []),
+    ...rules.flatMap(({ record }, index) => (isWanted(record) ? [['rules', String(index), 'record']] : [])),
+    ...Object.entries(templates).flatMap(([name, { record }]) =>
+      isWanted(record) ? [['templates', name, 'record']] : [],
+    ),
   ]
 }
 

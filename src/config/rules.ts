@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseBlock } from '../net/address.ts'
 import type { Immutable } from './immutable.ts'
 import { parsed } from './parsed.ts'
+import { record } from './recording.ts'
 import { parseHostPort, parseWindow } from './rule-values.ts'
 
 /** Long enough for any name; short enough that matching one costs nothing. */
@@ -90,6 +91,11 @@ const rule = z
       .max(64)
       .optional()
       .describe('Days, hours and time zone.'),
+    record: record
+      .optional()
+      .describe(
+        'What of their sessions is kept: off, best-effort, required, or { mode, of, notice } (docs/recording.md).',
+      ),
     message: z.string().min(1).max(300).optional().describe('What the user reads if this rule refuses.'),
   })
   .superRefine((value, context) => {
@@ -100,6 +106,8 @@ const rule = z
       complain('a rule that denies takes true or false', ['actions', 'sftp'])
     if (value.effect === 'allow' && value.message !== undefined)
       complain('only a rule that denies has something to say', ['message'])
+    if (value.effect === 'deny' && value.record !== undefined)
+      complain('a rule that denies lets nothing be recorded', ['record'])
   })
 
 export const rules = z.array(rule).max(10_000)

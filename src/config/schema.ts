@@ -15,6 +15,7 @@ import { log } from './logging.ts'
 import { metrics } from './metrics.ts'
 import { parsed } from './parsed.ts'
 import { block, duration, fileName } from './primitives.ts'
+import { recording } from './recording.ts'
 import { rules } from './rules.ts'
 import { sessionKeys } from './sessions.ts'
 import { parseAlias, parseListen } from './values.ts'
@@ -170,6 +171,11 @@ export const configSchema = z.strictObject({
     .describe(
       'The audit trail: who got in, where, as whom, and what they did, so that it can be proved (docs/audit.md).',
     ),
+  recording: recording
+    .prefault({})
+    .describe(
+      'Records of what sessions show and do; who is recorded is said by rules and templates (docs/recording.md).',
+    ),
   metrics: metrics
     .prefault({})
     .describe('What the gateway counts and measures, and whether it works (docs/operations.md, Watching it work).'),
@@ -196,6 +202,7 @@ export const PATH_KEYS: readonly string[] = [
   'log.file',
   'audit.file',
   'audit.anchorFile',
+  'recording.directory',
 ]
 
 /** Keys whose values are secrets, or may hold one: messages do not repeat them. */

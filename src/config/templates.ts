@@ -1,6 +1,7 @@
 /** Templates of containers that are made on demand: `ssh dev@+node`, `ssh dev@~node`. */
 import { z } from 'zod'
 import { envName, text, textOrNumber } from './primitives.ts'
+import { record } from './recording.ts'
 
 // The grammar of the engines' own references; no leading dash, so that no command line takes it for an option.
 const image = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,255}$/, 'expected an image such as node:22')
@@ -111,6 +112,10 @@ const template = z.strictObject({
     examples: [{ spec: { serviceAccountName: 'people', nodeSelector: { pool: 'dev' } } }],
   }),
   pull: z.enum(['missing', 'always', 'never']).default('missing').describe('When to pull the image.'),
+  record: record.optional().meta({
+    description: 'What is recorded in it, whatever a rule says, if that is stricter.',
+    examples: ['required'],
+  }),
   perIdentity: z.int().min(1).max(1000).default(5).describe('How many fresh ones an identity may have at once.'),
 })
 

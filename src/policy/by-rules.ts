@@ -7,7 +7,7 @@ import { firstRule, type RuleTable } from './rules.ts'
 export function byRules(table: RuleTable, request: Request, now: Date, step: Step = () => undefined): Decision {
   const verdict = firstRule(table, request, now, ({ title }, why) => step(title, `does not apply: ${why}`))
   if (!verdict) return { allowed: false, by: 'no rule', reason: refusalSentence(request) }
-  const { allowed, by, readOnly } = verdict
-  if (allowed) return { allowed, by: by.title, readOnly }
+  const { allowed, by, readOnly, record } = verdict
+  if (allowed) return { allowed, by: by.title, readOnly, ...(record && { record }) }
   return { allowed, by: by.title, reason: refusalSentence(request, by.rule.message) }
 }

@@ -8,9 +8,7 @@ import type { SessionStart, SshSession } from '../ssh/session.ts'
 import type { PolicyKeeper } from './live-policy.ts'
 import type { Policy } from './policy.ts'
 import { type PolicyEvent, policyEvent } from './policy-events.ts'
-import type { Action, Decision, Request } from './request.ts'
-
-export type Granted = Extract<Decision, { allowed: true }>
+import type { Action, Decision, Granted, Request } from './request.ts'
 
 export interface Gate {
   /** The one place where an action is refused, and told of as refused. @throws HatchwayError NOT_PERMITTED */

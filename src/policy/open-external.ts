@@ -5,6 +5,7 @@ import type { EngineNaming } from '../engine/engine.ts'
 import { commandAsker } from './ask-command.ts'
 import { webhookAsker } from './ask-webhook.ts'
 import { createExternal, type External } from './external.ts'
+import { joined } from './joined.ts'
 
 /** @throws HatchwayError CONFIG_INVALID */
 export function openExternal(
@@ -26,6 +27,6 @@ function both(first: External, second: External): External {
     const one = await first(request)
     if (!one.allowed) return one
     const two = await second(request)
-    return two.allowed ? { ...two, readOnly: one.readOnly || two.readOnly } : two
+    return two.allowed ? joined(two, one) : two
   }
 }

@@ -3,10 +3,12 @@
  * was not put to it. What the key takes away comes first, then what the container's labels do, then the rules.
  */
 import { anyGlobMatches } from '../base/glob.ts'
+import { type RecordSetting, strictest } from '../config/recording.ts'
 import type { Rule } from '../config/rules.ts'
 import type { EngineNaming } from '../engine/engine.ts'
 import { byRules } from './by-rules.ts'
 import type { External } from './external.ts'
+import { joined } from './joined.ts'
 import { refusingLabel } from './labels.ts'
 import { refusalSentence } from './messages.ts'
 import type { Decision, Request, Step } from './request.ts'
@@ -22,6 +24,8 @@ export interface PolicySettings {
   readonly acceptEnv: readonly string[]
   /** For rules that name an engine. Its address is asked for each time: another engine may have come up. */
   readonly engine: EngineNaming
+  /** What is recorded where a rule does not say. */
+  readonly record?: RecordSetting | undefined
   /** Asked where all of this says yes. */
   readonly external?: External | undefined
 }
@@ -36,14 +40,15 @@ export function createPolicy(settings: PolicySettings): Policy {
     const own = decide(request, new Date())
     if (!own.allowed || !external) return own
     const theirs = await external(request)
-    return theirs.allowed ? { ...theirs, readOnly: own.readOnly || theirs.readOnly } : theirs
+    return theirs.allowed ? joined(theirs, own) : theirs
   }
 }
 
 /** Pure: the same settings and request at the same time, the same decision. */
 export function compilePolicy(settings: PolicySettings): (request: Request, now: Date, step?: Step) => Decision {
-  const { rules, acceptEnv, engine, where } = settings
-  const table = rules && compileRules(rules, acceptEnv, engine, where)
+  const { rules, acceptEnv, engine, where, record } = settings
+  const table = rules && compileRules(rules, acceptEnv, engine, where, record)
+  const terms = strictest([record])
   return (request, now, step = () => undefined) => {
     const { identity, container, user, action } = request
     const taken = takenAway(identity.restrictions, action, now.getTime())
@@ -56,6 +61,6 @@ export function compilePolicy(settings: PolicySettings): (request: Request, now:
     if (action.kind === 'env' && !anyGlobMatches(acceptEnv, action.name)) {
       return { allowed: false, by: 'environment.accept', reason: refusalSentence(request) }
     }
-    return { allowed: true, by: 'no rules', readOnly: false }
+    return { allowed: true, by: 'no rules', readOnly: false, ...(terms && { record: terms }) }
   }
 }

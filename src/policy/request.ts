@@ -2,6 +2,7 @@
 
 import type { Identity } from '../auth/identity.ts'
 import { connectionFacts, placeFields } from '../base/connection-facts.ts'
+import type { RecordTerms } from '../config/recording.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 import type { InsideUser } from './users.ts'
 
@@ -62,6 +63,8 @@ export type Decision = {
       readonly allowed: true
       /** sftp: to read only. */
       readonly readOnly: boolean
+      /** Absent: nothing. */
+      readonly record?: RecordTerms
     }
   | {
       readonly allowed: false
@@ -69,6 +72,8 @@ export type Decision = {
       readonly reason: string
     }
 )
+
+export type Granted = Extract<Decision, { allowed: true }>
 
 /** What was looked at on the way to a decision, in order, and why it did not decide. */
 export type Step = (by: string, why: string) => void

@@ -1,6 +1,7 @@
 /** The table of rules, compiled once: the first rule that applies decides. Pure. */
 
 import { anyGlobMatches, globMatches } from '../base/glob.ts'
+import { type RecordSetting, type RecordTerms, strictest } from '../config/recording.ts'
 import type { Rule } from '../config/rules.ts'
 import { type EngineNaming, engineNames } from '../engine/engine.ts'
 import { contains, parseAddress } from '../net/address.ts'
@@ -22,6 +23,7 @@ export interface CompiledRule {
   /** For the log: `rule 3 "developers"`. */
   readonly title: string
   readonly hours: readonly Hours[] | undefined
+  readonly record: RecordTerms | undefined
 }
 
 /** The first key of a rule that keeps it from applying. */
@@ -31,6 +33,8 @@ export interface RuleVerdict {
   readonly by: CompiledRule
   readonly allowed: boolean
   readonly readOnly: boolean
+  /** Absent: nothing. */
+  readonly record?: RecordTerms
 }
 
 export function compileRules(
@@ -38,6 +42,8 @@ export function compileRules(
   acceptEnv: readonly string[],
   engine: EngineNaming,
   where: (index: number) => string | undefined = () => undefined,
+  /** Where a rule does not say. */
+  record?: RecordSetting,
 ): RuleTable {
   return {
     acceptEnv,
@@ -46,6 +52,7 @@ export function compileRules(
       rule,
       title: titleOf(index, rule, where(index)),
       hours: rule.when?.map(compileHours),
+      record: strictest([rule.record ?? record]),
     })),
   }
 }
@@ -89,7 +96,8 @@ function couldDo({ actions }: Rule, denied: ReadonlySet<Purpose>): boolean {
 
 function verdict(by: CompiledRule, { action }: Request): RuleVerdict {
   const { effect, actions } = by.rule
-  return { by, allowed: effect === 'allow', readOnly: action.kind === 'sftp' && actions?.sftp === 'read-only' }
+  const readOnly = action.kind === 'sftp' && actions?.sftp === 'read-only'
+  return { by, allowed: effect === 'allow', readOnly, ...(by.record && { record: by.record }) }
 }
 
 function mismatch({ rule, hours }: CompiledRule, request: Request, table: RuleTable, now: Date): Mismatch | undefined {

@@ -15,9 +15,10 @@ import type { Container } from '../engine/engine.ts'
 import { shortId } from '../engine/ref.ts'
 import type { PickerQuestion } from '../picker/ask.ts'
 import type { PickerEntry } from '../picker/entry.ts'
-import type { Gate, Granted } from '../policy/gate.ts'
+import type { Gate } from '../policy/gate.ts'
+import { joined } from '../policy/joined.ts'
 import { whoseOf } from '../policy/policy-events.ts'
-import type { Action } from '../policy/request.ts'
+import type { Action, Granted } from '../policy/request.ts'
 import { createRoutes, type Requester, type Routes, type RoutesDependencies } from './routes.ts'
 
 export interface DestinationDependencies extends RoutesDependencies {
@@ -71,7 +72,7 @@ export interface Destination {
 
 export interface Entered {
   readonly target: Target
-  /** The answer to the first action. */
+  /** The answers to all actions together. */
   readonly granted: Granted
 }
 
@@ -163,8 +164,8 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         const found = await here(signal, tell)
         const [action, ...others] = actions
         const demandAll = async (target: Target): Promise<Entered> => {
-          const granted = await gate.demand(action, target)
-          for (const other of others) await gate.demand(other, target)
+          let granted = await gate.demand(action, target)
+          for (const other of others) granted = joined(granted, await gate.demand(other, target))
           return { target, granted }
         }
         // Before anything is started for it: what is refused must not leave a container running.

@@ -51,12 +51,13 @@ export function createInForce(
   const { engine, tried } = start
   let config = first
   let people = start.people
-  // Of what says who may log in these two need a restart.
-  const { hostSuffixes, keysDirectory } = first
+  // Of what is asked about at a login these need a restart.
+  const { hostSuffixes, keysDirectory, recording } = first
   const settingsOf = (of: Config, where: LoadedConfig['where'] | undefined): PolicySettings => {
     const common = { acceptEnv: of.environment.accept, engine }
+    const { record } = recording
     const external = openExternal(of.authorization, common, log)
-    return { ...common, rules: of.rules, where: (index) => where?.(['rules', index]), external }
+    return { ...common, record, rules: of.rules, where: (index) => where?.(['rules', index]), external }
   }
   const policy = createPolicyKeeper(settingsOf(first, where), (identity) => people.login.today(identity), log, emit)
 

@@ -8,13 +8,14 @@ import type { Identity } from '../auth/identity.ts'
 import { containerFacts, type Whose } from '../base/connection-facts.ts'
 import { asHatchwayError, type FailureCode, HatchwayError } from '../base/errors.ts'
 import { clientText } from '../base/printable.ts'
+import { type RecordSetting, strictest } from '../config/recording.ts'
 import type { Target } from '../container/containers.ts'
 import { sessionEnvironment } from '../container/environment.ts'
 import type { PlainRoad } from '../container/plain.ts'
 import { isRestricted, refusesLogin, sessionProgram } from '../container/program.ts'
 import { runProgram } from '../container/run.ts'
 import { runSftp } from '../container/sftp.ts'
-import type { OutputSink } from '../engine/engine.ts'
+import type { Container, OutputSink } from '../engine/engine.ts'
 import type { HoldInward, Inward } from '../forward/inward.ts'
 import type { Guest } from '../guest/guest.ts'
 import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
@@ -32,6 +33,7 @@ import { createEnding } from './ending.ts'
 import { type AnswerCommand, gatewayCommand } from './gateway-command.ts'
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
+import { type BeginRecording, recorded, recordSession, type SessionRecording } from './recording.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
 import type { RanFacts, SessionEvent } from './session-events.ts'
 import { type SessionTimes, tellingFirst } from './session-times.ts'
@@ -54,6 +56,10 @@ export interface SessionDependencies {
   /** Reads along with a session that moves files, where somebody wants to know. */
   readonly tapFiles: (whose: Whose, session: SessionSnapshot, start: SessionStart) => FileTap | undefined
   readonly limits: () => SessionLimits
+  /** Absent: nothing can be recorded. */
+  readonly record?: BeginRecording | undefined
+  /** What a container's template wants to be recorded in it. */
+  readonly templateRecord?: (container: Container) => RecordSetting | undefined
   /** Absent: nobody measures. */
   readonly times?: SessionTimes | undefined
   /** What a person who logs in with a shell on a terminal reads first; undefined: nothing. */
@@ -95,6 +101,7 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
   const ending = createEnding(session, deps.limits())
   const { signal } = ending
   let record: SessionRecord | undefined
+  let recording: SessionRecording | undefined
   const holds: (() => void)[] = []
   /**
    * What is to run, until a line says that it does: a client that leaves before its program has started must not hide it.
@@ -172,12 +179,16 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         ? runSftp(place, info, env, files, sink, signal)
         : runProgram({ place, program: sessionProgram(start, info, env, restricted), tty: pty, sink, signal })
 
+    const terms = strictest([granted.record, deps.templateRecord?.(container)])
+    recording =
+      terms &&
+      (await recordSession(session, { whose, session: opened.snapshot(), terms, pty, start }, deps.record, signal))
     if (session.earlier) await unlessAborted(session.earlier, signal)
     if (start.kind === 'shell' && pty) await greet(session, deps.motd, at.log)
     const counters = countingTraffic(opened, ending)
     const responded = () => deps.times?.responded(start.kind, road, performance.now() - began)
     const status = await pump(
-      session,
+      recording ? recorded(session, recording) : session,
       async (sink) => {
         unsaid = {
           start: start.kind,
@@ -200,10 +211,12 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
     signal.throwIfAborted()
     await session.exit(status)
     opened.end(status)
+    recording?.end(opened.snapshot())
     emit({ type: 'session-ended', whose, session: opened.snapshot(), status })
   } catch (error) {
     const failure = asHatchwayError(signal.aborted ? signal.reason : error)
     record?.end({ failure: failure.code, message: failure.message })
+    if (record) recording?.end(record.snapshot())
     const ran = signal.aborted || !REFUSALS.has(failure.code) ? unsaid : {}
     emit({ type: 'session-failed', whose, ...(record && { session: record.snapshot() }), failure, ran })
     await tell(session, failure)

@@ -51,6 +51,7 @@ const LIVE: Record<keyof LiveConfig, unknown> = {
   motd: '/etc/motd',
 }
 const FIXED: Record<keyof FixedConfig, unknown> = {
+  recording: { directory: '/var/lib/recordings' },
   listen: ['127.0.0.1:1'],
   keysDirectory: folder,
   aliases: { web: 'compose:web.shop' },
