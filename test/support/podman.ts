@@ -1,6 +1,6 @@
 /** A Podman of its own for one test file: own storage, own configuration, nothing of the machine's Podman touched. */
 import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from './run.ts'
@@ -70,8 +70,27 @@ export async function startPodman(images: readonly string[] = ['hatchway-busybox
     async close() {
       await stop()
       await run(binary, ['rm', '-f', '-a', '-t', '0'], { limit: 60_000 })
-      await run('umount', [`${home}/root/overlay`])
+      await ended(home)
       await rm(home, { recursive: true, force: true })
     },
+  }
+}
+
+/**
+ * A conmon outlives its container, and that of an API's exec waits five minutes more; at its end each starts a `podman
+ * container cleanup`, and any podman that starts mounts root/overlay again. So all of them go before that is unmounted.
+ */
+async function ended(home: string): Promise<void> {
+  const alive = async (name: string) => (await run('pgrep', ['-f', `${name} .*${home}/`])).code === 0
+  await until('its conmons are gone', async () => {
+    await run('pkill', ['-KILL', '-f', `^[^ ]*conmon .*${home}/`])
+    return !(await alive('^[^ ]*conmon'))
+  })
+  await until('its last podman has ended', async () => !(await alive('^[^ ]*podman')), 60_000)
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '')
+  // What was mounted last goes first.
+  for (const mount of mounts.filter((path) => path.startsWith(`${home}/`)).reverse()) {
+    const { code, stderr } = await run('umount', [mount])
+    if (code !== 0) throw new Error(`umount ${mount}: ${stderr.toString().trim()}`)
   }
 }
