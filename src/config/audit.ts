@@ -35,6 +35,12 @@ export const audit = z.strictObject({
       'A file of JSON lines, one for each thing that was done or refused, chained by hashes. Default: there is no trail. Gateways of one machine that share it write a trail each, FILE, FILE-2 ...',
     examples: ['/var/log/hatchway/audit.jsonl'],
   }),
+  format: z
+    .enum(['hatchway', 'ecs', 'ocsf'])
+    .default('hatchway')
+    .describe(
+      'How a record stands in its line: alone, or as Elastic Common Schema or Open Cybersecurity Schema Framework has it, with the record itself beside.',
+    ),
   rotateSize: fileSize
     .prefault('100M')
     .describe('From this size on the file becomes FILE.000001 and so on, and a new one begins; none: at no size.'),

@@ -10,9 +10,10 @@ import { AUDIT_NAMESPACE, type SigningKey } from './signing-key.ts'
 /** Before the first record. */
 export const NO_RECORD = '0'.repeat(64)
 const FORMAT = 'hatchway-audit-head-1'
-const LINK = /^\{"seq":(\d{1,15}),"prev":"([0-9a-f]{64})",/
+/** In each format: formats/format.ts. */
+const LINK = /^\{(?:"(?:hatchway|unmapped)":\{)?"seq":(\d{1,15}),"prev":"([0-9a-f]{64})",/
 /** Of a line. */
-const LINK_BYTES = 110
+const LINK_BYTES = 125
 
 /** What was written last. */
 export interface ChainEnd {
@@ -34,9 +35,9 @@ export interface Linked {
   readonly end: ChainEnd
 }
 
-/** @param fields a record as JSON text, of one object */
-export function link(fields: string, { seq, sha256: prev }: ChainEnd): Linked {
-  const line = `{"seq":${seq + 1},"prev":"${prev}",${fields.slice(1)}`
+/** @param text a record as JSON text that begins with `opening`, behind which the link goes */
+export function link(text: string, { seq, sha256: prev }: ChainEnd, opening = '{'): Linked {
+  const line = `${opening}"seq":${seq + 1},"prev":"${prev}",${text.slice(opening.length)}`
   return { line, end: { seq: seq + 1, sha256: sha256Of(line) } }
 }
 
@@ -88,8 +89,15 @@ export function readHead({ head, signature }: Head): (HeadFacts & { readonly sig
 
 /** The head that a line of JSON has: a record of the trail, or what an anchor was given. */
 export function headIn(line: string): Head | undefined {
-  const { head, signature } = parsedObject(line) ?? {}
+  const { head, signature } = recordIn(line) ?? {}
   return typeof head === 'string' && typeof signature === 'string' ? { head, signature } : undefined
+}
+
+/** The record of a line, in whichever format it stands there. */
+export function recordIn(line: string): Readonly<Record<string, unknown>> | undefined {
+  const whole = parsedObject(line)
+  const inner = whole?.hatchway ?? whole?.unmapped
+  return typeof inner === 'object' && inner !== null ? Object.fromEntries(Object.entries(inner)) : whole
 }
 
 export function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {

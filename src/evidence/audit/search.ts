@@ -32,8 +32,8 @@ export interface Found {
 }
 
 /** Of a line: the link and the time behind it. */
-const HEAD_BYTES = 160
-const AT = /^\{"seq":\d+,"prev":"[0-9a-f]+","at":"([^"]+)"/
+const HEAD_BYTES = 175
+const AT = /^\{(?:"(?:hatchway|unmapped)":\{)?"seq":\d+,"prev":"[0-9a-f]+","at":"([^"]+)"/
 /** Too many lines have a shorter one. */
 const MIN_NEEDLE_CHARACTERS = 2
 /** An id that is shortened, as tables show it. */
@@ -84,7 +84,8 @@ function parsedRecord(line: string): FoundRecord | undefined {
   try {
     // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse has it; each field is looked at before it is used
     const value: any = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? value : undefined
+    const record = value?.hatchway ?? value?.unmapped ?? value
+    return typeof record === 'object' && record !== null ? record : undefined
   } catch {
     // Half a record, of a writer that was killed.
     return undefined

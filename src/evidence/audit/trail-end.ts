@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { isErrno } from '../../base/errors.ts'
-import { CHAIN_START, type ChainEnd, linkOf, parsedObject, sha256Of } from './chain.ts'
+import { CHAIN_START, type ChainEnd, linkOf, parsedObject, recordIn, sha256Of } from './chain.ts'
 import { rotatedFiles } from './files.ts'
 
 const BLOCK_BYTES = 64 * 1024
@@ -135,7 +135,7 @@ async function readAt(handle: FileHandle, start: number, length: number): Promis
 export function headerOf(
   line: string,
 ): { readonly trail: string; readonly number: number; readonly begunAt: number } | undefined {
-  const { action, trail, file, at } = parsedObject(line) ?? {}
+  const { action, trail, file, at } = recordIn(line) ?? {}
   if (action !== 'trail' || typeof trail !== 'string' || typeof file !== 'number' || typeof at !== 'string')
     return undefined
   return { trail, number: file, begunAt: Date.parse(at) }

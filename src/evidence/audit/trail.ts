@@ -16,8 +16,10 @@ import { deadline } from '../../lifetime/deadline.ts'
 import { deferred } from '../../lifetime/deferred.ts'
 import { every } from '../../lifetime/every.ts'
 import { onAbort } from '../../lifetime/on-abort.ts'
-import { CHAIN_START, type ChainEnd, type Head, link, recordText, signHead } from './chain.ts'
+import { CHAIN_START, type ChainEnd, type Head, link, signHead } from './chain.ts'
 import { headName, MAX_TRAILS, rotatedFiles, rotatedName, signatureName, trailName } from './files.ts'
+import type { RecordFields } from './formats/fields.ts'
+import { FORMATS } from './formats/format.ts'
 import { readLatestHead } from './latest-head.ts'
 import { allowedSigner, type SigningKey } from './signing-key.ts'
 import { type TornRecord, trailEnd } from './trail-end.ts'
@@ -36,6 +38,8 @@ const CLOSE_MS = 4_000
 
 export interface TrailSettings {
   readonly file: string
+  /** Absent: hatchway. */
+  readonly format?: keyof typeof FORMATS
   /** Bytes; 0: any number. */
   readonly rotateSize: number
   /** Milliseconds; 0: never for its age. */
@@ -91,7 +95,7 @@ export interface Trail {
   /** Its own, where another gateway writes the one that is configured. */
   readonly file: string
   /** Never throws and never waits. `mustKeep`: it may use the reserve. */
-  add(record: object, mustKeep?: boolean): void
+  add(record: RecordFields, mustKeep?: boolean): void
   /** Why nothing can be written now. */
   readonly failing: string | undefined
   /** Bytes that wait to be written. */
@@ -117,6 +121,7 @@ interface OpenFile {
 export async function openTrail(settings: TrailSettings, deps: TrailDependencies): Promise<Trail> {
   let { file } = settings
   const { key, log, calls = CALLS, limits = LIMITS } = deps
+  const format = FORMATS[settings.format ?? 'hatchway']
   let release: (() => Promise<void>) | undefined
   let current: OpenFile | undefined
   let trail = ''
@@ -202,7 +207,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
 
   function header({ begunAt }: OpenFile): Buffer {
     const signer = allowedSigner(key.blob).trimEnd()
-    return chained([recordText({ at: stamp(begunAt), action: 'trail', trail, file: number, format: 1, signer })])
+    return chained([format.text({ at: stamp(begunAt), action: 'trail', trail, file: number, format: 1, signer })])
   }
 
   function sealed({ bytes, sha256 }: TornRecord): Buffer {
@@ -211,7 +216,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
       { file, ...torn },
       'a writer of the audit trail was killed in the middle of a record: it is sealed as incomplete',
     )
-    return chained([recordText({ at: stamp(), action: 'sealed', outcome: 'failed', torn })])
+    return chained([format.text({ at: stamp(), action: 'sealed', outcome: 'failed', torn })])
   }
 
   function cut(seq: number): void {
@@ -220,14 +225,14 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
       'the audit trail ends before its last signed head: records are gone',
     )
     const record = { at: stamp(), action: 'cut', outcome: 'failed', signed: seq, found: end?.seq }
-    unwritten = Buffer.concat([unwritten, chained([recordText(record)])])
+    unwritten = Buffer.concat([unwritten, chained([format.text(record)])])
   }
 
   function chained(records: readonly string[]): Buffer {
     let text = ''
     let last = end ?? CHAIN_START
     for (const record of records) {
-      const linked = link(record, last)
+      const linked = link(record, last, format.opening)
       text += `${linked.line}\n`
       last = linked.end
     }
@@ -245,7 +250,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
 
   async function writeBatch(open: OpenFile): Promise<void> {
     const { records, lost } = queue.take()
-    const gap = lost > 0 ? [recordText({ at: stamp(), action: 'records-lost', outcome: 'failed', count: lost })] : []
+    const gap = lost > 0 ? [format.text({ at: stamp(), action: 'records-lost', outcome: 'failed', count: lost })] : []
     unwritten = chained([...gap, ...records])
     await flush(open)
     unsynced = settings.fsync === 'batch'
@@ -264,7 +269,7 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     headWanted = false
     const facts = { trail, file: open.number, ...end, at: stamp() }
     const head = signHead(facts, key)
-    unwritten = chained([recordText({ at: facts.at, action: 'head', ...head })])
+    unwritten = chained([format.text({ at: facts.at, action: 'head', ...head })])
     headAt = end.seq
     await flush(open)
     unsynced = settings.fsync !== 'never'
@@ -363,9 +368,9 @@ export async function openTrail(settings: TrailSettings, deps: TrailDependencies
     void work()
   }
 
-  function add(record: object, mustKeep = false): void {
+  function add(record: RecordFields, mustKeep = false): void {
     const wasLosing = queue.lost > 0
-    const isTaken = queue.add(recordText(record), mustKeep)
+    const isTaken = queue.add(format.text(record), mustKeep)
     if (!isTaken && !wasLosing)
       log.error({ file }, 'records of the audit trail are lost: more come than can be written')
     if (!isTaken) return

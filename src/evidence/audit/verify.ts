@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fingerprint } from '../../ssh/public-key.ts'
-import { headIn, linkOf, parsedObject, readHead, sha256Of } from './chain.ts'
+import { headIn, linkOf, readHead, recordIn, sha256Of } from './chain.ts'
 import { rotatedFiles, trailNames } from './files.ts'
 import { readLatestHead } from './latest-head.ts'
 import { readPieces } from './pieces.ts'
@@ -121,7 +121,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
 
   /** The record after a torn one says of it what it was. */
   function isSealed(torn: Buffer, line: string): boolean {
-    const { action, torn: said } = parsedObject(line) ?? {}
+    const { action, torn: said } = recordIn(line) ?? {}
     if (action !== 'sealed' || typeof said !== 'object' || said === null) return false
     const { bytes, sha256 } = said as Partial<TornRecord>
     return bytes === torn.length && sha256 === hash('sha256', torn, 'hex')
@@ -157,7 +157,7 @@ async function verifyTrail({ file, signers, anchors }: VerifyOptions): Promise<V
   }
 
   function head(text: string, where: string): void {
-    if (parsedObject(text)?.action !== 'head') return
+    if (recordIn(text)?.action !== 'head') return
     heads++
     const found = headIn(text)
     const said = found && readHead(found)
