@@ -62,13 +62,13 @@ export async function reloadGateways(configured: string | undefined): Promise<Co
 }
 
 /** @throws CliFailure when no gateway answers */
-export async function restartGateways(configured: string | undefined): Promise<ControlRestart[]> {
-  return ask(configured, 'POST', '/restart', restartAnswer, toStderr, RESTART_MS)
+export async function restartGateways(configured: string | undefined, warn: Warn): Promise<ControlRestart[]> {
+  return ask(configured, 'POST', '/restart', restartAnswer, warn, RESTART_MS)
 }
 
 /** @throws CliFailure when no gateway answers */
-export async function drainGateways(configured: string | undefined): Promise<ControlDrain[]> {
-  return ask(configured, 'POST', '/drain', drainAnswer, toStderr)
+export async function drainGateways(configured: string | undefined, warn: Warn): Promise<ControlDrain[]> {
+  return ask(configured, 'POST', '/drain', drainAnswer, warn)
 }
 
 async function ask<T>(
@@ -136,6 +136,9 @@ const NOT_YOURS = Symbol('not yours')
 /**
  * Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way.
  *
+ * What changes something is asked in two steps, and carried out after the second: a gateway that wakes after we have given up
+ * must not do then what nobody waits for any more.
+ *
  * @throws Error what is to be said of the gateway
  */
 function call(
@@ -145,7 +148,9 @@ function call(
   { answerMs, tidies }: { readonly answerMs: number; readonly tidies: boolean },
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: answerMs, agent: false }, (response) => {
+    const headers = method === 'POST' ? { expect: '100-continue' } : {}
+    let patienceMs = method === 'POST' ? ANSWER_MS : answerMs
+    const outgoing = request({ socketPath, method, path, headers, timeout: patienceMs, agent: false }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -156,7 +161,12 @@ function call(
       response.on('error', reject)
       response.on('end', () => resolve(parsed(Buffer.concat(chunks).toString('utf8'))))
     })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${answerMs / 1000} s`)))
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${patienceMs / 1000} s`)))
+    outgoing.on('continue', () => {
+      patienceMs = answerMs
+      outgoing.setTimeout(patienceMs)
+      outgoing.end()
+    })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return resolve(undefined)
       if (error.code === 'ECONNREFUSED') {
@@ -168,7 +178,7 @@ function call(
       const why = error.code === 'EACCES' ? 'belongs to somebody else' : `cannot be asked: ${error.message}`
       reject(new Error(why, { cause: error }))
     })
-    outgoing.end()
+    if (method !== 'POST') outgoing.end()
   })
 }
 

@@ -152,6 +152,24 @@ describe('the control socket', () => {
     silent.close()
   })
 
+  it('does nothing for one that has gone before it was told to go on', async () => {
+    let drained = 0
+    let killed = 0
+    const counting = {
+      ...handlers(),
+      kill: () => ++killed > 0,
+      drain: async () => ({ open: ++drained }),
+    }
+    open.push(await openControl(path, counting))
+    const asked = request({ socketPath: path, method: 'POST', path: '/drain', headers: { expect: '100-continue' } })
+    const gone = new Promise((resolve) => asked.once('close', resolve))
+    asked.on('error', () => {}).once('continue', () => asked.destroy())
+    await gone
+    // Read behind the first, and answered: the first would have been carried out.
+    expect(await killOne(path, 'sessions', 'ff')).toBe(true)
+    expect([killed, drained]).toEqual([1, 0])
+  })
+
   it('refuses a name too long for a socket', async () => {
     await expect(openControl(`/tmp/${'x'.repeat(120)}`, handlers())).rejects.toThrow('longer than')
   })

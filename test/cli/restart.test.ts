@@ -324,6 +324,23 @@ describe('hatchway restart', { timeout: TIMEOUT }, () => {
     expect(await first.stop()).toBe(70)
   })
 
+  it('fails where the one that serves does not answer, and that one does not do it later, either', async () => {
+    const old = await gateway()
+    const open = await login(old)
+    const pid = await restart()
+    process.kill(pid, 'SIGSTOP')
+    const [restarted, drained] = await Promise.all([hatchway('restart'), hatchway('drain')])
+    const silent = `hatchway: the gateway behind ${socket} does not answer within 5 s\n`
+    expect(restarted).toMatchObject({ code: 1, err: silent })
+    expect(drained).toMatchObject({ code: 1, err: silent })
+    expect(drained.out).toContain(`gateway ${old.pid} takes no new connections: 1 connection goes on there\n`)
+    process.kill(pid, 'SIGCONT')
+    expect(await connectionsOf()).toEqual({ [old.pid]: 1, [pid]: 0 })
+    expect(await identification(old)).toBe('SSH-2.0-')
+    expect(old.log().match(/a new gateway is started/g)).toHaveLength(1)
+    expect(await open.lives()).toBe(true)
+  })
+
   it('after drain.limit the old one stops as after SIGTERM', async () => {
     writeFileSync(config, 'drain: { limit: 3s }\nshutdownGrace: 1s\n')
     const old = await gateway()
