@@ -335,7 +335,10 @@ export interface Engine {
   /** How it is reached, for logs and `doctor`: "unix:///var/run/docker.sock", "docker exec". */
   readonly endpoint: string
   info(signal: AbortSignal): Promise<EngineInfo>
-  /** Tells this engine from all others, whatever leads to it; undefined, or absent: there is no such thing. */
+  /**
+   * What is the same whatever leads to this engine. Copies of a machine may have the same, and an engine may lie: it is a
+   * reason to look whether two are one, and no proof. Undefined, or absent: there is no such thing.
+   */
   daemonId?(signal: AbortSignal): Promise<string | undefined>
   list(signal: AbortSignal): Promise<ContainerSummary[]>
   /** Those of these ids that are there, as `list()` has them, at a fraction of its cost. Absent: there is only `list()`. */

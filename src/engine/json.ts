@@ -240,8 +240,10 @@ export function parseVersion(json: unknown): EngineVersion {
 }
 
 /** GET /info; undefined: it has none. */
-export function parseDaemonId(json: unknown): string | undefined {
-  const { ID: id } = z.object({ ID: text }).parse(json)
+export function parseDaemonId(json: unknown, product: string): string | undefined {
+  const { ID, Name } = z.object({ ID: text, Name: text }).parse(json)
+  // Podman makes an ID up for each answer.
+  const id = product === 'podman' ? Name : ID
   return id === '' ? undefined : id
 }
 

@@ -48,6 +48,11 @@ export function engineNotices(log: Logger): (notice: PartNotice) => void {
         return log.info({ engine }, 'the engine tells of its containers again')
       case 'same-daemon':
         return log.warn({ engine, as: notice.as }, 'two engines are one: its containers are those of the other')
+      case 'unproved':
+        return log.warn(
+          { engine, as: notice.as, reason: notice.error.message },
+          'two engines may be one: until it is known, a name that both have leads nowhere',
+        )
       case 'other-daemon':
         return log.info({ engine }, 'the engine is one of its own now')
     }

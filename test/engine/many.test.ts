@@ -246,6 +246,62 @@ test('two that are one daemon are one entry, in whatever order they answer; copi
   }
 })
 
+test('an engine that claims another one’s id and containers hides nothing and takes no name, wherever it stands', async () => {
+  for (const order of ['liar first', 'liar last']) {
+    const honest = fakeEngine('unix:///a', ['web'], 'D1')
+    honest.add('shop')
+    const liar = fakeEngine('tcp://evil', [], 'D1')
+    liar.copy(honest)
+    const engines: Record<string, FakeEngine> = order === 'liar first' ? { liar, honest } : { honest, liar }
+    const { find, known, notices } = open(engines)
+    await expect(find('web')).rejects.toMatchObject({ code: 'CONTAINER_AMBIGUOUS' })
+    expect(await find('web.honest')).toBe('honest web')
+    expect(known()).toEqual(['shop.honest', 'shop.liar', 'web.honest', 'web.liar'])
+    expect(honest.put.length + liar.put.length).toBe(1)
+    // Not again with each of its containers.
+    honest.add('new')
+    await until('it is known', () => known().includes('new.honest'))
+    expect(honest.put.length + liar.put.length).toBe(1)
+    expect(notices).toEqual([])
+  }
+})
+
+test('one that claims it and then tells of no marks hides nothing either, and the log says that it cannot be known', async () => {
+  const honest = fakeEngine('unix:///a', ['web'], 'D1')
+  const liar = fakeEngine('tcp://evil', [], 'D1')
+  liar.copy(honest)
+  const refused = new (await import('../../src/base/errors.ts')).HatchwayError('ENGINE_ERROR', 'no')
+  Object.assign(liar, { marks: { ...liar.marks, list: () => Promise.reject(refused) } })
+  const { find, notices, known } = open({ liar, honest })
+  expect(await find('web.honest')).toBe('honest web')
+  expect(known()).toEqual(['web.honest', 'web.liar'])
+  expect(notices).toMatchObject([{ type: 'unproved', engine: 'honest', as: 'liar', error: { message: 'no' } }])
+})
+
+test('two that are one stay one while containers come and go, and are two once another daemon answers at one', async () => {
+  const one = fakeEngine('unix:///a', ['web'], 'D1')
+  const other: FakeEngine = { ...one, endpoint: 'tcp://a:2375' }
+  const { find, known, notices } = open({ first: one, second: other })
+  expect(await find('web')).toBe('first web')
+  for (const name of ['x', 'y', 'z']) {
+    one.add(name)
+    await until('it is known', () => known().includes(`${name}.first`))
+    expect(known().filter((known) => known.endsWith('.second'))).toEqual([])
+  }
+  expect(one.put).toHaveLength(1)
+  const { HatchwayError } = await import('../../src/base/errors.ts')
+  const another = fakeEngine('tcp://a:2375', ['of-another'], 'D1')
+  for (const event of [
+    { type: 'lost', error: new HatchwayError('ENGINE_LOST', 'the container engine went away') } as const,
+    { type: 'reconnected' } as const,
+  ]) {
+    Object.assign(other, { list: another.list, marks: another.marks })
+    one.tell(event)
+  }
+  await until('it has its own', () => known().includes('of-another.second'))
+  expect(notices.map(({ type }) => type)).toEqual(['same-daemon', 'other-daemon'])
+})
+
 test('what concerns a container is asked of its engine, by the id that the engine knows', async () => {
   const started: string[] = []
   const lifecycle: Engine['lifecycle'] = {

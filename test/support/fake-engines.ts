@@ -13,6 +13,10 @@ export interface FakeEngine extends Engine {
   drop(name: string): void
   /** It has these from now on, and nobody is told. */
   become(names: readonly string[]): void
+  /** It says that it has what that one has, from now on. */
+  copy(other: FakeEngine): void
+  /** Names of marks that were put, also of those that are dropped by now. */
+  readonly put: string[]
   /** What its calls do from now on: answer, never end, or fail. */
   does: 'answer' | 'hang' | 'fail'
   tell(event: EngineEvent): void
@@ -23,6 +27,8 @@ let made = 0
 export function fakeEngine(endpoint: string, names: readonly string[] = [], id?: string): FakeEngine {
   let containers: ContainerSummary[] = []
   const listeners = new Set<(event: EngineEvent) => void>()
+  const marks = new Set<string>()
+  const put: string[] = []
   const create = (name: string, more: Partial<ContainerSummary> = {}): ContainerSummary => ({
     ...{
       id: (++made).toString(16).padStart(8, '0').padEnd(64, 'a'),
@@ -62,6 +68,18 @@ export function fakeEngine(endpoint: string, names: readonly string[] = [], id?:
     },
     become(next) {
       containers = next.map((name) => create(name))
+    },
+    copy(other) {
+      engine.list = other.list
+    },
+    put,
+    marks: {
+      put(name, signal) {
+        put.push(name)
+        return answer('put a mark', signal, () => void marks.add(name))
+      },
+      list: (signal) => answer('list marks', signal, () => [...marks]),
+      drop: async (name) => void marks.delete(name),
     },
     tell(event) {
       for (const listener of listeners) listener(event)

@@ -18,7 +18,7 @@ export interface CliFlavour {
   readonly version: readonly string[]
   /** The first version whose `cp` takes "-" for a stream; one that does not makes a file of that name. Absent: all do. */
   readonly copiesSince?: readonly [major: number, minor: number]
-  /** Prints what tells the engine from all others; absent where nothing does. */
+  /** Prints the engine's own id (engine.ts `daemonId`); absent where nothing does. */
   readonly daemonId?: readonly string[]
   readonly events: readonly string[]
   /** Options of `events` that end it at that time, in seconds, which is now. */
@@ -50,6 +50,7 @@ export const FLAVOURS: Readonly<Record<string, CliFlavour>> = {
     execOptions: [`--detach-keys=${DETACH_KEYS}`],
     address: '--url',
     variables: ['CONTAINER_HOST', 'CONTAINER_CONNECTION'],
+    daemonId: ['info', '--format', '{{.Host.Hostname}}'],
     // Its Server is there where it talks to a service, and only then.
     version: ['version', '--format', '{{if .Server}}{{json .Server}}{{else}}{{json .Client}}{{end}}'],
     events: ['events', '--filter', 'type=container', '--format', 'json'],

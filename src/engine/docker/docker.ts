@@ -54,9 +54,8 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
     },
 
     async daemonId(signal) {
-      // Podman makes one up for each answer.
-      if ((await api.version(signal)).product !== 'docker') return undefined
-      return api.json('GET', '/info', { signal }, parseDaemonId)
+      const { product } = await api.version(signal)
+      return api.json('GET', '/info', { signal }, (json) => parseDaemonId(json, product))
     },
 
     async list(signal) {

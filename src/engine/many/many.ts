@@ -3,7 +3,7 @@
  * container goes to the engine that has it. The containers of all are in one directory, kept by events: a list costs no
  * call, and an engine that is slow or gone holds up nobody who does not ask for its own.
  */
-import { HatchwayError } from '../../base/errors.ts'
+import { asHatchwayError, HatchwayError } from '../../base/errors.ts'
 import { anyOf, withDeadline } from '../../lifetime/deadline.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
 import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
@@ -12,6 +12,7 @@ import { createShelves } from './directory.ts'
 import { createEventQueue } from './event-queue.ts'
 import { engineNameOf, type NamedEngine, nameEngine } from './named.ts'
 import { createPart, PART_LIMITS, type Part, type PartLimits, type PartNotice } from './part.ts'
+import { createTwins } from './twins.ts'
 
 /** What events announced is waited for so long by whoever asks for a name that nobody has. */
 const SETTLED_MS = 500
@@ -54,8 +55,15 @@ export function createManyEngine(
     for (const container of found) now.set(container.id, container)
     told.set(part, now)
     // Whether another is the same daemon may be known by now.
-    for (const other of all) if (other === part || isOneDaemon(other, part)) show(other)
+    for (const other of all) if (other === part || claimOneId(other, part)) show(other)
   }
+
+  const twins = createTwins(
+    closed.signal,
+    (_, other) => show(other),
+    ({ engine }, other, error) =>
+      notice({ type: 'unproved', engine: other.engine.name, as: engine.name, error: asHatchwayError(error) }),
+  )
 
   function show(part: Part): void {
     const { name } = part.engine
@@ -68,9 +76,12 @@ export function createManyEngine(
     shown.set(part, shelves.replace(shown.get(part), as === undefined ? (told.get(part)?.values() ?? []) : []))
   }
 
-  /** Machines that are copies of each other have daemons of one id, but not the same containers. */
   function isTwin(one: Part, other: Part): boolean {
-    if (!isOneDaemon(one, other) || same.has(one)) return false
+    return !same.has(one) && twins.areOne(one, other, () => haveOneSame(one, other))
+  }
+
+  /** Copies of a machine have daemons of one id, but not the same containers: nothing has to be proved for each two of them. */
+  function haveOneSame(one: Part, other: Part): boolean {
     const own = (part: Part) => [...(told.get(part)?.keys() ?? [])].map((id) => id.slice(part.engine.name.length))
     const [ids, others] = [new Set(own(one)), own(other)]
     return ids.size === 0 ? others.length === 0 && told.has(one) : others.some((id) => ids.has(id))
@@ -85,7 +96,7 @@ export function createManyEngine(
   const engineFor = (containerId: string): NamedEngine => partOf(containerId).engine
 
   async function asked(signal: AbortSignal): Promise<void> {
-    const first = Promise.all(all.map((part) => part.asked))
+    const first = Promise.all(all.map((part) => part.asked)).then(() => twins.settled())
     await withDeadline(ASKED_LISTS * limits.listMs, [signal], (limit) => unlessAborted(first, limit)).catch(() => {})
     signal.throwIfAborted()
   }
@@ -172,6 +183,6 @@ function unanswered(parts: readonly Part[]): Unanswered[] {
   return parts.flatMap(({ engine, away }) => (away === undefined ? [] : [{ engine: engine.name, error: away }]))
 }
 
-function isOneDaemon(one: Part, other: Part): boolean {
+function claimOneId(one: Part, other: Part): boolean {
   return one.daemonId !== undefined && one.daemonId === other.daemonId
 }

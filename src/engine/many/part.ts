@@ -30,10 +30,15 @@ export type PartNotice =
   | { readonly type: 'answers'; readonly engine: string }
   | { readonly type: 'same-daemon'; readonly engine: string; readonly as: string }
   | { readonly type: 'other-daemon'; readonly engine: string }
+  | { readonly type: 'unproved'; readonly engine: string; readonly as: string; readonly error: HatchwayError }
 
 export interface Part {
   readonly engine: NamedEngine
   readonly daemonId: string | undefined
+  /** How often it has answered for the first time, or after it was away: each time it may be another daemon. */
+  readonly runs: number
+  /** How often it has told of all it has. */
+  readonly lists: number
   /** Why it cannot be asked now. */
   readonly away: HatchwayError | undefined
   /** Settles with its first answer, or when it had its time for that. Never rejects. */
@@ -64,6 +69,8 @@ export function createPart(engine: NamedEngine, { limits, closed, listed, notice
   let listedAt = Number.NEGATIVE_INFINITY
   let daemonId: string | undefined
   let knowsId = false
+  let runs = 0
+  let lists = 0
   let away: HatchwayError | undefined
   let listing: Promise<void> | undefined
   let again = false
@@ -135,9 +142,11 @@ export function createPart(engine: NamedEngine, { limits, closed, listed, notice
       const id = knowsId ? daemonId : engine.daemonId?.(limit).catch(undefinedIf('ENGINE_ERROR'))
       const [list] = await Promise.all([engine.list(limit), id])
       daemonId = await id
+      if (!knowsId) runs++
       knowsId = true
       return list
     })
+    lists++
     listed(part, found)
     listedAt = performance.now()
     retryMs = limits.retryMs[0]
@@ -177,6 +186,12 @@ export function createPart(engine: NamedEngine, { limits, closed, listed, notice
     engine,
     get daemonId() {
       return daemonId
+    },
+    get runs() {
+      return runs
+    },
+    get lists() {
+      return lists
     },
     get away() {
       return away
