@@ -15,6 +15,7 @@ import { registerLs } from './cli/commands/ls.ts'
 import { registerMan } from './cli/commands/man.ts'
 import { exit } from './cli/commands/options.ts'
 import { registerPolicy } from './cli/commands/policy.ts'
+import { registerRecords } from './cli/commands/records.ts'
 import { registerHashPassword, registerTotpSecret } from './cli/commands/secrets.ts'
 import { registerServe } from './cli/commands/serve.ts'
 import {
@@ -44,6 +45,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTotpSecret,
   registerPolicy,
   registerAudit,
+  registerRecords,
   registerConfig,
   registerConfigSsh,
   registerConnect,

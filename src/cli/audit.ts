@@ -1,13 +1,11 @@
 /** `hatchway audit ...`: checks and searches the trail, and prints the key that signs it. */
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
-import { isErrno, messageOf } from '../base/errors.ts'
+import { messageOf } from '../base/errors.ts'
 import { plural } from '../base/plural.ts'
 import { printable } from '../base/printable.ts'
 import { nearestWord } from '../config/nearest.ts'
 import type { Config } from '../config/schema.ts'
-import { parseDuration } from '../config/values.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { AUDIT_ACTIONS, matchesAnAction } from '../evidence/audit/actions.ts'
 import type { AuditOutcome } from '../evidence/audit/record.ts'
@@ -15,6 +13,8 @@ import { type AuditQuery, type Found, searchTrails } from '../evidence/audit/sea
 import { allowedSigner, signingKeyFile } from '../evidence/audit/signing-key.ts'
 import { type Verification, verifyTrails } from '../evidence/audit/verify.ts'
 import { fingerprint } from '../ssh/public-key.ts'
+import { readKeys } from './ed25519-keys.ts'
+import { timeOf } from './time-option.ts'
 
 /** Written at once: a line a call would cost more than to find it. */
 const CHUNK_CHARACTERS = 64 * 1024
@@ -58,18 +58,6 @@ function report({ file, problems, notes, files, records, heads, first, last }: V
 export async function auditKey(config: Config): Promise<string> {
   const blobs = await readKeys(`${signingKeyFile(config.keysDirectory)}.pub`)
   return blobs.map(allowedSigner).join('')
-}
-
-async function readKeys(file: string): Promise<Buffer[]> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    const advice = isErrno(error, 'ENOENT')
-      ? '; a gateway with audit.file makes it as it starts, in its own keysDirectory: name that with --keys'
-      : ''
-    throw new CliFailure(`the key of the audit trail ${file} cannot be read: ${messageOf(error)}${advice}`)
-  })
-  const found = [...text.matchAll(/^[^#\n]*?\bssh-ed25519 ([A-Za-z0-9+/=]+)/gm)]
-  if (found.length === 0) throw new CliFailure(`${file} has no ed25519 key`)
-  return found.map(([, base64 = '']) => Buffer.from(base64, 'base64'))
 }
 
 export interface SearchFlags {
@@ -116,14 +104,6 @@ function noAction(word: string): CliFailure {
   const near = nearestWord(word, AUDIT_ACTIONS)
   const meant = near === undefined ? '' : `; did you mean ${near}?`
   return new CliFailure(`--action: no record is called ${printable(word)}, but ${AUDIT_ACTIONS.join(', ')}${meant}`, 2)
-}
-
-/** "2h": so long ago; else a date, or a date and a time. */
-function timeOf(option: string, text: string): number {
-  const ago = /^\d+[a-z]/i.test(text) ? parseDuration(text) : undefined
-  const time = ago === undefined ? Date.parse(text) : Date.now() - ago
-  if (!Number.isNaN(time)) return time
-  throw new CliFailure(`${option}: expected a time such as 2h (ago), 2027-01-12 or 2027-01-12T12:00:00Z`, 2)
 }
 
 /** What every line begins with, then all else as NAME=VALUE. */
