@@ -9,6 +9,7 @@ import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { command, connectClient } from './lib/bare-client.mjs'
 
 const SELF = fileURLToPath(import.meta.url)
 const SSHD = '/usr/sbin/sshd'
@@ -285,7 +286,7 @@ async function countOnly(folder, target) {
  * client cannot be told the window: the channel is opened by its protocol object.
  */
 async function drain(port, key, user, command) {
-  const client = await connectClient(port, key, user)
+  const client = await connectTo(port, key, user)
   const protocol = client._protocol
   const done = new Promise((resolve) => {
     Object.assign(protocol._handlers, {
@@ -307,22 +308,13 @@ async function drain(port, key, user, command) {
   process.exit()
 }
 
-function connectClient(port, key, user = 'bench') {
-  const { Client } = createRequire(import.meta.url)('ssh2')
-  const client = new Client()
-  client.connect({
-    host: '127.0.0.1',
-    port: Number(port),
-    username: user,
-    privateKey: readFileSync(key),
-    algorithms: { kex: [KEX], cipher: [CIPHER] },
-  })
-  return once(client, 'ready').then(() => client)
+function connectTo(port, key, user) {
+  return connectClient({ port, key, user, kex: KEX, cipher: CIPHER })
 }
 
 async function logIn(port, key, count) {
   for (let i = 0; i < Number(count); i++) {
-    const client = await connectClient(port, key)
+    const client = await connectTo(port, key)
     const channel = await new Promise((resolve, reject) =>
       client.exec('true', (error, opened) => (error ? reject(error) : resolve(opened))),
     )
@@ -335,14 +327,14 @@ async function logIn(port, key, count) {
 
 async function stayIdle(port, key, count) {
   for (let i = 0; i < Number(count); i++) {
-    const client = await connectClient(port, key)
+    const client = await connectTo(port, key)
     await new Promise((resolve, reject) => client.exec('wait', (error) => (error ? reject(error) : resolve())))
   }
   process.stdout.write('ready\n')
 }
 
 function role(...args) {
-  return command(process.execPath, SELF, ...args.map(String))
+  return command(process.execPath, SELF, ...args)
 }
 
 // Measuring.
@@ -364,17 +356,6 @@ async function heldBy(child) {
   child.kill('SIGUSR2')
   const [line] = await once(child.stdout, 'data')
   return Number(line) / 1024
-}
-
-async function command(file, ...args) {
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  let output = ''
-  child.stdout.on('data', (chunk) => {
-    output += chunk
-  })
-  const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${file} ended with ${code}`)
-  return output
 }
 
 async function freePort() {
