@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadHostKeys } from '../auth/hostkeys.ts'
-import { Lockout } from '../auth/lockout.ts'
+import { createLockout } from '../auth/lockout.ts'
 import { createUsedSteps } from '../auth/used-steps.ts'
 import { HatchwayError, messageOf } from '../base/errors.ts'
 import { openInstance } from '../base/instance.ts'
@@ -30,7 +30,7 @@ export async function openGround(scope: Scope, config: Config, watching: Watch |
   )
   opening.catch(() => {})
   const state = join(config.keysDirectory, 'state')
-  const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: new Lockout() }
+  const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: createLockout(join(state, 'wrong-codes')) }
   const [instance, hostKeys, hostCertificates, people, banner] = await Promise.all([
     // Where it cannot be written only what is made from templates needs it.
     openInstance(state).then(

@@ -62,22 +62,24 @@ export function createLogin({ keys, users, usedSteps, lockout, methods, log }: L
   async function codeOf(user: User | undefined, code: Buffer, context: AuthContext): Promise<boolean> {
     if (!user?.totp) return false
     const facts = { ...connectionFacts(context), identity: user.name }
-    if (lockout.locked(user.name)) {
+    const attempt = await lockout.attempt(user.name)
+    if (!attempt) {
       log.warn(facts, 'verification code refused: too many wrong ones')
       context.refused?.('too many wrong verification codes')
       return false
     }
     const step = stepOf(user.totp, code.toString('latin1'), Date.now())
     if (step === undefined) {
-      const wait = lockout.failed(user.name)
-      log.info({ ...facts, ...(wait > 0 && { lockedFor: wait / 1000 }) }, 'wrong verification code')
+      const { waitMs } = attempt
+      log.info({ ...facts, ...(waitMs > 0 && { lockedFor: waitMs / 1000 }) }, 'wrong verification code')
       context.refused?.('wrong verification code')
       return false
     }
     if (await usedSteps.claim(user.name, step * user.totp.period)) {
-      lockout.succeeded(user.name)
+      await attempt.right()
       return true
     }
+    await attempt.forget()
     log.warn(facts, 'verification code was used before')
     context.refused?.('the verification code was used before')
     return false

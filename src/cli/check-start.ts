@@ -10,7 +10,7 @@ import { splitArguments } from '../auth/argv.ts'
 import { whyUnsafe } from '../auth/helper-program.ts'
 import { loadHostKeys, ownHostKeys } from '../auth/hostkeys.ts'
 import { keyFilePaths } from '../auth/key-files.ts'
-import { Lockout } from '../auth/lockout.ts'
+import { createLockout } from '../auth/lockout.ts'
 import { createUsedSteps } from '../auth/used-steps.ts'
 import { asHatchwayError, messageOf } from '../base/errors.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../base/own-socket.ts'
@@ -93,7 +93,8 @@ async function checkHostKeys(config: Config, { problem, warn }: Complaints): Pro
 }
 
 async function checkPeople(config: Config, complaints: Complaints, log: Logger): Promise<void> {
-  const tried = { usedSteps: createUsedSteps(join(config.keysDirectory, 'state', 'totp')), lockout: new Lockout() }
+  const state = join(config.keysDirectory, 'state')
+  const tried = { usedSteps: createUsedSteps(join(state, 'totp')), lockout: createLockout(join(state, 'wrong-codes')) }
   // With the files by name: where there is no key at all a start makes one, and a check does not.
   await openPeople({ ...config, authorizedKeys: await keyFilePaths(config) }, tried, log)
   await checkLogins(config, complaints)

@@ -1,10 +1,11 @@
 /** Who was let in is asked about again: at the inner login of a jump, and for every action, as things are today. */
 import { randomBytes, scryptSync } from 'node:crypto'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
-import { Lockout } from '../../src/auth/lockout.ts'
+import { createLockout } from '../../src/auth/lockout.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openPeople, type People } from '../../src/session/people.ts'
 import type { AuthContext } from '../../src/ssh/auth.ts'
@@ -20,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => folder.remove())
 
-const tried = { usedSteps: { claim: async () => true }, lockout: new Lockout() }
+const tried = { usedSteps: { claim: async () => true }, lockout: createLockout(join(folder.path, 'wrong-codes')) }
 
 function people(config: object): Promise<People> {
   const settings = configSchema.parse({ authorizedKeys: [], hostSuffixes: ['.ctr'], ...config })
@@ -216,7 +217,7 @@ it('wrong codes are still counted after the people were read anew', async () => 
     await dialogue.next([])
     await dialogue.next([Buffer.from('0')])
   }
-  expect(tried.lockout.locked('alice')).toBe(true)
+  expect(await tried.lockout.attempt('alice')).toBeUndefined()
 })
 
 it('no program is told of a certificate that its authority did not sign', async () => {

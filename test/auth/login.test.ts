@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
-import { Lockout } from '../../src/auth/lockout.ts'
+import { createLockout } from '../../src/auth/lockout.ts'
 import { createLogin, type LoginMethods } from '../../src/auth/login.ts'
 import { type Restrictions, UNRESTRICTED } from '../../src/auth/restrictions.ts'
 import { codeAt } from '../../src/auth/totp.ts'
@@ -58,7 +58,7 @@ async function open(yaml = config, methods = 'publickey'): Promise<LoginMethods>
   return createLogin({
     keys: { publicKey: async ({ blob }) => JSON.parse(blob.toString()), today: async () => undefined },
     users: await openUsers(loadConfig({ file, env: {} }).config.users),
-    lockout: new Lockout(),
+    lockout: createLockout(mkdtempSync(join(directory, 'wrong-'))),
     usedSteps: {
       claim: async (user, step) => !claimed.has(`${user} ${step}`) && Boolean(claimed.add(`${user} ${step}`)),
     },
@@ -199,6 +199,16 @@ describe('keyboard-interactive', () => {
     expect((await ask(code())).name).toBeUndefined()
     expect(logged).toContain('"lockedFor":30')
     expect(logged).toContain('too many wrong ones')
+  })
+
+  it('counts no right code that was used before, also while wrong ones are counted', async () => {
+    const login = await open()
+    const ask = (answer: string) => talk(login.keyboardInteractive('totp', as('web'), key({ name: 'carol' })), answer)
+    const used = code()
+    expect((await ask(used)).name).toBe('carol')
+    for (let i = 0; i < 4; i++) await ask('0')
+    for (let i = 0; i < 6; i++) await ask(used)
+    expect((await ask(code(1))).name).toBe('carol')
   })
 
   it('counts no code of who did not know the password: nobody is locked out by strangers', async () => {

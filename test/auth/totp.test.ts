@@ -2,7 +2,6 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Lockout } from '../../src/auth/lockout.ts'
 import { codeAt, otpauthUri, stepOf } from '../../src/auth/totp.ts'
 import { createUsedSteps } from '../../src/auth/used-steps.ts'
 import { fromBase32, parseTotp, type TotpKey, toBase32 } from '../../src/config/secrets.ts'
@@ -113,23 +112,5 @@ describe('a used step', () => {
     expect(await used.claim('alice.1', 500)).toBe(true)
     expect(await used.claim('alice', 2)).toBe(true)
     expect(await used.claim('alice.1', 501)).toBe(true)
-  })
-})
-
-describe('wrong codes', () => {
-  it('have their owner wait after the fifth, longer each time, at most a quarter of an hour', () => {
-    let now = 0
-    const lockout = new Lockout(() => now)
-    const waits: number[] = []
-    for (let i = 0; i < 12; i++) {
-      waits.push(lockout.failed('alice') / 1000)
-      now += lockout.locked('alice') ? (waits.at(-1) ?? 0) * 1000 : 0
-    }
-    expect(waits).toEqual([0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900, 900])
-    expect(lockout.locked('bob')).toBe(false)
-    lockout.failed('alice')
-    expect(lockout.locked('alice')).toBe(true)
-    lockout.succeeded('alice')
-    expect(lockout.locked('alice')).toBe(false)
   })
 })

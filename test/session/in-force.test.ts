@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, describe, expect, test } from 'vitest'
-import { Lockout } from '../../src/auth/lockout.ts'
+import { createLockout } from '../../src/auth/lockout.ts'
 import { createUsedSteps } from '../../src/auth/used-steps.ts'
 import { PACKAGE_ROOT } from '../../src/base/package-root.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -95,7 +95,7 @@ function load(values: Record<string, unknown>) {
 async function changed(key: keyof Config, value: unknown) {
   const common = { keysDirectory: join(folder, 'keys'), authorizedKeys: [file('keys')], ...WITH[key] }
   const [before, after] = [load(common), load({ ...common, [key]: value })]
-  const tried = { usedSteps: createUsedSteps(join(folder, 'totp')), lockout: new Lockout() }
+  const tried = { usedSteps: createUsedSteps(join(folder, 'totp')), lockout: createLockout(join(folder, 'wrong')) }
   const people = await openPeople(before.config, tried, log)
   const inForce = createInForce(before.config, { people, tried, engine: { endpoint: 'unix:///' } }, undefined, log)
   const { restart } = await inForce.reload(new AbortController().signal, after)
@@ -131,7 +131,7 @@ describe('config/hatchway.yaml', () => {
 
 test('a key that narrowed and is gone: everything stays as it was', async () => {
   const before = load({ keysDirectory: folder, authorizedKeys: [file('keys')], rules: [] })
-  const tried = { usedSteps: createUsedSteps(join(folder, 'totp')), lockout: new Lockout() }
+  const tried = { usedSteps: createUsedSteps(join(folder, 'totp')), lockout: createLockout(join(folder, 'wrong')) }
   const people = await openPeople(before.config, tried, log)
   const inForce = createInForce(before.config, { people, tried, engine: { endpoint: 'unix:///' } }, undefined, log)
   const without = load({ keysDirectory: folder, authorizedKeys: [file('keys')], endWithdrawn: true })
