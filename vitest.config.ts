@@ -14,6 +14,8 @@ const common = {
 export default defineConfig({
   test: {
     sequence: { sequencer: LongFirst },
+    // Of `npm run fuzz`.
+    coverage: { exclude: ['test/**'], reporter: ['text'], reportOnFailure: true },
     reporters: ['default', './test/run/reporter.ts'],
     projects: [
       { test: { ...common, name: 'fast', include: [...fast], maxWorkers: 3, sequence: { groupOrder: 0 } } },
@@ -24,7 +26,7 @@ export default defineConfig({
           include: [...engine],
           globalSetup: './test/run/shared.ts',
           // They mostly wait: for engines, real clients and clocks.
-          maxWorkers: 4,
+          maxWorkers: 6,
           sequence: { groupOrder: 1 },
           // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than three fail the run.
           retry: 1,

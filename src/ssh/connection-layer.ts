@@ -141,6 +141,7 @@ export class ConnectionLayer {
   end(): void {
     for (const { failed } of [...this.#opening.values()]) failed(new Error('the connection is gone'))
     for (const channel of [...this.#channels.values()]) channel.end()
+    this.#requests.end()
     clearTimeout(this.#unused)
   }
 

@@ -69,17 +69,25 @@ export class GlobalRequests {
     return last.answered.promise
   }
 
+  /** The connection is gone. What waits for an answer goes on, and finds that. */
+  end(): void {
+    for (const waited of [this.#current, ...this.#pending]) waited?.answered?.resolve()
+    this.#pending.length = 0
+  }
+
   #next(): void {
     while (!this.#current) {
       const pending = this.#pending.shift()
       if (!pending) return
       this.#pendingBytes -= pending.data.size
+      // Also where reading it throws, which ends the connection: end() releases those that wait for it.
+      this.#current = pending
       const reply = this.#handle(pending.name, pending.data)
       if (Buffer.isBuffer(reply)) {
+        this.#current = undefined
         this.#reply(pending, reply)
         continue
       }
-      this.#current = pending
       reply
         .catch((error: unknown) => {
           this.#options.fault(error)

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { FrameParser, type HelperFrames } from '../../src/guest/frame-parser.ts'
 import { FRAME_TYPE, frame, ProtocolError, windowFrame } from '../../src/guest/frames.ts'
+import { FUZZ_LIMIT_MS, inputs, random } from '../support/fuzz.ts'
 import { helloPayload, u32 } from './fake-helper.ts'
 
 type Call = readonly [string, ...unknown[]]
@@ -61,17 +62,6 @@ const EVERY: readonly (readonly [Buffer, Call])[] = [
   [frame(FRAME_TYPE.CLOSED, 0xffffffff), ['closed', 0xffffffff]],
   [frame(FRAME_TYPE.UNREAD, 1), ['unread', 1]],
 ]
-
-/** xorshift32: the same "random" frames every run. */
-function random(seed: number): (below: number) => number {
-  let x = seed
-  return (below) => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % below
-  }
-}
 
 describe('frames', () => {
   it('reads every frame type, cut at every boundary', () => {
@@ -137,60 +127,64 @@ describe('frames', () => {
     })
   }
 
-  it('takes a million frames, mutated and cut anywhere: only ProtocolErrors, bounded memory', () => {
-    const next = random(20261122)
-    const counts = { frames: 0, heard: 0, refused: 0, longest: 0 }
-    const hear = () => void counts.heard++
-    const frames: HelperFrames = {
-      hello: hear,
-      pong: hear,
-      switched: hear,
-      opened: hear,
-      fail: hear,
-      accept: hear,
-      data(_channel, _fd, piece) {
-        counts.heard++
-        counts.longest = Math.max(counts.longest, piece.length)
-      },
-      eof: hear,
-      window: hear,
-      exit: hear,
-      closed: hear,
-      unread: hear,
-    }
-    globalThis.gc?.()
-    const before = process.memoryUsage().rss
-    const chunk = Buffer.alloc(70_000)
-    let parser = new FrameParser(frames)
-    while (counts.frames < 1_000_000) {
-      // Some frames back to back in one buffer that is reused for ever.
-      let length = 0
-      const batch = 1 + next(64)
-      for (let i = 0; i < batch; i++) {
-        const [bytes] = EVERY[next(EVERY.length)]!
-        length += bytes.copy(chunk, length)
-        counts.frames++
+  it(
+    'takes frames that are mutated and cut anywhere: only ProtocolErrors, bounded memory',
+    () => {
+      const next = random(20261122)
+      const counts = { frames: 0, heard: 0, refused: 0, longest: 0 }
+      const hear = () => void counts.heard++
+      const frames: HelperFrames = {
+        hello: hear,
+        pong: hear,
+        switched: hear,
+        opened: hear,
+        fail: hear,
+        accept: hear,
+        data(_channel, _fd, piece) {
+          counts.heard++
+          counts.longest = Math.max(counts.longest, piece.length)
+        },
+        eof: hear,
+        window: hear,
+        exit: hear,
+        closed: hear,
+        unread: hear,
       }
-      const kind = next(4)
-      if (kind === 0) for (let i = next(4); i >= 0; i--) chunk[next(length)] = next(256)
-      if (kind === 1) for (let i = 0; i < length; i++) chunk[i] = next(256)
-      try {
-        for (let at = 0; at < length; ) {
-          const end = kind === 3 ? length : Math.min(length, at + 1 + next(40))
-          parser.feed(chunk.subarray(at, end))
-          at = end
+      globalThis.gc?.()
+      const before = process.memoryUsage().rss
+      const chunk = Buffer.alloc(70_000)
+      let parser = new FrameParser(frames)
+      while (counts.frames < inputs(1_000_000)) {
+        // Some frames back to back in one buffer that is reused for ever.
+        let length = 0
+        const batch = 1 + next(64)
+        for (let i = 0; i < batch; i++) {
+          const [bytes] = EVERY[next(EVERY.length)]!
+          length += bytes.copy(chunk, length)
+          counts.frames++
         }
-        // A mutated length may have left it in the middle of a frame: that is legal, the next test starts afresh.
-        if (kind < 2) parser = new FrameParser(frames)
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error
-        counts.refused++
-        parser = new FrameParser(frames)
+        const kind = next(4)
+        if (kind === 0) for (let i = next(4); i >= 0; i--) chunk[next(length)] = next(256)
+        if (kind === 1) for (let i = 0; i < length; i++) chunk[i] = next(256)
+        try {
+          for (let at = 0; at < length; ) {
+            const end = kind === 3 ? length : Math.min(length, at + 1 + next(40))
+            parser.feed(chunk.subarray(at, end))
+            at = end
+          }
+          // A mutated length may have left it in the middle of a frame: that is legal, the next test starts afresh.
+          if (kind < 2) parser = new FrameParser(frames)
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error
+          counts.refused++
+          parser = new FrameParser(frames)
+        }
       }
-    }
-    expect(counts.heard).toBeGreaterThan(300_000)
-    expect(counts.refused).toBeGreaterThan(10_000)
-    expect(counts.longest).toBeLessThanOrEqual(65536)
-    expect(process.memoryUsage().rss - before).toBeLessThan(96 * 1024 * 1024)
-  }, 120_000)
+      expect(counts.heard).toBeGreaterThan(inputs(300_000))
+      expect(counts.refused).toBeGreaterThan(inputs(10_000))
+      expect(counts.longest).toBeLessThanOrEqual(65536)
+      expect(process.memoryUsage().rss - before).toBeLessThan(96 * 1024 * 1024)
+    },
+    FUZZ_LIMIT_MS,
+  )
 })

@@ -5,23 +5,16 @@ import { parseHostPort, parseWindow } from '../../src/config/rule-values.ts'
 import { type RuleInput, rules } from '../../src/config/rules.ts'
 import { compilePolicy } from '../../src/policy/policy.ts'
 import type { Request } from '../../src/policy/request.ts'
+import { FUZZ_LIMIT_MS, inputs, pick, random } from '../support/fuzz.ts'
 import { ENGINE, NOON, PEOPLE, request } from './world.ts'
 
-/** A linear congruential generator: a failure can be seen again. */
+/** What is chosen at random, by one generator. */
 function randomFrom(seed: number) {
-  let state = seed
-  const below = (limit: number) => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
-    return (state >> 8) % limit
-  }
-  const pick = <T>(items: readonly T[]): T => items[below(items.length)] as T
-  const some = <T>(items: readonly T[]): T[] => Array.from({ length: 1 + below(2) }, () => pick(items))
-  return { below, pick, some, maybe: () => below(3) === 0 }
+  const below = random(seed)
+  const one = <T>(items: readonly T[]): T => pick(items, below)
+  const some = <T>(items: readonly T[]): T[] => Array.from({ length: 1 + below(2) }, () => one(items))
+  return { below, pick: one, some, maybe: () => below(3) === 0 }
 }
-
-/** HATCHWAY_TEST_FUZZ=10 for ten times as much. */
-const TIMES = Number(process.env.HATCHWAY_TEST_FUZZ ?? 1)
-const LIMIT = 300_000 * TIMES
 
 const COMMANDS = ['git *', 'id', '*', 'echo ?', "git-upload-pack '*'", 'a*b*c*d']
 const TARGETS = ['db:5432', '*:80', 'localhost:*', '10.0.0.0/8:1-100', '[::1]:80', '*.svc:*']
@@ -75,13 +68,13 @@ const WHAT = [
 ]
 
 test(
-  '100,000 requests to random tables: what must never widen never does',
+  'requests to random tables: what must never widen never does',
   () => {
     const random = randomFrom(20_270_112)
     const { pick, below } = random
     const people = Object.keys(PEOPLE)
     const counts = { allowed: 0, refused: 0 }
-    for (let round = 0; round < 2_000 * TIMES; round++) {
+    for (let round = 0; round < inputs(2_000); round++) {
       const table = rules.parse(Array.from({ length: 1 + below(4) }, () => randomRule(random)))
       const settings = { rules: table, acceptEnv: ['LANG', 'LC_*'], engine: { endpoint: ENGINE } }
       const decide = compilePolicy(settings)
@@ -120,12 +113,12 @@ test(
       }
     }
     // Neither side of it was idle.
-    expect(Math.min(counts.allowed, counts.refused)).toBeGreaterThan(10_000)
+    expect(Math.min(counts.allowed, counts.refused)).toBeGreaterThan(inputs(5_000))
   },
-  LIMIT,
+  FUZZ_LIMIT_MS,
 )
 
-test('200,000 texts where addresses and hours belong', () => {
+test('texts where addresses and hours belong', () => {
   const { below, pick } = randomFrom(7)
   const parts = [
     '10.',
@@ -149,18 +142,18 @@ test('200,000 texts where addresses and hours belong', () => {
     'x',
   ]
   const counts = { hosts: 0, windows: 0 }
-  for (let round = 0; round < 200_000; round++) {
+  for (let round = 0; round < inputs(200_000); round++) {
     const text = Array.from({ length: below(8) }, () => pick(parts)).join('')
     const host = parseHostPort(text)
     if (host && !(host.from <= host.to && host.to <= 65_535)) throw new Error(text)
     if (host) counts.hosts++
     if (parseWindow(text)) counts.windows++
   }
-  expect(Math.min(counts.hosts, counts.windows)).toBeGreaterThan(100)
+  expect(Math.min(counts.hosts, counts.windows)).toBeGreaterThan(inputs(100))
 })
 
 test(
-  '10,000 mutations of a configuration file: a table or problems, never a throw',
+  'mutations of a configuration file: a table or problems, never a throw',
   () => {
     const good = `rules:
   - name: a
@@ -200,7 +193,7 @@ endWithdrawn: true
       '__proto__',
     ]
     let parsed = 0
-    for (let round = 0; round < 10_000 * TIMES; round++) {
+    for (let round = 0; round < inputs(10_000); round++) {
       let text = good
       for (let change = 0; change <= below(3); change++) {
         const at = below(text.length)
@@ -211,7 +204,7 @@ endWithdrawn: true
       const result = rules.safeParse(layer.tree.rules)
       if (result.success) parsed++
     }
-    expect(parsed).toBeGreaterThan(500)
+    expect(parsed).toBeGreaterThan(inputs(500))
   },
-  LIMIT,
+  FUZZ_LIMIT_MS,
 )
