@@ -57,7 +57,9 @@ export function createCastEncoder(hasTerminal: boolean): CastEncoder {
 
   function exact(at: number, code: ByteCode, bytes: Buffer): string {
     if (bytes.length === 0) return ''
-    if (isUtf8(bytes)) return line(at, code, bytes.toString())
+    // Escaped, a NUL has six bytes: binary output is shorter in base64.
+    const isText = isUtf8(bytes) && (hasTerminal || !bytes.includes(0))
+    if (isText) return line(at, code, bytes.toString())
     const text = hasTerminal && code === 'o' ? bytes.toString() : ''
     return line(at, code, text) + line(at, 'b', bytes.toString('base64'))
   }

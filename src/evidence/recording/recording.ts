@@ -23,8 +23,8 @@ import { type Patience, untilWritten } from './until-written.ts'
 /** What comes within it becomes one member. */
 const GATHER_MS = 500
 const BATCH_BYTES = 256 * 1024
-/** From here on members are not made smaller, so that the disk is the only limit. */
-const HURRY_BYTES = 512 * 1024
+/** From here on, where more waits behind a batch, members are not made smaller, so that the disk is the only limit. */
+const HURRY_BYTES = BATCH_BYTES + 64 * 1024
 const RETRY_MS = 1_000
 /** Sessions of the same second with the same random id. */
 const MAX_NAMESAKES = 9
