@@ -189,13 +189,14 @@ function prose(facts: {
 }
 
 const ACTIONS =
-  'create (of +TEMPLATE), enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, forward-remote HOST:PORT, forward-socket PATH'
+  'create (of +TEMPLATE), enter, start, debug, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, forward-remote HOST:PORT, forward-socket PATH'
 
 function parseAction([kind = 'enter', ...rest]: readonly string[], ports: BindSettings['gatewayPorts']): Action {
   const text = rest.join(' ')
   switch (kind) {
     case 'enter':
     case 'start':
+    case 'debug':
     case 'shell':
     case 'sftp':
     case 'pty':

@@ -16,6 +16,7 @@ const namespace = z
   .string()
   .regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, 'expected a name such as default or k8s.io')
   .optional()
+const debugImage = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,255}$/, 'expected an image such as busybox:1.36')
 const namespaces = z
   .array(z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'expected the name of a namespace'))
   .min(1)
@@ -56,6 +57,11 @@ export const engine = z.strictObject({
     description: 'The namespaces of Kubernetes whose pods are served. Default: the one of the context.',
     examples: [['shop', 'lab']],
   }),
+  debugImage: debugImage.optional().meta({
+    description:
+      'With kind: kubernetes, the image of an ephemeral container beside one that has no shell, for logins whose rules allow debug. It stays in the pod. Default: there is none.',
+    examples: ['registry.example/debug:1'],
+  }),
 })
 
 const tls = z
@@ -94,6 +100,7 @@ const oneOfSeveral = z
     kubeconfig: fileName.optional().meta({ description: 'As of `engine`.', examples: ['/etc/hatchway/kubeconfig'] }),
     context: text.optional().meta({ description: 'As of `engine`.', examples: ['prod'] }),
     namespaces: namespaces.optional().meta({ description: 'As of `engine`.', examples: [['shop', 'lab']] }),
+    debugImage: debugImage.optional().meta({ description: 'As of `engine`.', examples: ['registry.example/debug:1'] }),
     tls: tls.optional().describe('TLS for tcp://HOST:PORT, in place of DOCKER_CERT_PATH. It is always verified.'),
     nodes: z
       .record(z.string().min(1), endpoint.unwrap())
@@ -112,7 +119,7 @@ const oneOfSeveral = z
     for (const key of ['endpoint', 'cli'] as const)
       if (one[key] !== undefined && isContainerd) wrong(key, 'kind containerd has a socket in its place')
     const isKubernetes = one.kind === 'kubernetes'
-    for (const key of ['kubeconfig', 'context', 'namespaces'] as const)
+    for (const key of ['kubeconfig', 'context', 'namespaces', 'debugImage'] as const)
       if (one[key] !== undefined && !isKubernetes) wrong(key, 'is for kind kubernetes')
     for (const key of ['endpoint', 'cli'] as const)
       if (one[key] !== undefined && isKubernetes) wrong(key, 'kind kubernetes has a kubeconfig in its place')

@@ -63,6 +63,7 @@ const actions = z.strictObject({
     .optional()
     .describe('Variables a client may send; without the key: environment.accept.'),
   start: z.boolean().optional().describe('Start or unpause a container that does not run.'),
+  debug: z.boolean().optional().describe('Have a debug container put beside one without a shell (Kubernetes).'),
   create: or(patterns, 'expected true, false or a list of template names')
     .optional()
     .describe('Have a container made from a template.'),

@@ -7,7 +7,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { HatchwayError, isFailure, undefinedIf } from '../base/errors.ts'
 import { changesNothing } from '../engine/changes-nothing.ts'
-import type { Container, ContainerSummary, Directory, Engine, EngineEvent } from '../engine/engine.ts'
+import {
+  type Container,
+  type ContainerSummary,
+  type Directory,
+  type Engine,
+  type EngineEvent,
+  engineOf,
+} from '../engine/engine.ts'
 import { engineLimit } from '../engine/messages.ts'
 import { BoundedMap } from '../lifetime/bounded-map.ts'
 import { withDeadline } from '../lifetime/deadline.ts'
@@ -153,6 +160,17 @@ export class Containers {
     return unlessAborted(this.#inspect(id), signal)
   }
 
+  /** Puts a container beside one in which nothing of ours can start. Returns it as it is then. @throws HatchwayError */
+  async accompanied(container: Container, tell: (words: string) => void, signal: AbortSignal): Promise<Container> {
+    const { beside } = engineOf(this.#engine, container.id)
+    if (!beside) throw noWayIn(container)
+    await beside.add(container.id, tell, signal)
+    this.#inspected.clear()
+    const found = await this.known(container.id, signal)
+    if (found?.beside !== 'used') throw noWayIn(container)
+    return found
+  }
+
   /** All that this identity may enter, as of now. @throws HatchwayError ENGINE_* */
   async *visible(
     mayEnter: (container: ContainerSummary) => Promise<boolean>,
@@ -204,6 +222,7 @@ export class Containers {
    * @throws HatchwayError USER_NOT_FOUND, USER_BROKEN, ENGINE_*, or the signal's reason
    */
   async envInfo(container: Container, user: string | undefined, asker: string, signal: AbortSignal): Promise<EnvInfo> {
+    if (container.beside === 'needed') throw noWayIn(container)
     const leave = await this.#probing.enter(`${container.id} ${asker}`, signal)
     const key = `${container.id} ${container.startedAt} ${user ?? ''}`
     const info = this.#cached(this.#envInfos, key, ENVINFO_TTL_MS, container.id, async (limit) => {
@@ -280,4 +299,8 @@ export class Containers {
     )
     return value
   }
+}
+
+function noWayIn({ name }: Container): HatchwayError {
+  return new HatchwayError('NOT_SUPPORTED', `container ${name} has no shell, and nothing runs beside it`)
 }

@@ -40,10 +40,11 @@ export interface EngineChoice {
   readonly tls?: TlsPaths | undefined
   /** Where in the configuration all this stands, for sentences; "engine" if absent. */
   readonly key?: string
-  /** Of Kubernetes, as the two below. */
+  /** Of Kubernetes, as the three below. */
   readonly kubeconfig?: string | undefined
   readonly context?: string | undefined
   readonly namespaces?: readonly string[] | undefined
+  readonly debugImage?: string | undefined
   /**
    * Do not fail when it does not answer yet: a gateway that starts before its engine says so to each session, and works
    * as soon as the engine is there.
@@ -103,7 +104,8 @@ export async function chooseEngine(choice: EngineChoice, env: NodeJS.ProcessEnv 
   if (kind === 'containerd') return chooseContainerd(choice, key)
   if (choice.socket !== undefined || choice.namespace !== undefined)
     throw new HatchwayError('CONFIG_INVALID', `${key}.socket and ${key}.namespace are for ${key}.kind containerd`)
-  const ofKubernetes = { kubeconfig: choice.kubeconfig, context: choice.context, namespaces: choice.namespaces }
+  const { kubeconfig, context, namespaces, debugImage } = choice
+  const ofKubernetes = { kubeconfig, context, namespaces, debugImage }
   if (kind === 'kubernetes') {
     if (endpoint !== undefined || cli !== undefined)
       throw new HatchwayError('CONFIG_INVALID', `${key}.kind kubernetes has ${key}.kubeconfig, and no endpoint or cli`)

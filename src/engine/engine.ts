@@ -59,6 +59,11 @@ export interface Container {
   readonly id: string
   /** As in a ContainerSummary. */
   readonly engine?: string
+  /**
+   * Nothing of ours can start in it. needed: until a container was put beside it (Engine.beside), there is nothing else to be known
+   * of it. used: programs start in the one beside it, whose user, environment and folder are told here.
+   */
+  readonly beside?: 'needed' | 'used'
   /** As EngineInfo.arch, where the engine's containers run on more than one kind of machine. */
   readonly arch?: string
   readonly name: string
@@ -310,6 +315,15 @@ export interface Marks {
   drop(name: string, signal: AbortSignal): Promise<void>
 }
 
+/** Optional: engines that can put a container of the operator's beside one in which nothing of ours can start. */
+export interface Beside {
+  /**
+   * Resolves when programs start in it. It stays for as long as what it is beside. `tell`: as of Lifecycle.comesUp.
+   * Throws NOT_SUPPORTED, IMAGE_UNAVAILABLE, CONTAINER_START_FAILED, CONTAINER_GONE.
+   */
+  add(containerId: string, tell: (words: string) => void, signal: AbortSignal): Promise<void>
+}
+
 export interface EngineInfo {
   /** "docker" or "podman", as the engine names itself. */
   readonly product: string
@@ -360,6 +374,7 @@ export interface Engine {
   readonly holders?: Holders
   readonly lifecycle?: Lifecycle
   readonly marks?: Marks
+  readonly beside?: Beside
   /** Container starts, ends, pauses, ... until the signal aborts; reconnects by itself. */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>
   /** Release sockets and children; idempotent. */

@@ -20,6 +20,7 @@ export function covers(rule: Rule, action: Deed, acceptEnv: readonly string[]): 
     case 'agent':
     case 'x11':
     case 'start':
+    case 'debug':
       return all || actions[action.kind] === true
     case 'create':
       return all || listed(actions.create, (pattern) => globMatches(pattern, action.template))

@@ -7,6 +7,7 @@ const endpoint = z.object({ address: z.string(), port: z.int() })
 const action = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('enter').describe('Know of the container; with a user: be let in as that user at all.') }),
   z.object({ kind: z.literal('start') }),
+  z.object({ kind: z.literal('debug') }),
   z.object({ kind: z.literal('create'), template: z.string(), personal: z.boolean() }),
   z.object({ kind: z.literal('shell') }),
   z.object({ kind: z.literal('exec'), command: z.string().describe('As UTF-8; goes to the user’s shell as it is.') }),

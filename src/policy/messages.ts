@@ -16,6 +16,8 @@ export function words(action: Action): string {
       return 'entering'
     case 'start':
       return 'starting a container'
+    case 'debug':
+      return 'a debug container'
     case 'create':
       return `a container from template ${action.template}`
     case 'shell':

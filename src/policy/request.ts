@@ -11,6 +11,8 @@ export type Action =
   | { readonly kind: 'enter' }
   /** Start the container, or unpause it, because somebody wants in. */
   | { readonly kind: 'start' }
+  /** Put a container of the operator's beside this one, in which nothing of ours can start: it stays there. */
+  | { readonly kind: 'debug' }
   /** Have a container made from a template of the configuration; there is no container yet. */
   | { readonly kind: 'create'; readonly template: string; readonly personal: boolean }
   | { readonly kind: 'shell' }

@@ -79,7 +79,8 @@ export interface Entered {
 export function createDestinations(deps: DestinationDependencies): Destinations {
   const { containers, made } = deps
   const routes = createRoutes(deps)
-  const { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries, unanswered } = routes
+  const { routeFor, find, check, mayEnter, inside, demandDebug, accompanied, plan, isToGateway, entries, unanswered } =
+    routes
 
   function open(
     who: Requester,
@@ -123,7 +124,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       demandSame(chosen, route)
     }
 
-    async function here(signal: AbortSignal, tell: Tell): Promise<Target> {
+    async function here(signal: AbortSignal, tell: Tell): Promise<Container> {
       const sought = route
       const found = await ('template' in sought ? fromTemplate(sought, signal, tell) : byName(sought, signal))
       // Found by the login's word, and another was chosen meanwhile.
@@ -131,7 +132,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
       if (!first) deps.led(closed, found)
       first ??= found
       if (found.id !== first.id) throw changed(route, first, found)
-      return inside(who, found, route.user, signal)
+      return found
     }
 
     async function byName(route: Route, signal: AbortSignal): Promise<Container> {
@@ -157,11 +158,16 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
     return {
       toGateway,
       unknown,
-      now: async () => ('template' in route || (await unknown()) ? undefined : here(closed, () => {})),
+      async now() {
+        if ('template' in route || (await unknown())) return undefined
+        const found = await here(closed, () => {})
+        return found.beside !== undefined ? undefined : inside(who, found, route.user, closed)
+      },
 
       async enter(gate, actions, signal, tell = () => {}) {
         deps.demandRecord?.(who.identity)
-        const found = await here(signal, tell)
+        const whole = await accompanied(who, await here(signal, tell), tell, signal)
+        const found = await inside(who, whole, route.user, signal)
         const [action, ...others] = actions
         const demandAll = async (target: Target): Promise<Entered> => {
           let granted = await gate.demand(action, target)
@@ -190,6 +196,7 @@ export function createDestinations(deps: DestinationDependencies): Destinations 
         if (found.id !== id) throw new HatchwayError('CONTAINER_NOT_FOUND', 'the container is gone')
         if (found.state !== 'running')
           throw new HatchwayError('CONTAINER_NOT_RUNNING', `container ${found.name} is ${stateWord(found.state)}`)
+        await demandDebug(who, found)
         const target = await inside(who, found, route.user, signal)
         await gate.demand(action, target)
         return target

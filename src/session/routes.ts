@@ -8,13 +8,13 @@ import type { Containers, Target } from '../container/containers.ts'
 import type { Starter } from '../container/lifecycle/starter.ts'
 import { asksForGateway, type RequestedLogin, type Route, routeOf, type TemplateRoute } from '../container/route.ts'
 import { noTemplate, type Plan, plannedContainer } from '../container/templates/template.ts'
-import type { MadeContainers } from '../container/templates/template-containers.ts'
+import type { MadeContainers, Tell } from '../container/templates/template-containers.ts'
 import type { Container, ContainerSummary } from '../engine/engine.ts'
 import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry.ts'
 import { demandEntry } from '../policy/gate.ts'
 import { templateOwner } from '../policy/owner.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { PolicyEvent } from '../policy/policy-events.ts'
+import { type PolicyEvent, policyEvent } from '../policy/policy-events.ts'
 import type { Request } from '../policy/request.ts'
 
 export interface RoutesDependencies {
@@ -42,6 +42,13 @@ export interface Routes {
   mayEnter(who: Requester): (container: Container | ContainerSummary) => Promise<boolean>
   /** The user inside, who may be entered as. @throws HatchwayError */
   inside(who: Requester, container: Container, user: string | undefined, signal: AbortSignal): Promise<Target>
+  /**
+   * The container itself, or, where nothing of ours can start in it, as it is with another one beside it, which they may have put there.
+   * @throws HatchwayError NOT_PERMITTED, ...
+   */
+  accompanied(who: Requester, container: Container, tell: Tell, signal: AbortSignal): Promise<Container>
+  /** May they be in what is beside it? @throws HatchwayError NOT_PERMITTED */
+  demandDebug(who: Requester, container: Container): Promise<void>
   /** The container that a template would be made into. A template they may not use is not there. @throws HatchwayError */
   plan(who: Requester, route: TemplateRoute): Promise<Plan>
   /** Does their login name nothing, or a word that is no container? */
@@ -64,8 +71,11 @@ export function createRoutes(deps: RoutesDependencies): Routes {
   }
 
   /** Running or not. */
-  async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Target> {
-    return inside(who, await find(who, route, signal), route.user, signal)
+  async function resolve(who: Requester, route: Route, signal: AbortSignal): Promise<Container> {
+    const container = await find(who, route, signal)
+    // Before somebody enters nothing is put beside it, and there is nobody to ask for the user.
+    if (container.beside === undefined) await inside(who, container, route.user, signal)
+    return container
   }
 
   async function inside(
@@ -79,6 +89,30 @@ export function createRoutes(deps: RoutesDependencies): Routes {
     return { container, info }
   }
 
+  async function demandDebug(who: Requester, container: Container): Promise<void> {
+    if (container.beside === undefined) return
+    const asked: Request = { ...who, container, action: { kind: 'debug' } }
+    const decision = await policy(asked)
+    if (decision.allowed) return
+    deps.emit(policyEvent('refused', asked, decision))
+    throw new HatchwayError('NOT_PERMITTED', decision.reason)
+  }
+
+  async function accompanied(
+    who: Requester,
+    container: Container,
+    tell: Tell,
+    signal: AbortSignal,
+  ): Promise<Container> {
+    await demandDebug(who, container)
+    if (container.beside !== 'needed') return container
+    const { name } = container
+    tell(`container ${name} has no shell: putting a debug container beside it, which stays in its pod ...`)
+    const found = await containers.accompanied(container, (words) => tell(`container ${name}: ${words}`), signal)
+    tell(`you are in the debug container; the files of ${name} are in /proc/1/root, or of another process there`)
+    return found
+  }
+
   async function plan(who: Requester, route: TemplateRoute): Promise<Plan> {
     const { name: template, kind } = route.template
     const found = made?.plan(route, templateOwner(who.identity))
@@ -90,7 +124,7 @@ export function createRoutes(deps: RoutesDependencies): Routes {
 
   async function check(who: Requester, route: Route, signal: AbortSignal): Promise<Container | undefined> {
     try {
-      if (!('template' in route)) return (await resolve(who, route, signal)).container
+      if (!('template' in route)) return await resolve(who, route, signal)
       await plan(who, route)
       return undefined
     } catch (error) {
@@ -126,7 +160,7 @@ export function createRoutes(deps: RoutesDependencies): Routes {
 
   const unanswered = (who: Requester) => containers.unanswered(mayEnter(who))
 
-  return { routeFor, find, check, mayEnter, inside, plan, isToGateway, entries, unanswered }
+  return { routeFor, find, check, mayEnter, inside, demandDebug, accompanied, plan, isToGateway, entries, unanswered }
 }
 
 function namesNoContainer(route: Route): HatchwayError {

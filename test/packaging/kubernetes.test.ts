@@ -30,7 +30,7 @@ function allows(...roles: readonly string[]): string[] {
 
 async function asked(use: (engine: Engine, api: KubeApi) => Promise<void>): Promise<string[]> {
   const api = await startKubeApi()
-  const engine = createKubernetesEngine({ access: api.access })
+  const engine = createKubernetesEngine({ access: api.access, debugImage: 'debug:1' })
   try {
     await use(engine, api)
   } finally {
@@ -84,4 +84,15 @@ test('role-exec.yaml and role-templates.yaml are what it takes to make some, too
     await make(engine, api)
   })
   expect(both).toEqual(allows('role-exec', 'role-templates'))
+})
+
+test('role-exec.yaml and role-debug.yaml are what it takes to enter one without a shell', async () => {
+  const both = await asked(async (engine, api) => {
+    await enter(engine, api)
+    api.withoutShell.add('main')
+    api.set(podJson('bare'))
+    await engine.beside?.add('shop/uid-bare/main', () => {}, soon())
+    expect(await engine.inspect('main.bare.shop', soon())).toMatchObject({ beside: 'used' })
+  })
+  expect(both).toEqual(allows('role-exec', 'role-debug'))
 })

@@ -109,6 +109,7 @@ function action(what: string, rest: string): Action {
       return { kind: 'forward-socket', path: rest, direction: 'local' }
     case 'enter':
     case 'start':
+    case 'debug':
     case 'shell':
     case 'sftp':
     case 'pty':

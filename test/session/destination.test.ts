@@ -50,6 +50,13 @@ function world(login: string, container: Container | 'none' = web) {
     },
     known: async () => state.known,
     envInfo: async () => state.dev,
+    async accompanied(container: Container, tell: (words: string) => void) {
+      calls.push('put one beside it')
+      tell('starting')
+      state.known = { ...container, beside: 'used' }
+      state.named = state.known
+      return state.known
+    },
     async *visible() {},
   } as Partial<Containers> as Containers
   const starter = {
@@ -265,4 +272,34 @@ test('where it cannot be recorded nothing is entered, nor entered again', async 
   await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject(refusal)
   await expect(destination.again(gate, shell, target, patient)).rejects.toMatchObject(refusal)
   expect(calls).toEqual([])
+})
+
+test('where nothing of ours can start, another is put beside it by whoever may debug, who is told once', async () => {
+  const { calls, gate, destination, state } = world('dev@web', { ...web, beside: 'needed' })
+  // A client’s requests before its session starts put nothing there.
+  expect(await destination.now()).toBeUndefined()
+  calls.splice(0)
+  const told: string[] = []
+  const tell = (line: string) => void told.push(line)
+  const { target } = await destination.enter(gate, [shell], patient, tell)
+  expect(target.container).toBe(state.known)
+  expect(calls).toEqual(['may enter', 'may debug', 'put one beside it', 'may enter as dev 1000', 'may shell (1000)'])
+  expect(told).toEqual([
+    'container web has no shell: putting a debug container beside it, which stays in its pod ...',
+    'container web: starting',
+    'you are in the debug container; the files of web are in /proc/1/root, or of another process there',
+  ])
+  calls.splice(0)
+  await destination.enter(gate, [shell], patient, tell)
+  expect(calls).toEqual(['may enter', 'may debug', 'may enter as dev 1000', 'may shell (1000)'])
+  expect(told).toHaveLength(3)
+})
+
+test.each(['needed', 'used'] as const)('who may not debug is not let into what is beside it (%s)', async (beside) => {
+  const { calls, refused, gate, destination } = world('dev@web', { ...web, beside })
+  refused.add('may debug')
+  await expect(destination.enter(gate, [shell], patient)).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+  const entered = { container: web, info: dev }
+  await expect(destination.again(gate, shell, entered, patient)).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+  expect(calls.filter((call) => !call.startsWith('may enter'))).toEqual(['may debug', 'may debug'])
 })

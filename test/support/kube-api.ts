@@ -187,7 +187,10 @@ export async function startKubeApi(): Promise<KubeApi> {
       opened.on('close', () => api.sockets.delete(opened))
       api.beforeExec?.()
       if (api.onExec) api.onExec(opened, url)
-      else runProgram(opened, url)
+      else {
+        if (api.withoutShell.has(url.searchParams.get('container') ?? '')) url.searchParams.set('command', '/no/such')
+        runProgram(opened, url)
+      }
     })
   })
 

@@ -22,6 +22,12 @@ export interface KubeObjects {
   readonly events: Json[]
   /** "create pods", "list leases.coordination.k8s.io": as a Role has it. */
   readonly verbs: Set<string>
+  /** Containers whose image has nothing to run. */
+  readonly withoutShell: Set<string>
+  /** Refuses an ephemeral container. */
+  noEphemeral: { readonly code: number; readonly reason: string; readonly message: string } | undefined
+  /** The state of an ephemeral container as soon as it is added. */
+  besideState: Json
   /** A POST of a pod is not answered, though it is made. */
   swallowsPosts: boolean
 }
@@ -39,6 +45,11 @@ export function kubeObjects(): KubeObjects {
   return {
     ...{ admit: undefined, firstStatus: undefined, made: [], deleted: [], deletionMs: 0, leases: new Map() },
     ...{ forbidsLeases: false, forbidsEvents: false, events: [], verbs: new Set(), swallowsPosts: false },
+    ...{
+      withoutShell: new Set(),
+      noEphemeral: undefined,
+      besideState: { running: { startedAt: '2026-01-02T03:05:00Z' } },
+    },
   }
 }
 
@@ -88,6 +99,30 @@ export function serveObjects(
     let text = ''
     request.on('data', (chunk) => (text += chunk))
     request.on('end', () => use(text === '' ? {} : JSON.parse(text)))
+  }
+  const [, patched] = /^\/api\/v1\/namespaces\/[^/]+\/pods\/([^/]+)\/ephemeralcontainers$/.exec(url.pathname) ?? []
+  if (patched !== undefined && method === 'PATCH') {
+    withBody((patch) => {
+      const pod = api.pods.get(patched)
+      const no = api.noEphemeral
+      if (no || !pod) return refuse(no?.code ?? 404, no?.reason ?? 'NotFound', no?.message ?? 'no such pod')
+      const strategic = request.headers['content-type'] === 'application/strategic-merge-patch+json'
+      if (!strategic) return refuse(415, 'UnsupportedMediaType', 'the body of the request was in an unknown format')
+      const { uid } = patch.metadata as { uid: string }
+      if (uid !== (pod.metadata as { uid: string }).uid)
+        return refuse(409, 'Conflict', 'the UID in the precondition differs')
+      const spec = pod.spec as { ephemeralContainers?: Json[] }
+      const status = pod.status as { ephemeralContainerStatuses?: Json[] }
+      const added = (patch.spec as { ephemeralContainers: Json[] }).ephemeralContainers
+      const states = added.map(({ name }) => ({ name, containerID: `containerd://${name}`, state: api.besideState }))
+      api.set({
+        ...pod,
+        spec: { ...spec, ephemeralContainers: [...(spec.ephemeralContainers ?? []), ...added] },
+        status: { ...status, ephemeralContainerStatuses: [...(status.ephemeralContainerStatuses ?? []), ...states] },
+      })
+      answer(200, api.pods.get(patched) ?? {})
+    })
+    return true
   }
   const missing = () => refuse(404, 'NotFound', `${resource} "${name}" not found`)
 

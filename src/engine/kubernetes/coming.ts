@@ -36,6 +36,7 @@ const pod = z.object({
   spec: z.object({
     nodeName: text,
     containers: list(z.object({ name: text, image: text })),
+    ephemeralContainers: list(z.object({ name: text, image: text })),
     initContainers: list(z.object({ name: text, image: text })),
   }),
   status: z
@@ -46,6 +47,7 @@ const pod = z.object({
       conditions: list(z.object({ type: text, status: text, message: text })),
       containerStatuses: list(status),
       initContainerStatuses: list(status),
+      ephemeralContainerStatuses: list(status),
     })
     .nullish(),
 })
@@ -78,8 +80,14 @@ export function comingOf(
   const found = pod.safeParse(json)
   if (!found.success) return failed('ENGINE_ERROR', `the container engine does not tell of container ${name}`)
   const { metadata, spec, status: now } = found.data
-  const all = [...(now?.initContainerStatuses ?? []), ...(now?.containerStatuses ?? [])]
-  const own = now?.containerStatuses.find((one) => one.name === container)?.state
+  const ephemeral = now?.ephemeralContainerStatuses ?? []
+  const ownStatus = [...(now?.containerStatuses ?? []), ...ephemeral].find((one) => one.name === container)
+  // Of a container beside others only its own state counts.
+  const isBeside = spec.ephemeralContainers.some((one) => one.name === container)
+  const all = isBeside
+    ? ephemeral.filter((one) => one === ownStatus)
+    : [...(now?.initContainerStatuses ?? []), ...(now?.containerStatuses ?? [])]
+  const own = ownStatus?.state
   if (metadata.deletionTimestamp !== '') return failed('CONTAINER_GONE', `container ${name} was removed`)
   if (own?.running) return { state: 'running' }
   if (own?.terminated) return failed('CONTAINER_START_FAILED', ended(name, own.terminated))
@@ -93,7 +101,9 @@ export function comingOf(
   }
   const waiting = all.flatMap(({ name: of, state }) => (state?.waiting ? [{ of, ...state.waiting }] : []))
   for (const { of, reason, message } of waiting) {
-    const image = [...spec.containers, ...spec.initContainers].find((one) => one.name === of)?.image ?? ''
+    const image =
+      [...spec.containers, ...spec.initContainers, ...spec.ephemeralContainers].find((one) => one.name === of)?.image ??
+      ''
     if (NO_IMAGE.has(reason)) return { state: 'failed', error: imageUnavailable(image, pullError || message || reason) }
     if (WILL_NOT_START.has(reason)) return failed('CONTAINER_START_FAILED', cannot(name, message || reason))
     if (reason === 'ErrImagePull') {

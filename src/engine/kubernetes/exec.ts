@@ -24,6 +24,8 @@ export interface ExecPlace {
   readonly container: string
   /** "main.web-0.shop" */
   readonly name: string
+  /** The container beside it in which programs start in its place. */
+  readonly beside?: string
 }
 
 export interface ExecServices {
@@ -75,10 +77,10 @@ export async function startKubeExec(
   }
 }
 
-function queryOf({ container }: ExecPlace, { argv, tty }: ExecSpec): string {
+function queryOf({ container, beside = container }: ExecPlace, { argv, tty }: ExecSpec): string {
   const query = new URLSearchParams()
   for (const word of argv) query.append('command', word)
-  query.set('container', container)
+  query.set('container', beside)
   query.set('stdin', 'true')
   query.set('stdout', 'true')
   // A terminal has one stream.

@@ -3,10 +3,12 @@
 import { z } from 'zod'
 import { HatchwayError } from '../../base/errors.ts'
 import { oneLine } from '../../base/printable.ts'
+import { BoundedMap } from '../../lifetime/bounded-map.ts'
 import { anyOf } from '../../lifetime/deadline.ts'
 import { createKeyedSemaphore } from '../../lifetime/semaphore.ts'
-import type { Engine, Exec, ExecSpec, OutputSink } from '../engine.ts'
+import type { Container, Engine, Exec, ExecSpec, OutputSink } from '../engine.ts'
 import { createExecAccess } from './access.ts'
+import { createCompanions } from './beside.ts'
 import { containerOf, nameOf, otherNames, splitName, stateOf, summaryOf } from './describe.ts'
 import { kubeEvents } from './events.ts'
 import { type ExecPlace, startKubeExec } from './exec.ts'
@@ -20,13 +22,15 @@ import { createPodLifecycle } from './lifecycle.ts'
 import { MADE_CONTAINER } from './made-pod.ts'
 import { createLeaseMarks } from './marks.ts'
 import { createOwnIdentities, noShell } from './own-identity.ts'
-import type { Pod } from './pods.ts'
+import type { Pod, PodContainer } from './pods.ts'
 import { ApiRefusal, createKubeRest, isRefusal } from './rest.ts'
 
 export interface KubernetesEngineOptions {
   readonly access: ClusterAccess
   /** Whose pods are told of; empty: the context's own namespace. */
   readonly namespaces?: readonly string[]
+  /** Of a container that is put beside one without a shell. Absent: none is. */
+  readonly debugImage?: string | undefined
   readonly callDeadlineMs?: number
   readonly startDeadlineMs?: number
   readonly pingMs?: number
@@ -35,17 +39,23 @@ export interface KubernetesEngineOptions {
 /** In one container: more than 16 program starts at once hang containerd's shim. */
 const STARTS_AT_ONCE = 8
 const START_MS = 30_000
+const MAX_BESIDES = 4096
 
 const version = z.object({ gitVersion: z.string() })
 
 /** What the configuration says of it. */
 export interface KubernetesChoice extends KubeChoice {
   readonly namespaces?: readonly string[] | undefined
+  readonly debugImage?: string | undefined
 }
 
 /** @throws HatchwayError CONFIG_INVALID where the kubeconfig cannot be read */
-export async function openKubernetesEngine({ namespaces = [], ...choice }: KubernetesChoice): Promise<Engine> {
-  return createKubernetesEngine({ access: await readClusterAccess(choice), namespaces })
+export async function openKubernetesEngine({
+  namespaces = [],
+  debugImage,
+  ...choice
+}: KubernetesChoice): Promise<Engine> {
+  return createKubernetesEngine({ access: await readClusterAccess(choice), namespaces, debugImage })
 }
 
 /** Connects at the first call, so an API server that is down now may come later. */
@@ -60,6 +70,9 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
   const closed = new AbortController()
   const [home = access.namespace] = namespaces
   const ofMade = { container: MADE_CONTAINER, namespace: home }
+  const companions = options.debugImage === undefined ? undefined : createCompanions(rest, options.debugImage, refused)
+  /** Containers whose programs start in one beside them. */
+  const besides = new BoundedMap<string, { readonly runtimeId: string; readonly name: string }>(MAX_BESIDES)
   /** Programs that we have started, by container. */
   const running = new Map<string, number>()
 
@@ -137,6 +150,32 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     }
   }
 
+  /** A container without a shell, as the one beside it is; or as one that needs one. */
+  async function besideOf(place: ExecPlace, container: PodContainer, signal: AbortSignal): Promise<Container> {
+    const { pod } = place
+    // A watch may be behind what has just been added.
+    const now = companionOf(pod, place.container) ? pod : await index.fresh(pod.namespace, pod.uid, signal)
+    const companion = companionOf(now, place.container)
+    const id = idOf(pod, place.container)
+    if (!companion) {
+      besides.delete(id)
+      return { ...containerOf(pod, container, undefined), beside: 'needed' }
+    }
+    const inIt = { ...place, beside: companion.name }
+    const start = (spec: ExecSpec, sink: OutputSink, limit: AbortSignal) => exec(inIt, spec, sink, limit)
+    const own = await identities.of(companion.runtimeId, start, signal)
+    if (own.user === '') throw noShell(`${companion.name} beside ${place.name}`)
+    besides.set(id, { runtimeId: container.runtimeId, name: companion.name })
+    // Its files are its image's: the container's mounts and its read-only root are not its own.
+    return { ...containerOf(pod, container, own), beside: 'used', readOnlyRootfs: false, mounts: [] }
+  }
+
+  function throughBeside(place: ExecPlace): ExecPlace {
+    const known = besides.get(idOf(place.pod, place.container))
+    const runs = place.pod.containers.find(({ name }) => name === place.container)?.runtimeId
+    return known && known.runtimeId === runs ? { ...place, beside: known.name } : place
+  }
+
   function counted(id: string, { exit }: Exec): void {
     const add = (more: number) => {
       const now = (running.get(id) ?? 0) + more
@@ -199,16 +238,28 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       if (stateOf(pod, found) !== 'running') return containerOf(pod, found, undefined)
       const start = (spec: ExecSpec, sink: OutputSink, limit: AbortSignal) => exec(place, spec, sink, limit)
       const own = await identities.of(found.runtimeId, start, signal)
-      if (own.user === '') throw noShell(place.name)
-      return containerOf(pod, found, own)
+      if (own.user !== '') return containerOf(pod, found, own)
+      if (companions === undefined) throw noShell(place.name)
+      return besideOf(place, found, signal)
     },
 
     async exec(containerId, spec, sink, signal) {
       const place = await must(containerId, signal)
       const notYet = notRunning(place.name, place.pod, place.container, undefined)
       if (notYet) throw notYet
-      return exec(place, spec, sink, signal)
+      return exec(throughBeside(place), spec, sink, signal)
     },
+
+    ...(companions && {
+      beside: {
+        async add(containerId: string, tell: (words: string) => void, signal: AbortSignal) {
+          const place = await must(containerId, signal)
+          const now = await index.fresh(place.pod.namespace, place.pod.uid, signal)
+          if (companionOf(now, place.container)) return
+          await companions.add(place, tell, signal)
+        },
+      },
+    }),
 
     lifecycle: createPodLifecycle({
       rest,
@@ -228,6 +279,11 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       rest.close()
     },
   }
+}
+
+/** One of ours: another may end any moment, as that of `kubectl debug`. */
+function companionOf(pod: Pod | undefined, container: string): Pod['beside'][number] | undefined {
+  return pod?.beside.find(({ name, target }) => target === container && /^hatchway-[0-9a-f]{8}$/.test(name))
 }
 
 /** Neither an id nor a full name. */

@@ -110,6 +110,6 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: 'x64', aarch64
 
 /** For an image in which nothing of ours can start. */
 export function noShell(name: string): HatchwayError {
-  const sentence = `container ${name} has no ${OWN_SHELL}, and on Kubernetes there is no other way into it yet`
+  const sentence = `container ${name} has no ${OWN_SHELL}, and there is no other way into it`
   return new HatchwayError('NOT_SUPPORTED', sentence)
 }

@@ -53,6 +53,8 @@ export interface Pod {
   /** The container that is meant where the pod alone is named; undefined: it has several, and says nothing. */
   readonly main: string | undefined
   readonly containers: readonly PodContainer[]
+  /** Ephemeral containers that run, and the container that each of them is for. */
+  readonly beside: readonly { readonly name: string; readonly target: string; readonly runtimeId: string }[]
 }
 
 const text = z
@@ -121,6 +123,7 @@ const pod = z.object({
   spec: z.object({
     nodeName: text,
     containers: list(container),
+    ephemeralContainers: list(z.object({ name: text, targetContainerName: text })),
     volumes: list(z.record(z.string(), z.unknown())),
   }),
   status: z
@@ -131,6 +134,7 @@ const pod = z.object({
       podIPs: list(z.object({ ip: text })),
       conditions: list(z.object({ type: text, status: text })),
       containerStatuses: list(status),
+      ephemeralContainerStatuses: list(status),
     })
     .nullish(),
 })
@@ -164,6 +168,10 @@ export function parsePod(json: unknown): Pod | undefined {
       : others.length === 0
         ? only?.name
         : undefined,
+    beside: spec.ephemeralContainers.flatMap(({ name, targetContainerName: target }) => {
+      const found = now?.ephemeralContainerStatuses.find((one) => one.name === name)
+      return found?.state?.running ? [{ name, target, runtimeId: found.containerID }] : []
+    }),
     containers: spec.containers.map((one) => toContainer(one, now?.containerStatuses ?? [], volumes)),
   }
 }

@@ -45,6 +45,8 @@ export function isRefusal(error: unknown, code: number): error is ApiRefusal {
   return error instanceof ApiRefusal && error.code === code
 }
 
+/** Lists are merged by their keys. */
+const CONTENT: Readonly<Record<string, string>> = { PATCH: 'application/strategic-merge-patch+json' }
 const CALL_MS = 15_000
 /** Some thousand pods, each with what its managers wrote. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -108,7 +110,7 @@ export function createKubeRest(access: ClusterAccess, callMs = CALL_MS): KubeRes
           headers: {
             Accept: 'application/json',
             ...(authorization && { Authorization: authorization }),
-            ...(bytes && { 'Content-Type': 'application/json', 'Content-Length': bytes.length }),
+            ...(bytes && { 'Content-Type': CONTENT[method] ?? 'application/json', 'Content-Length': bytes.length }),
           },
           ...tlsOptions(proof),
         },

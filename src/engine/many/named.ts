@@ -1,6 +1,16 @@
 /** One engine as one of several: its containers' ids begin with its name, and its failures say whose they are. */
 import { HatchwayError } from '../../base/errors.ts'
-import type { Container, ContainerSummary, Copies, Engine, EngineEvent, Holders, Lifecycle, Marks } from '../engine.ts'
+import type {
+  Beside,
+  Container,
+  ContainerSummary,
+  Copies,
+  Engine,
+  EngineEvent,
+  Holders,
+  Lifecycle,
+  Marks,
+} from '../engine.ts'
 
 export interface NamedEngine extends Engine {
   readonly name: string
@@ -74,6 +84,9 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
   const holders = perSource(holdersOf)
   const lifecycle = perSource(lifecycleOf)
   const marks = perSource(marksOf)
+  const beside = perSource(
+    ({ add }: Beside): Beside => ({ add: (id, tell, signal) => told(add(own(id), tell, signal)) }),
+  )
 
   const fixed: Omit<NamedEngine, 'kind' | 'endpoint'> = {
     name,
@@ -105,6 +118,7 @@ export function nameEngine(name: string, engine: Engine): NamedEngine {
     holders: { get: () => holders(engine.holders), enumerable: true },
     lifecycle: { get: () => lifecycle(engine.lifecycle), enumerable: true },
     marks: { get: () => marks(engine.marks), enumerable: true },
+    beside: { get: () => beside(engine.beside), enumerable: true },
   }) as NamedEngine
 }
 
