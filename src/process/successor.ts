@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import { openDeadline } from '../lifetime/deadline.ts'
 import { deferred } from '../lifetime/deferred.ts'
-import { onAbort } from '../lifetime/on-abort.ts'
+import { onAbort, unlessAborted } from '../lifetime/on-abort.ts'
 import { handOverVariable, type Inheritance, type SocketAddress } from './inheritance.ts'
 import { hearWords, type Word } from './words.ts'
 
@@ -59,9 +59,8 @@ export async function startSuccessor(
   /** All that run, the one that serves and those before it that go on with their connections. */
   const living = new Set<number>()
   let stopped = false
-  let isGivenUp = false
+  let isOver = false
   const heard = (word: Word) => {
-    if (isGivenUp) kill(word.pid, 'SIGKILL', program)
     serving ??= word.pid
     if (word.state === 'started' || word.state === 'ready') living.add(word.pid)
     else living.delete(word.pid)
@@ -75,6 +74,7 @@ export async function startSuccessor(
   const line = shell.stdio[3] as Duplex | null | undefined
   if (!line) throw new Error('no process could be started')
   hearWords(line, heard, () => {
+    isOver = true
     ready.reject(new Error('it ended before it was ready: its own words are on standard error'))
     gone.resolve(stopped)
   })
@@ -95,12 +95,26 @@ export async function startSuccessor(
       },
     }
   } catch (error) {
-    isGivenUp = true
-    if (serving !== undefined) kill(serving, 'SIGKILL', program)
+    if (shell.pid !== undefined && !isOver) {
+      endGroup(shell.pid)
+      await unlessAborted(gone.promise, limit.signal).catch(() => {})
+    }
     throw error
   } finally {
     for (const remove of removals) remove()
     limit.release()
+  }
+}
+
+/**
+ * The shell and what it has started: that may be at work before its pid was heard, and before it has become the program. While
+ * the line is open one of them lives, and the group is theirs.
+ */
+function endGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // It has ended.
   }
 }
 
