@@ -20,8 +20,14 @@ const T = `m${process.pid}`
 const LONG = 120_000
 const DOCKER = 'unix:///var/run/docker.sock'
 
-/** Makes and starts a fresh container for each line that comes, and says "NAME made"; at the end of its input it closes. */
+/**
+ * Containers and leases of other tests' gateways are hidden from it: those renew theirs every 45 s, which looks of a second take
+ * for their end, and it removed what they had just made.
+ *
+ * Makes and starts a fresh container for each line that comes, and says "NAME made"; at the end of its input it closes. */
 const PROGRAM = `
+import { readdirSync, writeFileSync } from 'node:fs'
+import { dirname, extname } from 'node:path'
 import { createInterface } from 'node:readline'
 import pino from 'pino'
 import { openInstance } from '${PROJECT}/src/base/instance.ts'
@@ -30,11 +36,18 @@ import { createDockerEngine } from '${PROJECT}/src/engine/docker/docker.ts'
 import { configSchema } from '${PROJECT}/src/config/schema.ts'
 const { folder, template, ...options } = JSON.parse(process.argv[2])
 const real = createDockerEngine(options)
-const looked = (marks) => (console.log('looked'), marks)
-const engine = { ...real, marks: { ...real.marks, list: (signal) => real.marks.list(signal).then(looked) } }
+const instance = await openInstance(folder)
+writeFileSync(folder + '.' + instance.id, '')
+const isOurs = (mark) => readdirSync(dirname(folder)).some((file) => mark.includes(extname(file).slice(1) || '-none'))
+const looked = (marks) => (console.log('looked'), marks.filter(isOurs))
+const ofTemplate = (all) => all.filter(({ labels }) => labels['hatchway.template'] === template)
+const engine = {
+  ...real,
+  list: (signal) => real.list(signal).then(ofTemplate),
+  marks: { ...real.marks, list: (signal) => real.marks.list(signal).then(looked) },
+}
 const { templates } = configSchema.parse({ templates: { [template]: { image: 'hatchway-busybox:latest', perIdentity: 9 } } })
 const log = pino({ level: 'debug' }, { write: (line) => console.error(line) })
-const instance = await openInstance(folder)
 const limits = { sweepMs: 1000, lookMs: 1000, renewMs: 700 }
 const made = createMadeContainers(engine, templates, instance, log, () => {}, limits)
 const never = new AbortController().signal
