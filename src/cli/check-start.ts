@@ -70,7 +70,13 @@ async function attempt(key: KeyPath, { problem }: Complaints, work: () => Promis
   try {
     await work()
   } catch (error) {
-    problem(key, asHatchwayError(error).message)
+    const { message } = asHatchwayError(error)
+    // It may name a key below that one itself: "engines.two.tls: cannot read ...".
+    const [, below, text] = /^([\w.-]+): (.*)$/s.exec(message) ?? []
+    const path = key.join('.')
+    const isBelow = below !== undefined && text !== undefined && below.startsWith(`${path}.`)
+    if (isBelow) problem([...key, ...below.slice(path.length + 1).split('.')], text)
+    else problem(key, message)
   }
 }
 

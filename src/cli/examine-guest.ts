@@ -61,19 +61,20 @@ export async function examineGuest(config: Config, login: string): Promise<Findi
     }
   } catch (error) {
     const { code, message: found } = asHatchwayError(error)
-    return [{ check: 'helper in', state: 'fail', found, advice: containerAdvice(code, route.container) }]
+    return [{ check: 'helper in', state: 'fail', found, advice: containerAdvice(code) }]
   } finally {
     await rm(stateFolder, { recursive: true, force: true })
   }
 }
 
-function containerAdvice(code: FailureCode, name: string): string {
+/** Of whichever engine: no command of one of them. */
+export function containerAdvice(code: FailureCode): string {
   if (code.startsWith('ENGINE_') || code === 'CONFIG_INVALID') return 'see the engine check above'
   switch (code) {
     case 'CONTAINER_NOT_RUNNING':
-      return `start it (docker start ${name}); with startOnConnect: true a login does`
+      return 'start it; with startOnConnect: true a login does, where the engine can'
     case 'USER_NOT_FOUND':
-      return `name one that its /etc/passwd has (docker exec ${name} cat /etc/passwd), a uid, or none: the container's own user`
+      return `name one that its /etc/passwd has, a uid, or none: the container's own user`
     case 'USER_BROKEN':
       return `mend that line of its /etc/passwd or /etc/group`
     default:

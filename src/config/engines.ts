@@ -4,12 +4,18 @@ import { fileName, text } from './primitives.ts'
 
 const endpoint = text
   .regex(
-    /^(\/|unix:\/\/\/|(tcp|https?|ssh):\/\/[^/])/,
+    /^(\/|unix:\/\/\/|(tcp|https|ssh):\/\/[^/])/,
     'expected unix:///PATH, tcp://HOST:PORT, https://HOST:PORT or ssh://USER@HOST',
   )
   .optional()
 
-const kind = z.enum(['auto', 'docker', 'cli', 'containerd', 'kubernetes']).default('auto')
+const ALONE = ['auto', 'docker', 'cli', 'containerd', 'kubernetes'] as const
+const kind = z
+  .enum(ALONE, {
+    error: ({ input }) =>
+      input === 'swarm' ? 'a swarm is one of engines: `engines: { NAME: { kind: swarm, endpoint: ... } }`' : undefined,
+  })
+  .default('auto')
 const cli = text.optional()
 const socket = fileName.regex(/^\//, 'expected an absolute path such as /run/containerd/containerd.sock').optional()
 const namespace = z
@@ -84,7 +90,7 @@ const tls = z
 const oneOfSeveral = z
   .strictObject({
     kind: z
-      .enum(['auto', 'docker', 'cli', 'containerd', 'kubernetes', 'swarm'])
+      .enum([...ALONE, 'swarm'])
       .default('auto')
       .describe('As of `engine`. swarm: all tasks of a Docker Swarm, on whichever of its nodes.'),
     endpoint: endpoint.meta({

@@ -98,8 +98,9 @@ function crossProblems(
     `${where(key) ?? 'configuration'}: ${key.join('.')}: ${text}`
   // `engine` as the example file has it says nothing.
   const { kind, endpoint, cli } = engine
-  const isNamed = kind !== 'auto' || endpoint !== undefined || cli !== undefined
-  const both = engines !== undefined && isNamed
+  const named = Object.entries({ kind: kind === 'auto' ? undefined : kind, endpoint, cli })
+  // Each stands somewhere of its own: a file, a variable, --engine.
+  const both = engines === undefined ? [] : named.flatMap(([key, value]) => (value === undefined ? [] : [key]))
   const made = Object.entries(templates).flatMap(([name, { engine }]) =>
     engine === undefined || (engines && Object.hasOwn(engines, engine))
       ? []
@@ -112,7 +113,9 @@ function crossProblems(
   )
   return [
     ...impossible,
-    ...(both ? [problem(['engine'], 'is for one engine: name it under engines, too, or leave one out')] : []),
+    ...both.map((key) =>
+      problem(['engine', key], 'is for one engine, and engines names several: leave one of them out'),
+    ),
     ...made,
     ...unrecordable(config).map((key) => problem(key, 'nothing is recorded without recording.directory: name that')),
     ...(audit.onFailure === 'refuse' && audit.file === undefined

@@ -68,7 +68,10 @@ describe('what serve would refuse', () => {
     ['authorizedKeysCommand: [keys-of]', /authorizedKeysCommand: its program must be an absolute path/],
     ['users: { bob: { authorizedKeys: [keys], totpSecretFile: nothing } }', /nothing/],
     ['engine: { endpoint: "ssh://host/a b" }', /engine: .*has no API/],
-    ['engines: { one: { endpoint: "tcp://h:1", tls: { ca: /no/such } } }', /engines.*cannot read \/no\/such/],
+    [
+      'engines: { one: { endpoint: "tcp://h:1", tls: { ca: /no/such } } }',
+      /^hatchway.yaml:\d+: engines.one.tls: cannot read \/no\/such: ENOENT: no such file or directory$/,
+    ],
   ])('%s', async (text, expected) => {
     const { problems } = await check(`${text.replace('MADE', join(made, 'key'))}\n`)
     expect(problems).toEqual([expect.stringMatching(expected)])

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { examineClock } from '../../src/cli/examine-clock.ts'
 import { examineEngine } from '../../src/cli/examine-engine.ts'
+import { containerAdvice } from '../../src/cli/examine-guest.ts'
 import { examinePort } from '../../src/cli/examine-port.ts'
 import { examineSsh } from '../../src/cli/examine-ssh.ts'
 import { entries as connectEntries } from '../../src/cli/ssh-config/entries.ts'
@@ -156,4 +157,10 @@ it('a port that is taken: by a gateway that may not be asked, which is not to be
   })
   gateway.close()
   sshd.close()
+})
+
+it('what to do about a container or its user names no command of one engine', () => {
+  for (const code of ['CONTAINER_NOT_RUNNING', 'USER_NOT_FOUND', 'USER_BROKEN', 'CONTAINER_NOT_FOUND'] as const) {
+    expect(containerAdvice(code), code).not.toMatch(/docker|podman|kubectl|nerdctl/)
+  }
 })

@@ -37,8 +37,15 @@ test('each has the keys of engine, and files are relative to the configuration',
 })
 
 test.each([
-  ['engine: { kind: cli }\nengines: { a: {} }', /^hatchway.yaml:1: engine: is for one engine: name it under engines/],
-  ['engine: { endpoint: /run/d.sock }\nengines: { a: {} }', /^hatchway.yaml:1: engine: is for one engine/],
+  [
+    'engine: { kind: cli }\nengines: { a: {} }',
+    /^hatchway.yaml:1: engine.kind: is for one engine, and engines names several: leave/,
+  ],
+  ['engine: { endpoint: /run/d.sock }\nengines: { a: {} }', /^hatchway.yaml:1: engine.endpoint: is for one engine/],
+  ['engine: { kind: swarm }', /^hatchway.yaml:1: engine.kind: a swarm is one of engines: `engines: \{ NAME: /],
+  ['engine: { kind: swarmm }', /^hatchway.yaml:1: engine.kind: expected one of auto, docker, .*got "swarmm"/],
+  ['engine: { endpoint: "http://x" }', /engine.endpoint: expected unix:.*https:/],
+  ['engines:\n  a: { endpoint: "http://x" }', /^hatchway.yaml:2: engines.a.endpoint: expected unix:/],
   ['engines: {}', /^hatchway.yaml:1: engines: name one at least/],
   ['engines:\n  Build: {}', /^hatchway.yaml:2: engines.Build: expected a name of small letters, digits and dashes/],
   ['engines:\n  a.b: {}', /expected a name of small letters/],
@@ -80,3 +87,13 @@ test.each([
   ],
   ['engine: { kind: kubernetes }\ntemplates:\n  n: { image: i, pod: { sepc: {} } }', /templates.n.pod: .*sepc/],
 ])('%s', (text, expected) => expect(problems(`${text}\n`)).toEqual([expect.stringMatching(expected)]))
+
+test('--engine beside engines is told by its own name', () => {
+  const file = join(folder, 'hatchway.yaml')
+  writeFileSync(file, 'engines: { a: {} }\n')
+  const flags = [{ key: ['engine', 'kind'], flag: '--engine', value: 'cli' }]
+  const loading = () => loadConfig({ file, env: { HOME: folder }, flags })
+  expect(loading).toThrow(
+    /^--engine: engine.kind: is for one engine, and engines names several: leave one of them out$/,
+  )
+})

@@ -132,7 +132,10 @@ test.each([
 })
 
 test.each([
-  [{ ...CLIENT, ca: file('no-such.pem') }, /^engines.build1.tls: cannot read .*no-such.pem$/],
+  [
+    { ...CLIENT, ca: file('no-such.pem') },
+    /^engines.build1.tls: cannot read .*no-such.pem: ENOENT: no such file or directory$/,
+  ],
   [{ ...CLIENT, cert: file('none.pem') }, /^engines.build1.tls: .*none.pem.*: /],
   [{ ...CLIENT, key: file('stranger.key') }, /^engines.build1.tls: .*stranger.key: .*mismatch/i],
 ])('files that are none are refused at the start: %s', async (tls, message) => {

@@ -66,7 +66,7 @@ export function readTlsFiles(paths: TlsPaths, by: string): TlsFiles {
     try {
       return path === undefined ? undefined : readFileSync(path)
     } catch (error) {
-      throw new HatchwayError('CONFIG_INVALID', `${by}: cannot read ${path}`, { cause: error })
+      throw new HatchwayError('CONFIG_INVALID', `${by}: cannot read ${path}: ${readFailure(error)}`, { cause: error })
     }
   }
   const [ca, cert, key] = [read(paths.ca), read(paths.cert), read(paths.key)]
@@ -78,6 +78,11 @@ export function readTlsFiles(paths: TlsPaths, by: string): TlsFiles {
     throw new HatchwayError('CONFIG_INVALID', `${by}: ${what}: ${messageOf(error)}`, { cause: error })
   }
   return { verify: true, ...files }
+}
+
+/** "ENOENT: no such file or directory": node's words have the path once more. */
+function readFailure(error: unknown): string {
+  return messageOf(error).replace(/, [a-z]+( '.*')?$/, '')
 }
 
 export function formatAddress(address: DockerAddress): string {
