@@ -3,8 +3,8 @@ import type { ContainerFacts, Whose } from '../base/connection-facts.ts'
 
 export interface ContainerEvent {
   readonly type: 'container'
-  /** `swept`: removed, as it was left behind. */
-  readonly action: 'made' | 'removed' | 'swept' | 'started' | 'unpaused' | 'stopped'
+  /** `swept`: removed, as it was left behind. `accompanied`: a debug container was put beside it. */
+  readonly action: 'accompanied' | 'made' | 'removed' | 'swept' | 'started' | 'unpaused' | 'stopped'
   readonly container: ContainerFacts
   /** Of one that was made. */
   readonly template?: string

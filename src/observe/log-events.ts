@@ -180,6 +180,7 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
 }
 
 const CONTAINER_WORDS = {
+  accompanied: 'debug container put beside a container',
   made: 'container made',
   removed: 'container removed',
   swept: 'removed a container that was left behind',

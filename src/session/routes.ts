@@ -3,7 +3,9 @@
  * Nothing is made or started. What one connection makes of it is destination.ts.
  */
 
+import { containerFacts } from '../base/connection-facts.ts'
 import { asHatchwayError, HatchwayError, isFailure } from '../base/errors.ts'
+import type { ContainerEvent } from '../container/container-event.ts'
 import type { Containers, Target } from '../container/containers.ts'
 import type { Starter } from '../container/lifecycle/starter.ts'
 import { asksForGateway, type RequestedLogin, type Route, routeOf, type TemplateRoute } from '../container/route.ts'
@@ -14,7 +16,7 @@ import { containerEntry, type PickerEntry, templateEntry } from '../picker/entry
 import { demandEntry } from '../policy/gate.ts'
 import { templateOwner } from '../policy/owner.ts'
 import type { Policy } from '../policy/policy.ts'
-import { type PolicyEvent, policyEvent } from '../policy/policy-events.ts'
+import { type PolicyEvent, policyEvent, whoseOf } from '../policy/policy-events.ts'
 import type { Request } from '../policy/request.ts'
 
 export interface RoutesDependencies {
@@ -25,7 +27,7 @@ export interface RoutesDependencies {
   readonly policy: Policy
   /** Taken off host names: ".ctr". */
   readonly hostSuffixes: readonly string[]
-  readonly emit: (event: PolicyEvent) => void
+  readonly emit: (event: PolicyEvent | ContainerEvent) => void
 }
 
 export type Requester = Pick<Request, 'identity' | 'origin'>
@@ -109,6 +111,7 @@ export function createRoutes(deps: RoutesDependencies): Routes {
     const { name } = container
     tell(`container ${name} has no shell: putting a debug container beside it, which stays in its pod ...`)
     const found = await containers.accompanied(container, (words) => tell(`container ${name}: ${words}`), signal)
+    deps.emit({ type: 'container', action: 'accompanied', container: containerFacts(found), whose: whoseOf(who) })
     tell(`you are in the debug container; the files of ${name} are in /proc/1/root, or of another process there`)
     return found
   }

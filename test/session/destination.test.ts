@@ -99,7 +99,7 @@ function world(login: string, container: Container | 'none' = web) {
     made,
     policy,
     hostSuffixes: [],
-    emit: () => {},
+    emit: (event) => void ('action' in event && event.type === 'container' && calls.push(event.action)),
     led,
     demandRecord,
   })
@@ -283,7 +283,14 @@ test('where nothing of ours can start, another is put beside it by whoever may d
   const tell = (line: string) => void told.push(line)
   const { target } = await destination.enter(gate, [shell], patient, tell)
   expect(target.container).toBe(state.known)
-  expect(calls).toEqual(['may enter', 'may debug', 'put one beside it', 'may enter as dev 1000', 'may shell (1000)'])
+  expect(calls).toEqual([
+    'may enter',
+    'may debug',
+    'put one beside it',
+    'accompanied',
+    'may enter as dev 1000',
+    'may shell (1000)',
+  ])
   expect(told).toEqual([
     'container web has no shell: putting a debug container beside it, which stays in its pod ...',
     'container web: starting',

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Identity } from '../../src/auth/identity.ts'
 import { type FailureCode, HatchwayError } from '../../src/base/errors.ts'
 import type { ExitStatus } from '../../src/base/program.ts'
+import type { ContainerEvent } from '../../src/container/container-event.ts'
 import type { Containers } from '../../src/container/containers.ts'
 import { notFound } from '../../src/container/find.ts'
 import type { Starter } from '../../src/container/lifecycle/starter.ts'
@@ -83,7 +84,7 @@ function world(wanted: Wanted = {}) {
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
   const events: SessionEvent[] = []
   const said = logEvents(log)
-  const emit = (event: SessionEvent | PolicyEvent) => {
+  const emit = (event: SessionEvent | PolicyEvent | ContainerEvent) => {
     if ('session' in event || 'failure' in event) events.push(event)
     said(event)
   }

@@ -22,6 +22,7 @@ export const AUDIT_ACTIONS = [
   'kill',
   'fault',
   'reload',
+  'container-accompanied',
   'container-made',
   'container-started',
   'container-unpaused',

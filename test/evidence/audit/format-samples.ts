@@ -46,6 +46,7 @@ const FACTS: Readonly<Record<Exclude<AuditAction, 'trail' | 'head'>, RecordField
   reload: { keys: 3, ended: 1, restart: ['listen'] },
   'container-made': { ...whose, ...inside, template: 'node' },
   'container-started': { ...whose, ...inside },
+  'container-accompanied': { ...whose, ...inside },
   'container-unpaused': { ...whose, ...inside },
   'container-stopped': inside,
   'container-removed': inside,

@@ -26,6 +26,7 @@ const KINDS: Readonly<Record<AuditAction, Kinds>> = {
   kill: [['session'], ['end']],
   fault: [['process'], ['info']],
   reload: [['configuration'], ['change']],
+  'container-accompanied': [['host'], ['change']],
   'container-made': [['host'], ['info']],
   'container-started': [['host'], ['start']],
   'container-unpaused': [['host'], ['change']],
