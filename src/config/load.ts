@@ -94,8 +94,7 @@ function crossProblems(
   where: (key: KeyPath) => string | undefined,
 ): string[] {
   const { audit, engine, engines, templates = {} } = config
-  const problem = (key: readonly string[], text: string) =>
-    `${where(key) ?? 'configuration'}: ${key.join('.')}: ${text}`
+  const problem = (key: KeyPath, text: string) => `${where(key) ?? 'configuration'}: ${key.join('.')}: ${text}`
   // `engine` as the example file has it says nothing.
   const { kind, endpoint, cli } = engine
   const named = Object.entries({ kind: kind === 'auto' ? undefined : kind, endpoint, cli })
@@ -143,12 +142,12 @@ function unrecordable({
   rules = [],
   templates = {},
   recording,
-}: Pick<Config, 'rules' | 'templates' | 'recording'>): string[][] {
+}: Pick<Config, 'rules' | 'templates' | 'recording'>): KeyPath[] {
   if (recording.directory !== undefined) return []
   const isWanted = (record: RecordSetting | undefined) => strictest([record]) !== undefined
   return [
     ...(isWanted(recording.record) ? [['recording', 'record']] : []),
-    ...rules.flatMap(({ record }, index) => (isWanted(record) ? [['rules', String(index), 'record']] : [])),
+    ...rules.flatMap(({ record }, index) => (isWanted(record) ? [['rules', index, 'record']] : [])),
     ...Object.entries(templates).flatMap(([name, { record }]) =>
       isWanted(record) ? [['templates', name, 'record']] : [],
     ),

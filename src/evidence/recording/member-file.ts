@@ -9,6 +9,9 @@ import { gzip } from 'node:zlib'
 import type { RecordStream } from './manifest.ts'
 import { type Patience, untilWritten } from './until-written.ts'
 
+/** node's 16 KB would be a turn of a thread each. */
+const CHUNK_BYTES = 256 * 1024
+
 const zip = promisify(gzip)
 
 export interface MemberFile {
@@ -43,7 +46,7 @@ export function createMemberFile(
 
   return {
     async append(text, hurry, signal) {
-      let left: Buffer = await turn(() => zip(text, { level: hurry ? 0 : 1 }))
+      let left: Buffer = await turn(() => zip(text, { level: hurry ? 0 : 1, chunkSize: CHUNK_BYTES }))
       while (left.length > 0) left = await untilWritten(() => write(left), patience, signal)
     },
     async close() {

@@ -2,7 +2,7 @@
 import type { ByteCode, LineCode } from './cast.ts'
 
 /** A session that must be recorded waits from here on. */
-const STALL_BYTES = 2 * 1024 * 1024
+const STALL_BYTES = 4 * 1024 * 1024
 /** What comes all the same until it does, and what one that need not be recorded may have waiting. */
 const MAX_BYTES = 8 * 1024 * 1024
 /** Of all sessions of one identity. */

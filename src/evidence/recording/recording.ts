@@ -23,6 +23,8 @@ import { type Patience, untilWritten } from './until-written.ts'
 /** What comes within it becomes one member. */
 const GATHER_MS = 500
 const BATCH_BYTES = 256 * 1024
+/** The same while more comes than can be made smaller: fewer turns of the threads. */
+const HURRIED_BATCH_BYTES = 1024 * 1024
 /** From here on, where more waits behind a batch, members are not made smaller, so that the disk is the only limit. */
 const HURRY_BYTES = BATCH_BYTES + 64 * 1024
 const RETRY_MS = 1_000
@@ -107,6 +109,8 @@ export async function beginRecording(
   let timer: NodeJS.Timeout | undefined
   let working: Promise<void> | undefined
   let isEnded = false
+  /** More comes than a processor can make smaller. */
+  let isHurried = false
   let drained = () => {}
 
   function tellOf(error: unknown): void {
@@ -125,7 +129,13 @@ export async function beginRecording(
   function wake(): void {
     if (working || life.signal.aborted) return
     if (queue.bytes >= BATCH_BYTES) work()
-    else timer ??= setTimeout(work, GATHER_MS).unref()
+    else timer ??= setTimeout(workCalmly, GATHER_MS).unref()
+  }
+
+  /** Less than a batch has come in all that time. */
+  function workCalmly(): void {
+    isHurried = false
+    work()
   }
 
   function work(): void {
@@ -141,13 +151,14 @@ export async function beginRecording(
 
   async function writeAll(): Promise<void> {
     do {
-      const batch = queue.take(BATCH_BYTES)
+      const batch = queue.take(isHurried ? HURRIED_BATCH_BYTES : BATCH_BYTES)
       let text = ''
       for (const item of batch.items)
         text +=
           'chunk' in item ? encoder.bytes(item.at, item.code, item.chunk) : encoder.line(item.at, item.code, item.data)
       text += encoder.rest(now(), now() - GATHER_MS)
-      if (text !== '') await cast.append(text, queue.bytes > HURRY_BYTES, life.signal)
+      isHurried ||= queue.bytes > HURRY_BYTES
+      if (text !== '') await cast.append(text, isHurried, life.signal)
       if (batch.events !== '') await events.append(batch.events, false, life.signal)
       queue.written(batch.bytes)
       if (queue.hasRoom() || queue.isEmpty) drained()
