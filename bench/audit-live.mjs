@@ -1,7 +1,7 @@
 /**
  * What the audit trail costs people: a login, and a large file by sftp, through gateways without it, with it, and with the
  * hashes of files; round by round, and CPU of the gateway beside.
- *   npm run build && node bench/audit-live.mjs [ROUNDS=15] [MEGABYTES=300]      needs dockerd and the image hatchway-busybox
+ *   npm run build && node bench/audit-live.mjs [ROUNDS=15] [MEGABYTES=300, or 0: only logins]      needs dockerd and the image hatchway-busybox
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { timed, until } from './lib/command.mjs'
 import { cpuOf } from './lib/proc.mjs'
 import { median, pairedRatio } from './lib/stats.mjs'
+import { stopOnSignals } from './lib/stop.mjs'
 
 const rounds = Number(process.argv[2] ?? 15)
 const megabytes = Number(process.argv[3] ?? 300)
@@ -24,6 +25,7 @@ const kinds = {
   'audit, hashes': { hashes: true },
 }
 const running = []
+stopOnSignals(30)
 
 async function gateway(name, audit) {
   const folder = join(scratch, name.replaceAll(/\W+/g, '-'))
@@ -64,7 +66,7 @@ try {
   const gateways = {}
   for (const [name, audit] of Object.entries(kinds)) gateways[name] = await gateway(name, audit)
   const names = Object.keys(gateways)
-  const measures = ['login', 'put', 'get']
+  const measures = megabytes > 0 ? ['login', 'put', 'get'] : ['login']
   const samples = Object.fromEntries(measures.map((what) => [what, names.map(() => ({ ms: [], cpu: [] }))]))
   for (let round = -1; round < rounds; round++) {
     for (const what of measures) {
