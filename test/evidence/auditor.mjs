@@ -1,8 +1,8 @@
 /**
  * An auditor's script, with nothing of Hatchway's: what the files of a trail answer, and whether they are whole, by node's own
- * SHA-256 and ssh-keygen. It knows of the format what docs/audit.md says.
+ * SHA-256 and ssh-keygen. It knows of the formats what docs/audit.md and docs/recording.md say.
  *
- *   node auditor.mjs TRAIL --container NAME --day YYYY-MM-DD --signers ALLOWED_SIGNERS [--heads FILE]
+ *   node auditor.mjs TRAIL --container NAME --day YYYY-MM-DD --signers ALLOWED_SIGNERS [--heads FILE] [--records FOLDER]
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -10,14 +10,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 
-const options = { container: {}, day: {}, signers: {}, heads: {} }
+const OPTIONS = ['container', 'day', 'signers', 'heads', 'records']
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: Object.fromEntries(Object.keys(options).map((name) => [name, { type: 'string' }])),
+  options: Object.fromEntries(OPTIONS.map((name) => [name, { type: 'string' }])),
 })
 const [trail = ''] = positionals
-const { container, day, signers, heads } = values
+const { container, day, signers, heads, records: recordings } = values
 
 /** Oldest first: FILE.000001 ..., FILE. */
 function lines() {
@@ -36,13 +37,19 @@ function recordOf(line) {
 const scratch = mkdtempSync(join(tmpdir(), 'hw-auditor-'))
 process.once('exit', () => rmSync(scratch, { recursive: true, force: true }))
 
-/** What a head says, if one of the signers signed it. */
-function signed({ head, signature }) {
+function isSigned(namespace, content, signature) {
   const file = join(scratch, 'signature')
   writeFileSync(file, signature)
-  const args = ['-Y', 'verify', '-f', signers, '-I', 'hatchway-audit', '-n', 'hatchway-audit', '-s', file]
-  return spawnSync('ssh-keygen', args, { input: head }).status === 0 ? JSON.parse(head) : undefined
+  const args = ['-Y', 'verify', '-f', signers, '-I', namespace, '-n', namespace, '-s', file]
+  return spawnSync('ssh-keygen', args, { input: content }).status === 0
 }
+
+/** What a head says, if one of the signers signed it. */
+function signed({ head, signature }) {
+  return isSigned('hatchway-audit', head, signature) ? JSON.parse(head) : undefined
+}
+
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
 /** What is wrong, in words. */
 function problems(all) {
@@ -60,7 +67,7 @@ function problems(all) {
     }
     if (record.seq !== previous.seq + 1) found.push(`record ${record.seq} follows record ${previous.seq}`)
     else if (record.prev !== previous.sha256) found.push(`record ${previous.seq} or ${record.seq} was changed`)
-    previous = { seq: record.seq, sha256: createHash('sha256').update(line).digest('hex') }
+    previous = { seq: record.seq, sha256: sha256(line) }
     hashes.set(record.seq, previous.sha256)
     if (record.action === 'head') newest = record
   }
@@ -113,7 +120,33 @@ function answers(all) {
   }
 }
 
+/** What they typed and saw, and what is wrong with it. */
+function shown() {
+  const wrong = []
+  const screens = (recordings === undefined ? [] : readdirSync(recordings)).sort().flatMap((id) => {
+    const at = (name) => join(recordings, id, name)
+    const content = readFileSync(at('manifest.json'))
+    const manifest = JSON.parse(content)
+    if (!isSigned('hatchway-recording', content, readFileSync(at('manifest.json.sig'))))
+      wrong.push(`manifest ${id} is not signed by a key that may sign`)
+    if (manifest.id !== id) wrong.push(`record ${id} is that of another`)
+    for (const { name, sha256: told } of manifest.streams)
+      if (sha256(readFileSync(at(name))) !== told) wrong.push(`${name} of record ${id} is not what was signed`)
+    const isOther = manifest.container.name !== container || !manifest.startedAt.startsWith(day)
+    // What a command showed is recorded only where that is asked for.
+    if (wrong.length > 0 || isOther || manifest.streams.every(({ name }) => name !== 'session.cast.gz')) return []
+    const [, ...cast] = gunzipSync(readFileSync(at('session.cast.gz')))
+      .toString()
+      .trim()
+      .split('\n')
+    const output = cast.map((line) => JSON.parse(line)).filter(([, code]) => code === 'o')
+    return { who: manifest.identity.name, session: manifest.session, saw: output.map(([, , text]) => text).join('') }
+  })
+  return { wrong, screens }
+}
+
 const all = lines()
-const wrong = problems(all)
-console.log(JSON.stringify({ problems: wrong, ...answers(all) }, null, 2))
+const { wrong: changed, screens } = shown()
+const wrong = [...problems(all), ...changed]
+console.log(JSON.stringify({ problems: wrong, ...answers(all), screens }, null, 2))
 process.exitCode = wrong.length === 0 ? 0 : 1

@@ -1,6 +1,6 @@
 /** What an auditor learns from the files of a real gateway alone, by a script that has nothing of ours; and that lies are found. */
 import { createHash, randomBytes } from 'node:crypto'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -27,9 +27,10 @@ beforeAll(async () => {
   container = await startContainer('busybox')
   const config = join(folder, 'hatchway.yaml')
   const audit = { file, format: 'ocsf', anchorFile: join(folder, 'heads'), headEvery: '1s' }
-  const actions = { exec: true, sftp: true, forwardLocal: ['localhost:8080'] }
+  const recording = { directory: join(folder, 'records'), record: { mode: 'required', of: ['terminal'] } }
+  const actions = { shell: true, pty: true, exec: true, sftp: true, forwardLocal: ['localhost:8080'] }
   const rules = [{ name: 'all but other ports', users: ['root'], actions }]
-  await writeFile(config, JSON.stringify({ log: { format: 'json', commands: true }, audit, rules }))
+  await writeFile(config, JSON.stringify({ log: { format: 'json', commands: true }, audit, recording, rules }))
   const keysDirectory = join(folder, 'keys')
   const gateway = await startGateway({ keys, engine: 'docker', args: ['--config', config, '--keys', keysDirectory] })
   const client = await makeSshClient(gateway.target(`root@${container.name}`))
@@ -43,14 +44,19 @@ beforeAll(async () => {
     const page = await client.ssh(['-W', 'localhost:8080', 't'], { input: 'GET /index.html HTTP/1.0\r\n\r\n' })
     expect(page.stdout.toString()).toContain('hello')
     await client.ssh(['-W', 'localhost:22', 't'])
+    const terminal = client.terminal(['-tt', 't'])
+    terminal.send('echo typed $((6 * 7)); exit\n')
+    expect(await terminal.exit()).toBe(0)
     // A head elsewhere has seen all that matters.
     await until('there is a head', async () => (await readFile(join(folder, 'heads'), 'utf8').catch(() => '')) !== '')
   } finally {
     await client.close()
     await gateway.stop()
   }
-  const { out } = await hatchway(['audit', 'key', '--keys', keysDirectory])
-  await writeFile(join(folder, 'signers'), out)
+  const signers = await Promise.all(
+    ['audit', 'records'].map(async (what) => (await hatchway([what, 'key', '--keys', keysDirectory])).out),
+  )
+  await writeFile(join(folder, 'signers'), signers.join(''))
 })
 afterAll(async () => {
   await container?.remove()
@@ -58,10 +64,21 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function audited(trail = file): Promise<{ code: number | null; answers: Record<string, unknown> }> {
+async function audited(
+  trail = file,
+  records = join(folder, 'records'),
+): Promise<{ code: number | null; answers: Record<string, unknown> }> {
   const day = new Date().toISOString().slice(0, 10)
   const about = ['--container', container.name, '--day', day, '--signers', join(folder, 'signers')]
-  const { code, stdout, stderr } = await run('node', [AUDITOR, trail, ...about, '--heads', join(folder, 'heads')])
+  const { code, stdout, stderr } = await run('node', [
+    AUDITOR,
+    trail,
+    ...about,
+    '--heads',
+    join(folder, 'heads'),
+    '--records',
+    records,
+  ])
   expect(stderr.toString()).toBe('')
   return { code: typeof code === 'number' ? code : null, answers: JSON.parse(stdout.toString()) }
 }
@@ -80,6 +97,9 @@ test('who was there, what they ran, what left and came with which hashes, which 
     came: [{ path: '/srv/up', bytes: UP.length, sha256: sha256(UP) }],
     ports: ['localhost:8080'],
     refused: [{ asked: 'forward-local', host: 'localhost', port: 22, rule: 'no rule' }],
+    screens: [
+      { who: expect.any(String), session: expect.any(String), saw: expect.stringMatching(/echo typed .*typed 42/s) },
+    ],
   })
   expect(code).toBe(0)
 })
@@ -87,7 +107,7 @@ test('who was there, what they ran, what left and came with which hashes, which 
 test.each<[string, (lines: string[]) => string[], RegExp]>([
   [
     'a flipped bit',
-    ([...lines]) => lines.map((line, at) => (at === 4 ? line.replace('"ok"', '"oj"') : line)),
+    ([...lines]) => lines.map((line, at) => (at === 4 ? line.replace('"at":"2', '"at":"3') : line)),
     /record 5 or 6 was changed/,
   ],
   ['a removed line', (lines) => lines.toSpliced(4, 1), /record 6 follows record 4/],
@@ -108,4 +128,31 @@ test.each<[string, (lines: string[]) => string[], RegExp]>([
   const keysDirectory = join(folder, 'keys')
   const ours = await hatchway(['audit', 'verify', copy, '--anchor', join(folder, 'heads'), '--keys', keysDirectory])
   expect(ours.code).toBe(1)
+})
+
+test.each<[string, string, string, RegExp]>([
+  [
+    'a byte of what was shown that somebody flipped',
+    'session.cast.gz',
+    'session.cast.gz',
+    /session.cast.gz of record .* is not what was signed/,
+  ],
+  ['another file in its place', 'manifest.json', 'session.cast.gz', /is not what was signed/],
+  ['a manifest that was changed', 'manifest.json', 'manifest.json', /is not signed by a key that may sign/],
+])('%s is found', async (_what, from, to, said) => {
+  const records = await mkdtemp(join(folder, 'records-copy-'))
+  await cp(join(folder, 'records'), records, { recursive: true })
+  const ids = (await readdir(records)).sort()
+  const casts = await Promise.all(ids.map((id) => readdir(join(records, id))))
+  const id = ids[casts.findIndex((names) => names.includes('session.cast.gz'))] ?? ''
+  const bytes = await readFile(join(records, id, from))
+  const changed =
+    from === 'manifest.json'
+      ? Buffer.from(bytes.toString().replace('"tty": true', '"tty":true ').replace('"tty":true,', '"tty":false,'))
+      : bytes
+  if (from !== 'manifest.json') changed[changed.length - 6] = (changed.at(-6) ?? 0) ^ 1
+  await writeFile(join(records, id, to), changed)
+  const { code, answers } = await audited(file, records)
+  expect([answers.problems].flat().join('\n')).toMatch(said)
+  expect(code).toBe(1)
 })
