@@ -3,6 +3,7 @@
 import { plural } from '../base/plural.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { CliFailure } from '../control/cli-failure.ts'
 import { allSessions, reloadGateways } from '../control/client.ts'
 import type { ControlReload, SessionRow } from '../control/protocol.ts'
 import { fullName } from '../engine/ref.ts'
@@ -30,15 +31,18 @@ export async function printSessions(config: Config, options: SessionsOptions): P
     : table([...COLUMNS, ...(options.all ? TIMES : []), ...gatewayColumns(gateways)], rows, terminalWidth())
 }
 
-export async function reload(config: Config): Promise<string> {
-  const answers = await reloadGateways(config.controlSocket)
+/** @throws ConfigError with what is wrong with the configuration, CliFailure where one did not answer: it goes on as before */
+export async function reload(config: Config, print: (text: string) => void): Promise<void> {
+  const silent: string[] = []
+  const answers = await reloadGateways(config.controlSocket, (sentence) => silent.push(sentence))
   const problems = answers.flatMap((answer) =>
     answer.problems.length === 0
       ? []
       : [...answer.problems, `${gatewayName(answer)}: the configuration stays as it was; keys were reloaded`],
   )
-  if (problems.length > 0) throw new ConfigError(problems)
-  return answers.map((answer) => `${gatewayName(answer)}: ${reloadSentence(answer)}\n`).join('')
+  if (problems.length > 0) throw new ConfigError([...problems, ...silent])
+  for (const answer of answers) print(`${gatewayName(answer)}: ${reloadSentence(answer)}\n`)
+  if (silent.length > 0) throw new CliFailure(silent.join('; '))
 }
 
 function reloadSentence({ keys, restart, ended }: ControlReload): string {

@@ -57,8 +57,8 @@ export async function killOne(socket: string, what: 'sessions' | 'connections', 
 }
 
 /** @throws CliFailure when no gateway answers */
-export async function reloadGateways(configured: string | undefined): Promise<ControlReload[]> {
-  return ask(configured, 'POST', '/reload', reloadAnswer, toStderr)
+export async function reloadGateways(configured: string | undefined, warn: Warn): Promise<ControlReload[]> {
+  return ask(configured, 'POST', '/reload', reloadAnswer, warn)
 }
 
 /** @throws CliFailure when no gateway answers */
@@ -84,7 +84,11 @@ async function ask<T>(
   let isUnit = false
   const one = async (socket: string) => {
     try {
-      const answer = await call(socket, method, path, { answerMs, tidies: socket !== (configured ?? UNIT_SOCKET) })
+      const tidies = socket !== (configured ?? UNIT_SOCKET)
+      // What one that hangs has been asked it does when it wakes, when nobody waits for it any more.
+      const awake = method === 'GET' || (await call(socket, 'GET', '/status', { answerMs: ANSWER_MS, tidies }))
+      const isAsked = awake !== undefined && awake !== NOT_YOURS
+      const answer = isAsked ? await call(socket, method, path, { answerMs, tidies }) : awake
       if (answer === NOT_YOURS) isUnit = true
       else if (answer !== undefined) answers.push({ ...read(answer, schema), socket })
     } catch (error) {
@@ -136,9 +140,6 @@ const NOT_YOURS = Symbol('not yours')
 /**
  * Undefined: nobody answers there. The socket of a gateway that was killed is removed on the way.
  *
- * What changes something is asked in two steps, and carried out after the second: a gateway that wakes after we have given up
- * must not do then what nobody waits for any more.
- *
  * @throws Error what is to be said of the gateway
  */
 function call(
@@ -148,9 +149,7 @@ function call(
   { answerMs, tidies }: { readonly answerMs: number; readonly tidies: boolean },
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const headers = method === 'POST' ? { expect: '100-continue' } : {}
-    let patienceMs = method === 'POST' ? ANSWER_MS : answerMs
-    const outgoing = request({ socketPath, method, path, headers, timeout: patienceMs, agent: false }, (response) => {
+    const outgoing = request({ socketPath, method, path, timeout: answerMs, agent: false }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('data', (chunk: Buffer) => {
@@ -161,12 +160,7 @@ function call(
       response.on('error', reject)
       response.on('end', () => resolve(parsed(Buffer.concat(chunks).toString('utf8'))))
     })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${patienceMs / 1000} s`)))
-    outgoing.on('continue', () => {
-      patienceMs = answerMs
-      outgoing.setTimeout(patienceMs)
-      outgoing.end()
-    })
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`does not answer within ${answerMs / 1000} s`)))
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return resolve(undefined)
       if (error.code === 'ECONNREFUSED') {
@@ -178,7 +172,7 @@ function call(
       const why = error.code === 'EACCES' ? 'belongs to somebody else' : `cannot be asked: ${error.message}`
       reject(new Error(why, { cause: error }))
     })
-    if (method !== 'POST') outgoing.end()
+    outgoing.end()
   })
 }
 

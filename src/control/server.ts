@@ -159,7 +159,7 @@ function makePrivate(directory: string): void {
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ControlHandlers): Promise<void> {
-  if (!(await isWhole(request))) return
+  request.resume()
   const [path = '/', query] = (request.url ?? '/').split('?')
   const [, what, id = ''] = /^\/(sessions|connections)\/([0-9a-f]{1,32})\/kill$/.exec(path) ?? []
   switch (`${request.method} ${what ? `/${what}/ID/kill` : path}`) {
@@ -188,14 +188,6 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     default:
       return send(response, 404, { error: 'no such call' })
   }
-}
-
-/** Node has told the client to go on (100-continue) when it gave us the request: one that has gone does not. */
-function isWhole(request: IncomingMessage): Promise<boolean> {
-  return new Promise((resolve) => {
-    request.once('end', () => resolve(true)).once('close', () => resolve(false))
-    request.resume()
-  })
 }
 
 function send<Body>(response: ServerResponse, status: number, body: Body): void {

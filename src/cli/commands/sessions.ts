@@ -70,7 +70,7 @@ export function registerReload(program: Command): void {
     .addOption(socketOption())
     .action(async (flags: ConfigFlags) => {
       const [{ reload }, { configFrom }] = await Promise.all([import('../sessions.ts'), import('../flags.ts')])
-      print(await reload(configFrom(flags).config))
+      await reload(configFrom(flags).config, print)
     })
 }
 
