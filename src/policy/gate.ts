@@ -99,7 +99,9 @@ export function createGate(
       }
     },
     hold(actions, { container, info }, end, readOnly = false) {
-      const requests = actions.map((action) => ({ ...who, container, user: info, action }))
+      // What runs beside the container runs there by that permission, too.
+      const all: readonly Action[] = container.beside === undefined ? actions : [...actions, { kind: 'debug' }]
+      const requests = all.map((action) => ({ ...who, container, user: info, action }))
       const release = policy.hold(
         requests,
         () => {

@@ -19,13 +19,18 @@ function world(resolve: () => Promise<Target | undefined> = async () => TARGET) 
       ? { allowed: false, by: 'no rule', reason: 'no' }
       : { allowed: true, by: 'rule 1', readOnly: false }
   }
-  const keeper = { decide, hold: () => () => {} } as unknown as Parameters<typeof createGate>[0]
+  const held: string[] = []
+  const hold = (requests: readonly Request[]) => {
+    held.push(...requests.map(({ action }) => action.kind))
+    return () => {}
+  }
+  const keeper = { decide, hold } as unknown as Parameters<typeof createGate>[0]
   const who = {
     identity: {} as Identity,
     origin: { connectionId: '1', login: 'dev@web', remote: { address: '', port: 0 } },
   }
   const gate = createGate(keeper, who, resolve, new AbortController().signal, () => {})
-  return { gate, asked, rules }
+  return { gate, asked, held, rules }
 }
 
 test('an agent that was granted to one session is there for each later one, and the policy is asked each time', async () => {
@@ -97,4 +102,11 @@ test('variables that were asked for with the same user are not asked for again',
   const env = new Map([['LANG', 'C']])
   expect((await gate.sift({ ...PLAIN, env }, TARGET)).env).toEqual(env)
   expect(asked).toEqual(['env LANG'])
+})
+
+test('what runs in a debug container is held by that permission as well, so that it ends when debug is withdrawn', () => {
+  const { gate, held } = world()
+  gate.hold([{ kind: 'shell' }], TARGET, () => {})
+  gate.hold([{ kind: 'shell' }], { ...TARGET, container: { ...TARGET.container, beside: 'used' } }, () => {})
+  expect(held).toEqual(['shell', 'shell', 'debug'])
 })
