@@ -5,7 +5,7 @@ import { isErrno, messageOf } from '../base/errors.ts'
 import { listenAdvice } from '../base/listen-advice.ts'
 import { oneLine } from '../base/printable.ts'
 import type { Config } from '../config/schema.ts'
-import type { MetricsPlace } from '../config/values.ts'
+import type { LocalPlace } from '../net/local-place.ts'
 import type { Finding } from './finding.ts'
 
 /** Longer than /readyz may take. */
@@ -40,7 +40,7 @@ export async function examineMetrics({ metrics: { listen } }: Pick<Config, 'metr
 }
 
 function ask(
-  listen: MetricsPlace,
+  listen: LocalPlace,
   path: string,
 ): Promise<{ readonly status: number | undefined; readonly body: string }> {
   const where = listen.kind === 'unix' ? { socketPath: listen.path } : { host: listen.host, port: listen.port }

@@ -1,13 +1,8 @@
 /** `metrics` of the configuration. */
 import { z } from 'zod'
-import { parsed } from './parsed.ts'
-import { parseMetricsListen } from './values.ts'
+import { localListen } from './local-listen.ts'
 
-const listen = parsed(
-  z.string(),
-  parseMetricsListen,
-  'an address of this machine alone such as 127.0.0.1:9464 or [::1]:9464, or unix:/PATH, or none; from elsewhere a proxy in front, or a tunnel, asks for it',
-)
+const listen = localListen('127.0.0.1:9464', 'from elsewhere a proxy in front, or a tunnel, asks for it')
 
 export const metrics = z.strictObject({
   listen: listen

@@ -1,5 +1,6 @@
 /** Parses times, sizes and addresses as sshd_config(5) spells them. A function returns undefined for anything else. */
 import { isLoopback } from '../net/address.ts'
+import type { LocalPlace } from '../net/local-place.ts'
 
 const TIME_UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -90,13 +91,8 @@ export function parseListen(text: string): { host: string; port: number } | unde
   return host !== undefined && port <= 65_535 ? { host, port } : undefined
 }
 
-/** A place that only this machine reaches. */
-export type MetricsPlace =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
-
 /** "none", "127.0.0.1:PORT" (any of 127.0.0.0/8), "[::1]:PORT" or "unix:/PATH". No host names: what they mean may change. */
-export function parseMetricsListen(text: string): MetricsPlace | { readonly kind: 'none' } | undefined {
+export function parseLocalPlace(text: string): LocalPlace | { readonly kind: 'none' } | undefined {
   if (text.trim().toLowerCase() === 'none') return { kind: 'none' }
   const path = /^unix:(\/[^\0]*[^\0/])$/.exec(text.trim())?.[1]
   if (path !== undefined) return { kind: 'unix', path }

@@ -8,8 +8,8 @@ import {
   parseCount,
   parseDuration,
   parseListen,
+  parseLocalPlace,
   parseMaxStartups,
-  parseMetricsListen,
   parseNetBlockSize,
   parseRekeyLimit,
 } from '../../src/config/values.ts'
@@ -47,7 +47,7 @@ describe('values', () => {
     ['unix:/run/', undefined],
     ['unix:/a\0b', undefined],
     ['', undefined],
-  ])('reads the place of metrics %j as %j', (text, expected) => expect(parseMetricsListen(text)).toEqual(expected))
+  ])('reads the place of metrics %j as %j', (text, expected) => expect(parseLocalPlace(text)).toEqual(expected))
 
   it('says of a place of metrics that others reach what is expected', () => {
     const { error } = configSchema.safeParse({ metrics: { listen: '0.0.0.0:9464' } })

@@ -3,13 +3,9 @@
  * person of this machine: what they can cost is bounded, and a page in their browser cannot read it.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { at } from '../../base/connection-facts.ts'
-import { HatchwayError, messageOf } from '../../base/errors.ts'
-import { listenAdvice } from '../../base/listen-advice.ts'
-import { listenOnSocket } from '../../base/own-socket.ts'
-import type { MetricsPlace } from '../../config/values.ts'
-import { isOwnHost } from './own-host.ts'
+import type { Socket } from 'node:net'
+import { type LocalPlace, listenLocally } from '../../net/local-place.ts'
+import { isOwnHost } from '../../net/own-host.ts'
 
 export interface WatchAnswer {
   readonly status: number
@@ -48,7 +44,7 @@ const TEXT = 'text/plain; charset=utf-8'
  * @throws HatchwayError CONFIG_INVALID
  */
 export async function openWatchServer(
-  listen: MetricsPlace,
+  listen: LocalPlace,
   routes: Readonly<Record<string, WatchRoute>>,
   failed: (error: unknown) => void,
   limits = LIMITS,
@@ -91,26 +87,7 @@ export async function openWatchServer(
     send(response, await route(headers.accept ?? ''))
   }
 
-  const place = await (listen.kind === 'tcp' ? listenOnPort(listen.host, listen.port) : listenOnPath(listen.path))
-
-  function listenOnPort(host: string, port: number): Promise<string> {
-    return new Promise((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) =>
-        reject(unusable(`${messageOf(error)}: ${listenAdvice(error.code, port, 'metrics.listen')}`, error)),
-      )
-      server.listen(port, host, () => resolve(at(server.address() as AddressInfo)))
-    })
-  }
-
-  async function listenOnPath(path: string): Promise<string> {
-    try {
-      await listenOnSocket(server, path, GROUP_UMASK)
-    } catch (error) {
-      throw unusable(`${path} ${messageOf(error)}`, error)
-    }
-    return `unix:${path}`
-  }
-
+  const place = await listenLocally(server, listen, 'metrics.listen', GROUP_UMASK)
   server.on('error', failed)
   server.unref()
 
@@ -136,8 +113,4 @@ function send(response: ServerResponse, { status, type = TEXT, body }: WatchAnsw
     ...more,
   })
   response.end(body)
-}
-
-function unusable(what: string, cause: unknown): HatchwayError {
-  return new HatchwayError('CONFIG_INVALID', `metrics.listen: ${what}`, { cause })
 }

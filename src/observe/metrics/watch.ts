@@ -1,7 +1,6 @@
 /** What watches the gateway from outside: /metrics, /healthz and /readyz, at the place that the configuration names. */
-import { setTimeout as later } from 'node:timers/promises'
-import type { MetricsPlace } from '../../config/values.ts'
-import { deadline } from '../../lifetime/deadline.ts'
+import { onceFree } from '../../lifetime/once-free.ts'
+import type { LocalPlace } from '../../net/local-place.ts'
 import type { Logger } from '../log.ts'
 import type { Readiness } from '../readiness.ts'
 import { type Metrics, type MetricsSources, openMetrics } from './metrics.ts'
@@ -15,17 +14,12 @@ export interface Watch extends Pick<Metrics, 'read' | 'meterCall' | 'times' | 'd
   close(): Promise<void>
 }
 
-/** How often a successor looks whether the place is free. */
-const AGAIN_MS = 100
-/** Longer than a hand-over may take; who listens there then is another program. */
-const TAKE_OVER_MS = 90_000
-
 /**
  * @param takesOver the gateway before has the place until this one is ready, which does not wait for it
  * @throws HatchwayError CONFIG_INVALID
  */
 export async function openWatch(
-  listen: MetricsPlace,
+  listen: LocalPlace,
   readiness: Readiness,
   log: Logger,
   takesOver = false,
@@ -49,20 +43,7 @@ export async function openWatch(
     return server
   }
 
-  async function openOnceFree(): Promise<WatchServer> {
-    const patience = deadline(TAKE_OVER_MS, closed.signal)
-    for (;;) {
-      try {
-        return await open()
-      } catch (error) {
-        await later(AGAIN_MS, undefined, { signal: patience, ref: false }).catch(() => {
-          throw error
-        })
-      }
-    }
-  }
-
-  const opening = takesOver ? openOnceFree() : open()
+  const opening = takesOver ? onceFree(open, closed.signal) : open()
   async function leave(): Promise<void> {
     closed.abort()
     await opening.then((server) => server.close()).catch(() => {})

@@ -2,7 +2,7 @@
  * DNS rebinding: a page in a browser on this machine gives its own host name the address 127.0.0.1, and may then read what a
  * server there answers. The browser still sends that name as Host, and no such name is ours.
  */
-import { isLoopback } from '../../net/address.ts'
+import { isLoopback } from './address.ts'
 
 /** @param host of the request; absent in HTTP/1.0, which no browser speaks */
 export function isOwnHost(host: string | undefined): boolean {
