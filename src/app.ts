@@ -118,10 +118,10 @@ async function openGateway(
   if (watching) join(watching.read)
   const audit = await openAuditing(scope, config, () => connections, log)
   if (audit) join(audit.read)
-  const recorder = await openRecording(scope, config, ground.instance || undefined, name, log)
-  if (recorder) join(recorder.read)
   // Behind all others, so that what they do at their end is told before; the trail is closed after it.
   scope.add(emit, () => emit({ type: 'gateway-ended' }))
+  const recorder = await openRecording(scope, config, ground.instance || undefined, name, emit, log)
+  if (recorder) join(recorder.read)
   const inside = openInside(scope, config, ground, emit, log)
   const inForce = createInForce(config, ground, where, log, emit)
   const registry: SessionRegistry = new SessionRegistry({

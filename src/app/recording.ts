@@ -8,7 +8,7 @@ import { LABELS } from '../container/templates/template.ts'
 import type { Container } from '../engine/engine.ts'
 import type { Recorder } from '../evidence/recording/recorder.ts'
 import type { Scope } from '../lifetime/scope.ts'
-import type { GatewayName } from '../observe/events.ts'
+import type { EmitEvent, GatewayName } from '../observe/events.ts'
 import type { Logger } from '../observe/log.ts'
 
 /** Loaded only where it is asked for. */
@@ -20,13 +20,14 @@ export async function openRecording(
   { recording, keysDirectory }: FixedConfig,
   instance: Instance | undefined,
   gateway: GatewayName,
+  emit: EmitEvent,
   log: Logger,
 ): Promise<Recorder | undefined> {
   const { directory } = recording
   if (directory === undefined) return undefined
   if (!instance) throw new HatchwayError('CONFIG_INVALID', `recording needs to write in keysDirectory ${keysDirectory}`)
   const { openRecorder } = await loadRecorder()
-  const recorder = await openRecorder({ ...recording, directory }, keysDirectory, instance, gateway, log)
+  const recorder = await openRecorder({ ...recording, directory }, keysDirectory, instance, gateway, emit, log)
   return scope.add(recorder, () => recorder.close())
 }
 

@@ -1,5 +1,5 @@
 /** What happens in the gateway: one stream of events, with several readers, and nothing else is what they read. */
-import type { Whose } from '../base/connection-facts.ts'
+import type { ContainerFacts, Whose } from '../base/connection-facts.ts'
 import type { ContainerEvent } from '../container/container-event.ts'
 import type { ForwardFailure, JumpEvent } from '../forward/forward-events.ts'
 import type { PolicyEvent } from '../policy/policy-events.ts'
@@ -25,6 +25,19 @@ export interface SftpEvent {
   /** As it was when the session began. */
   readonly session: SessionSnapshot
   readonly operation: SftpOperation
+}
+
+/** A record of a session has got its last state; its own session may have ended with another gateway. */
+export interface RecordedEvent {
+  readonly type: 'recorded'
+  readonly whose: Whose
+  readonly container: ContainerFacts
+  readonly user: string
+  readonly session: string
+  readonly record: string
+  readonly state: string
+  /** Of its manifest: hex. */
+  readonly sha256: string
 }
 
 /** Of the gateway itself. */
@@ -57,6 +70,7 @@ export type EventFacts =
   | ContainerEvent
   | KillEvent
   | SftpEvent
+  | RecordedEvent
   | DrainingEvent
   | LifeEvent
 

@@ -144,6 +144,10 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
         ...{ code, ...ran, ...amounts, err: cause },
       }
     }
+    case 'recorded': {
+      const { session, record, state } = event
+      return { level: 'debug', msg: 'a session is recorded', ...of(event), session, record, state }
+    }
     case 'gateway-command':
       return { level: 'info', msg: 'answered by the gateway itself', ...of(event), asked: event.command }
     case 'connection-refused':

@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = [
   'source-refused',
   'session-start',
   'session-end',
+  'session-recorded',
   'gateway-command',
   'file',
   'forward-start',

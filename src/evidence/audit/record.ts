@@ -74,6 +74,10 @@ function detailsOf(event: GatewayEvent): Details | undefined {
       const ran = { kind: start ?? session.start, ...(command !== undefined && { command }), tty: session.tty, road }
       return { action: 'session-start', ...whose(event), ...inside(event, session), session: session.id, ...ran }
     }
+    case 'recorded': {
+      const { session, record, state, sha256 } = event
+      return { action: 'session-recorded', ...whose(event), ...inside(event, event), session, record, state, sha256 }
+    }
     case 'session-ended': {
       const { session, status } = event
       const about = { ...whose(event), ...inside(event, session), session: session.id, kind: session.start }

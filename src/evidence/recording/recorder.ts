@@ -1,6 +1,9 @@
 /** All recordings of a gateway: begins them, hands them what happens besides, and looks after what is on the disk. */
+
+import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import type { Logger } from 'pino'
+import { type ContainerFacts, containerFacts } from '../../base/connection-facts.ts'
 import { HatchwayError } from '../../base/errors.ts'
 import type { Instance } from '../../base/instance.ts'
 import type { Config } from '../../config/schema.ts'
@@ -8,12 +11,12 @@ import { withDeadline } from '../../lifetime/deadline.ts'
 import { every } from '../../lifetime/every.ts'
 import { unlessAborted } from '../../lifetime/on-abort.ts'
 import { createSemaphore } from '../../lifetime/semaphore.ts'
-import type { EventReader, GatewayName } from '../../observe/events.ts'
+import type { EmitEvent, EventReader, GatewayName, RecordedEvent } from '../../observe/events.ts'
 import { type BeginRecording, unrecordable } from '../../session/recording.ts'
 import { openSigningKey } from '../audit/signing-key.ts'
 import { eventLine } from './event-line.ts'
 import type { QueueAccount } from './queue.ts'
-import { beginRecording, type Recording } from './recording.ts'
+import { beginRecording, type Recording, type Sealed } from './recording.ts'
 import { removeOld } from './retention.ts'
 import { sealLost } from './seal.ts'
 
@@ -49,6 +52,7 @@ export async function openRecorder(
   keysDirectory: string,
   instance: Instance,
   gateway: GatewayName,
+  emit: EmitEvent,
   log: Logger,
 ): Promise<Recorder> {
   const { directory } = settings
@@ -87,7 +91,8 @@ export async function openRecorder(
         unlessAborted(beginRecording(start, dependencies, limit), limit),
       )
       live.set(session.id, { recording, connection: session.connectionId, of: terms.of })
-      void recording.sealed.then(() => {
+      void recording.sealed.then((sealed) => {
+        if (sealed) emit(recordedEvent(sealed))
         live.delete(session.id)
         leave()
       })
@@ -103,7 +108,7 @@ export async function openRecorder(
 
   async function lookAfter(signal: AbortSignal): Promise<void> {
     const isOwn = (record: string) => [...live.values()].some(({ recording }) => recording.id === record)
-    await sealLost({ directory, instance, key, isOwn, log }, signal)
+    for (const sealed of await sealLost({ directory, instance, key, isOwn, log }, signal)) emit(recordedEvent(sealed))
     await removeOld(directory, settings, log)
   }
   const failed = (error: unknown) => log.error({ err: error }, 'recordings could not be looked after')
@@ -137,5 +142,29 @@ export async function openRecorder(
       await withDeadline(CLOSE_MS, [], (signal) => unlessAborted(sealed, signal)).catch(() => undefined)
       for (const one of all) one.abandon(new Error('the gateway ends'))
     },
+  }
+}
+
+function recordedEvent({ manifest, bytes }: Sealed): RecordedEvent {
+  const { connection: connectionId, remote, identity, login, host, container, user, session, id, state } = manifest
+  const { name, fingerprint, method, source, certificate } = identity
+  return {
+    type: 'recorded',
+    whose: {
+      connectionId,
+      remote,
+      login,
+      identity: {
+        ...{ name, fingerprint },
+        ...(method !== undefined && { method }),
+        ...(source !== undefined && { source }),
+        ...(certificate && { certificate }),
+      },
+      ...(host !== undefined && { host }),
+    },
+    container: containerFacts(container as ContainerFacts),
+    ...{ user, session, state },
+    record: id,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
   }
 }

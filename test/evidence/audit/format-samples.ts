@@ -30,6 +30,7 @@ const FACTS: Readonly<Record<Exclude<AuditAction, 'trail' | 'head'>, RecordField
     road: 'guest',
   },
   'session-end': { ...whose, ...inside, session: 's1', kind: 'exec', exit: { code: 3 }, ...amounts },
+  'session-recorded': { ...whose, ...inside, session: 's1', record: 'r1', state: 'complete', sha256 },
   'gateway-command': { ...whose, command: 'ls' },
   file: {
     ...{ ...whose, ...inside, session: 's1', protocol: 'sftp', operation: 'close', path: '/srv/data', result: 'OK' },

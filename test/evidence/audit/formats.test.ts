@@ -239,6 +239,7 @@ describe.each(['hatchway', 'ecs', 'ocsf'] as const)('a trail in %s', (format) =>
     expect(await found({ action: 'session-*', container: 'web' })).toEqual([
       'session-start',
       'session-end',
+      'session-recorded',
       'session-end',
     ])
     expect(await found({ outcome: 'refused' })).toEqual(['policy', 'login', 'session-end', 'forward-start'])

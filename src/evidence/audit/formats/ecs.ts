@@ -15,6 +15,7 @@ const KINDS: Readonly<Record<AuditAction, Kinds>> = {
   'source-refused': [['network'], ['connection']],
   'session-start': [['session', 'process'], ['start']],
   'session-end': [['session', 'process'], ['end']],
+  'session-recorded': [['session'], ['info']],
   'gateway-command': [['process'], ['info']],
   file: [['file'], ['info']],
   'forward-start': [['network'], ['connection', 'start']],
