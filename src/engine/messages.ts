@@ -88,6 +88,11 @@ export function isRemoved(error: unknown): boolean {
   return isFailure(error, 'CONTAINER_NOT_FOUND') || words.test(causeText(error))
 }
 
+/** Podman removes no container whose process namespace another one shares, as a holder does. */
+export function isDependedOn(error: unknown): boolean {
+  return /dependent containers/i.test(causeText(error))
+}
+
 /** A failed create: there is a container of that name, or there will be one in a moment. */
 export function isNameTaken(error: unknown): boolean {
   return /\bname\b.* is already in use/is.test(causeText(error))

@@ -59,6 +59,12 @@ export function twoGateways(name: 'docker' | 'podman'): void {
       (await control('ps', '-a', '--filter', `label=hatchway.template=${T}`, '--format', '{{.Names}}'))
         .split('\n')
         .filter(Boolean)
+    // Podman refuses while a holder is beside it: a person says --depend.
+    const remove = (...all: string[]) => control('rm', '-f', ...(name === 'podman' ? ['--depend'] : []), ...all)
+    const removeAll = async () => {
+      const left = await made()
+      if (left.length > 0) await remove(...left)
+    }
     const countIs = (number: number) =>
       until(`there are ${number} containers`, async () => (await made()).length === number, 90_000)
     const release = async (container: string) => control('exec', container, 'touch', '/tmp/over')
@@ -81,8 +87,7 @@ export function twoGateways(name: 'docker' | 'podman'): void {
     afterEach(async () => {
       for (const client of clients.splice(0)) await client.close()
       for (const gateway of gateways.splice(0)) await gateway.stop()
-      const left = await made()
-      if (left.length > 0) await control('rm', '-f', ...left)
+      await removeAll()
     }, LONG)
     afterAll(async () => {
       await podman?.close()
@@ -137,14 +142,14 @@ export function twoGateways(name: 'docker' | 'podman'): void {
         const sharing = ['ControlMaster auto', `ControlPath ${join(home, 'ctl')}`, 'ControlPersist 60']
         const connected = await login(first, `~${T}`, 'ed25519', sharing)
         const old = (await connected('hostname')).stdout.toString()
-        await control('rm', '-f', own)
+        await remove(own)
         const anew = (await (await login(second, `~${T}`))('hostname')).stdout.toString()
         expect(anew).toMatch(/^[0-9a-f]{12}\n$/)
         const told = (await connected('hostname')).stderr.toString()
         expect(told).toContain(`"~${T}" (${old.trim()}) is gone: connect again`)
         expect((await (await login(first, `~${T}`))('hostname')).stdout.toString()).toBe(anew)
         for (const gateway of both) await gateway.stop()
-        await control('rm', '-f', ...(await made()))
+        await removeAll()
       },
       LONG,
     )
@@ -168,7 +173,7 @@ export function twoGateways(name: 'docker' | 'podman'): void {
           await until('it is stopped', async () => (await state(container)) === 'exited', 120_000)
         } finally {
           for (const gateway of [first, second]) await gateway.stop()
-          await control('rm', '-f', container)
+          await remove(container)
         }
       },
       LONG,

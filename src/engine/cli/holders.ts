@@ -56,12 +56,8 @@ export function cliHolders(cli: Cli): Holders {
     },
 
     async sweep(signal) {
-      const filter = ['--filter', `label=${HOLDER_LABEL}`]
-      const ids = (await cli.must(['ps', '--all', '--quiet', '--no-trunc', ...filter], { signal }, {}))
-        .toString()
-        .trim()
       let swept = 0
-      for (const id of ids === '' ? [] : ids.split('\n')) {
+      for (const id of await holders(cli, HOLDER_LABEL, signal)) {
         const { code, stdout } = await cli.run(['inspect', '--format', '{{.Created}}', id], { signal })
         const age = (Date.now() - Date.parse(stdout.toString().trim())) / 1000
         if (code !== 0 || !(age > HOLDER_MAX_AGE_S)) continue
@@ -109,4 +105,15 @@ function runArguments(spec: HolderSpec, name: string, cpu: boolean): string[] {
     `${spec.image.repository}:${spec.image.tag}`,
     ...rest,
   ]
+}
+
+/** Those of any gateway beside this container, given by its full id. */
+export async function removeCliHolders(cli: Cli, containerId: string, signal: AbortSignal): Promise<void> {
+  const ids = await holders(cli, `${HOLDER_LABEL}=${containerId}`, signal)
+  if (ids.length > 0) await cli.run(['rm', '--force', ...ids], { signal })
+}
+
+async function holders(cli: Cli, label: string, signal: AbortSignal): Promise<string[]> {
+  const stdout = await cli.must(['ps', '--all', '--quiet', '--no-trunc', '--filter', `label=${label}`], { signal }, {})
+  return stdout.toString().split('\n').filter(Boolean)
 }

@@ -8,8 +8,9 @@ import type { ContainerSpec, Lifecycle } from '../engine.ts'
 import { parseExecIds, readJson } from '../json.ts'
 import { limited, parseLimits } from '../limits.ts'
 import { readLines } from '../lines.ts'
-import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
+import { engineError, imageMissing, imageUnavailable, isDependedOn, isRemoved } from '../messages.ts'
 import { createPullCounter } from '../pull-counter.ts'
+import { removeCliHolders } from './holders.ts'
 import { type Cli, cliMessage } from './run.ts'
 
 const START_MS = 60_000
@@ -24,8 +25,13 @@ export function cliLifecycle(cli: Cli, name: (id: string) => string, running: (i
   }
 
   async function remove(ref: string, signal: AbortSignal): Promise<void> {
+    const once = () => change(['rm', '--force', '--volumes'], ref, START_MS, signal)
     try {
-      await change(['rm', '--force', '--volumes'], ref, START_MS, signal)
+      await once().catch(async (error: unknown) => {
+        if (!isDependedOn(error)) throw error
+        await removeCliHolders(cli, ref, signal)
+        await once()
+      })
     } catch (error) {
       if (!isRemoved(error)) throw error
     }

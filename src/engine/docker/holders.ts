@@ -104,6 +104,14 @@ export function dockerHolders(api: DockerApi): Holders {
   }
 }
 
+/** Those of any gateway beside this container, given by its full id. */
+export async function removeDockerHolders(api: DockerApi, containerId: string, signal: AbortSignal): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${HOLDER_LABEL}=${containerId}`] }))
+  const path = `/containers/json?all=true&filters=${filters}`
+  const found = await api.json('GET', path, { signal }, (json) => listed.parse(json))
+  for (const { Id } of found) await api.json('DELETE', `/containers/${Id}?force=true&v=true`, { signal }, nothing)
+}
+
 function createBody(spec: HolderSpec, cpu: boolean): object {
   const { memoryBytes, pids, cpuPeriodUs, cpuQuotaUs } = HOLDER_LIMITS
   return {

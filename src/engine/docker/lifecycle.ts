@@ -7,10 +7,11 @@ import { splitImage } from '../image-ref.ts'
 import { parseExecIds, parseExecState, parseMessage, parseObjectId } from '../json.ts'
 import { limited, parseLimits } from '../limits.ts'
 import { readLines } from '../lines.ts'
-import { engineError, imageMissing, imageUnavailable, isRemoved } from '../messages.ts'
+import { engineError, imageMissing, imageUnavailable, isDependedOn, isRemoved } from '../messages.ts'
 import { createPullCounter } from '../pull-counter.ts'
 import type { DockerApi } from './api.ts'
 import { createDemux } from './demux.ts'
+import { removeDockerHolders } from './holders.ts'
 
 /** A start mounts, pulls networks up, waits for a slow disk. */
 const START_MS = 60_000
@@ -37,8 +38,13 @@ export function dockerLifecycle(api: DockerApi): Lifecycle {
   }
 
   async function remove(ref: string, signal: AbortSignal): Promise<void> {
+    const once = () => change('DELETE', ref, '?force=true&v=true', 404, START_MS, signal)
     try {
-      await change('DELETE', ref, '?force=true&v=true', 404, START_MS, signal)
+      await once().catch(async (error: unknown) => {
+        if (!isDependedOn(error)) throw error
+        await removeDockerHolders(api, ref, signal)
+        await once()
+      })
     } catch (error) {
       if (!isRemoved(error)) throw error
     }
