@@ -13,6 +13,9 @@ export interface HangingEngine {
   hang(requests: RegExp | undefined): void
   /** What was lost is asked of the engine now, and nothing hangs any more: it was only slow. */
   release(): void
+  /** The engine is gone for whoever comes by here, until mend(). */
+  cut(): void
+  mend(): void
   /** Requests that were lost, "METHOD /path". */
   readonly lost: readonly string[]
   close(): Promise<void>
@@ -24,7 +27,9 @@ export async function startHangingEngine(target = '/var/run/docker.sock'): Promi
   const lost: string[] = []
   const held = new Set<() => void>()
   let hangs: RegExp | undefined
+  let isCut = false
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
+    if (isCut) return void client.destroy()
     const engine = net.connect({ path: target, allowHalfOpen: true })
     let silent = false
     for (const socket of [client, engine]) {
@@ -68,6 +73,14 @@ export async function startHangingEngine(target = '/var/run/docker.sock'): Promi
       hangs = undefined
       for (const ask of held) ask()
       held.clear()
+    },
+    cut() {
+      isCut = true
+      for (const socket of sockets) socket.destroy()
+      sockets.clear()
+    },
+    mend() {
+      isCut = false
     },
     async close() {
       for (const socket of sockets) socket.destroy()
