@@ -19,6 +19,7 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 const soon = () => AbortSignal.timeout(30_000)
 /** Of `seq 1 2000000`. */
 const SEQ_BYTES = 14_888_896
+const rounds = Number(process.env.HATCHWAY_TEST_KUBERNETES_ROUNDS ?? 5)
 const noHaproxy = (await run('sh', ['-c', 'command -v haproxy'])).code !== 0
 
 describe.skipIf(whyNoKubernetes !== undefined)(`ways to a node (${whyNoKubernetes ?? 'it runs'})`, () => {
@@ -36,20 +37,23 @@ describe.skipIf(whyNoKubernetes !== undefined)(`ways to a node (${whyNoKubernete
   const by = async (over: Parameters<Kubernetes['kubeconfigOf']>[0]) =>
     readClusterAccess({ kubeconfig: await kubernetes.kubeconfigOf(over) })
 
-  test('output is complete, or the program’s end is not told, where packets are late and lost', async () => {
-    const way = await openBadWay(access.server.origin, 5)
-    try {
-      const engine = await kubernetes.engine({ access: await by({ server: way.server }) })
-      const rounds = Number(process.env.HATCHWAY_TEST_KUBERNETES_ROUNDS ?? 5)
-      for (let round = 0; round < rounds; round++) {
-        const ran = await runIn(engine, id, ['seq', '1', '2000000'], { stdin: null, limit: 60_000 })
-        const end = ran.out.subarray(-9).toString()
-        expect([round, ran.out.length, end, ran.status]).toEqual([round, SEQ_BYTES, '\n2000000\n', { code: 0 }])
+  test(
+    'output is complete, or the program’s end is not told, where packets are late and lost',
+    async () => {
+      const way = await openBadWay(access.server.origin, 5)
+      try {
+        const engine = await kubernetes.engine({ access: await by({ server: way.server }) })
+        for (let round = 0; round < rounds; round++) {
+          const ran = await runIn(engine, id, ['seq', '1', '2000000'], { stdin: null, limit: 60_000 })
+          const end = ran.out.subarray(-9).toString()
+          expect([round, ran.out.length, end, ran.status]).toEqual([round, SEQ_BYTES, '\n2000000\n', { code: 0 }])
+        }
+      } finally {
+        await way.close()
       }
-    } finally {
-      await way.close()
-    }
-  })
+    },
+    60_000 + rounds * 20_000,
+  )
 
   test.skipIf(noHaproxy)(
     'a proxy that cuts idle streams does not cut one that is pinged, and what it cuts is no exit code',
