@@ -91,44 +91,52 @@ export const PODMAN5_SKIPS: Driver['skip'] = [
   NO_STOP,
 ]
 
+/** Of an engine without a copy call. */
+const COPY_TESTS = [
+  'copies a file out as tar',
+  'copies out of a stopped container',
+  'answers nothing for a path that is not there',
+  'tells that a file is another, where it can tell without reading it',
+  'says CONTAINER_NOT_FOUND when there is no container to copy from',
+  'does not follow a link at the end of the path',
+  'takes no more than the limit out of a large file',
+  'copies a tar in as root, with its modes',
+  'streams a file of 10 MB in and out again',
+  'lets go of an archive that is not read to its end',
+  'answers a stream of nothing, of no container, and into no directory, as the copies do',
+  'says why nothing was copied in',
+]
+
+/** Of one whose containers are somebody else's to start, stop and make. */
+const LIFECYCLE_TESTS = [
+  'starts a stopped container, and one that runs already',
+  'stops a container, by its signal',
+  'tells whether somebody else runs a program inside',
+  'unpauses a paused container',
+  'a start of what is not there, or cannot start, is refused',
+  'tells the exit code and the last lines of one that ended at once',
+  'makes a container with all that is asked for',
+  'an init as process 1, where it is asked for',
+  'an image that is not there is said to be so',
+  'a registry that cannot be reached is a sentence with its reason',
+  'removes a running container by name, and one that is gone',
+]
+
+const MARK_TESTS = ['keeps marks, each put once or twice, until they are dropped', 'others’ volumes are no marks']
+
 export const CONTAINERD_SKIPS: Driver['skip'] = [
   {
     reason: 'containerd has no copy call: what has to be read or brought in is read and brought in by an exec',
-    tests: [
-      'copies a file out as tar',
-      'copies out of a stopped container',
-      'answers nothing for a path that is not there',
-      'tells that a file is another, where it can tell without reading it',
-      'says CONTAINER_NOT_FOUND when there is no container to copy from',
-      'does not follow a link at the end of the path',
-      'takes no more than the limit out of a large file',
-      'copies a tar in as root, with its modes',
-      'streams a file of 10 MB in and out again',
-      'lets go of an archive that is not read to its end',
-      'answers a stream of nothing, of no container, and into no directory, as the copies do',
-      'says why nothing was copied in',
-    ],
+    tests: COPY_TESTS,
   },
   {
     reason:
       'the driver starts, stops and makes no containers: networks, volumes and logs are not containerd’s but its client’s',
-    tests: [
-      'starts a stopped container, and one that runs already',
-      'stops a container, by its signal',
-      'tells whether somebody else runs a program inside',
-      'unpauses a paused container',
-      'a start of what is not there, or cannot start, is refused',
-      'tells the exit code and the last lines of one that ended at once',
-      'makes a container with all that is asked for',
-      'an init as process 1, where it is asked for',
-      'an image that is not there is said to be so',
-      'a registry that cannot be reached is a sentence with its reason',
-      'removes a running container by name, and one that is gone',
-    ],
+    tests: LIFECYCLE_TESTS,
   },
   {
     reason: 'the driver keeps no marks: they are volumes, which are not containerd’s but its client’s',
-    tests: ['keeps marks, each put once or twice, until they are dropped', 'others’ volumes are no marks'],
+    tests: MARK_TESTS,
   },
   {
     reason: 'containerd knows no addresses of its containers',
@@ -171,20 +179,7 @@ export const KUBERNETES_SKIPS: Driver['skip'] = [
   },
   {
     reason: 'the API has no copy call',
-    tests: [
-      'copies a file out as tar',
-      'copies out of a stopped container',
-      'answers nothing for a path that is not there',
-      'tells that a file is another, where it can tell without reading it',
-      'says CONTAINER_NOT_FOUND when there is no container to copy from',
-      'does not follow a link at the end of the path',
-      'takes no more than the limit out of a large file',
-      'copies a tar in as root, with its modes',
-      'streams a file of 10 MB in and out again',
-      'lets go of an archive that is not read to its end',
-      'answers a stream of nothing, of no container, and into no directory, as the copies do',
-      'says why nothing was copied in',
-    ],
+    tests: COPY_TESTS,
   },
   {
     reason:
