@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Podman } from './podman.ts'
+import { containersConf, loadImages, type Podman, podmanControl } from './podman.ts'
 import { run } from './run.ts'
 import { until } from './wait.ts'
 
@@ -19,14 +19,6 @@ export interface RootlessPodman extends Podman {
   give(file: string): Promise<string>
 }
 
-// No cgroups where they are v1; the limits on open files, because Podman asks for more than a sandbox may have.
-const CONTAINERS_CONF = `[containers]
-default_ulimits = ["nofile=20000:20000","nproc=32768:32768"]
-[engine]
-runtime = "crun"
-events_logger = "file"
-cgroup_manager = "cgroupfs"
-`
 const NEEDS = ['podman', 'crun', 'slirp4netns', 'newuidmap', 'useradd']
 
 /** Why it cannot be tried here; undefined when it can. */
@@ -56,7 +48,7 @@ export async function startRootlessPodman(images: readonly string[] = ['hatchway
   const runtime = join(top, 'run')
   await mkdir(runtime, { mode: 0o700 })
   await mkdir(join(home, '.config/containers'), { recursive: true })
-  await writeFile(join(home, 'containers.conf'), CONTAINERS_CONF)
+  await writeFile(join(home, 'containers.conf'), containersConf('crun'))
   const storage = `[storage]\ndriver = "overlay"\ngraphroot = "${home}/storage"\nrunroot = "${runtime}/storage"\n`
   await writeFile(join(home, '.config/containers/storage.conf'), storage)
   await must('chown', ['-R', `${uid}:${gid}`, home, runtime])
@@ -80,7 +72,7 @@ export async function startRootlessPodman(images: readonly string[] = ['hatchway
   const binary = join(top, 'podman')
   await writeFile(binary, `#!/bin/sh\nexec ${[...apart, ...asUser].map(quoted).join(' ')} podman "$@"\n`)
   await chmod(binary, 0o755)
-  const control = (...args: string[]) => must(binary, args)
+  const control = (...args: string[]) => podmanControl(binary, ...args)
 
   let stop = async () => {}
   const podman: RootlessPodman = {
@@ -119,11 +111,7 @@ export async function startRootlessPodman(images: readonly string[] = ['hatchway
     },
   }
   try {
-    for (const image of images) {
-      const load = `docker save ${image}:latest | ${binary} load -q`
-      const loaded = await run('sh', ['-c', load], { limit: 120_000 })
-      if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
-    }
+    await loadImages(binary, images)
   } catch (error) {
     await podman.close()
     throw error

@@ -15,14 +15,31 @@ export interface Podman {
   close(): Promise<void>
 }
 
-// runc, because crun 1.8 refuses hybrid cgroups; ulimits, because Podman asks for more than a sandbox may have.
-const CONTAINERS_CONF = `[containers]
+/** Limits on open files, because Podman asks for more than a sandbox may have. */
+export function containersConf(runtime: 'runc' | 'crun'): string {
+  return `[containers]
 default_ulimits = ["nofile=20000:20000","nproc=32768:32768"]
 [engine]
-runtime = "runc"
+runtime = "${runtime}"
 events_logger = "file"
 cgroup_manager = "cgroupfs"
 `
+}
+
+/** The machine's images, into this Podman: there as localhost/hatchway-busybox, found by the short name. */
+export async function loadImages(binary: string, images: readonly string[]): Promise<void> {
+  for (const image of images) {
+    const loaded = await run('sh', ['-c', `docker save ${image}:latest | ${binary} load -q`], { limit: 120_000 })
+    if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
+  }
+}
+
+/** Its command line: what it prints, or an error in its words. */
+export async function podmanControl(binary: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(binary, args, { limit: 60_000 })
+  if (code !== 0) throw new Error(`podman ${args.join(' ')}: ${stderr.toString().trim()}`)
+  return stdout.toString().trim()
+}
 
 /** Why Podman cannot be tried here; undefined when it can. */
 export async function whyNoPodman(): Promise<string | undefined> {
@@ -34,22 +51,14 @@ export async function whyNoPodman(): Promise<string | undefined> {
 export async function startPodman(images: readonly string[] = ['hatchway-busybox']): Promise<Podman> {
   const home = await mkdtemp(join(tmpdir(), 'hw-test-podman-'))
   const binary = join(home, 'podman')
-  await writeFile(join(home, 'containers.conf'), CONTAINERS_CONF)
+  // crun 1.8 refuses hybrid cgroups.
+  await writeFile(join(home, 'containers.conf'), containersConf('runc'))
   const options = `--root ${home}/root --runroot ${home}/run --tmpdir ${home}/tmp`
   await writeFile(binary, `#!/bin/sh\nCONTAINERS_CONF=${home}/containers.conf exec podman ${options} "$@"\n`)
   await chmod(binary, 0o755)
 
-  const control = async (...args: string[]) => {
-    const result = await run(binary, args, { limit: 60_000 })
-    if (result.code !== 0) throw new Error(`podman ${args.join(' ')}: ${result.stderr.toString().trim()}`)
-    return result.stdout.toString().trim()
-  }
-  for (const image of images) {
-    const load = `docker save ${image}:latest | ${binary} load -q`
-    const loaded = await run('sh', ['-c', load], { limit: 120_000 })
-    if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
-  }
-  // Loaded as localhost/hatchway-busybox, found by its short name.
+  const control = (...args: string[]) => podmanControl(binary, ...args)
+  await loadImages(binary, images)
   let stop = async () => {}
 
   return {

@@ -7,21 +7,13 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Podman } from './podman.ts'
+import { containersConf, loadImages, type Podman, podmanControl } from './podman.ts'
 import { run } from './run.ts'
 import { until } from './wait.ts'
 
 const ROOT = join(process.env.HATCHWAY_CACHE ?? '/var/cache/hatchway', 'engines', 'trixie')
 /** Where this Podman's files are, inside its root. */
 const INSIDE = '/mnt'
-
-const CONTAINERS_CONF = `[containers]
-default_ulimits = ["nofile=20000:20000","nproc=32768:32768"]
-[engine]
-runtime = "crun"
-events_logger = "file"
-cgroup_manager = "cgroupfs"
-`
 
 /** Enters the root; then "$@". */
 const ENTER = `set -e
@@ -55,7 +47,7 @@ export function whyNoPodman5(): string | undefined {
 export async function startPodman5(images: readonly string[] = ['hatchway-busybox']): Promise<Podman> {
   const home = await mkdtemp(join(tmpdir(), 'hw-test-podman5-'))
   await chmod(home, 0o711)
-  await writeFile(join(home, 'containers.conf'), CONTAINERS_CONF)
+  await writeFile(join(home, 'containers.conf'), containersConf('crun'))
   const options = [`--root=${INSIDE}/root`, `--runroot=${INSIDE}/run`, `--tmpdir=${INSIDE}/tmp`]
   const environment = ['PODMAN_IGNORE_CGROUPSV1_WARNING=1', `CONTAINERS_CONF=${INSIDE}/containers.conf`]
   const log = await open(join(home, 'log'), 'a')
@@ -103,15 +95,8 @@ export async function startPodman5(images: readonly string[] = ['hatchway-busybo
     const script = `#!/bin/sh\nexec ${enter} ${path} ${environment.join(' ')} setpriv --pdeathsig KILL podman ${options.join(' ')} "$@"\n`
     await writeFile(binary, script)
     await chmod(binary, 0o755)
-    const control = async (...args: string[]) => {
-      const result = await run(binary, args, { limit: 60_000 })
-      if (result.code !== 0) throw new Error(`podman ${args.join(' ')}: ${result.stderr.toString().trim()}`)
-      return result.stdout.toString().trim()
-    }
-    for (const image of images) {
-      const loaded = await run('sh', ['-c', `docker save ${image}:latest | ${binary} load -q`], { limit: 120_000 })
-      if (loaded.code !== 0) throw new Error(`podman load: ${loaded.stderr}`)
-    }
+    const control = (...args: string[]) => podmanControl(binary, ...args)
+    await loadImages(binary, images)
     // What a container's process and the copy call write has to stay in it.
     const probe = await control('run', '-d', images[0] ?? '', 'sleep', '60')
     await control('exec', probe, 'touch', '/hw-inside')
