@@ -3,7 +3,7 @@
  * `hatchway stdio` is waited for. ssh2 and node-pty stay packages: they have native parts, and ssh2 is augmented as it is
  * loaded (src/ssh/ssh2.ts).
  */
-import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -41,6 +41,7 @@ const { output } = await bundle.write({
   chunkFileNames: 'chunks/[name].js',
 })
 await chmod(resolve(dist, 'main.js'), 0o755)
+await cp(resolve(top, 'page'), resolve(dist, 'page'), { recursive: true })
 await writeFile(resolve(dist, 'NOTICE'), await notice(output))
 
 /**

@@ -1,6 +1,8 @@
 /** The composition root: a configuration becomes an engine, what a connection may do, and a listening server. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { AdminToken } from './admin/admin.ts'
+import { openAdministering } from './app/administering.ts'
 import { openAuditing } from './app/auditing.ts'
 import { type Ground, makesContainers, openGround } from './app/ground.ts'
 import { type InheritedSockets, listenOn } from './app/listening.ts'
@@ -74,6 +76,8 @@ export interface Gateway {
   reloadRefused(problems: readonly string[]): void
   /** End a session, or a connection with all its sessions, and tell of it. False: there is none of that id. */
   kill(what: 'session' | 'connection', id: string): boolean
+  /** For the admin page. Undefined: there is none. */
+  adminToken(name: string): AdminToken | undefined
   /** Take no new connections and wait until every session ended (true) or the signal aborts (false). */
   drain(signal: AbortSignal, why: Pick<DrainingEvent, 'graceMs' | 'signal'>): Promise<boolean>
   /** End everything now. Idempotent. */
@@ -147,6 +151,10 @@ async function openGateway(
     })
     .catch((error: unknown) => log.error({ err: error }, 'lost the engine’s events'))
   void engineWatch.begin()
+  const kill = (what: 'session' | 'connection', id: string, by?: string) =>
+    killLive(what, id, { registry, connections, emit }, by)
+  const page = { registry, connections, kill, emit }
+  const admin = await openAdministering(scope, config, page, inherited.isSuccessor, log)
   const endpoints = await listenOn(server, config.listen, nextPorts, inherited)
   readiness.block('start')
   emit({ type: 'gateway-started', pid: process.pid, listen: endpoints })
@@ -165,7 +173,7 @@ async function openGateway(
       if (!isReleased) emit({ type: 'gateway-released', connections: server.connections() })
       isReleased = true
       // The next gateway, by hand-over or by a fresh start, is watched at the same place.
-      await watching?.leave()
+      await Promise.all([watching?.leave(), admin?.leave()])
     },
     open: server.connections,
     idle: server.idle,
@@ -176,7 +184,8 @@ async function openGateway(
       return done
     },
     reloadRefused: (problems) => emit({ type: 'reload-refused', problems }),
-    kill: (what, id) => killLive(what, id, { registry, connections, emit }),
+    kill,
+    adminToken: (name) => (isReleased ? undefined : admin?.issue(name)),
     async drain(signal, why) {
       readiness.block('draining', 'the gateway is shutting down')
       await server.close()

@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { PACKAGE_ROOT } from './base/package-root.ts'
 import { part } from './base/parts.ts'
 import { PROGRAM_NAME } from './base/program-name.ts'
+import { registerAdmin } from './cli/commands/admin.ts'
 import { registerAudit } from './cli/commands/audit.ts'
 import { registerConfig } from './cli/commands/config.ts'
 import { registerConfigSsh } from './cli/commands/config-ssh.ts'
@@ -45,6 +46,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTotpSecret,
   registerPolicy,
   registerAudit,
+  registerAdmin,
   registerRecords,
   registerConfig,
   registerConfigSsh,

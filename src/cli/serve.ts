@@ -236,6 +236,7 @@ async function openControlSocket(
     reload,
     restart: () => handOver.restart(),
     drain: () => handOver.drain(),
+    adminToken: (name) => gateway.adminToken(name),
   }
   try {
     const control = await openControl(config.controlSocket, handlers, inheritance.isSuccessor)

@@ -4,6 +4,7 @@
  * then `hatchway config example > config/hatchway.yaml`; the order of keys is the file's.
  */
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { audit } from './audit.ts'
 import { authentication } from './authentication.ts'
 import { authorization } from './authorization.ts'
@@ -179,6 +180,9 @@ export const configSchema = z.strictObject({
   metrics: metrics
     .prefault({})
     .describe('What the gateway counts and measures, and whether it works (docs/operations.md, Watching it work).'),
+  admin: admin
+    .prefault({})
+    .describe('A page for the operator: who is in, on which terminal, and what the trail has (docs/admin-page.md).'),
 })
 
 /** Keys that hold file names: relative to the file they stand in, ~ is the home directory. */

@@ -6,6 +6,8 @@ import { printable } from '../base/printable.ts'
 import { PROGRAM_NAME } from '../base/program-name.ts'
 import { CliFailure } from './cli-failure.ts'
 import {
+  adminTokenAnswer,
+  type ControlAdminToken,
   type ControlConnections,
   type ControlDrain,
   type ControlReload,
@@ -69,6 +71,11 @@ export async function restartGateways(configured: string | undefined, warn: Warn
 /** @throws CliFailure when no gateway answers */
 export async function drainGateways(configured: string | undefined, warn: Warn): Promise<ControlDrain[]> {
   return ask(configured, 'POST', '/drain', drainAnswer, warn)
+}
+
+/** @throws CliFailure when no gateway answers */
+export async function adminTokens(configured: string | undefined, name: string): Promise<ControlAdminToken[]> {
+  return ask(configured, 'POST', `/admin-token?${name}`, adminTokenAnswer, toStderr)
 }
 
 async function ask<T>(

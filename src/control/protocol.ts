@@ -105,6 +105,13 @@ export const restartAnswer = statusAnswer.extend({
 /** POST /drain */
 export const drainAnswer = statusAnswer.extend({ open: z.number() })
 
+/** POST /admin-token?NAME */
+export const adminTokenAnswer = statusAnswer.extend({
+  /** Absent: it serves no admin page. */
+  token: z.object({ secret: z.string(), endsAt: z.number(), place: z.string().optional() }).optional(),
+})
+
+export type ControlAdminToken = Readonly<z.output<typeof adminTokenAnswer>>
 export type ControlStatus = Readonly<z.output<typeof statusAnswer>>
 export type ControlSessions = Readonly<z.output<typeof sessionsAnswer>>
 export type ControlConnections = Readonly<z.output<typeof connectionsAnswer>>

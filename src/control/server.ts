@@ -11,6 +11,7 @@ import { listenOnSocket, MAX_SOCKET_PATH_BYTES, removeStaleSocket } from '../bas
 import type { ConnectionSnapshot } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type {
+  ControlAdminToken,
   ControlConnections,
   ControlDrain,
   ControlKill,
@@ -37,6 +38,8 @@ export interface ControlHandlers {
   reload(): Promise<ReloadOutcome>
   restart(): Promise<RestartOutcome>
   drain(): Promise<DrainOutcome>
+  /** @param name whose it is to be */
+  adminToken(name: string): ControlAdminToken['token']
 }
 
 export interface Control {
@@ -184,6 +187,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     case 'POST /drain': {
       const outcome = await handlers.drain()
       return send<ControlDrain>(response, 200, { ...handlers.status(), ...outcome })
+    }
+    case 'POST /admin-token': {
+      const [name] = /^[\w.@-]{1,64}$/.exec(query ?? '') ?? []
+      if (name === undefined) return send(response, 400, { error: 'no such name' })
+      const token = handlers.adminToken(name)
+      return send<ControlAdminToken>(response, 200, { ...handlers.status(), ...(token && { token }) })
     }
     default:
       return send(response, 404, { error: 'no such call' })

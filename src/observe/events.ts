@@ -3,6 +3,7 @@ import type { ContainerFacts, Whose } from '../base/connection-facts.ts'
 import type { ContainerEvent } from '../container/container-event.ts'
 import type { ForwardFailure, JumpEvent } from '../forward/forward-events.ts'
 import type { PolicyEvent } from '../policy/policy-events.ts'
+import type { AdminEvent } from '../session/admin-event.ts'
 import type { ForwardEvent } from '../session/connection-registry.ts'
 import type { SessionSnapshot } from '../session/registry.ts'
 import type { KillEvent, SessionEvent } from '../session/session-events.ts'
@@ -69,6 +70,7 @@ export type EventFacts =
   | PolicyEvent
   | ContainerEvent
   | KillEvent
+  | AdminEvent
   | SftpEvent
   | RecordedEvent
   | DrainingEvent

@@ -169,6 +169,17 @@ function line(event: Exclude<EventFacts, { type: 'drop' }>): LogLine | undefined
       const made = template !== undefined && { template, image: container.image }
       return { level: 'info', msg: CONTAINER_WORDS[action], ...placeFields(container), ...made }
     }
+    case 'admin': {
+      const { act, by } = event
+      const who = by !== undefined && { by }
+      return {
+        level: event.refused ? 'warn' : 'info',
+        msg: 'admin page',
+        act,
+        ...who,
+        ...(event.refused && { refused: true }),
+      }
+    }
     case 'killed':
     case 'reloaded':
     case 'reload-refused':

@@ -45,4 +45,6 @@ export type KillEvent = {
   readonly container?: ContainerFacts
   /** The user inside. */
   readonly user?: string
+  /** By the admin page: the name of who did. Absent: by the control socket. */
+  readonly by?: string
 } & ({ readonly what: 'session'; readonly sessionId: string } | { readonly what: 'connection' })

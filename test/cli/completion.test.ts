@@ -86,6 +86,7 @@ describe('what is offered', () => {
       reload: async () => ({ keys: 0, problems: [], restart: [], ended: 0 }),
       restart: async () => ({ open: 0 }),
       drain: async () => ({ open: 0 }),
+      adminToken: () => undefined,
     })
     try {
       expect(await complete('kill', '--control-socket', path, 'c0')).toEqual(['c0ffee01'])

@@ -39,6 +39,7 @@ function handlers(): ControlHandlers {
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
     restart: async () => ({ open: 0 }),
     drain: async () => ({ open: 0 }),
+    adminToken: () => undefined,
   }
 }
 

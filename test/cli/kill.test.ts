@@ -56,6 +56,7 @@ beforeEach(async () => {
     reload: () => Promise.reject(new Error('not in these tests')),
     restart: () => Promise.reject(new Error('not in these tests')),
     drain: () => Promise.reject(new Error('not in these tests')),
+    adminToken: () => undefined,
   })
 })
 afterEach(async () => {

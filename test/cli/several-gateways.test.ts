@@ -74,6 +74,7 @@ async function healthy(name: string, sessions: readonly unknown[] = [SESSION]) {
     reload: async () => ({ keys: 3, problems: [], restart: [], ended: 0 }),
     restart: async () => ({ open: 0 }),
     drain: async () => ({ open: 0 }),
+    adminToken: () => undefined,
   })
   closes.push(() => control.close())
 }

@@ -77,6 +77,7 @@ const FIXED: Record<keyof FixedConfig, unknown> = {
   log: { level: 'debug' },
   audit: { file: '/var/log/audit.jsonl' },
   metrics: { listen: '127.0.0.1:9464' },
+  admin: { listen: '127.0.0.1:9465' },
 }
 
 /** What a key cannot be without. */

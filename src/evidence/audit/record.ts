@@ -179,7 +179,12 @@ function detailsOf(event: GatewayEvent): Details | undefined {
         ...whose(event),
         ...where,
         ...(event.what === 'session' && { session: event.sessionId }),
+        ...(event.by !== undefined && { by: event.by }),
       }
+    }
+    case 'admin': {
+      const { act, by } = event
+      return { action: `admin-${act}`, ...(event.refused && { outcome: 'refused' }), ...(by !== undefined && { by }) }
     }
     case 'reloaded': {
       const { keys, ended, restart } = event
