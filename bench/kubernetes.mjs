@@ -1,6 +1,6 @@
 /**
  * `kubectl exec` against ssh through the gateway, into one pod of the node of scripts/kubernetes.sh, interleaved, medians.
- *   HATCHWAY_TEST_KUBERNETES=$(scripts/kubernetes.sh up) node bench/kubernetes.mjs [ROUNDS=15] [MB=200] [IDLE=100]
+ *   HATCHWAY_TEST_KUBERNETES=$(scripts/kubernetes.sh up) node bench/kubernetes.mjs [ROUNDS=15] [MB=200] [IDLE=90]
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { memoryOf } from './lib/proc.mjs'
 import { median, pairedRatio } from './lib/stats.mjs'
 import { closeAll, onClose } from './lib/stop.mjs'
 
-const [ROUNDS = 15, MB = 200, IDLE = 100] = process.argv.slice(2).map(Number)
+const [ROUNDS = 15, MB = 200, IDLE = 90] = process.argv.slice(2).map(Number)
 const BYTES = MB * 1024 * 1024
 const TOP = join(import.meta.dirname, '..')
 const node = process.env.HATCHWAY_TEST_KUBERNETES
@@ -73,7 +73,7 @@ async function interleaved(title, ways, unit, toFigure = (ms) => ms) {
   }
 }
 
-/** Some at once: fifty starts in one container hang its shim. */
+/** An identity may have 100 connections. Some at once: fifty starts in one container hang its shim. */
 async function started(count, start) {
   const all = []
   for (let at = 0; at < count; at += 5) {
