@@ -22,12 +22,15 @@ import { until } from '../support/wait.ts'
 let folder: string
 let keys: Keys
 let container: TestContainer
+/** Also those of a test that failed. */
+const opened: Recorded[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hw-test-recording-'))
   keys = await makeKeys()
   container = await startContainer('busybox')
 })
 afterAll(async () => {
+  for (const world of opened) await end(world)
   await container?.remove()
   await keys?.close()
   await rm(folder, { recursive: true, force: true })
@@ -68,7 +71,7 @@ async function start(
   const gateway = await startGateway({ keys, engine: 'docker', args, ...(guest && { guest }) })
   const client = await makeSshClient(gateway.target(`root@${container.name}`))
   const { blob } = await openSigningKey(keysDirectory)
-  return {
+  const world: Recorded = {
     ...{ gateway, client, directory, keysDirectory },
     command: (...more) => hatchway([...more, '--config', config]),
     of: (text, state = 'complete') =>
@@ -79,6 +82,8 @@ async function start(
     output: (id) => bytesIn(directory, id, 'o'),
     problems: async (id) => (await verifyRecord(directory, id, new Set([fingerprint(blob)]))).problems,
   }
+  opened.push(world)
+  return world
 }
 
 function what({ facts }: RecordEntry): string {
@@ -224,7 +229,8 @@ describe('on a full disk', () => {
     expect((await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])).code).toBe(0)
   })
   afterAll(async () => {
-    await run('umount', [disk])
+    // A gateway of a test that failed may still have it.
+    await run('umount', ['-l', disk])
   })
   const fill = () => run('sh', ['-c', `dd if=/dev/zero of=${disk}/ballast bs=4k 2>/dev/null`])
 
