@@ -8,7 +8,7 @@ export interface ScpCommand {
 
 const MAX_GIVEN_CHARACTERS = 4096
 /** Options first, as the client's own scp sends them: "scp -r -p -t -- /srv". */
-const SCP = /^\s*(?:\/[\w./-]*\/)?scp((?:\s+-[A-Za-z]+)+)(?:\s+--)?\s+(\S.*?)\s*$/s
+const SCP = /^\s*(?:\/[\w./-]*\/)?scp((?:\s+-[A-Za-z]+)+)(?:\s+--)?\s+(\S.*)$/s
 
 /** Undefined: it is another command, or hides what it is from us in its shell's words. */
 export function scpCommand(command: string): ScpCommand | undefined {
@@ -16,5 +16,6 @@ export function scpCommand(command: string): ScpCommand | undefined {
   const flags = options.replaceAll(/[\s-]/g, '')
   const isTo = flags.includes('t')
   if (isTo === flags.includes('f')) return undefined
-  return { direction: isTo ? 'in' : 'out', given: given.slice(0, MAX_GIVEN_CHARACTERS) }
+  // Not by the expression: it would look for the end of the spaces from each of them.
+  return { direction: isTo ? 'in' : 'out', given: given.trimEnd().slice(0, MAX_GIVEN_CHARACTERS) }
 }

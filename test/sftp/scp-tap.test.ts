@@ -268,6 +268,7 @@ test('a command of any length is read at once', () => {
     `scp -t ${' '.repeat(250_000)}`,
     `${'/a'.repeat(120_000)}`,
     `scp -t ${'x '.repeat(120_000)}`,
+    `scp -t a${' '.repeat(250_000)}b`,
   ])
     scpCommand(text)
   expect(performance.now() - before).toBeLessThan(1_000)
