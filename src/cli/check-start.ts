@@ -165,6 +165,11 @@ function checkPlaces(config: Config, { problem, warn }: Complaints): void {
     const reason = whyNotWritable(existsSync(log.file) ? log.file : dirname(log.file), !existsSync(log.file))
     if (reason !== undefined) warn(['log', 'file'], `the gateway would run without a log: ${reason}`)
   }
+  const { directory: records } = config.recording
+  if (records !== undefined) {
+    const reason = whyNotWritable(nearestPath(records), true)
+    if (reason !== undefined) problem(['recording', 'directory'], reason)
+  }
   const { file: trail, anchorFile } = config.audit
   if (trail !== undefined) {
     // Its lock and its other files are made beside it.

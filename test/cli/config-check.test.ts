@@ -64,6 +64,7 @@ describe('what serve would refuse', () => {
     ['controlSocket: nowhere/control.sock', /^hatchway.yaml:2: controlSocket: nowhere cannot be written to \(ENOENT\)/],
     ['authorization: { webhook: "https://a.example/", ca: nothing }', /^hatchway.yaml:2: authorization: .*nothing/],
     ['audit: { file: nowhere/audit.jsonl }', /^hatchway.yaml:2: audit.file: .*nowhere cannot be written to \(ENOENT\)/],
+    ['recording: { directory: keys/records }', /^hatchway.yaml:2: recording.directory: .*keys is no directory$/],
     ['audit: { anchorCommand: [keep] }', /audit.anchorCommand: its program must be an absolute path/],
     ['authorizedKeysCommand: [keys-of]', /authorizedKeysCommand: its program must be an absolute path/],
     ['users: { bob: { authorizedKeys: [keys], totpSecretFile: nothing } }', /nothing/],

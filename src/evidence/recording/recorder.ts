@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { type ContainerFacts, containerFacts } from '../../base/connection-facts.ts'
-import { HatchwayError } from '../../base/errors.ts'
+import { HatchwayError, messageOf } from '../../base/errors.ts'
 import type { Instance } from '../../base/instance.ts'
 import type { Config } from '../../config/schema.ts'
 import { withDeadline } from '../../lifetime/deadline.ts'
@@ -58,7 +58,8 @@ export async function openRecorder(
   const { directory } = settings
   const key = await openSigningKey(keysDirectory)
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw new HatchwayError('CONFIG_INVALID', `recording.directory ${directory} cannot be made`, { cause: error })
+    const message = `recording.directory ${directory} cannot be made: ${messageOf(error)}`
+    throw new HatchwayError('CONFIG_INVALID', message, { cause: error })
   })
   const { id, process, host } = gateway
   const live = new Map<string, Live>()
