@@ -2,10 +2,7 @@
 import { HatchwayError } from '../base/errors.ts'
 import type { Instance } from '../base/instance.ts'
 import { part } from '../base/parts.ts'
-import type { RecordSetting } from '../config/recording.ts'
 import type { FixedConfig } from '../config/schema.ts'
-import { LABELS } from '../container/templates/template.ts'
-import type { Container } from '../engine/engine.ts'
 import type { Recorder } from '../evidence/recording/recorder.ts'
 import type { Scope } from '../lifetime/scope.ts'
 import type { EmitEvent, GatewayName } from '../observe/events.ts'
@@ -29,12 +26,4 @@ export async function openRecording(
   const { openRecorder } = await loadRecorder()
   const recorder = await openRecorder({ ...recording, directory }, keysDirectory, instance, gateway, emit, log)
   return scope.add(recorder, () => recorder.close())
-}
-
-/** What the template that a container was made from wants to be recorded in it. */
-export function templateRecord({ templates = {} }: FixedConfig): (container: Container) => RecordSetting | undefined {
-  return ({ labels }) => {
-    const name = labels[LABELS.template]
-    return name !== undefined && Object.hasOwn(templates, name) ? templates[name]?.record : undefined
-  }
 }

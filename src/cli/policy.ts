@@ -2,10 +2,12 @@
 import type { Identity } from '../auth/identity.ts'
 import { plural } from '../base/plural.ts'
 import type { LoadedConfig } from '../config/load.ts'
+import { type RecordTerms, strictest } from '../config/recording.ts'
 import type { Config } from '../config/schema.ts'
 import { Containers } from '../container/containers.ts'
 import type { EnvInfo } from '../container/envinfo.ts'
 import { parseRoute, type Route, type TemplateRoute } from '../container/route.ts'
+import { templateRecord } from '../container/templates/record.ts'
 import { planContainer, plannedContainer } from '../container/templates/template.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { type Container, type ContainerSummary, type Engine, type EngineNaming, engineNames } from '../engine/engine.ts'
@@ -54,13 +56,19 @@ export async function explain(
   const origin = { connectionId: '', login, remote: { address: options.from, port: 0 } }
   const { engine, ...about } = asked
   const request: Request = { identity, origin, ...about }
-  const settings = { acceptEnv: config.environment.accept, engine, rules: config.rules }
+  const settings = {
+    acceptEnv: config.environment.accept,
+    engine,
+    rules: config.rules,
+    record: config.recording.record,
+  }
   const steps: { by: string; why: string }[] = []
   const decide = compilePolicy({ ...settings, where: (index) => where(['rules', index]) })
   const decision = decide(request, now, (by, why) => steps.push({ by, why }))
   const { container, user, action } = about
+  const record = decision.allowed && strictest([decision.record, templateRecord(config)(container)])
   const facts = {
-    decision,
+    decision: record ? { ...decision, record } : decision,
     steps,
     ...(decision.allowed && isAskedBesides(config) && { note: 'authorization is asked, too' }),
     identity: { name: identity.name, groups: identity.groups, key: identity.fingerprint, source: identity.source },
@@ -181,11 +189,16 @@ function prose(facts: {
     ...(user ? [`as      ${user.name} (uid ${user.uid})`] : []),
     `what    ${facts.action}`,
     `from    ${facts.from} at ${facts.at}`,
+    ...(decision.allowed && decision.record ? [`record  ${recordText(decision.record)}`] : []),
     '',
     ...steps.map(({ by, why }) => `${by.padEnd(width)}  ${why}`),
     `${decision.by.padEnd(width)}  decides: ${verdict}`,
     '',
   ].join('\n')
+}
+
+function recordText({ mode, of, notice }: RecordTerms): string {
+  return `${mode}: ${of.join(', ')}${notice ? '; the user is told' : ''}`
 }
 
 const ACTIONS =

@@ -25,9 +25,11 @@ rules:
     who: { groups: [dev] }
     users: ['*']
     actions: { exec: ['id', 'id *'], sftp: read-only, forwardLocal: ['localhost:5432'] }
+    record: { mode: required, of: [files], notice: true }
   - who: { groups: [dev] }
     actions: { create: [node] }
-templates: { node: { image: 'hatchway-busybox:latest' } }
+templates: { node: { image: 'hatchway-busybox:latest', record: required } }
+recording: { directory: records, record: best-effort }
 `
 
 beforeAll(async () => {
@@ -62,6 +64,15 @@ test('which rule decided, where it stands, and why the others did not', async ()
   expect(out).toContain('alice, groups dev')
 })
 
+test('what is recorded: as the rule says, or recording.record, and what a template adds to it', async () => {
+  expect((await explain('alice', 'dev', 'sftp')).out).toMatch(/^record {2}required: files; the user is told$/m)
+  const made = (await hatchway('explain', 'alice', '+node', '--at', '2027-01-12T12:00:00Z')).out
+  expect(made).toMatch(/^record {2}required: terminal, commands, files, forwards$/m)
+  expect((await explain('alice', 'dev', 'exec', 'rm')).out).not.toMatch(/^record /m)
+  const { out } = await hatchway('explain', 'alice', '+node', '--at', '2027-01-12T12:00:00Z', '--json')
+  expect(JSON.parse(out)).toMatchObject({ decision: { record: { mode: 'required', notice: false } } })
+})
+
 test('refused: exit code 1, and the sentence of the rule', async () => {
   const night = await hatchway('explain', 'alice', `dev@${container.name}`, 'sftp', '--at', '2027-01-12T23:00:00Z')
   expect([night.code, night.out]).toEqual([1, expect.stringContaining('rule 1 "nights"')])
@@ -84,7 +95,7 @@ test('commands, forwards and bad words', async () => {
   const bad = await explain('alice', 'dev', 'dance')
   expect([bad.code, bad.err]).toEqual([
     2,
-    expect.stringContaining('"dance" is none of create (of +TEMPLATE), enter, start, shell'),
+    expect.stringContaining('"dance" is none of create (of +TEMPLATE), enter, start, debug, shell'),
   ])
 })
 

@@ -21,7 +21,7 @@ export function registerPolicy(program: Command): void {
     .argument('[user@container]', 'without it: what they may do where, as a table')
     .argument(
       '[action...]',
-      'create (of +TEMPLATE), enter, start, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, ...',
+      'create (of +TEMPLATE), enter, start, debug, shell, exec COMMAND, sftp, pty, env NAME, agent, x11, forward-local HOST:PORT, ...',
     )
     .option('--from <address>', "the client's address", '127.0.0.1')
     .option('--at <time>', 'when, such as 2027-01-12T12:00:00Z (default: now)')
