@@ -31,6 +31,17 @@ describe('the filter', () => {
     ['window reports', 'a\x1b[21tb', 'ab'],
     ['versions and modes', 'a\x1b[>0q\x1b[?2026$p\x1b[?ub', 'ab'],
     ['eight-bit controls', 'a\x9b6n\x9d52;c;x\x9cb', 'ab'],
+    ['an answerback within a sequence', 'a\x1b\x05[m\x1b[\x05mb', 'a[m\x1b[mb'],
+    [
+      'a control of eight bits within a sequence',
+      'a\x1b\x9b6n\x1b[\x9b6n\x1b[3\x9d52;c;x\x9c\x1b\x9d52;c;x\x07b',
+      'ab',
+    ],
+    ['what a terminal leaves out of a sequence', 'a\x1b[6\x7fn\x1b[0\x7fcb', 'ab'],
+    ['characters of one byte', 'a\x1b%@\u06db6nb', 'a@\u06db6nb'],
+    ['parameters, checksums, tabs, colours', 'a\x1b[0x\x1b[1;1;1;1;9;9*y\x1b[2$w\x1b[1#R\x1b[?1;1;0S\x1b[?4mb', 'ab'],
+    ['the printer and the keyboard', 'a\x1b[5i\x1b[?5i\x1b[2h\x1b[>1u\x1b[>4;2mb', 'ab'],
+    ['the mouse and the focus among modes', 'a\x1b[?1003;25;1004;2004hb', 'a\x1b[?25hb'],
     ['one within the other', 'a\x1b]0;\x1b[31mred', 'a\x1b[31mred'],
   ])('of %s', (_, text, shown) => {
     expect(createTerminalFilter()(text)).toBe(shown)
