@@ -1,5 +1,6 @@
 /** `hatchway replay ID`: plays a record on a terminal, or prints it for other players. */
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { isErrno, messageOf } from '../base/errors.ts'
@@ -7,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { parseDuration } from '../config/values.ts'
 import { CliFailure } from '../control/cli-failure.ts'
 import { castV2 } from '../evidence/recording/cast-export.ts'
-import { CAST } from '../evidence/recording/manifest.ts'
+import { CAST, EVENTS } from '../evidence/recording/manifest.ts'
 import { readCast, recordLines, streamBytes } from '../evidence/recording/read-stream.ts'
 import { recordOf } from './records.ts'
 import { createPlayer } from './replay-player.ts'
@@ -39,10 +40,18 @@ export async function replay(
     if (flags.bytes !== undefined) return await pour(await exact(file, flags.bytes), output)
     await play(file, flags, input, output)
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) throw new CliFailure(`record ${id} has nothing to replay: only files or forwards`)
+    if (isErrno(error, 'ENOENT')) throw new CliFailure(nothingToPlay(folder, id))
     if (error instanceof CliFailure) throw error
     throw new CliFailure(`record ${id} cannot be read: ${messageOf(error)}`)
   }
+}
+
+/** What sftp did is in lines that everybody can read. */
+function nothingToPlay(folder: string, id: string): string {
+  const events = join(folder, EVENTS)
+  return existsSync(events)
+    ? `record ${id} has nothing to replay, but files or forwards: zcat ${events}`
+    : `record ${id} has nothing to replay`
 }
 
 async function play(file: string, flags: ReplayFlags, input: NodeJS.ReadStream, output: Writable): Promise<void> {

@@ -144,12 +144,15 @@ describe('a session', () => {
   })
 
   test('has the files of sftp with their hashes', async () => {
-    const { client, of, directory } = world
+    const { client, of, directory, command } = world
     await writeFile(join(client.dir, 'up'), 'hello\n')
     await client.sftp(`put ${join(client.dir, 'up')} /tmp/up`)
     const { id } = await of('sftp')
     const files = (await all(recordLines(join(directory, id, 'events.jsonl.gz')))).map((line) => JSON.parse(line))
     expect(files.at(-1)).toMatchObject({ type: 'file', operation: 'close', path: '/tmp/up', bytesWritten: 6 })
+    const replayed = await command('replay', id)
+    expect(replayed.code).toBe(1)
+    expect(replayed.err).toContain(`zcat ${join(directory, id, 'events.jsonl.gz')}`)
     expect(JSON.stringify(files.at(-1))).toContain('5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03')
   })
 
