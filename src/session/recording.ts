@@ -51,6 +51,19 @@ export async function recordSession(
   return recording
 }
 
+/**
+ * What a session asks for besides, once its record has begun or is not to be: what must be recorded of that is, or it is refused.
+ * @throws HatchwayError NOT_PERMITTED
+ */
+export function demandRecorded(terms: RecordTerms | undefined, asked: RecordTerms | undefined): void {
+  if (asked?.mode !== 'required') return
+  if (terms?.mode === 'required' && asked.of.every((part) => terms.of.includes(part))) return
+  throw new HatchwayError(
+    'NOT_PERMITTED',
+    'as root this session must be recorded, and as this user it is not: log in as root',
+  )
+}
+
 export function unrecordable(cause: unknown): HatchwayError {
   const message = 'this session must be recorded, and cannot be: the gateway’s log says why'
   return new HatchwayError('RECORDING_UNAVAILABLE', message, { cause })

@@ -33,7 +33,7 @@ import { createEnding } from './ending.ts'
 import { type AnswerCommand, gatewayCommand } from './gateway-command.ts'
 import { greet } from './motd.ts'
 import { pump } from './pump.ts'
-import { type BeginRecording, recorded, recordSession, type SessionRecording } from './recording.ts'
+import { type BeginRecording, demandRecorded, recorded, recordSession, type SessionRecording } from './recording.ts'
 import type { SessionFacts, SessionRecord, SessionRegistry, SessionSnapshot } from './registry.ts'
 import type { RanFacts, SessionEvent } from './session-events.ts'
 import { type SessionTimes, tellingFirst } from './session-times.ts'
@@ -165,10 +165,12 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
 
     const place = { road: deps.road, container, user: info, guest, killTree: deps.killTree() }
     const restricted = isRestricted(info.shell, deps.unrestrictedShells())
+    const terms = strictest([granted.record, deps.templateRecord?.(container)])
     const asRoot = async () => {
       const action = { kind: 'sftp' } as const
       const root = { container, info: { ...info, name: 'root', uid: 0, gid: 0, known: true } }
       const allowed = await gate.demand(action, root)
+      demandRecorded(terms, allowed.record)
       signal.throwIfAborted()
       hold([action], root, readOnly || allowed.readOnly)
       return allowed
@@ -179,7 +181,6 @@ export async function serveSession(session: SshSession, at: SessionPlaces, deps:
         ? runSftp(place, info, env, files, sink, signal)
         : runProgram({ place, program: sessionProgram(start, info, env, restricted), tty: pty, sink, signal })
 
-    const terms = strictest([granted.record, deps.templateRecord?.(container)])
     recording =
       terms &&
       (await recordSession(session, { whose, session: opened.snapshot(), terms, pty, start }, deps.record, signal))

@@ -1,7 +1,7 @@
 /** A recorded session is the session: what passes is taken along, and it waits for whoever is slower. */
 import { Readable } from 'node:stream'
 import { expect, test, vi } from 'vitest'
-import { recorded, recordSession, type SessionRecording } from '../../src/session/recording.ts'
+import { demandRecorded, recorded, recordSession, type SessionRecording } from '../../src/session/recording.ts'
 import type { SessionSnapshot } from '../../src/session/registry.ts'
 import type { InputSink, SessionEvents, SshSession } from '../../src/ssh/session.ts'
 
@@ -124,4 +124,14 @@ test('without a place for records one that must be recorded is refused, another 
   expect(await recordSession(session, may, undefined, signal)).toBeUndefined()
   // Nobody is told that it is recorded.
   expect(seen).toEqual([])
+})
+
+test('what must be recorded of root is not done in a session that goes unrecorded', () => {
+  const must = { mode: 'required', of: ['files'], notice: false } as const
+  const refused = expect.objectContaining({ code: 'NOT_PERMITTED' })
+  expect(() => demandRecorded(undefined, must)).toThrow(refused)
+  expect(() => demandRecorded({ ...must, mode: 'best-effort' }, must)).toThrow(refused)
+  expect(() => demandRecorded({ ...must, of: ['terminal'] }, must)).toThrow(refused)
+  expect(() => demandRecorded({ ...must, of: ['terminal', 'files'] }, must)).not.toThrow()
+  expect(() => demandRecorded(undefined, { ...must, mode: 'best-effort' })).not.toThrow()
 })
