@@ -32,6 +32,11 @@ export function recordId(startedAt: number, session: string): string {
   return `${new Date(startedAt).toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${session}`
 }
 
+/** The session of a record, by the record's id. */
+export function sessionOf(id: string): string {
+  return id.split('-')[1] ?? ''
+}
+
 const text = z.string()
 const count = z.int().min(0)
 const outcome = z.union([

@@ -15,6 +15,7 @@ import type { EmitEvent, EventReader, GatewayName, RecordedEvent } from '../../o
 import { type BeginRecording, unrecordable } from '../../session/recording.ts'
 import { openSigningKey } from '../audit/signing-key.ts'
 import { eventLine } from './event-line.ts'
+import { sessionOf } from './manifest.ts'
 import type { QueueAccount } from './queue.ts'
 import { beginRecording, type Recording, type Sealed } from './recording.ts'
 import { removeOld } from './retention.ts'
@@ -63,6 +64,8 @@ export async function openRecorder(
   })
   const { id, process, host } = gateway
   const live = new Map<string, Live>()
+  /** Sessions whose record is being made: its folder may be there already. */
+  const beginning = new Set<string>()
   const accounts = new Map<string, QueueAccount & { recordings: number }>()
   const compressing = createSemaphore({ atOnce: COMPRESSING_AT_ONCE })
   const forEver = new AbortController()
@@ -86,6 +89,7 @@ export async function openRecorder(
   const begin: BeginRecording = async (start, signal) => {
     const { terms, session, whose } = start
     const { account, leave } = enter(whose.identity.name)
+    beginning.add(session.id)
     try {
       const dependencies = { directory, gateway: { id, process, host }, key, account, log, turn }
       const recording = await withDeadline(BEGIN_MS, [signal], (limit) =>
@@ -104,11 +108,13 @@ export async function openRecorder(
       if (terms.mode === 'required') throw unrecordable(error)
       log.error({ session: session.id, identity: whose.identity.name, err: error }, 'a session goes unrecorded')
       return undefined
+    } finally {
+      beginning.delete(session.id)
     }
   }
 
   async function lookAfter(signal: AbortSignal): Promise<void> {
-    const isOwn = (record: string) => [...live.values()].some(({ recording }) => recording.id === record)
+    const isOwn = (record: string) => live.has(sessionOf(record)) || beginning.has(sessionOf(record))
     for (const sealed of await sealLost({ directory, instance, key, isOwn, log }, signal)) emit(recordedEvent(sealed))
     await removeOld(directory, settings, log)
   }

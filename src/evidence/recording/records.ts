@@ -2,7 +2,16 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isErrno, messageOf } from '../../base/errors.ts'
-import { HOLD, isRecordId, type Manifest, readManifest, readStarted, STREAMS, type Started } from './manifest.ts'
+import {
+  HOLD,
+  isRecordId,
+  type Manifest,
+  readManifest,
+  readStarted,
+  STREAMS,
+  type Started,
+  sessionOf,
+} from './manifest.ts'
 
 export interface RecordEntry {
   readonly id: string
@@ -55,7 +64,7 @@ export async function* listRecords(directory: string): AsyncGenerator<RecordEntr
 /** By its id, or by the session's; undefined: there is none. @throws errno */
 export async function findRecord(directory: string, ref: string): Promise<RecordEntry | undefined> {
   if (isRecordId(ref)) return readRecord(directory, ref)
-  const id = (await recordIds(directory)).findLast((id) => id.split('-')[1] === ref)
+  const id = (await recordIds(directory)).findLast((id) => sessionOf(id) === ref)
   return id === undefined ? undefined : readRecord(directory, id)
 }
 
