@@ -144,7 +144,7 @@ describe('hatchway doctor', () => {
       expect(stopped.of('helper in')).toMatchObject({
         state: 'fail',
         found: expect.stringContaining('is stopped'),
-        advice: expect.stringContaining(`docker start ${container.name}`),
+        advice: expect.stringContaining('start it'),
       })
     } finally {
       await container.remove()
