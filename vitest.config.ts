@@ -18,7 +18,7 @@ export default defineConfig({
     coverage: { exclude: ['test/**'], reporter: ['text'], reportOnFailure: true },
     reporters: ['default', './test/run/reporter.ts'],
     projects: [
-      { test: { ...common, name: 'fast', include: [...fast], maxWorkers: 3, sequence: { groupOrder: 0 } } },
+      { test: { ...common, name: 'fast', include: [...fast], maxWorkers: 4, sequence: { groupOrder: 0 } } },
       {
         test: {
           ...common,
@@ -26,7 +26,7 @@ export default defineConfig({
           include: [...engine],
           globalSetup: './test/run/shared.ts',
           // They mostly wait: for engines, real clients and clocks.
-          maxWorkers: 6,
+          maxWorkers: 5,
           sequence: { groupOrder: 1 },
           // What passes only at the second try is printed at the end (test/run/reporter.ts), and more than three fail the run.
           retry: 1,

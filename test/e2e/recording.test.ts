@@ -1,4 +1,5 @@
 /** Recordings of a real gateway: what somebody saw is in the record, byte for byte, whatever happens to gateway and disk. */
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -212,7 +213,11 @@ test('after kill -9 it is read to the last half second, and the next start seals
   const world = await start('required')
   const session = world.client.ssh(['t', 'echo before; sleep 60'])
   const live = await world.of('echo before', 'live')
-  await until('it is written', async () => (await world.output(live.id)).toString() === 'before\n')
+  await until('it is written', async () => {
+    // Its facts are there before its first output.
+    const isThere = existsSync(join(world.directory, live.id, 'session.cast.gz'))
+    return isThere && (await world.output(live.id)).toString() === 'before\n'
+  })
   process.kill(world.gateway.pid, 'SIGKILL')
   await session
   const { directory, keysDirectory } = world

@@ -9,13 +9,19 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONG: readonly (readonly [file: string, before: number])[] = [
   ['test/e2e/parity-plain.test.ts', 0],
   ['test/engine/podman-cli.test.ts', 0],
+  ['test/packaging/service.test.ts', 0],
+  ['test/e2e/two-gateways.test.ts', 4],
+  ['test/e2e/forward.test.ts', 8],
   ['test/e2e/parity-cli.test.ts', 12],
   ['test/engine/podman-api.test.ts', 16],
+  ['test/cli/restart.test.ts', 18],
   ['test/e2e/vscode.test.ts', 20],
   ['test/engine/cli.test.ts', 24],
   ['test/e2e/refusals.test.ts', 27],
   ['test/e2e/parity-docker.test.ts', 30],
   ['test/engine/docker.test.ts', 34],
+  ['test/e2e/authorized-keys.test.ts', 36],
+  ['test/e2e/methods.test.ts', 38],
   ['test/e2e/parity-sshd.test.ts', 45],
 ]
 
