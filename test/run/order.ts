@@ -15,7 +15,6 @@ const LONG: readonly (readonly [file: string, before: number])[] = [
   ['test/e2e/parity-cli.test.ts', 12],
   ['test/engine/podman-api.test.ts', 16],
   ['test/cli/restart.test.ts', 18],
-  ['test/e2e/vscode.test.ts', 20],
   ['test/engine/cli.test.ts', 24],
   ['test/e2e/refusals.test.ts', 27],
   ['test/e2e/parity-docker.test.ts', 30],
