@@ -70,8 +70,9 @@ export function createRecordQueue(mustKeep: boolean, account: QueueAccount): Rec
     if (missing > 0) {
       const [data, { at }] = [String(missing), item]
       missing = 0
-      items.push({ at, code: 'm', data: `gap: ${data} bytes are not recorded` }, { at, code: 'g', data })
-      count(2 * ENTRY_BYTES)
+      const told = `gap: ${data} bytes are not recorded`
+      items.push({ at, code: 'm', data: told }, { at, code: 'g', data })
+      count(told.length + data.length + 2 * ENTRY_BYTES)
     }
     items.push(item)
     count(bytes + ENTRY_BYTES)
