@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { printable } from '../base/printable.ts'
-import { type LocalPlace, listenLocally } from '../net/local-place.ts'
+import { closingOnce, type LocalPlace, listenLocally } from '../net/local-place.ts'
 import { isOwnHost } from '../net/own-host.ts'
 
 export interface AdminAsset {
@@ -90,17 +90,7 @@ export async function openAdminServer(
   server.on('error', failed)
   server.unref()
 
-  let closed: Promise<void> | undefined
-  return {
-    place,
-    close() {
-      closed ??= new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
-      return closed
-    },
-  }
+  return { place, close: closingOnce(server) }
 }
 
 export function refused(status: number, error: string): AdminAnswer {

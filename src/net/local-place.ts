@@ -1,4 +1,5 @@
 /** A place that only this machine reaches: a loopback port, or a unix socket. */
+import type { Server as HttpServer } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import { at } from '../base/connection-facts.ts'
 import { HatchwayError, messageOf } from '../base/errors.ts'
@@ -33,4 +34,16 @@ export async function listenLocally(server: Server, place: LocalPlace, key: stri
       resolve(at(server.address() as AddressInfo))
     })
   })
+}
+
+/** Ends the server and its connections, whatever they are at; resolves when all are gone. Idempotent. */
+export function closingOnce(server: HttpServer): () => Promise<void> {
+  let closed: Promise<void> | undefined
+  return () => {
+    closed ??= new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return closed
+  }
 }

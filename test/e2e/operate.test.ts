@@ -1,4 +1,4 @@
-/** What an operator sees and does at three in the morning, with the real commands and clients: issue 16, part C. */
+/** What an operator sees and does at three in the morning, with the real commands and clients. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { type LocalPlace, listenLocally } from '../../net/local-place.ts'
+import { closingOnce, type LocalPlace, listenLocally } from '../../net/local-place.ts'
 import { isOwnHost } from '../../net/own-host.ts'
 
 export interface WatchAnswer {
@@ -91,17 +91,7 @@ export async function openWatchServer(
   server.on('error', failed)
   server.unref()
 
-  let closed: Promise<void> | undefined
-  return {
-    place,
-    close() {
-      closed ??= new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
-      return closed
-    },
-  }
+  return { place, close: closingOnce(server) }
 }
 
 function send(response: ServerResponse, { status, type = TEXT, body }: WatchAnswer, more: object = {}): void {
